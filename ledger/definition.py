@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
+from orc.ledger.money import limit_nano_usd
+from orc.ledger.values import Limits
 
 REPLAY = "replay"
 """The provider that answers from recorded replies; it can replace any other provider."""
@@ -144,6 +146,12 @@ class BudgetDef(Resolved):
     max_tokens: int | None = None
     max_calls: int | None = None
     on_exceeded: Literal["pause", "fail"] = "pause"
+
+    def limits(self) -> Limits:
+        """The limits as whole amounts."""
+        usd = self.max_cost_usd
+        most = None if usd is None else limit_nano_usd(usd)
+        return Limits(self.max_calls, self.max_tokens, most, self.on_exceeded)
 
 
 class ForEachDef(Resolved):

@@ -20,6 +20,7 @@ from orc.ledger.values import FailureKind as FailureKind
 from orc.ledger.values import FileRef as FileRef
 from orc.ledger.values import Frozen as Frozen
 from orc.ledger.values import JobId as JobId
+from orc.ledger.values import Limit as Limit
 from orc.ledger.values import Owner as Owner
 from orc.ledger.values import Payload as Payload
 from orc.ledger.values import QueuedRun as QueuedRun
@@ -171,7 +172,7 @@ class BudgetRaised(JobEvent):
 
     type: Literal["budget.raised"] = "budget.raised"
     account: str | None = None
-    max_cost_usd: float | None = None
+    max_cost_nano_usd: int | None = None
     max_tokens: int | None = None
     max_calls: int | None = None
     signal_id: int | None = None
@@ -437,16 +438,16 @@ class BudgetExceeded(StepEvent):
     """A call would exceed a limit and is not sent; its step waits until the budget is raised.
 
     `account` is the step that has the budget; without it, it is the job's budget. `limit` gives
-    the unit of the amounts: tokens, calls or US dollars.
+    the unit of the amounts: tokens, calls or nano-dollars.
     """
 
     type: Literal["budget.exceeded"] = "budget.exceeded"
     attempt: int
     account: str | None = None
-    limit: Literal["max_calls", "max_tokens", "max_cost_usd"]
-    maximum: float
-    spent: float
-    needed: float
+    limit: Limit
+    maximum: int
+    spent: int
+    needed: int
     duration_s: float | None = None
 
 
@@ -482,7 +483,7 @@ class LlmRequested(StepEvent):
 class LlmResponded(StepEvent):
     """A reply arrived. It is recorded, so the same call is never paid for again.
 
-    `charged_usd` is the amount charged to the budgets, if one of them limits the cost.
+    `charged_nano_usd` is the amount charged to the budgets, if one of them limits the cost.
     """
 
     type: Literal["llm.responded"] = "llm.responded"
@@ -496,7 +497,7 @@ class LlmResponded(StepEvent):
     usage: TokenUsage
     duration_s: float
     request_id: str | None = None
-    charged_usd: float | None = None
+    charged_nano_usd: int | None = None
 
 
 class LlmFailed(StepEvent):
@@ -515,7 +516,7 @@ class LlmFailed(StepEvent):
     duration_s: float
     retry_after_s: float | None = None
     usage: TokenUsage | None = None
-    charged_usd: float | None = None
+    charged_nano_usd: int | None = None
     unsent: bool | None = None
 
     @property
@@ -634,7 +635,13 @@ AnyEvent = (
 EVENT_TYPES: dict[str, type[AnyEvent]] = {
     model.model_fields["type"].default: model for model in AnyEvent.__args__
 }
-SHAPES: dict[str, int] = {}
+SHAPES: dict[str, int] = {
+    "budget.exceeded": 2,
+    "budget.raised": 2,
+    "llm.failed": 2,
+    "llm.requested": 2,
+    "llm.responded": 2,
+}
 """The current shape of each event type whose shape is not 1."""
 
 

@@ -16,6 +16,7 @@ ColumnType = Literal["TEXT", "INTEGER", "REAL", "ANY"]
 _UNITS = {
     "_at": "UTC",
     "_bytes": "bytes",
+    "_nano_usd": "nano-dollars (billionths of a US dollar)",
     "_s": "seconds",
     "_tokens": "tokens",
     "_usd": "US dollars",

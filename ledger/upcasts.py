@@ -10,10 +10,55 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orc.ledger.errors import CorruptLedger, LedgerTooNew
+from orc.ledger.money import nearest_nano_usd
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPCASTS: dict[tuple[str, int], Upcast] = {}
+
+def _to_nano_usd(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """The fields with `<name>_nano_usd` in place of a float of US dollars in `<name>_usd`."""
+    fields = dict(data)
+    if f"{name}_usd" in fields:
+        fields[f"{name}_nano_usd"] = _nano_usd(fields.pop(f"{name}_usd"))
+    return fields
+
+
+def _nano_usd(usd: Any) -> Any:
+    # Any other value stays, and is refused by the model of the event.
+    return nearest_nano_usd(usd) if type(usd) in (int, float) else usd
+
+
+def _requested_in_nano_usd(data: dict[str, Any]) -> dict[str, Any]:
+    inside = {
+        name: _to_nano_usd(data[name], "cost")
+        for name in ("reserved", "worst_case")
+        if isinstance(data.get(name), dict)
+    }
+    return data | inside
+
+
+def _charged_in_nano_usd(data: dict[str, Any]) -> dict[str, Any]:
+    return _to_nano_usd(data, "charged")
+
+
+def _exceeded_in_nano_usd(data: dict[str, Any]) -> dict[str, Any]:
+    names = ("maximum", "spent", "needed")
+    is_money = data.get("limit") == "max_cost_usd"
+    return data | {name: _nano_usd(data[name]) for name in names if is_money and name in data}
+
+
+def _raised_in_nano_usd(data: dict[str, Any]) -> dict[str, Any]:
+    return _to_nano_usd(data, "max_cost")
+
+
+UPCASTS: dict[tuple[str, int], Upcast] = {
+    # Shape 2: amounts of money are nano-dollars.
+    ("budget.exceeded", 1): _exceeded_in_nano_usd,
+    ("budget.raised", 1): _raised_in_nano_usd,
+    ("llm.failed", 1): _charged_in_nano_usd,
+    ("llm.requested", 1): _requested_in_nano_usd,
+    ("llm.responded", 1): _charged_in_nano_usd,
+}
 
 
 def upcast(

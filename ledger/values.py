@@ -1,7 +1,9 @@
-"""The value types that events contain."""
+"""The value types that events contain, and the limits of a budget in the same units."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal, NewType
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +18,9 @@ StepId = NewType("StepId", str)
 """A step's id in its spec; items and rounds are `id[item]` and `id#round`."""
 
 SkipReason = Literal["dependency_failed", "dependency_skipped", "condition", "job_timeout"]
+
+Limit = Literal["max_calls", "max_tokens", "max_cost_usd"]
+"""A limit by its key in the spec. The amounts of `max_cost_usd` are nano-dollars."""
 
 
 class Frozen(BaseModel):
@@ -87,22 +92,43 @@ class ChildShape(Frozen):
 
 
 class Reserved(Frozen):
-    """The most that a call can use: tokens, and US dollars if a budget limits the cost."""
+    """The most that a call can use: tokens, and nano-dollars if a budget limits the cost."""
 
     tokens: int = 0
-    cost_usd: float | None = None
+    cost_nano_usd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of a budget as whole amounts: calls, tokens and nano-dollars. None is no limit."""
+
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    max_cost_nano_usd: int | None = None
+    on_exceeded: Literal["pause", "fail"] = "pause"
+
+    def given(self) -> Iterator[tuple[Limit, int]]:
+        """The limits that there are."""
+        amounts: tuple[tuple[Limit, int | None], ...] = (
+            ("max_calls", self.max_calls),
+            ("max_tokens", self.max_tokens),
+            ("max_cost_usd", self.max_cost_nano_usd),
+        )
+        for limit, maximum in amounts:
+            if maximum is not None:
+                yield limit, maximum
 
 
 class WorstCase(Frozen):
     """The most that a call can use and cost; unknown values are absent.
 
     `input_tokens` counts one token per byte of the request. `output_tokens` is the request's
-    `max_tokens`. `cost_usd` uses the prices at the time of the call.
+    `max_tokens`. `cost_nano_usd` uses the prices at the time of the call.
     """
 
     input_tokens: int
     output_tokens: int | None = None
-    cost_usd: float | None = None
+    cost_nano_usd: int | None = None
 
 
 class CallRef(Frozen):

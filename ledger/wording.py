@@ -23,7 +23,8 @@ still running by the same rules (`durationText` in `orc.js`); a test compares th
 
 from __future__ import annotations
 
-from math import floor, isfinite, log10
+from decimal import Decimal
+from math import floor, isfinite
 
 UNKNOWN = "unknown"
 FREE = "free"
@@ -61,41 +62,45 @@ def duration_text(seconds: float | None) -> str:
 
 
 def cost_text(
-    known_usd: float | None, calls_unpriced: int | None = None, *, brief: bool = False
+    known_nano_usd: int | None, calls_unpriced: int | None = None, *, brief: bool = False
 ) -> str:
     """A cost in US dollars, so that a part of it never looks like the whole.
 
-    `known_usd` is the sum of the known costs, and `calls_unpriced` the number of calls that it
-    lacks; without that number the cost is one value, and None is an unknown one. The brief form
-    does not say how many calls have no price.
+    `known_nano_usd` is the sum of the known costs in nano-dollars, and `calls_unpriced` the number of
+    calls that it lacks; without that number the cost is one value, and None is an unknown one. The
+    brief form does not say how many calls have no price.
     """
     if calls_unpriced is None:
-        calls_unpriced = int(known_usd is None)
+        calls_unpriced = int(known_nano_usd is None)
     if not calls_unpriced:
-        return usd_text(known_usd) if known_usd else FREE
-    if not known_usd:
+        return usd_text(known_nano_usd) if known_nano_usd else FREE
+    if not known_nano_usd:
         return UNKNOWN
     if brief:
-        return f"at least {usd_text(known_usd)}"
+        return f"at least {usd_text(known_nano_usd)}"
     unpriced = count_text(calls_unpriced, "call with an unknown price", "calls with unknown prices")
-    return f"at least {usd_text(known_usd)} ({unpriced})"
+    return f"at least {usd_text(known_nano_usd)} ({unpriced})"
 
 
-def usd_text(amount: float) -> str:
-    """An amount of US dollars, of which 0 is `$0.00`: a limit, a price, what was saved."""
-    sign, amount = ("-", -amount) if amount < 0 else ("", amount)
+def usd_text(nano_usd: int) -> str:
+    """Nano-dollars as US dollars, of which 0 is `$0.00`: a limit, a price, what was saved."""
+    sign = "-" if nano_usd < 0 else ""
+    amount = Decimal(abs(nano_usd)).scaleb(-9)
     if amount == 0 or round(amount, 4) >= 1:
         return f"{sign}${amount:,.2f}"
     # Rounded to two digits first: 0.00099996 is 0.001, which needs one decimal less.
-    digits = 1 - floor(log10(float(f"{amount:.1e}")))
+    digits = 1 - Decimal(f"{amount:.1e}").adjusted()
     return f"{sign}${amount:.{max(4, digits)}f}"
 
 
-def limit_text(limit: str, amount: float) -> str:
-    """An amount that a budget counts, by the limit's key: `max_cost_usd`, `max_tokens`, `max_calls`."""
+def limit_text(limit: str, amount: int) -> str:
+    """An amount that a budget counts, by the limit's key: `max_cost_usd`, `max_tokens`, `max_calls`.
+
+    Money is in nano-dollars.
+    """
     if limit == "max_cost_usd":
         return usd_text(amount)
-    return count_text(int(amount), limit.removeprefix("max_").removesuffix("s"))
+    return count_text(amount, limit.removeprefix("max_").removesuffix("s"))
 
 
 def count_text(number: int, noun: str, plural: str | None = None) -> str:

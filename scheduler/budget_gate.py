@@ -20,8 +20,8 @@ from orc.scheduler.core.commands import Failed, OutOfBudget
 from orc.scheduler.core.fold.budgets import Shortfall, accounts_of, find_shortfall, has_money_limit
 from orc.scheduler.core.fold.evolve import JobState
 
-PriceCall = Callable[[str, str, TokenUsage], float | None]
-"""The cost of a call in US dollars, from provider, model and usage; None if the price is unknown."""
+PriceCall = Callable[[str, str, TokenUsage], int | None]
+"""The cost of a call in nano-dollars, from provider, model and usage; None if it is unknown."""
 
 
 class OverBudget(Exception):
@@ -32,9 +32,19 @@ class OverBudget(Exception):
         self.outcome = outcome
 
 
-def unknown_price(provider: str, model: str, usage: TokenUsage) -> float | None:
+def unknown_price(provider: str, model: str, usage: TokenUsage) -> int | None:
     """The PriceCall of a caller that has no price table."""
     return None
+
+
+def highest_cost(price: PriceCall, provider: str, model: str, usage: TokenUsage) -> int | None:
+    """The most that a call with this usage costs, in nano-dollars; None if the price is unknown.
+
+    Its input may be in the provider's cache, which can have the higher price.
+    """
+    in_cache = usage.model_copy(update={"cached_tokens": usage.input_tokens})
+    costs = [price(provider, model, each) for each in (usage, in_cache)]
+    return None if None in costs else max(cost for cost in costs if cost is not None)
 
 
 class BudgetGate:
@@ -74,7 +84,7 @@ class BudgetGate:
         if event.usage is None or not has_money_limit(self._state, event.step):
             return event
         cost = self._price(event.provider, event.model, event.usage)
-        return event if cost is None else event.model_copy(update={"charged_usd": cost})
+        return event if cost is None else event.model_copy(update={"charged_nano_usd": cost})
 
     def release(self, step_id: str) -> None:
         """Drop the step's claim: the call is in the state now, or was not sent. Wake the waiters."""
@@ -87,24 +97,24 @@ class BudgetGate:
         longest = self._state.graph.steps[event.step].params.get("max_tokens")
         if longest is not None:
             usage = TokenUsage(input_tokens=tokens, output_tokens=int(longest))
-            cost = self._price(event.provider, event.model, usage)
-            return WorstCase(input_tokens=tokens, output_tokens=int(longest), cost_usd=cost)
+            cost = highest_cost(self._price, event.provider, event.model, usage)
+            return WorstCase(input_tokens=tokens, output_tokens=int(longest), cost_nano_usd=cost)
         # Without `max_tokens`, only a free model has a known worst case in money.
         some = TokenUsage(input_tokens=tokens, output_tokens=1)
         is_free = self._price(event.provider, event.model, some) == 0
-        return WorstCase(input_tokens=tokens, cost_usd=0.0 if is_free else None)
+        return WorstCase(input_tokens=tokens, cost_nano_usd=0 if is_free else None)
 
     def _need(self, event: LlmRequested, worst: WorstCase) -> Reserved:
         tokens = worst.input_tokens + (worst.output_tokens or 0)
         if not has_money_limit(self._state, event.step):
             return Reserved(tokens=tokens)
-        if worst.cost_usd is None:
+        if worst.cost_nano_usd is None:
             message = (
                 f"there is no price for {event.provider}/{event.model} with a prompt of this "
                 "length, and the budget limits money; add a price or remove max_cost_usd"
             )
             raise OverBudget(Failed("budget", message, 0.0, final=True))
-        return Reserved(tokens=tokens, cost_usd=worst.cost_usd)
+        return Reserved(tokens=tokens, cost_nano_usd=worst.cost_nano_usd)
 
 
 def _size(request: Payload) -> int:

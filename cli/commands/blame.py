@@ -294,9 +294,9 @@ def _place(found: Lineage) -> str:
 def _answer_text(call: CallRow) -> str:
     if call.status == "from ledger":
         whose = f"{call.paid_by_job}, step {call.paid_by_step}" if call.paid_by_job else "this job"
-        saved = "" if call.saved_usd is None else f", {usd_text(call.saved_usd)} saved"
+        saved = "" if call.saved_nano_usd is None else f", {usd_text(call.saved_nano_usd)} saved"
         return f"from the reply cache: {safe(whose)} had sent the same request{saved}"
-    cost = cost_text(call.cost_usd)
+    cost = cost_text(call.cost_nano_usd)
     tokens = (
         f"{count_text(call.input_tokens or 0, 'token')} in, "
         f"{number_text(call.output_tokens or 0)} out"

@@ -15,6 +15,7 @@ from orc.cli.ledger_access import read_tables
 from orc.cli.options import Database, Json, parse_since
 from orc.cli.terminal.text import put, put_json, say, table
 from orc.ledger import find_job
+from orc.ledger.money import usd_number
 from orc.ledger.wording import cost_text, number_text
 from orc.projections.folds.doubts import Doubts
 from orc.projections.money.spending import By, SpendingGroup, read_spending
@@ -95,13 +96,13 @@ def _put_cost(
              "FROM CACHE", "SAVED", "COST")  # fmt: skip
     put(table(heads, [_row(group) for group in (*groups, total)]))
     put()
-    spent = cost_text(total.cost_usd, total.calls_unpriced)
+    spent = cost_text(total.cost_nano_usd, total.calls_unpriced)
     put(f"spent {spent}")
     if total.from_cache:
-        saved = cost_text(total.saved_usd, total.saved_unpriced)
+        saved = cost_text(total.saved_nano_usd, total.saved_unpriced)
         put(f"saved by the reply cache {saved}")
     if total.in_doubt:
-        put(Doubts(total.in_doubt, total.in_doubt_usd, total.in_doubt_unpriced).text())
+        put(Doubts(total.in_doubt, total.in_doubt_nano_usd, total.in_doubt_unpriced).text())
 
 
 def _row(group: SpendingGroup) -> tuple[str, ...]:
@@ -112,17 +113,26 @@ def _row(group: SpendingGroup) -> tuple[str, ...]:
         number_text(group.cached_tokens) if group.cached_tokens else "",
         number_text(group.output_tokens),
         number_text(group.from_cache) if group.from_cache else "",
-        cost_text(group.saved_usd, group.saved_unpriced, brief=True) if group.from_cache else "",
-        cost_text(group.cost_usd, group.calls_unpriced, brief=True),
+        cost_text(group.saved_nano_usd, group.saved_unpriced, brief=True)
+        if group.from_cache
+        else "",
+        cost_text(group.cost_nano_usd, group.calls_unpriced, brief=True),
     )
 
 
 def _value(group: SpendingGroup) -> dict[str, Any]:
     found = asdict(group)
     del found["key"]
-    known = found.pop("cost_usd")
+    known = usd_number(found.pop("cost_nano_usd"))
+    saved = usd_number(found.pop("saved_nano_usd"))
     doubts = Doubts(
-        found.pop("in_doubt"), found.pop("in_doubt_usd"), found.pop("in_doubt_unpriced")
+        found.pop("in_doubt"), found.pop("in_doubt_nano_usd"), found.pop("in_doubt_unpriced")
     )
     cost = None if group.calls_unpriced else known
-    return {**found, "cost_usd": cost, "cost_known_usd": known, "in_doubt": doubts.value()}
+    return {
+        **found,
+        "saved_usd": saved,
+        "cost_usd": cost,
+        "cost_known_usd": known,
+        "in_doubt": doubts.value(),
+    }

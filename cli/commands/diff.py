@@ -125,8 +125,8 @@ def _totals(old: JobRow, new: JobRow) -> Iterator[tuple[str, ...]]:
          duration_text(old.duration_s) or "not ended", duration_text(new.duration_s) or "not ended"),
         (
             "cost", _whole(old), _whole(new),
-            brief_cost(old.cost_usd or 0.0, old.calls_unpriced),
-            brief_cost(new.cost_usd or 0.0, new.calls_unpriced),
+            brief_cost(old.cost_nano_usd or 0, old.calls_unpriced),
+            brief_cost(new.cost_nano_usd or 0, new.calls_unpriced),
         ),
         ("calls", old.calls, new.calls, number_text(old.calls), number_text(new.calls)),
         ("tokens in", old.input_tokens, new.input_tokens,
@@ -144,8 +144,8 @@ def _totals(old: JobRow, new: JobRow) -> Iterator[tuple[str, ...]]:
     )
 
 
-def _whole(job: JobRow) -> float | None:
-    return None if job.calls_unpriced else job.cost_usd
+def _whole(job: JobRow) -> int | None:
+    return None if job.calls_unpriced else job.cost_nano_usd
 
 
 def _ratio(old: float | None, new: float | None) -> str:
@@ -164,7 +164,7 @@ def _step_row(found: StepDiff) -> tuple[str, ...]:
         both(lambda row: row.status),
         both(lambda row: duration_text(row.duration_s)),
         both(lambda row: str(row.tokens or "")),
-        both(lambda row: brief_cost(row.cost_usd, row.calls_unpriced)),
+        both(lambda row: brief_cost(row.cost_nano_usd, row.calls_unpriced)),
         ", ".join(map(_what, found.texts)),
     )
 

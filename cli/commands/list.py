@@ -17,6 +17,7 @@ from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, put_json, safe, say, table
 from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
+from orc.ledger.money import nearest_nano_usd
 from orc.ledger.wording import count_text, duration_text, tokens_text
 
 
@@ -93,7 +94,9 @@ def command(
             *(_tolerated(job),) * has_tolerated,
             duration_text(job.duration_s),
             tokens_text(job.tokens),
-            brief_cost(job.cost_known_usd if job.calls else None, job.calls_unpriced),
+            brief_cost(
+                nearest_nano_usd(job.cost_known_usd) if job.calls else None, job.calls_unpriced
+            ),
             f"{job.submitted_at[:10]} {job.submitted_at[11:19]}",
         )
         for job in shown

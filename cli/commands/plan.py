@@ -59,9 +59,9 @@ def command(
             step.what,
             ", ".join(step.needs),
             step.why,
-            cost_text(step.expected_cost_usd),
+            cost_text(step.expected_cost_nano_usd),
             duration_text(step.expected_duration_s),
-            cost_text(step.worst_cost_usd),
+            cost_text(step.worst_cost_nano_usd),
         )
         for step in found.steps
     ]
@@ -69,7 +69,7 @@ def command(
     put()
     took = duration_text(found.expected_duration_s) or "unknown time"
     put(
-        f"expected {cost_text(found.expected_cost_usd)} in {took}, "
-        f"at worst {cost_text(found.worst_cost_usd)}"
+        f"expected {cost_text(found.expected_cost_nano_usd)} in {took}, "
+        f"at worst {cost_text(found.worst_cost_nano_usd)}"
     )
     return code

@@ -42,7 +42,7 @@ from orc.projections.tables.status import QUEUED_TEXT, step_status
 from orc.projections.tables.step_notes import step_note
 
 _ASKED_MAX = 20
-_IN_JOB = ("calls_in_doubt", "in_doubt_usd", "in_doubt_unpriced", "runs_dir")
+_IN_JOB = ("calls_in_doubt", "in_doubt_usd", "in_doubt_nano_usd", "in_doubt_unpriced", "runs_dir")
 _NAMED_MAX = 5
 
 
@@ -159,7 +159,7 @@ def _used(job: JobRow) -> str:
     if job.input_tokens + job.output_tokens:
         sent, received = count_text(job.input_tokens, "token"), number_text(job.output_tokens)
         tokens = f"{sent} in, {received} out"
-    cost = cost_text(job.cost_usd, job.calls_unpriced)
+    cost = cost_text(job.cost_nano_usd, job.calls_unpriced)
     return f"{count_text(job.calls, 'call')}, {tokens}, cost {cost}"
 
 
@@ -217,7 +217,7 @@ def _cells(
         step.attempts,
         duration_text(step.duration_s),
         tokens_text(used.tokens) if used.calls else "",
-        brief_cost(used.cost_usd, used.calls_unpriced),
+        brief_cost(used.cost_nano_usd, used.calls_unpriced),
         "; ".join(filter(None, (note and first_line(note), more))),
     )
 
@@ -277,6 +277,7 @@ def _step_value(
             "warning": step.warning,
             "needs": list(step.needed),
             "cost_usd": step.cost_usd,
+            "cost_nano_usd": step.cost_nano_usd,
             "calls_unpriced": step.calls_unpriced,
             "reused_from": step.reused_from,
             "dropped": dropped,
@@ -387,16 +388,16 @@ def _read_doubts(
     Calls in flight of a job that has an owner are not in doubt.
     """
     row = connection.execute(
-        "SELECT calls_in_doubt, in_doubt_usd, in_doubt_unpriced FROM jobs WHERE job_id = ?",
+        "SELECT calls_in_doubt, in_doubt_nano_usd, in_doubt_unpriced FROM jobs WHERE job_id = ?",
         (job_id,),
     ).fetchone()
-    calls = Doubts(row[0], row[1] or 0.0, row[2])
+    calls = Doubts(row[0], row[1] or 0, row[2])
     if not is_interrupted:
         return _JobDoubts(calls, ())
-    for (cost_usd,) in connection.execute(
-        "SELECT worst_case_usd FROM llm_calls WHERE job_id = ? AND status = 'sent'", (job_id,)
+    for (worst_nano_usd,) in connection.execute(
+        "SELECT worst_case_nano_usd FROM llm_calls WHERE job_id = ? AND status = 'sent'", (job_id,)
     ):
-        calls.add(cost_usd)
+        calls.add(worst_nano_usd)
     left = connection.execute(
         "SELECT steps.name FROM steps JOIN attempts USING (step_id) WHERE steps.job_id = ? "
         f"AND steps.status = 'running' AND steps.kind IN {sql_list(names_where('is_one_action'))} "

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from orc.cli.errors import UsageProblem
 from orc.ledger.kinds import SHOWN_JOB_STATUSES
+from orc.ledger.money import usd_number
 
 _JOBS = (
     "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "
-    "input_tokens + output_tokens, cost_usd, calls_unpriced, submitted_at, calls_in_doubt, calls, "
+    "input_tokens + output_tokens, cost_nano_usd, calls_unpriced, submitted_at, calls_in_doubt, calls, "
     "(SELECT count(*) FROM tolerated_failures AS t WHERE t.job_id = jobs.job_id) "
     "FROM jobs WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR submitted_at >= ?2) "
     "ORDER BY submitted_at DESC, job_id DESC"
@@ -69,7 +70,7 @@ def list_jobs(
         status = shown_status(job_id, stored)
         if statuses and status not in statuses:
             continue
-        known = known or 0.0
+        known = usd_number(known or 0)
         cost = None if unpriced else known
         yield JobSummary(
             job_id, status, name, done, total, duration_s, tokens, cost, known, unpriced, *more

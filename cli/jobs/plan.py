@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,23 @@ from orc.ledger import LedgerReader
 from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.errors import RemovedBlob
+from orc.ledger.events import TokenUsage
+from orc.ledger.money import optional_usd
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.own_schema import check_own_tables
+from orc.scheduler.budget_gate import highest_cost
 from orc.scheduler.core.fold.compare import find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import build_graph
 
 _BASE = "SELECT job_id FROM jobs WHERE name = ? ORDER BY submitted_at DESC LIMIT 1"
 _HISTORY = (
-    "SELECT count(*), avg(steps.duration_s), sum(steps.cost_usd), sum(steps.calls_unpriced) "
+    "SELECT count(*), avg(steps.duration_s), sum(steps.cost_nano_usd), sum(steps.calls_unpriced) "
     "FROM steps JOIN jobs USING (job_id) WHERE jobs.name = ? AND steps.name = ? "
     "AND steps.status = 'succeeded' AND steps.attempts > 0 AND (? IS NULL OR steps.model IS ?)"
 )
 _INSIDE = (
-    "SELECT sum(steps.cost_usd), sum(steps.calls_unpriced) FROM steps JOIN jobs USING (job_id) "
+    "SELECT sum(steps.cost_nano_usd), sum(steps.calls_unpriced) FROM steps JOIN jobs USING (job_id) "
     "WHERE jobs.name = ? AND substr(steps.name, 1, ?) IN (?, ?, ?)"
 )
 _LONGEST = (
@@ -37,7 +40,7 @@ _LONGEST = (
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """One step of a plan. Costs are US dollars; None is unknown.
+    """One step of a plan. None is an unknown cost or time.
 
     `what` is the step's model or kind, with its executor if it does not run here. `change` is new,
     changed, upstream (a step that it depends on changes), cached or same, and `why` explains it. The
@@ -49,11 +52,21 @@ class PlannedStep:
     needs: tuple[str, ...]
     change: str
     why: str
-    expected_cost_usd: float | None
+    expected_cost_nano_usd: int | None
     expected_duration_s: float | None
     earlier_runs: int
-    worst_cost_usd: float | None
+    worst_cost_nano_usd: int | None
     executor: str | None = None
+
+    @property
+    def expected_cost_usd(self) -> float | None:
+        """The expected cost in US dollars."""
+        return optional_usd(self.expected_cost_nano_usd)
+
+    @property
+    def worst_cost_usd(self) -> float | None:
+        """The greatest cost in US dollars."""
+        return optional_usd(self.worst_cost_nano_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ class Plan:
     project: str
     against: str | None
     steps: tuple[PlannedStep, ...]
-    max_cost_usd: float | None
+    max_cost_nano_usd: int | None
 
     @property
     def runs_anything_new(self) -> bool:
@@ -71,10 +84,15 @@ class Plan:
         return any(step.change in ("new", "changed", "upstream") for step in self.steps)
 
     @property
-    def expected_cost_usd(self) -> float | None:
+    def expected_cost_nano_usd(self) -> int | None:
         """The sum over all steps that are not cached; None if the cost of one is unknown."""
-        costs = [step.expected_cost_usd for step in self.steps if step.change != "cached"]
+        costs = [step.expected_cost_nano_usd for step in self.steps if step.change != "cached"]
         return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    @property
+    def expected_cost_usd(self) -> float | None:
+        """The expected cost in US dollars."""
+        return optional_usd(self.expected_cost_nano_usd)
 
     @property
     def expected_duration_s(self) -> float | None:
@@ -90,13 +108,18 @@ class Plan:
         return max(ends.values(), default=0.0)
 
     @property
-    def worst_cost_usd(self) -> float | None:
+    def worst_cost_nano_usd(self) -> int | None:
         """The sum over all steps, at most the job's budget; None if it has no upper bound."""
-        costs = [step.worst_cost_usd for step in self.steps]
+        costs = [step.worst_cost_nano_usd for step in self.steps]
         total = None if None in costs else sum(cost for cost in costs if cost is not None)
-        if self.max_cost_usd is None:
+        if self.max_cost_nano_usd is None:
             return total
-        return self.max_cost_usd if total is None else min(total, self.max_cost_usd)
+        return self.max_cost_nano_usd if total is None else min(total, self.max_cost_nano_usd)
+
+    @property
+    def worst_cost_usd(self) -> float | None:
+        """The greatest cost in US dollars."""
+        return optional_usd(self.worst_cost_nano_usd)
 
 
 def plan_run(definition: JobDef, database: Path, prices: PriceTable) -> Plan:
@@ -126,8 +149,8 @@ def _plan(
     steps = []
     for step in definition.steps:
         change, why = whys[step.id]
-        cost_usd, duration_s, runs = _expected(definition, step, connection)
-        worst_usd = _worst(definition, step, connection, prices)
+        cost, duration_s, runs = _expected(definition, step, connection)
+        worst = _worst(definition, step, connection, prices)
         what = _what(step)
         steps.append(
             PlannedStep(
@@ -136,14 +159,14 @@ def _plan(
                 step.needs,
                 change,
                 why,
-                cost_usd,
+                cost,
                 duration_s,
                 runs,
-                worst_usd,
+                worst,
                 step.executor if step.is_remote else None,
             )
         )
-    limit = definition.budget.max_cost_usd if definition.budget else None
+    limit = definition.budget.limits().max_cost_nano_usd if definition.budget else None
     return Plan(definition.project, base, tuple(steps), limit)
 
 
@@ -184,11 +207,11 @@ def _kind_of(step: StepDef) -> str:
 
 def _expected(
     definition: JobDef, step: StepDef, connection: sqlite3.Connection | None
-) -> tuple[float | None, float | None, int]:
+) -> tuple[int | None, float | None, int]:
     """The step's mean cost and duration in seconds, and the number of earlier runs."""
     is_free = not any(inner.facts.calls_model for inner in walk_steps((step,)))
     if connection is None:
-        return (0.0 if is_free else None), None, 0
+        return (0 if is_free else None), None, 0
     name = step.id
     model = step.model if step.facts.calls_model and step.shape is None else None
     runs, duration_s, cost, unpriced = connection.execute(
@@ -196,13 +219,13 @@ def _expected(
     ).fetchone()
     if not runs:
         is_quick = not step.facts.does_work and step.shape is None
-        return (0.0 if is_free else None), (0.0 if is_quick else None), 0
+        return (0 if is_free else None), (0.0 if is_quick else None), 0
     if step.shape is not None:
         names = (len(name) + 1, f"{name}[", f"{name}#", f"{name}/")
         inside = connection.execute(_INSIDE, (definition.project, *names)).fetchone()
-        cost, unpriced = (cost or 0.0) + (inside[0] or 0.0), inside[1]
-    known = None if unpriced else round((cost or 0.0) / runs, 6)
-    return (0.0 if is_free else known), duration_s, runs
+        cost, unpriced = (cost or 0) + (inside[0] or 0), inside[1]
+    known = None if unpriced else -(-(cost or 0) // runs)
+    return (0 if is_free else known), duration_s, runs
 
 
 def _worst(
@@ -210,15 +233,15 @@ def _worst(
     step: StepDef,
     connection: sqlite3.Connection | None,
     prices: PriceTable,
-) -> float | None:
+) -> int | None:
     """The greatest cost of a step: all attempts and turns, with replies of the greatest length.
 
     The length of prompts is that of the longest prompt so far, or of the texts in the spec if that
     is longer. None without `max_tokens`, and for a fan-out of unknown size.
     """
-    if step.budget is not None and step.budget.max_cost_usd is not None:
-        return step.budget.max_cost_usd
-    total = 0.0
+    if step.budget is not None and (limit := step.budget.limits().max_cost_nano_usd) is not None:
+        return limit
+    total = 0
     for inner in walk_steps((step,)):
         if not inner.facts.calls_model:
             continue
@@ -228,15 +251,15 @@ def _worst(
             return None
         calls = inner.retry.max_attempts * (inner.max_turns if inner.tools else 1 + inner.repair)
         longest = _longest(definition, inner, connection)
-        highest_usd = 0.0
+        usage = TokenUsage(input_tokens=longest, output_tokens=int(output))
+        highest = 0
         for target in inner.targets():
-            price = prices.find(target.provider, target.model)
-            if price is None:
+            cost = highest_cost(prices.price_call, target.provider, target.model, usage)
+            if cost is None:
                 return None
-            call_usd = (longest * price.input + int(output) * price.output) / 1_000_000
-            highest_usd = max(highest_usd, call_usd)
-        total += times * calls * highest_usd * max(1, len(inner.targets()))
-    return round(total, 6)
+            highest = max(highest, cost)
+        total += times * calls * highest * max(1, len(inner.targets()))
+    return total
 
 
 def _times(step: StepDef) -> int:
@@ -269,5 +292,20 @@ def plan_value(plan: Plan) -> dict[str, Any]:
         "expected_cost_usd": plan.expected_cost_usd,
         "expected_duration_s": plan.expected_duration_s,
         "worst_cost_usd": plan.worst_cost_usd,
-        "steps": [{**asdict(step), "needs": list(step.needs)} for step in plan.steps],
+        "steps": [_step_value(step) for step in plan.steps],
+    }
+
+
+def _step_value(step: PlannedStep) -> dict[str, Any]:
+    return {
+        "step": step.step,
+        "what": step.what,
+        "needs": list(step.needs),
+        "change": step.change,
+        "why": step.why,
+        "expected_cost_usd": step.expected_cost_usd,
+        "expected_duration_s": step.expected_duration_s,
+        "earlier_runs": step.earlier_runs,
+        "worst_cost_usd": step.worst_cost_usd,
+        "executor": step.executor,
     }

@@ -14,6 +14,7 @@ from orc.cli.jobs.state import load_state
 from orc.ledger import LedgerReader
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import Failure
+from orc.ledger.money import usd_number
 from orc.projections.folds.owned_files import OwnedFiles, artifact_path, read_owned
 from orc.projections.tables.job_view import read_view
 from orc.projections.tables.rows import StepRow
@@ -112,7 +113,7 @@ def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
         outputs, removed = _outputs(ledger, state)
         owned = read_owned(ledger.read_stream(job_id))
         status = shown_status(ledger.connection, places.database, job_id, row.status)
-    known = row.cost_usd or 0.0
+    known = usd_number(row.cost_nano_usd or 0)
     return Job(
         job_id=job_id,
         project=row.name,
@@ -177,7 +178,7 @@ def _artifacts(folder: Path, owned: OwnedFiles) -> dict[str, Path]:
 
 
 def _step(row: StepRow) -> Step:
-    known = row.cost_usd or 0.0
+    known = usd_number(row.cost_nano_usd or 0)
     return Step(
         step=row.name,
         status=row.status,

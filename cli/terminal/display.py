@@ -24,6 +24,7 @@ from orc.cli.terminal.run_lines import (
 )
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import Recorded
+from orc.ledger.money import optional_usd
 from orc.ledger.wording import count_text
 from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable
 from orc.scheduler.core.fold.evolve import JobState
@@ -165,7 +166,7 @@ class JsonDisplay(QuietDisplay):
             "event": "done",
             "job_id": ended.job_id,
             "status": ended.status,
-            "cost_usd": totals.spent.total_usd,
+            "cost_usd": optional_usd(totals.spent.total_nano_usd),
             "tokens": totals.tokens,
         }
         if totals.doubts.calls:

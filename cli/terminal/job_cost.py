@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from orc.ledger.money import usd_number
 from orc.ledger.wording import cost_text
 
 
 def with_whole_cost(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with None for a cost that is only partly known, and the known part in another field."""
-    known = row["cost_usd"] or 0.0
-    return {**row, "cost_usd": None if row["calls_unpriced"] else known, "cost_known_usd": known}
+    """The row in US dollars: None for a cost that is only partly known, and the known part beside it."""
+    found = dict(row)
+    known = usd_number(found.pop("cost_nano_usd") or 0)
+    return {**found, "cost_usd": None if row["calls_unpriced"] else known, "cost_known_usd": known}
 
 
-def brief_cost(known_usd: float | None, calls_unpriced: int) -> str:
+def brief_cost(known_nano_usd: int | None, calls_unpriced: int) -> str:
     """A cost for a table; empty if no model was called."""
-    if known_usd is None and not calls_unpriced:
+    if known_nano_usd is None and not calls_unpriced:
         return ""
-    return cost_text(known_usd, calls_unpriced, brief=True)
+    return cost_text(known_nano_usd, calls_unpriced, brief=True)

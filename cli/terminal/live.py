@@ -107,7 +107,7 @@ class LiveTable(QuietDisplay):
         """See `QuietDisplay`."""
         used = call.usage.input_tokens + call.usage.output_tokens
         self._tokens[call.step] = self._tokens.get(call.step, 0) + used
-        self._spent.setdefault(call.step, Spending()).add(call.cost_usd)
+        self._spent.setdefault(call.step, Spending()).add(call.cost_nano_usd)
         self._mark_recent(call.step)
 
     def on_delta(self, step: str, text: str) -> None:
@@ -219,7 +219,7 @@ def _progress(state: JobState, step_id: str, inside: Inside) -> str:
 def _cost(spent: Spending | None) -> str:
     if spent is None:
         return ""
-    return cost_text(spent.known_usd, spent.calls_unpriced, brief=True)
+    return cost_text(spent.known_nano_usd, spent.calls_unpriced, brief=True)
 
 
 def _counts(state: JobState) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orc.cli.terminal.text import safe
 from orc.ledger.kinds import JOB_AT_REST, QUEUED
 from orc.ledger.wording import count_text, duration_text, number_text, usd_text
-from orc.scheduler.core.fold.budgets import JOB, budget_of
+from orc.scheduler.core.fold.budgets import JOB, current_limits
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import held_by_circuit, room_at, room_of
 from orc.scheduler.core.fold.state import Spent
@@ -47,18 +47,17 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
 
 def budget_note(state: JobState) -> str:
     """The used part of the job's budget: `budget: $0.1200 of $2.00, 7 of 50 calls`, or empty."""
-    budget = budget_of(state, JOB)
-    if budget is None:
+    limits = current_limits(state, JOB)
+    if limits is None:
         return ""
-    budget = state.raised_budgets.get(JOB, budget)
     spent = state.spent.get(JOB, Spent())
     parts = []
-    if budget.max_cost_usd is not None:
-        parts.append(f"{usd_text(spent.usd)} of {usd_text(budget.max_cost_usd)}")
-    if budget.max_tokens is not None:
-        parts.append(f"{number_text(spent.tokens)} of {count_text(budget.max_tokens, 'token')}")
-    if budget.max_calls is not None:
-        parts.append(f"{number_text(spent.calls)} of {count_text(budget.max_calls, 'call')}")
+    if limits.max_cost_nano_usd is not None:
+        parts.append(f"{usd_text(spent.nano_usd)} of {usd_text(limits.max_cost_nano_usd)}")
+    if limits.max_tokens is not None:
+        parts.append(f"{number_text(spent.tokens)} of {count_text(limits.max_tokens, 'token')}")
+    if limits.max_calls is not None:
+        parts.append(f"{number_text(spent.calls)} of {count_text(limits.max_calls, 'call')}")
     return f"budget: {', '.join(parts)}" if parts else ""
 
 

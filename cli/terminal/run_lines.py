@@ -43,8 +43,8 @@ from orc.scheduler.core.fold.placing import open_remote
 
 _WHY_CHARS = 160
 _SPENT = (
-    "SELECT input_tokens + output_tokens, cost_usd, calls_unpriced, calls_in_doubt, in_doubt_usd, "
-    "in_doubt_unpriced FROM jobs WHERE job_id = ?"
+    "SELECT input_tokens + output_tokens, cost_nano_usd, calls_unpriced, calls_in_doubt, "
+    "in_doubt_nano_usd, in_doubt_unpriced FROM jobs WHERE job_id = ?"
 )
 
 
@@ -66,7 +66,7 @@ class Totals:
         call = self._pricer.take(recorded.event)
         if call is not None:
             self.tokens += call.usage.input_tokens + call.usage.output_tokens
-            self.spent.add(call.cost_usd)
+            self.spent.add(call.cost_nano_usd)
         return call
 
     @classmethod
@@ -76,17 +76,17 @@ class Totals:
         with LedgerReader.open(ended.database) as ledger:
             row = ledger.connection.execute(_SPENT, (ended.job_id,)).fetchone()
             found.tolerated = total_of(read_tolerated(ledger.connection, ended.job_id))
-        found.tokens, known_usd, found.spent.calls_unpriced, *doubts = row
-        found.doubts = Doubts(doubts[0], doubts[1] or 0.0, doubts[2])
-        found.spent.known_usd = known_usd or 0.0
+        found.tokens, known_nano_usd, found.spent.calls_unpriced, *doubts = row
+        found.doubts = Doubts(doubts[0], doubts[1] or 0, doubts[2])
+        found.spent.known_nano_usd = known_nano_usd or 0
         return found
 
     def summary(self) -> str:
         """`1,200 tokens, cost $0.0012`; a part that is zero is left out."""
         tokens = count_text(self.tokens, "token") if self.tokens else ""
         cost = ""
-        if self.spent.total_usd != 0:
-            cost = f"cost {cost_text(self.spent.known_usd, self.spent.calls_unpriced)}"
+        if self.spent.total_nano_usd != 0:
+            cost = f"cost {cost_text(self.spent.known_nano_usd, self.spent.calls_unpriced)}"
         return ", ".join(filter(None, (tokens, cost)))
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from markupsafe import Markup
 
+from orc.ledger.money import nearest_nano_usd
 from orc.ledger.visible import visible
 from orc.ledger.wording import cost_text, usd_text
 from orc.projections.tables.status import status_without_owner
@@ -117,10 +119,11 @@ def render(column: str, value: Any, place: CellPlace) -> str | None:
 
 def _render(column: str, value: Any, place: CellPlace) -> str | None:
     label, value = _label(value), _plain(value)
-    if column == "cost_usd" and isinstance(value, int | float | None):
+    is_amount = isinstance(value, int | float) and isfinite(value)
+    if column == "cost_usd" and (is_amount or value is None):
         return _cost(value, place)
-    if column in ("saved_usd", "in_doubt_usd", "worst_case_usd") and isinstance(value, int | float):
-        return usd_text(value)
+    if column in ("saved_usd", "in_doubt_usd", "worst_case_usd") and is_amount:
+        return usd_text(nearest_nano_usd(value))
     if isinstance(value, int) and (place.table, column) == ("blobs", "content"):
         return _link(place.row_url("events", str(value)), "removed by this event")
     if value == b"" and (place.table, column) == ("blobs", "content") and place.get("size_bytes"):
@@ -167,7 +170,8 @@ def _cost(cost_usd: Any, place: CellPlace) -> str | None:
     if cost_usd is None and not unpriced:
         return None
     title = _UNPRICED if unpriced else f"{cost_usd} US dollars"
-    shown = cost_text(cost_usd, unpriced, brief=True)
+    known = None if cost_usd is None else nearest_nano_usd(cost_usd)
+    shown = cost_text(known, unpriced, brief=True)
     return Markup('<span title="{}">{}</span>').format(title, shown)
 
 

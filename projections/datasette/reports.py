@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from orc.ledger.wording import count_text
 
-_COSTS = """sum(llm_calls.cost_usd) as cost_usd,
+_COSTS = """sum(llm_calls.cost_nano_usd) / 1e9 as cost_usd,
     sum(llm_calls.input_tokens is not null and llm_calls.cost_usd is null) as calls_unpriced"""
 """The sum of the known costs of calls, and the number of calls with an unknown cost."""
+
+_SAVED = "sum(saved_nano_usd) / 1e9 as saved_usd"
 
 _STEP = """substr(steps.name, 1,
         min(instr(steps.name || '[', '['), instr(steps.name || '#', '#')) - 1)"""
@@ -24,7 +26,7 @@ REPORTS: dict[str, dict[str, str | bool]] = {
 select provider, model, sum(status <> 'from ledger') as calls, sum(status = 'failed') as failed,
     sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
     sum(cached_tokens) as cached_tokens, {_COSTS},
-    sum(saved_usd) as saved_usd, max(price_date) as price_date,
+    {_SAVED}, max(price_date) as price_date,
     round(avg(duration_s), 2) as average_s, round(max(duration_s), 2) as longest_s
 from llm_calls
 where provider is not null
@@ -40,7 +42,7 @@ order by cost_usd desc, sum(input_tokens + output_tokens) desc
 select substr(requested_at, 1, 10) as day, count(distinct job_id) as jobs,
     sum(status <> 'from ledger') as calls, sum(status = 'failed') as failed,
     sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
-    {_COSTS}, sum(saved_usd) as saved_usd
+    {_COSTS}, {_SAVED}
 from llm_calls
 where requested_at is not null
 group by day
@@ -55,7 +57,7 @@ order by day desc
 select jobs.name as project, {_STEP} as step,
     count(distinct steps.job_id) as jobs, sum(steps.calls) as calls,
     sum(steps.input_tokens) as input_tokens, sum(steps.output_tokens) as output_tokens,
-    sum(steps.cost_usd) as cost_usd, sum(steps.calls_unpriced) as calls_unpriced
+    sum(steps.cost_nano_usd) / 1e9 as cost_usd, sum(steps.calls_unpriced) as calls_unpriced
 from steps join jobs using (job_id)
 where steps.calls > 0
 group by project, step
@@ -71,7 +73,7 @@ limit 500
 select jobs.name as project, llm_calls.provider, llm_calls.model,
     count(distinct llm_calls.job_id) as jobs, sum(llm_calls.status <> 'from ledger') as calls,
     sum(llm_calls.input_tokens) as input_tokens, sum(llm_calls.output_tokens) as output_tokens,
-    {_COSTS}, sum(saved_usd) as saved_usd
+    {_COSTS}, {_SAVED}
 from llm_calls join jobs using (job_id)
 where llm_calls.provider is not null
 group by jobs.name, llm_calls.provider, llm_calls.model
@@ -169,15 +171,15 @@ limit 500
         "description": "Recorded replies that answered calls, and results of steps that were used "
         "again. saved_usd and saved_s are what they cost when they were made, if that is known and "
         "in this ledger.",
-        "sql": """
+        "sql": f"""
 select 'reply' as what, provider || '/' || model as of, count(*) as times,
-    count(distinct job_id) as jobs, sum(saved_usd) as saved_usd, null as saved_s
+    count(distinct job_id) as jobs, {_SAVED}, null as saved_s
 from llm_calls
 where status = 'from ledger'
 group by provider, model
 union all
 select 'result', 'by ' || steps.reused, count(*), count(distinct steps.job_id),
-    sum(made.cost_usd), round(sum(made.duration_s), 3)
+    sum(made.cost_nano_usd) / 1e9, round(sum(made.duration_s), 3)
 from steps left join steps as made on made.step_id = steps.reused_from
 where steps.reused is not null
 group by steps.reused

@@ -91,7 +91,7 @@ class _Report:
             "orc.input_tokens": job.input_tokens,
             "orc.output_tokens": job.output_tokens,
             "orc.tolerated_failures": self._source.view.all_tolerated.total,
-            "orc.cost": cost_text(job.cost_usd, job.calls_unpriced),
+            "orc.cost": cost_text(job.cost_nano_usd, job.calls_unpriced),
             "orc.events": self._source.head.version,
             "orc.ledger_head": self._source.head.hash,
         }

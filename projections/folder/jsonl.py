@@ -33,7 +33,11 @@ def event_object(recorded: Recorded, *, with_hash: bool = True) -> dict[str, Any
     return shown | dump_event(event)
 
 
-def event_line(recorded: Recorded, *, with_hash: bool = True) -> str:
+def event_line(recorded: Recorded) -> str:
     """The event as one line, without the newline."""
-    shown = event_object(recorded, with_hash=with_hash)
+    return render_line(event_object(recorded))
+
+
+def render_line(shown: dict[str, Any]) -> str:
+    """The line of an event's JSON object, without the newline."""
     return json.dumps(shown, ensure_ascii=True).replace("\x7f", "\\u007f")

@@ -208,9 +208,7 @@ class Manifest:
             "completed_steps": done,
             "pending_steps": pending,
             "usage": self._usage(),
-            "cost_usd": self._spent.total_usd,
-            "cost_known_usd": self._spent.known_usd,
-            "calls_unpriced": self._spent.calls_unpriced,
+            **self._spent.value(),
             **({"in_doubt": self._doubts.value()} if self._doubts.calls else {}),
             "prices_sha256": self._prices.digest,
             "ledger_head": self._head,
@@ -307,7 +305,7 @@ class Manifest:
         used = self._steps[call.step].usage
         for name, count in call.usage.model_dump().items():
             used[name] = used.get(name, 0) + count
-        self._spent.add(call.cost_usd)
+        self._spent.add(call.cost_nano_usd)
 
     def _failures(self, steps: Mapping[str, _Step]) -> list[dict[str, Any]]:
         of_job = [{**self._job_failure, "step": None}] if self._job_failure else []

@@ -17,36 +17,37 @@ from orc.ledger.events import (
     StepFailed,
     StepInterrupted,
 )
+from orc.ledger.money import usd_number
 from orc.ledger.wording import count_text, usd_text
-from orc.projections.money.prices import USD_DIGITS
 
 
 @dataclass(slots=True)
 class Doubts:
     """A number of calls in doubt, and the most that they may have cost.
 
-    `known_usd` is the sum over the calls whose highest cost is known; `calls_unpriced` counts the
-    others.
+    `known_nano_usd` is the sum over the calls whose highest cost is known, in nano-dollars;
+    `calls_unpriced` counts the others.
     """
 
     calls: int = 0
-    known_usd: float = 0.0
+    known_nano_usd: int = 0
     calls_unpriced: int = 0
 
-    def add(self, cost_usd: float | None) -> None:
-        """Add a call; `cost_usd` is its highest cost, None if that is unknown."""
+    def add(self, cost_nano_usd: int | None) -> None:
+        """Add a call; `cost_nano_usd` is its highest cost, None if that is unknown."""
         self.calls += 1
-        if cost_usd is None:
+        if cost_nano_usd is None:
             self.calls_unpriced += 1
         else:
-            self.known_usd = round(self.known_usd + cost_usd, USD_DIGITS)
+            self.known_nano_usd += cost_nano_usd
 
     def value(self) -> dict[str, Any]:
-        """As a JSON value; `cost_usd_max` is null if a part of it is unknown."""
+        """As a JSON value in US dollars; `cost_usd_max` is null if a part of it is unknown."""
+        known_usd = usd_number(self.known_nano_usd)
         return {
             "calls": self.calls,
-            "cost_usd_max": None if self.calls_unpriced else self.known_usd,
-            "cost_known_usd_max": self.known_usd,
+            "cost_usd_max": None if self.calls_unpriced else known_usd,
+            "cost_known_usd_max": known_usd,
             "calls_unpriced": self.calls_unpriced,
         }
 
@@ -56,13 +57,13 @@ class Doubts:
 
     def _cost(self) -> str:
         if not self.calls_unpriced:
-            if not self.known_usd:
+            if not self.known_nano_usd:
                 return "free of charge"
-            return f"may have cost up to {usd_text(self.known_usd)}"
+            return f"may have cost up to {usd_text(self.known_nano_usd)}"
         if self.calls_unpriced == self.calls:
             return "the cost is unknown"
         unpriced = count_text(self.calls_unpriced, "of them has", "of them have")
-        return f"may have cost up to {usd_text(self.known_usd)}, and {unpriced} no known price"
+        return f"may have cost up to {usd_text(self.known_nano_usd)}, and {unpriced} no known price"
 
 
 class DoubtFinder:
@@ -88,6 +89,6 @@ class DoubtFinder:
         return None
 
 
-def worst_cost(request: LlmRequested) -> float | None:
-    """The most that the call may have cost, in US dollars; None if that is unknown."""
-    return None if request.worst_case is None else request.worst_case.cost_usd
+def worst_cost(request: LlmRequested) -> int | None:
+    """The most that the call may have cost, in nano-dollars; None if that is unknown."""
+    return None if request.worst_case is None else request.worst_case.cost_nano_usd

@@ -1,6 +1,7 @@
 """Computes the cost of calls from their tokens and a table of prices.
 
-Events record tokens and no costs; an unknown price gives an unknown cost.
+Costs are whole nano-dollars: each call is rounded up to one, and sums are exact. Events record
+tokens and no costs; an unknown price gives an unknown cost.
 `cli/jobs/caller/prices.py` finds the files with prices and reads them.
 """
 
@@ -10,6 +11,7 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -24,12 +26,15 @@ from orc.ledger.events import (
     LlmResponded,
     TokenUsage,
 )
+from orc.ledger.money import NANO_PER_USD, exact, optional_usd, usd_number
 from orc.providers.catalogue import facts_of
 
-USD_DIGITS = 12
-"""Costs are rounded to this many decimals: far below the price of a token, but without binary noise."""
+CALL_NANO_USD_MAX = 1_000_000 * NANO_PER_USD
+"""The highest cost of a call that is believed; above it, the count of tokens or the price is wrong."""
 
-_TOKENS = 1_000_000
+_NANO_USD_PER_RATE = NANO_PER_USD // 1_000_000
+"""Nano-dollars for a token at one US dollar per million tokens."""
+
 _DATE_SUFFIX = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|@[^@]+)\Z")
 
 
@@ -55,25 +60,29 @@ class Price(Frozen):
     input_tokens_max: Annotated[int, Field(gt=0, strict=True)] | None = None
     seen: Day | None = None
 
-    def cost_usd(self, usage: TokenUsage) -> float | None:
-        """The cost of the tokens in US dollars; None if this price does not determine it.
+    def cost_nano_usd(self, usage: TokenUsage) -> int | None:
+        """The cost of the tokens in nano-dollars, rounded up; None if this price does not tell it.
 
-        Every reply has tokens: a usage of zero tokens means that they were not counted.
+        Every reply has tokens: a usage of zero tokens means that they were not counted. A cost above
+        `CALL_NANO_USD_MAX` is not told.
         """
         if self.input == self.output == 0:
-            return 0.0
+            return 0
         if usage.input_tokens == usage.output_tokens == 0:
             return None
         if self.input_tokens_max is not None and usage.input_tokens > self.input_tokens_max:
             return None
         cached = min(usage.cached_tokens, usage.input_tokens)
         cached_rate = self.input if self.cached_input is None else self.cached_input
-        cost = (
-            (usage.input_tokens - cached) * self.input
-            + cached * cached_rate
-            + usage.output_tokens * self.output
+        cost = ceil(
+            _NANO_USD_PER_RATE
+            * (
+                (usage.input_tokens - cached) * exact(self.input)
+                + cached * exact(cached_rate)
+                + usage.output_tokens * exact(self.output)
+            )
         )
-        return round(cost / _TOKENS, USD_DIGITS)
+        return cost if cost <= CALL_NANO_USD_MAX else None
 
 
 FREE = Price(input=0.0, output=0.0)
@@ -107,10 +116,10 @@ class PriceTable(Frozen):
             facts.is_recorded or (facts.billed_as or provider) in self.models
         )
 
-    def price_call(self, provider: str, model: str, usage: TokenUsage) -> float | None:
-        """The cost of a call in US dollars; None if that is unknown."""
+    def price_call(self, provider: str, model: str, usage: TokenUsage) -> int | None:
+        """The cost of a call in nano-dollars; None if that is unknown."""
         price = self.find(provider, model)
-        return None if price is None else price.cost_usd(usage)
+        return None if price is None else price.cost_nano_usd(usage)
 
     def merged(self, own: PriceTable) -> PriceTable:
         """This table, with the entries of `own` added or in place of its own, model by model."""
@@ -157,20 +166,28 @@ NO_PRICES = PriceTable(models={})
 class Spending:
     """The cost of several calls: the sum of the known costs, and the number of calls without one."""
 
-    known_usd: float = 0.0
+    known_nano_usd: int = 0
     calls_unpriced: int = 0
 
-    def add(self, cost_usd: float | None) -> None:
+    def add(self, cost_nano_usd: int | None) -> None:
         """Add a call; None is an unknown cost."""
-        if cost_usd is None:
+        if cost_nano_usd is None:
             self.calls_unpriced += 1
         else:
-            self.known_usd = round(self.known_usd + cost_usd, USD_DIGITS)
+            self.known_nano_usd += cost_nano_usd
 
     @property
-    def total_usd(self) -> float | None:
+    def total_nano_usd(self) -> int | None:
         """The whole cost; None if a part of it is unknown."""
-        return None if self.calls_unpriced else self.known_usd
+        return None if self.calls_unpriced else self.known_nano_usd
+
+    def value(self) -> dict[str, Any]:
+        """As JSON values in US dollars; `cost_usd` is null if a part of it is unknown."""
+        return {
+            "cost_usd": optional_usd(self.total_nano_usd),
+            "cost_known_usd": usd_number(self.known_nano_usd),
+            "calls_unpriced": self.calls_unpriced,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +196,7 @@ class PricedCall:
 
     step: str
     usage: TokenUsage
-    cost_usd: float | None
+    cost_nano_usd: int | None
 
 
 class CallPricer:
@@ -203,16 +220,16 @@ class CallPricer:
                 )
                 if event.usage is not None:
                     price = self._prices.find(event.provider, event.model, requested)
-                    cost_usd = None if price is None else price.cost_usd(event.usage)
-                    return PricedCall(event.step, event.usage, cost_usd)
+                    cost = None if price is None else price.cost_nano_usd(event.usage)
+                    return PricedCall(event.step, event.usage, cost)
             case _:
                 pass
         return None
 
 
-def saved_usd(prices: PriceTable, event: CacheHit) -> float | None:
+def saved_nano_usd(prices: PriceTable, event: CacheHit) -> int | None:
     """What the call would have cost without the recorded reply; None if that is unknown."""
     if event.provider is None or event.model is None or event.usage is None:
         return None
     price = prices.find(event.provider, event.model)
-    return None if price is None else price.cost_usd(event.usage)
+    return None if price is None else price.cost_nano_usd(event.usage)

@@ -10,8 +10,6 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from orc.projections.money.prices import USD_DIGITS
-
 By = Literal["model", "provider", "day", "step", "job", "project"]
 
 _KEYS: dict[By, str] = {
@@ -28,12 +26,12 @@ _INSIDE = re.compile(r"[\[#/].*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class SpendingGroup:
-    """The calls of one group, and their cost in US dollars.
+    """The calls of one group, and their cost in nano-dollars.
 
-    - `calls` were sent. The cost of `calls_unpriced` of them is unknown and not in `cost_usd`.
-    - `from_cache` were answered by recorded replies, which saved `saved_usd`. The saving is unknown
-      for `saved_unpriced` of them.
-    - `in_doubt` were sent and their outcome is unknown: they cost at most `in_doubt_usd`. The
+    - `calls` were sent. The cost of `calls_unpriced` of them is unknown and not in `cost_nano_usd`.
+    - `from_cache` were answered by recorded replies, which saved `saved_nano_usd`. The saving is
+      unknown for `saved_unpriced` of them.
+    - `in_doubt` were sent and their outcome is unknown: they cost at most `in_doubt_nano_usd`. The
       highest cost is unknown for `in_doubt_unpriced` of them.
     """
 
@@ -42,13 +40,13 @@ class SpendingGroup:
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
-    cost_usd: float = 0.0
+    cost_nano_usd: int = 0
     calls_unpriced: int = 0
     from_cache: int = 0
-    saved_usd: float = 0.0
+    saved_nano_usd: int = 0
     saved_unpriced: int = 0
     in_doubt: int = 0
-    in_doubt_usd: float = 0.0
+    in_doubt_nano_usd: int = 0
     in_doubt_unpriced: int = 0
 
     def plus(self, other: SpendingGroup) -> SpendingGroup:
@@ -59,13 +57,13 @@ class SpendingGroup:
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
-            cost_usd=round(self.cost_usd + other.cost_usd, USD_DIGITS),
+            cost_nano_usd=self.cost_nano_usd + other.cost_nano_usd,
             calls_unpriced=self.calls_unpriced + other.calls_unpriced,
             from_cache=self.from_cache + other.from_cache,
-            saved_usd=round(self.saved_usd + other.saved_usd, USD_DIGITS),
+            saved_nano_usd=self.saved_nano_usd + other.saved_nano_usd,
             saved_unpriced=self.saved_unpriced + other.saved_unpriced,
             in_doubt=self.in_doubt + other.in_doubt,
-            in_doubt_usd=round(self.in_doubt_usd + other.in_doubt_usd, USD_DIGITS),
+            in_doubt_nano_usd=self.in_doubt_nano_usd + other.in_doubt_nano_usd,
             in_doubt_unpriced=self.in_doubt_unpriced + other.in_doubt_unpriced,
         )
 
@@ -85,13 +83,13 @@ def read_spending(
     rows = connection.execute(
         f"SELECT {_KEYS[by]}, jobs.name, count(*) FILTER (WHERE calls.status <> 'from ledger'), "
         "coalesce(sum(calls.input_tokens), 0), coalesce(sum(calls.output_tokens), 0), "
-        "coalesce(sum(calls.cached_tokens), 0), coalesce(sum(calls.cost_usd), 0), "
-        "count(*) FILTER (WHERE calls.input_tokens IS NOT NULL AND calls.cost_usd IS NULL), "
-        "count(*) FILTER (WHERE calls.status = 'from ledger'), coalesce(sum(calls.saved_usd), 0), "
-        "count(*) FILTER (WHERE calls.status = 'from ledger' AND calls.saved_usd IS NULL), "
+        "coalesce(sum(calls.cached_tokens), 0), coalesce(sum(calls.cost_nano_usd), 0), "
+        "count(*) FILTER (WHERE calls.input_tokens IS NOT NULL AND calls.cost_nano_usd IS NULL), "
+        "count(*) FILTER (WHERE calls.status = 'from ledger'), coalesce(sum(calls.saved_nano_usd), 0), "
+        "count(*) FILTER (WHERE calls.status = 'from ledger' AND calls.saved_nano_usd IS NULL), "
         "coalesce(sum(calls.in_doubt), 0), "
-        "coalesce(sum(calls.worst_case_usd) FILTER (WHERE calls.in_doubt), 0), "
-        "count(*) FILTER (WHERE calls.in_doubt AND calls.worst_case_usd IS NULL) "
+        "coalesce(sum(calls.worst_case_nano_usd) FILTER (WHERE calls.in_doubt), 0), "
+        "count(*) FILTER (WHERE calls.in_doubt AND calls.worst_case_nano_usd IS NULL) "
         "FROM llm_calls AS calls JOIN jobs USING (job_id) "
         # Left out: replies that a later attempt of the same step reused, which saved nothing.
         "WHERE (calls.status <> 'from ledger' OR calls.provider IS NOT NULL) "
@@ -107,5 +105,5 @@ def read_spending(
         found[key] = found.get(key, SpendingGroup(key)).plus(SpendingGroup(key, *numbers))
     return sorted(
         found.values(),
-        key=lambda one: (-one.cost_usd, -one.calls_unpriced, -one.output_tokens, one.key),
+        key=lambda one: (-one.cost_nano_usd, -one.calls_unpriced, -one.output_tokens, one.key),
     )

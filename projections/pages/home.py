@@ -200,7 +200,7 @@ def _summary(
     spent = {
         day: (cost, unpriced, failed, jobs)
         for day, cost, unpriced, failed, jobs in connection.execute(
-            "SELECT substr(submitted_at, 1, 10), sum(cost_usd), sum(calls_unpriced), "
+            "SELECT substr(submitted_at, 1, 10), sum(cost_nano_usd), sum(calls_unpriced), "
             "sum(status = 'failed'), count(*) FROM jobs WHERE submitted_at >= ? GROUP BY 1",
             (days[0],),
         )
@@ -230,7 +230,7 @@ def _days(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> Markup |
 
 def _sum(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> str:
     chosen = [spent[day] for day in days if day in spent]
-    known = sum(cost or 0.0 for cost, *_ in chosen)
+    known = sum(cost or 0 for cost, *_ in chosen)
     return cost_text(known, sum(unpriced for _, unpriced, *_ in chosen), brief=True)
 
 

@@ -208,24 +208,22 @@ def _models(view: JobView) -> list[str]:
     return sorted(named)
 
 
-def budget_lines(view: JobView, spec: SpecSeen) -> list[tuple[str, float, float]]:
-    """Each limit of the job's budget: its name, the used amount, the limit."""
+def budget_lines(view: JobView, spec: SpecSeen) -> list[tuple[str, int, int]]:
+    """Each limit of the job's budget: its name, the used amount, the limit. Money is nano-dollars."""
     budget = None if spec.definition is None else spec.definition.budget
     job = view.job
     used = {
-        "max_cost_usd": job.cost_usd or 0.0,
+        "max_cost_usd": job.cost_nano_usd or 0,
         "max_tokens": job.input_tokens + job.output_tokens,
         "max_calls": job.calls,
     }
-    return [
-        (name, float(spent), float(limit))
-        for name, spent in used.items()
-        if (limit := getattr(budget, name, None)) is not None
-    ]
+    if budget is None:
+        return []
+    return [(limit, used[limit], maximum) for limit, maximum in budget.limits().given()]
 
 
 def _doubts(view: JobView) -> str | None:
     job = view.job
     if not job.calls_in_doubt:
         return None
-    return Doubts(job.calls_in_doubt, job.in_doubt_usd or 0.0, job.in_doubt_unpriced).text()
+    return Doubts(job.calls_in_doubt, job.in_doubt_nano_usd or 0, job.in_doubt_unpriced).text()

@@ -17,6 +17,7 @@ from orc.ledger.wording import (
     cost_text,
     count_text,
     duration_text,
+    limit_text,
     number_text,
     size_text,
     tokens_text,
@@ -61,6 +62,7 @@ def environment() -> Environment:
         shorten=shorten,
         skipped=skip_text,
         tokens=tokens_text,
+        amount=lambda amount, limit: limit_text(limit, amount),
         usd=usd_text,
     )
     return made
@@ -85,10 +87,10 @@ def _cost(row: Any) -> str:
     """The cost of a job, a step or a call; empty if no model was called."""
     unpriced = getattr(row, "calls_unpriced", None)
     if unpriced is None:
-        unpriced = int(row.cost_usd is None and row.input_tokens is not None)
-    if row.cost_usd is None and not unpriced:
+        unpriced = int(row.cost_nano_usd is None and row.input_tokens is not None)
+    if row.cost_nano_usd is None and not unpriced:
         return ""
-    return cost_text(row.cost_usd, unpriced, brief=True)
+    return cost_text(row.cost_nano_usd, unpriced, brief=True)
 
 
 def _shown(value: Any) -> Any:

@@ -18,7 +18,9 @@ from orc.ledger.events import (
     ToolReturned,
     WorstCase,
 )
-from orc.projections.money.prices import Price, saved_usd
+from orc.ledger.money import optional_usd
+from orc.projections.folds.doubts import worst_cost
+from orc.projections.money.prices import Price, saved_nano_usd
 from orc.projections.tables.writer import Writer, preview
 
 
@@ -38,7 +40,7 @@ def llm_requested(writer: Writer, recorded: Recorded, event: LlmRequested) -> No
         changed=", ".join(event.changed or ()) or None,
         request_version=recorded.version,
         worst_case_tokens=_tokens_max(event.worst_case),
-        worst_case_usd=None if event.worst_case is None else event.worst_case.cost_usd,
+        **_in_both_units("worst_case", worst_cost(event)),
     )
 
 
@@ -63,7 +65,7 @@ def cache_hit(writer: Writer, recorded: Recorded, event: CacheHit) -> None:
         reply_blob=None if event.reply is None else event.reply.sha256,
         paid_by_job=None if paid_by is None else paid_by.job_id,
         paid_by_step=None if paid_by is None else paid_by.step,
-        saved_usd=saved_usd(writer.prices, event),
+        **_in_both_units("saved", saved_nano_usd(writer.prices, event)),
     )
 
 
@@ -119,14 +121,14 @@ def _use_tokens(
     """Add the call's tokens and cost to its step and job; returns the columns of the call's row."""
     usage = event.usage
     price: Price | None = None
-    cost: float | None = None
+    cost: int | None = None
     if usage is not None:
         price = _find_price(writer, recorded, event)
-        cost = None if price is None else price.cost_usd(usage)
+        cost = None if price is None else price.cost_nano_usd(usage)
     spent = {
         "input_tokens": 0 if usage is None else usage.input_tokens,
         "output_tokens": 0 if usage is None else usage.output_tokens,
-        "cost_usd": cost,
+        "cost_nano_usd": cost,
         "calls_unpriced": int(usage is not None and cost is None),
     }
     writer.add("step_usage", step_id=f"{recorded.job_id}/{event.step}", **spent)
@@ -137,9 +139,14 @@ def _use_tokens(
         "output_tokens": None if usage is None else usage.output_tokens,
         "cached_tokens": None if usage is None else usage.cached_tokens,
         "reasoning_tokens": None if usage is None else usage.reasoning_tokens,
-        "cost_usd": cost,
+        **_in_both_units("cost", cost),
         "price_date": None if seen is None else seen.isoformat(),
     }
+
+
+def _in_both_units(name: str, nano_usd: int | None) -> dict[str, Any]:
+    """The two columns of an amount."""
+    return {f"{name}_nano_usd": nano_usd, f"{name}_usd": optional_usd(nano_usd)}
 
 
 def _find_price(

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orc.projections.folds.tolerated import Tolerated
-from orc.projections.money.prices import USD_DIGITS
 from orc.projections.tables.rows import StepRow
 
 
@@ -17,7 +16,7 @@ class Usage:
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    cost_usd: float | None = None
+    cost_nano_usd: int | None = None
     calls_unpriced: int = 0
 
     @property
@@ -31,8 +30,8 @@ class Usage:
         self.input_tokens += step.input_tokens
         self.output_tokens += step.output_tokens
         self.calls_unpriced += step.calls_unpriced
-        if step.cost_usd is not None:
-            self.cost_usd = round((self.cost_usd or 0.0) + step.cost_usd, USD_DIGITS)
+        if step.cost_nano_usd is not None:
+            self.cost_nano_usd = (self.cost_nano_usd or 0) + step.cost_nano_usd
 
 
 def usage_by_step(steps: Iterable[StepRow]) -> dict[str, Usage]:

@@ -4,7 +4,8 @@ Everything else is derived from these classes: the tables in the file, the state
 rows, the queries that read them, Datasette's descriptions and docs/tables.md. To add a column, add a
 field here, set its value in the projector's handler (`projector.py`) and raise `VERSION`
 (`version.py`). `column` takes the meaning and the properties of the column. The end of a name
-gives the unit: `_s`, `_at`, `_usd`, `_tokens`, `_bytes`.
+gives the unit: `_s`, `_at`, `_usd`, `_nano_usd`, `_tokens`, `_bytes`. An amount of money has two
+columns: orc adds and compares the nano-dollars, and people read the dollars.
 
 Keys are texts made of ids (`job/step/attempt`), so that a rebuilt table has the same keys.
 Datasette shows the column `name` in place of a key.
@@ -56,6 +57,7 @@ class JobRow:
         "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
         by_prices=True,
     )
+    cost_nano_usd: int | None = column("The same; its sums are exact.", by_prices=True)
     calls_unpriced: int = column(
         "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
     )
@@ -65,6 +67,7 @@ class JobRow:
     in_doubt_usd: float | None = column(
         "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
     )
+    in_doubt_nano_usd: int | None = column("The same; its sums are exact.")
     in_doubt_unpriced: int = column("Calls in doubt whose highest cost is unknown.", start=0)
     failure: str | None = column(
         "The first failure when the job ended, or why the job was cancelled."
@@ -115,6 +118,7 @@ class StepRow:
         "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
         by_prices=True,
     )
+    cost_nano_usd: int | None = column("The same; its sums are exact.", by_prices=True)
     calls_unpriced: int = column(
         "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
     )
@@ -124,6 +128,7 @@ class StepRow:
     in_doubt_usd: float | None = column(
         "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
     )
+    in_doubt_nano_usd: int | None = column("The same; its sums are exact.")
     in_doubt_unpriced: int = column("Calls in doubt whose highest cost is unknown.", start=0)
     output: str | None = column(
         "The first 200 characters of the result, as text or JSON, if the result is at most 1 kB."
@@ -247,12 +252,14 @@ class CallRow:
         "The tokens at the prices that were in effect; NULL if the price is unknown.",
         by_prices=True,
     )
+    cost_nano_usd: int | None = column("The same; its sums are exact.", by_prices=True)
     worst_case_tokens: int | None = column(
         "The most tokens, sent and received, that the call can use; NULL without max_tokens."
     )
     worst_case_usd: float | None = column(
         "The most that the call can cost, at the prices of the time when it was sent."
     )
+    worst_case_nano_usd: int | None = column("The same; its sums are exact.")
     in_doubt: int | None = column(
         "1 if the outcome was not recorded: the call may have been answered and charged."
     )
@@ -260,6 +267,7 @@ class CallRow:
     saved_usd: float | None = column(
         "What the call would have cost, if the cache answered it.", by_prices=True
     )
+    saved_nano_usd: int | None = column("The same; its sums are exact.", by_prices=True)
     finish_reason: str | None = column("Why the model stopped: stop, length, tool_calls and so on.")
     failure_kind: str | None = column("The kind of the failure (docs/events.md lists them).")
     failure: str | None = column("The message of the failure.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN, names_where, sql_list
-from orc.projections.money.prices import USD_DIGITS
+from orc.ledger.money import NANO_PER_USD, NANO_USD_MAX
 from orc.projections.tables.binding import Insert, Statement, Update
 from orc.projections.tables.rows import (
     AttemptRow,
@@ -24,13 +24,26 @@ _ONE_ACTION = sql_list(names_where("is_one_action"))
 
 def _add_doubt(table: str, key: str, calls: str) -> str:
     """Adds the calls that the condition `calls` selects to the columns in doubt of the row `:row`."""
+    sum_ = _plus("in_doubt_nano_usd", "more")
     return (
-        f"UPDATE {table} SET (calls_in_doubt, in_doubt_usd, in_doubt_unpriced) = (SELECT "
-        f"{table}.calls_in_doubt + count(*), CASE WHEN count(worst_case_usd) THEN "
-        f"round(coalesce({table}.in_doubt_usd, 0) + sum(worst_case_usd), {USD_DIGITS}) "
-        f"ELSE {table}.in_doubt_usd END, {table}.in_doubt_unpriced + count(*) - "
-        f"count(worst_case_usd) FROM llm_calls WHERE {calls}) WHERE {key} = :row"
+        f"UPDATE {table} SET (calls_in_doubt, in_doubt_nano_usd, in_doubt_usd, in_doubt_unpriced) = "
+        f"(SELECT calls_in_doubt + found, {sum_}, {in_usd(sum_)}, in_doubt_unpriced + found - priced "
+        "FROM (SELECT count(*) AS found, count(worst_case_nano_usd) AS priced, "
+        f"sum(worst_case_nano_usd) AS more FROM llm_calls WHERE {calls})) WHERE {key} = :row"
     )
+
+
+def _plus(column: str, more: str) -> str:
+    """The sum of a column of nano-dollars and an expression; NULL, for an unknown amount, adds nothing.
+
+    At the largest amount of the ledger the sum stays what it is.
+    """
+    return f"coalesce(min(coalesce({column}, 0) + {more}, {NANO_USD_MAX}), {column})"
+
+
+def in_usd(nano_usd: str) -> str:
+    """An expression for the US dollars of an expression of nano-dollars, as `ledger/money.py` has it."""
+    return f"({nano_usd}) / {NANO_PER_USD}.0"
 
 
 # Counting the rows for each item would make a job of n items cost n * n. The last row of a job,
@@ -47,8 +60,8 @@ _ADD_USAGE = {
     "calls": "calls + 1",
     "input_tokens": "input_tokens + :input_tokens",
     "output_tokens": "output_tokens + :output_tokens",
-    "cost_usd": "CASE WHEN :cost_usd IS NULL THEN cost_usd "
-    f"ELSE round(coalesce(cost_usd, 0) + :cost_usd, {USD_DIGITS}) END",
+    "cost_nano_usd": _plus("cost_nano_usd", ":cost_nano_usd"),
+    "cost_usd": in_usd(_plus("cost_nano_usd", ":cost_nano_usd")),
     "calls_unpriced": "calls_unpriced + :calls_unpriced",
 }
 _NO_RESULT = {

@@ -21,6 +21,7 @@ from orc.ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from orc.ledger.values import Limit
 
 CallEvent = LlmRequested | LlmResponded | LlmFailed | CacheHit | ToolCalled | ToolReturned
 """The events that an effect may record while it runs."""
@@ -87,13 +88,16 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class OutOfBudget:
-    """The attempt's next call does not fit a budget; the step waits until the budget is raised."""
+    """The attempt's next call does not fit a budget; the step waits until the budget is raised.
+
+    The amounts of `max_cost_usd` are nano-dollars.
+    """
 
     account: str
-    limit: Literal["max_calls", "max_tokens", "max_cost_usd"]
-    maximum: float
-    spent: float
-    needed: float
+    limit: Limit
+    maximum: int
+    spent: int
+    needed: int
     duration_s: float
     log: Payload | None = None
 
@@ -292,7 +296,7 @@ class RaiseBudget:
     """Set new limits for the budget of the job, or of one step."""
 
     account: str
-    max_cost_usd: float | None = None
+    max_cost_nano_usd: int | None = None
     max_tokens: int | None = None
     max_calls: int | None = None
     signal_id: int | None = None

@@ -84,7 +84,8 @@ def test_a_plan_is_what_orc_plan_prints(here: Path) -> None:
     for name in ("you", "Bo"):
         plan = orc.plan(spec, inputs={"name": name})
         said = command("plan", spec, "--json", "-i", f"name={name}").json()
-        assert as_json(plan)["steps"] == said["steps"]
+        for step, shown in zip(plan.steps, said["steps"], strict=True):
+            assert {key: as_json(getattr(step, key)) for key in shown} == shown
         for key in set(said) - {"steps"}:
             assert getattr(plan, key) == said[key], key
 

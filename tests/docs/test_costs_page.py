@@ -6,6 +6,7 @@ import re
 
 from orc.cli.jobs.caller.prices import parse_prices, read_prices
 from orc.ledger.events import TokenUsage
+from orc.ledger.money import usd_number
 from orc.ledger.wording import cost_text, usd_text
 from tests.docs.conftest import blocks_of, read_page
 
@@ -20,14 +21,14 @@ def test_the_price_table_of_the_page_is_valid_and_gives_the_cost_on_the_page() -
     [said] = re.findall(r"of output costs (\$[\d.]+)\.\n", read_page(PAGE))
 
     assert price is not None
-    cost_usd = price.cost_usd(usage)
-    assert cost_usd is not None
-    assert said == f"${cost_usd}"
-    assert usd_text(cost_usd) == "$0.0019"
+    cost = price.cost_nano_usd(usage)
+    assert cost is not None
+    assert said == f"${usd_number(cost)}"
+    assert usd_text(cost) == "$0.0019"
 
 
 def test_the_page_shows_every_form_of_a_cost() -> None:
     page = read_page(PAGE)
-    for known_usd, calls_unpriced in ((0.0036, 0), (0.0018, 1), (None, 1)):
-        assert f"`{cost_text(known_usd, calls_unpriced)}`" in page
-    assert f"`{cost_text(0.0018, 1, brief=True)}`" in page
+    for known, calls_unpriced in ((3_600_000, 0), (1_800_000, 1), (None, 1)):
+        assert f"`{cost_text(known, calls_unpriced)}`" in page
+    assert f"`{cost_text(1_800_000, 1, brief=True)}`" in page

@@ -77,6 +77,9 @@ from tests.scheduler.test_resume import SHAPES, cancels, stops_with
 History = Callable[[], AbstractContextManager[Stand]]
 """Opens a test stand whose job has run."""
 
+HALF = 500_000_000
+"""Half a US dollar, in nano-dollars."""
+
 FOLDER = Path(__file__).parent
 COLUMNS = ("job_id", "version", "type", "step", "attempt", "recorded_at", "data", "hash")
 
@@ -98,6 +101,7 @@ def histories() -> dict[str, History]:
         "removed": _remove_bytes,
         "doubt": _ask_about_work_in_doubt,
         "optional": _set_every_optional_field,
+        "money": _spend_money,
         "modes": _write_files_with_modes,
         "queue": _queue,
         "placed": _place_on_workers,
@@ -234,7 +238,9 @@ def _ask_about_work_in_doubt() -> Iterator[Stand]:
         stand.append(
             JobStarted(owner=OWNER),
             *(started("ask"), started("pay")),
-            requested("ask", worst_case=WorstCase(input_tokens=9, output_tokens=5, cost_usd=0.1)),
+            requested(
+                "ask", worst_case=WorstCase(input_tokens=9, output_tokens=5, cost_nano_usd=10**8)
+            ),
             resumed(),
             *(interrupted("ask", reason="crash"), interrupted("pay", reason="crash")),
             *(_question("ask"), _question("pay")),
@@ -327,7 +333,7 @@ def _set_every_optional_field() -> Iterator[Stand]:
     value = Payload(value="a value")
     log: dict[str, Any] = {"log": Payload(value="a log")}
     made: dict[str, Any] = {**log, "artifacts": (file("demo/report"),)}
-    used: dict[str, Any] = {"usage": TokenUsage(input_tokens=1), "charged_usd": 0.25}
+    used: dict[str, Any] = {"usage": TokenUsage(input_tokens=1), "charged_nano_usd": HALF // 2}
     money = BudgetDef(max_cost_usd=1.0, max_tokens=1000, max_calls=10)
     approval = ApprovalDef(message="Go on?")
     definition = job(
@@ -337,7 +343,7 @@ def _set_every_optional_field() -> Iterator[Stand]:
         step("gate", kind="approval", approval=approval),
         step("old"),
     )
-    limits = {"max_cost_usd": 2.0, "max_tokens": 2000, "signal_id": 1}
+    limits = {"max_cost_nano_usd": 4 * HALF, "max_tokens": 2000, "signal_id": 1}
     with empty_stand(Plan(()), definition, models={}) as stand:
         origin = {"replies": value, "replay_of": OTHER, "forked_from": OTHER}
         with stand.open() as ledger:
@@ -353,13 +359,17 @@ def _set_every_optional_field() -> Iterator[Stand]:
                 endpoint="http://here",
                 identity="sha",
                 changed=("model",),
-                reserved=Reserved(tokens=3, cost_usd=0.5),
-                worst_case=WorstCase(input_tokens=1, output_tokens=2, cost_usd=0.5),
+                reserved=Reserved(tokens=3, cost_nano_usd=HALF),
+                worst_case=WorstCase(input_tokens=1, output_tokens=2, cost_nano_usd=HALF),
             ),
             call_failed("ask", kind="protocol", retry_after_s=1.0, unsent=True, **used),
             requested("ask", call=2),
             responded("ask", call=2).model_copy(
-                update={"request_id": "r", "charged_usd": 0.25, "finish_reason": "tool_calls"}
+                update={
+                    "request_id": "r",
+                    "charged_nano_usd": HALF // 2,
+                    "finish_reason": "tool_calls",
+                }
             ),
             tool_called("ask", call=2),
             tool_returned("ask", call=2).model_copy(update={"is_error": True}),
@@ -368,9 +378,9 @@ def _set_every_optional_field() -> Iterator[Stand]:
                 attempt=1,
                 account="ask",
                 limit="max_cost_usd",
-                maximum=1.0,
-                spent=0.5,
-                needed=0.75,
+                maximum=2 * HALF,
+                spent=HALF,
+                needed=HALF + 1,
                 duration_s=1.0,
             ),
             BudgetRaised(account="ask", **limits),
@@ -432,6 +442,41 @@ def _ask_for_corrections() -> Iterator[Stand]:
             started("again"),
             hit,
             succeeded("again", warning="nearly"),
+        )
+        yield stand
+
+
+@contextmanager
+def _spend_money() -> Iterator[Stand]:
+    """Two calls are charged, a third is cut short, a fourth does not fit, and the budget is raised."""
+    money = BudgetDef(max_cost_usd=1.0)
+    most: dict[str, Any] = {
+        "reserved": Reserved(tokens=9, cost_nano_usd=HALF),
+        "worst_case": WorstCase(input_tokens=9, output_tokens=5, cost_nano_usd=HALF),
+    }
+    used: dict[str, Any] = {"usage": TokenUsage(input_tokens=1)}
+    with stand_for(Plan(()), job(step("ask", prompt="?", budget=money)), models={}) as stand:
+        stand.append(
+            JobStarted(owner=OWNER),
+            started("ask"),
+            requested("ask", **most),
+            call_failed("ask", kind="server_error", charged_nano_usd=1, **used),
+            requested("ask", call=2, **most),
+            responded("ask", call=2).model_copy(update={"charged_nano_usd": 100_000_001}),
+            requested("ask", call=3, **most),
+            resumed(),
+            interrupted("ask", reason="crash"),
+            started("ask", 2),
+            BudgetExceeded(
+                step="ask",
+                attempt=2,
+                account="ask",
+                limit="max_cost_usd",
+                maximum=2 * HALF,
+                spent=HALF + 100_000_002,
+                needed=HALF,
+            ),
+            BudgetRaised(account="ask", max_cost_nano_usd=4 * HALF),
         )
         yield stand
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from orc.ledger.money import nearest_nano_usd
 from orc.ledger.wording import (
     cost_text,
     count_text,
@@ -47,7 +48,7 @@ def test_longer_durations_never_read_shorter() -> None:
     ("amount", "text"),
     [
         (0, "$0.00"),
-        (1e-12, "$0.0000000000010"),
+        (1e-9, "$0.0000000010"),
         (2.3e-8, "$0.000000023"),
         (0.000031, "$0.000031"),
         (0.00009996, "$0.00010"),
@@ -60,7 +61,10 @@ def test_longer_durations_never_read_shorter() -> None:
         (1.234, "$1.23"),
         (12.5, "$12.50"),
         (1_204.5, "$1,204.50"),
-        (1e12, "$1,000,000,000,000.00"),
+        (9e6, "$9,000,000.00"),
+        (0.3, "$0.3000"),
+        (1.005, "$1.00"),
+        (1.015, "$1.02"),
         (-0.0042, "-$0.0042"),
         (-3, "-$3.00"),
     ],
@@ -68,31 +72,31 @@ def test_longer_durations_never_read_shorter() -> None:
 def test_an_amount_of_money_has_the_digits_that_tell_it_from_nothing(
     amount: float, text: str
 ) -> None:
-    assert usd_text(amount) == text
+    assert usd_text(nearest_nano_usd(amount)) == text
 
 
 @pytest.mark.parametrize(
-    ("known_usd", "calls_unpriced", "text"),
+    ("known", "calls_unpriced", "text"),
     [
         (None, 0, "free"),
         (0, 0, "free"),
-        (0.0018, 0, "$0.0018"),
-        (12.5, 0, "$12.50"),
+        (1_800_000, 0, "$0.0018"),
+        (12_500_000_000, 0, "$12.50"),
         (None, 2, "unknown"),
-        (0.0, 2, "unknown"),
-        (0.0012, 3, "at least $0.0012 (3 calls with unknown prices)"),
-        (0.0012, 1, "at least $0.0012 (1 call with an unknown price)"),
-        (1.234, 1_204, "at least $1.23 (1,204 calls with unknown prices)"),
+        (0, 2, "unknown"),
+        (1_200_000, 3, "at least $0.0012 (3 calls with unknown prices)"),
+        (1_200_000, 1, "at least $0.0012 (1 call with an unknown price)"),
+        (1_234_000_000, 1_204, "at least $1.23 (1,204 calls with unknown prices)"),
         (None, None, "unknown"),
-        (0.0, None, "free"),
-        (0.5, None, "$0.5000"),
+        (0, None, "free"),
+        (500_000_000, None, "$0.5000"),
     ],
 )
 def test_a_part_of_a_cost_never_looks_like_the_whole(
-    known_usd: float | None, calls_unpriced: int | None, text: str
+    known: int | None, calls_unpriced: int | None, text: str
 ) -> None:
-    assert cost_text(known_usd, calls_unpriced) == text
-    assert cost_text(known_usd, calls_unpriced, brief=True) == text.partition(" (")[0]
+    assert cost_text(known, calls_unpriced) == text
+    assert cost_text(known, calls_unpriced, brief=True) == text.partition(" (")[0]
 
 
 @pytest.mark.parametrize(
@@ -125,13 +129,13 @@ def test_a_number_that_is_not_known_says_so() -> None:
 @pytest.mark.parametrize(
     ("limit", "amount", "text"),
     [
-        ("max_cost_usd", 2.0, "$2.00"),
+        ("max_cost_usd", 2_000_000_000, "$2.00"),
         ("max_cost_usd", 0, "$0.00"),
-        ("max_tokens", 5_000.0, "5,000 tokens"),
-        ("max_calls", 1.0, "1 call"),
+        ("max_tokens", 5_000, "5,000 tokens"),
+        ("max_calls", 1, "1 call"),
     ],
 )
-def test_what_a_budget_counts_has_its_unit(limit: str, amount: float, text: str) -> None:
+def test_what_a_budget_counts_has_its_unit(limit: str, amount: int, text: str) -> None:
     assert limit_text(limit, amount) == text
 
 

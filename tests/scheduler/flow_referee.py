@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orc.ledger.money import NANO_PER_USD
 from tests.builders import EPOCH_S
 from tests.flow_model import Flow, Limit, Node, all_nodes
 from tests.model import NEVER
@@ -55,47 +56,57 @@ class Account:
     limit: Limit
     calls: int = 0
     tokens: int = 0
-    usd: float = 0.0
-    held: dict[str, tuple[int, float]] = field(default_factory=dict)
+    nano_usd: int = 0
+    held: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def check(self, name: str) -> None:
         """Check that even the worst case of the calls in flight is within the limits."""
         used = {
             "max_calls": self.calls,
             "max_tokens": self.tokens + sum(tokens for tokens, _ in self.held.values()),
-            "max_cost_usd": self.usd + sum(usd for _, usd in self.held.values()),
+            "max_cost_usd": self.nano_usd + sum(nano_usd for _, nano_usd in self.held.values()),
         }
         for limit, amount in used.items():
-            most = getattr(self.limit, limit)
+            most = self.most(limit)
             demand(most is None or amount <= most, f"{name}: {amount} of {limit} {most}")
 
     def raise_to(self, event: Any) -> None:
         """Take the limits that replace the earlier ones."""
-        names = ("max_calls", "max_tokens", "max_cost_usd")
-        given = {name: getattr(event, name) for name in names}
+        given = {
+            "max_calls": event.max_calls,
+            "max_tokens": event.max_tokens,
+            "max_cost_usd": event.max_cost_nano_usd,
+        }
         more = {name: value for name, value in given.items() if value is not None}
         for name, value in more.items():
-            before = getattr(self.limit, name)
+            before = self.most(name)
             demand(before is not None and value > before, f"{name} is raised to {value}")
+            if name == "max_cost_usd":
+                more[name] = value / NANO_PER_USD
         self.limit = replace(self.limit, **more)
+
+    def most(self, name: str) -> Any:
+        """A limit; that in money is in nano-dollars, of which the flows have whole ones."""
+        limit = getattr(self.limit, name)
+        return round(limit * NANO_PER_USD) if limit and name == "max_cost_usd" else limit
 
     def exceeded(self, name: str, event: Any) -> None:
         """Check the amounts of `budget.exceeded`."""
-        spent = {"max_calls": self.calls, "max_tokens": self.tokens, "max_cost_usd": self.usd}
+        spent = {"max_calls": self.calls, "max_tokens": self.tokens, "max_cost_usd": self.nano_usd}
         told = (event.spent, event.maximum)
-        real = (spent[event.limit], getattr(self.limit, event.limit))
+        real = (spent[event.limit], self.most(event.limit))
         demand(told == real, f"{name}: {event.limit} {told}, not {real}")
 
-    def settle(self, step: str, *, tokens: int, usd: float) -> None:
+    def settle(self, step: str, *, tokens: int, nano_usd: int) -> None:
         """Replace the worst case of the step's call by what it is charged."""
         if self.held.pop(step, None) is not None:
             self.tokens += tokens
-            self.usd += usd
+            self.nano_usd += nano_usd
 
     def settle_in_full(self, step: str) -> None:
         """Charge the worst case of the step's call, whose outcome is unknown."""
-        tokens, usd = self.held.get(step, (0, 0.0))
-        self.settle(step, tokens=tokens, usd=usd)
+        tokens, nano_usd = self.held.get(step, (0, 0))
+        self.settle(step, tokens=tokens, nano_usd=nano_usd)
 
 
 class FlowReferee:
@@ -388,21 +399,22 @@ class FlowReferee:
         for account_name, account in self._accounts_of(name):
             if event.type == "llm.requested":
                 account.calls += 1
-                account.held[name] = (event.reserved.tokens, event.reserved.cost_usd or 0.0)
+                account.held[name] = (event.reserved.tokens, event.reserved.cost_nano_usd or 0)
                 account.check(account_name or "the job")
             elif event.usage is not None:
                 tokens = event.usage.input_tokens + event.usage.output_tokens
-                account.settle(name, tokens=tokens, usd=event.charged_usd or 0.0)
+                account.settle(name, tokens=tokens, nano_usd=event.charged_nano_usd or 0)
             elif event.type == "llm.failed" and event.kind not in _IN_DOUBT:
-                account.settle(name, tokens=0, usd=0.0)
+                account.settle(name, tokens=0, nano_usd=0)
             else:
                 account.settle_in_full(name)
         if event.type == "llm.requested":
             self._rates.sent(name, LANE, self._moment)
             return
-        if event.charged_usd is not None:
+        charged = event.charged_nano_usd
+        if charged is not None:
             due = price(event.provider, event.model, event.usage)
-            demand(event.charged_usd == due, f"{name}: {event.charged_usd} USD, not {due}")
+            demand(charged == due, f"{name}: {charged} nano-dollars, not {due}")
         self._ruling = self._circuits.call_ended(name, TARGET, event, self._moment)
         if event.type == "llm.responded":
             step.replies += 1

@@ -13,8 +13,10 @@ import yaml
 
 from orc.ledger.definition import CircuitDef, JobDef
 from orc.ledger.events import TokenUsage
+from orc.ledger.money import NANO_PER_USD
 from orc.providers import OnDelta, PermanentError, Reply, Request, TransientError, Usage
 from orc.scheduler.core.commands import RaiseBudget
+from orc.scheduler.core.fold.budgets import current_limits
 from orc.scheduler.core.fold.evolve import JobState
 from tests.flow_model import Flow, Limit, Node, all_nodes, checksum, item_values
 from tests.model import TRANSIENT, Plan, Task
@@ -27,9 +29,9 @@ LANE = "ollama"
 TARGET = f"{LANE}/m"
 
 
-def price(provider: str, model: str, usage: TokenUsage) -> float:
-    """What a call costs, in fractions that floats hold exactly."""
-    return (usage.input_tokens + 4 * usage.output_tokens) / 1024
+def price(provider: str, model: str, usage: TokenUsage) -> int:
+    """What a call costs, in nano-dollars."""
+    return (usage.input_tokens + 4 * usage.output_tokens) * 976_563
 
 
 class FlowModel:
@@ -188,20 +190,17 @@ def answer(stand: Stand, flow: Flow, state: JobState, *, raise_by: int = 1) -> N
 
 
 def _raise(stand: Stand, state: JobState, account: str, by: int) -> None:
-    limit = _limit_of(state, account)
+    limit = current_limits(state, account)
+    assert limit is not None
     more = RaiseBudget(
         account,
         max_calls=None if limit.max_calls is None else limit.max_calls + by,
         max_tokens=None if limit.max_tokens is None else limit.max_tokens + 1000 * by,
-        max_cost_usd=None if limit.max_cost_usd is None else limit.max_cost_usd + by,
+        max_cost_nano_usd=None
+        if limit.max_cost_nano_usd is None
+        else limit.max_cost_nano_usd + by * NANO_PER_USD,
     )
     stand.act(more)
-
-
-def _limit_of(state: JobState, account: str) -> Any:
-    if account in state.raised_budgets:
-        return state.raised_budgets[account]
-    return state.graph.steps[account].budget if account else state.definition.budget
 
 
 def own_name(step: str) -> str:

@@ -257,7 +257,7 @@ class Judge:
         step.status, step.over = "waiting", event.account or ""
 
     def _budget_raised(self, event: Any) -> None:
-        names = ("max_cost_usd", "max_tokens", "max_calls")
+        names = ("max_cost_nano_usd", "max_tokens", "max_calls")
         demand(self._budget(event.account) is not None, f"no budget of {event.account}")
         demand(any(getattr(event, name) is not None for name in names), "nothing is raised")
         for step in self._steps.values():
@@ -458,7 +458,8 @@ class Judge:
         demand((event.reserved is not None) == has_budget, f"{event.step}: {event.reserved}")
         in_money = any(budget.max_cost_usd is not None for budget in self._budgets_of(event.step))
         if in_money:
-            demand(event.reserved.cost_usd == event.worst_case.cost_usd, f"{event.step}: reserved")
+            worst = event.worst_case.cost_nano_usd
+            demand(event.reserved.cost_nano_usd == worst, f"{event.step}: reserved")
         step.call = event
 
     def _budgets_of(self, name: str) -> Iterable[Any]:
@@ -473,7 +474,8 @@ class Judge:
         step = self._end_call(event)
         step.replies[self._version] = (event.request_sha256, event.call)
         in_money = any(budget.max_cost_usd is not None for budget in self._budgets_of(event.step))
-        demand((event.charged_usd is not None) == in_money, f"{event.step}: {event.charged_usd}")
+        charged = event.charged_nano_usd
+        demand((charged is not None) == in_money, f"{event.step}: {charged}")
         self._failures[self._asked] = 0
 
     def _call_failed(self, event: Any) -> None:

@@ -27,7 +27,7 @@ FALSE: dict[str, dict[str, Any]] = {
     "circuit.opened": {"failures": 1000},
     "circuit.closed": {"target": "alpha/other"},
     "budget.exceeded": {"needed": 0.0},
-    "budget.raised": {"max_calls": None, "max_tokens": None, "max_cost_usd": None},
+    "budget.raised": {"max_calls": None, "max_tokens": None, "max_cost_nano_usd": None},
     "step.started": {"attempt": 1000},
     "step.switched": {"to_target": "alpha/other"},
     "step.succeeded": {"attempt": 1000},

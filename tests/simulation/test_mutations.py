@@ -107,7 +107,7 @@ def spends_beyond_a_budget(patch: pytest.MonkeyPatch) -> None:
 
 def spends_beyond_a_budget_in_money(patch: pytest.MonkeyPatch) -> None:
     def broken(state: Any, step_id: str, need: Reserved, **more: Any) -> Any:
-        return find_shortfall(state, step_id, need.model_copy(update={"cost_usd": 0.0}), **more)
+        return find_shortfall(state, step_id, need.model_copy(update={"cost_nano_usd": 0}), **more)
 
     patch.setattr(budget_gate, "find_shortfall", broken)
 

@@ -8,15 +8,18 @@ from collections.abc import Iterable, Iterator
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.providers import targets_of
 from orc.ledger.definition import JobDef, StepDef
+from orc.ledger.money import NANO_USD_MAX
+from orc.ledger.wording import usd_text
 from orc.projections.money.prices import PriceTable
 from orc.scheduler.core.commands import RaiseBudget
 from orc.scheduler.core.errors import nearest
-from orc.scheduler.core.fold.budgets import JOB, budget_of
+from orc.scheduler.core.fold.budgets import JOB, current_limits
 from orc.scheduler.core.fold.evolve import JobState
 
 _AMOUNT = re.compile(
     r"(?:(?P<step>[^=+]+)=)?\+(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>tokens|calls)?\Z"
 )
+_DIGITS_MAX = 12
 
 
 def check_prices(definition: JobDef, prices: PriceTable) -> None:
@@ -41,21 +44,51 @@ def parse_raise(text: str, state: JobState) -> RaiseBudget:
             "+10calls, or STEP=+1.00 for the budget of a step"
         )
     account = found["step"] or JOB
-    limit = {"tokens": "max_tokens", "calls": "max_calls", None: "max_cost_usd"}[found["unit"]]
-    budget = budget_of(state, account)
-    if budget is None:
+    limits = current_limits(state, account)
+    if limits is None:
         named = [step_id for step_id, step in state.graph.steps.items() if step.budget is not None]
         whose = f"step {account!r} has" if account else "the job has"
         raise UsageProblem(f"--budget: {whose} no budget{nearest(account, named)}")
-    before = getattr(budget, limit)
-    if before is None:
+    number = found["number"]
+    match found["unit"]:
+        case "tokens":
+            before = _given("max_tokens", limits.max_tokens)
+            return RaiseBudget(account, max_tokens=before + _whole(number, "tokens"))
+        case "calls":
+            before = _given("max_calls", limits.max_calls)
+            return RaiseBudget(account, max_calls=before + _whole(number, "calls"))
+        case _:
+            before = _given("max_cost_usd", limits.max_cost_nano_usd)
+            return RaiseBudget(account, max_cost_nano_usd=_raised(before, number))
+
+
+def _given(name: str, limit: int | None) -> int:
+    if limit is None:
         raise UsageProblem(
-            f"--budget: the budget has no {limit} that could be raised; to set one, amend the job "
+            f"--budget: the budget has no {name} that could be raised; to set one, amend the job "
             "with --spec"
         )
-    amount = float(found["number"])
-    changes = {limit: before + (amount if limit == "max_cost_usd" else int(amount))}
-    return RaiseBudget(account, **changes)
+    return limit
+
+
+def _whole(number: str, unit: str) -> int:
+    if "." in number or len(number) > _DIGITS_MAX:
+        raise UsageProblem(f"--budget: must be a whole number of {unit}; got {number[:40]}")
+    return int(number)
+
+
+def _raised(before: int, number: str) -> int:
+    """The limit in nano-dollars, raised by a text of US dollars."""
+    whole, _, decimals = number.partition(".")
+    if len(decimals.rstrip("0")) > 9 or len(whole) > _DIGITS_MAX:
+        raise UsageProblem(
+            f"--budget: an amount of money has at most nine decimals and {_DIGITS_MAX} digits "
+            f"before them; got {number[:40]}"
+        )
+    after = before + int(whole + decimals[:9].ljust(9, "0"))
+    if after > NANO_USD_MAX:
+        raise UsageProblem(f"--budget: a budget is at most {usd_text(NANO_USD_MAX)}")
+    return after
 
 
 def _in_money(definition: JobDef | StepDef) -> bool:

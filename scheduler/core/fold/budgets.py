@@ -2,17 +2,15 @@
 
 The worst case of a call is reserved before it is sent, so that a limit cannot be exceeded: one
 token per byte of the request, plus the longest reply. When the call ends, its actual cost
-replaces the reserve. If a call never ends, its worst case counts as spent. Prices are left to
-the caller (`scheduler/budget_gate.py`).
+replaces the reserve. If a call never ends, its worst case counts as spent. Amounts of money are
+whole nano-dollars. Prices are left to the caller (`scheduler/budget_gate.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
-from orc.ledger.definition import BudgetDef
 from orc.ledger.events import (
     BudgetExceeded,
     BudgetRaised,
@@ -21,14 +19,12 @@ from orc.ledger.events import (
     LlmResponded,
     Reserved,
 )
+from orc.ledger.values import Limit, Limits
 from orc.ledger.wording import limit_text
 from orc.scheduler.core.fold.state import JobState, Spent
 
 JOB = ""
 """The account of the job's own budget. The account of a step's budget is the step's id."""
-
-Limit = Literal["max_calls", "max_tokens", "max_cost_usd"]
-_LIMITS: tuple[Limit, ...] = ("max_calls", "max_tokens", "max_cost_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +33,9 @@ class Shortfall:
 
     account: str
     limit: Limit
-    maximum: float
-    spent: float
-    needed: float
+    maximum: int
+    spent: int
+    needed: int
     is_held: bool
     on_exceeded: str
 
@@ -51,21 +47,21 @@ class Shortfall:
         return f"{whose}: {self.limit} is {maximum}; spent: {spent}; this needs {needed}"
 
 
-def accounts_of(state: JobState, step_id: str) -> Iterator[tuple[str, BudgetDef]]:
+def accounts_of(state: JobState, step_id: str) -> Iterator[tuple[str, Limits]]:
     """The accounts that a call of the step counts on: of the step, its containers, and the job."""
     name: str | None = step_id
     while name is not None:
         budget = state.graph.steps[name].budget
         if budget is not None:
-            yield name, state.raised_budgets.get(name, budget)
+            yield name, state.raised_budgets.get(name) or budget.limits()
         name = state.steps[name].parent
     if state.definition.budget is not None:
-        yield JOB, state.raised_budgets.get(JOB, state.definition.budget)
+        yield JOB, state.raised_budgets.get(JOB) or state.definition.budget.limits()
 
 
 def has_money_limit(state: JobState, step_id: str) -> bool:
     """Whether a limit in money applies to the step."""
-    return any(budget.max_cost_usd is not None for _, budget in accounts_of(state, step_id))
+    return any(limits.max_cost_nano_usd is not None for _, limits in accounts_of(state, step_id))
 
 
 def find_shortfall(
@@ -76,32 +72,29 @@ def find_shortfall(
     `claims` are the reserves of calls that are admitted but not yet in the state, by step.
     """
     claimed = list(claims)
-    for account, budget in accounts_of(state, step_id):
+    for account, limits in accounts_of(state, step_id):
         spent = state.spent.get(account) or Spent()
         others = [
             reserved
             for other, reserved in claimed
             if other != step_id and any(name == account for name, _ in accounts_of(state, other))
         ]
-        for limit in _LIMITS:
-            maximum = getattr(budget, limit)
-            if maximum is None:
-                continue
+        for limit, maximum in limits.given():
             used, held, needed = _amounts(limit, spent, need)
             held += sum(_amounts(limit, Spent(), reserved)[2] for reserved in others)
             if used + held + needed > maximum:
                 is_held = used + needed <= maximum
-                return Shortfall(account, limit, maximum, used, needed, is_held, budget.on_exceeded)
+                return Shortfall(account, limit, maximum, used, needed, is_held, limits.on_exceeded)
     return None
 
 
-def _amounts(limit: Limit, spent: Spent, need: Reserved) -> tuple[float, float, float]:
+def _amounts(limit: Limit, spent: Spent, need: Reserved) -> tuple[int, int, int]:
     match limit:
         case "max_calls":
-            return spent.calls, 0.0, 1.0
+            return spent.calls, 0, 1
         case "max_tokens":
             return spent.tokens, spent.held_tokens, need.tokens
-    return spent.usd, spent.held_usd, need.cost_usd or 0.0
+    return spent.nano_usd, spent.held_nano_usd, need.cost_nano_usd or 0
 
 
 def reserve_call(state: JobState, event: LlmRequested) -> None:
@@ -112,7 +105,7 @@ def reserve_call(state: JobState, event: LlmRequested) -> None:
         spent = state.spent.setdefault(account, Spent())
         spent.calls += 1
         spent.held_tokens += step.reserved.tokens
-        spent.held_usd += step.reserved.cost_usd or 0.0
+        spent.held_nano_usd += step.reserved.cost_nano_usd or 0
 
 
 def charge_call(state: JobState, event: LlmResponded | LlmFailed) -> None:
@@ -122,31 +115,32 @@ def charge_call(state: JobState, event: LlmResponded | LlmFailed) -> None:
         return
     usage = event.usage
     if usage is not None:
-        tokens: float = usage.input_tokens + usage.output_tokens
-        usd = event.charged_usd if event.charged_usd is not None else reserved.cost_usd
+        tokens = usage.input_tokens + usage.output_tokens
+        charged = event.charged_nano_usd
+        nano_usd = reserved.cost_nano_usd if charged is None else charged
     elif isinstance(event, LlmFailed) and not event.is_in_doubt:
-        tokens, usd = 0, 0.0
+        tokens, nano_usd = 0, 0
     else:
-        tokens, usd = reserved.tokens, reserved.cost_usd
-    _settle(state, event.step, tokens, usd or 0.0)
+        tokens, nano_usd = reserved.tokens, reserved.cost_nano_usd
+    _settle(state, event.step, tokens, nano_usd or 0)
 
 
 def charge_cut_call(state: JobState, step_id: str) -> None:
     """Charge the worst case of a call in flight whose attempt ended: its cost is unknown."""
     reserved = state.steps[step_id].reserved
     if reserved is not None:
-        _settle(state, step_id, reserved.tokens, reserved.cost_usd or 0.0)
+        _settle(state, step_id, reserved.tokens, reserved.cost_nano_usd or 0)
 
 
-def _settle(state: JobState, step_id: str, tokens: float, usd: float) -> None:
+def _settle(state: JobState, step_id: str, tokens: int, nano_usd: int) -> None:
     step = state.steps[step_id]
     assert step.reserved is not None
     for account, _ in accounts_of(state, step_id):
         spent = state.spent[account]
         spent.held_tokens -= step.reserved.tokens
-        spent.held_usd -= step.reserved.cost_usd or 0.0
-        spent.tokens += int(tokens)
-        spent.usd += usd
+        spent.held_nano_usd -= step.reserved.cost_nano_usd or 0
+        spent.tokens += tokens
+        spent.nano_usd += nano_usd
     step.reserved = None
 
 
@@ -161,20 +155,26 @@ def budget_exceeded(state: JobState, event: BudgetExceeded) -> None:
 def budget_raised(state: JobState, event: BudgetRaised) -> None:
     """Fold the event."""
     account = event.account or JOB
-    budget = state.raised_budgets.get(account) or budget_of(state, account)
-    assert budget is not None
-    changes: dict[str, Any] = {
-        name: getattr(event, name) for name in _LIMITS if getattr(event, name) is not None
-    }
-    state.raised_budgets[account] = budget.model_copy(update=changes)
+    limits = current_limits(state, account)
+    assert limits is not None
+    state.raised_budgets[account] = replace(
+        limits,
+        max_calls=limits.max_calls if event.max_calls is None else event.max_calls,
+        max_tokens=limits.max_tokens if event.max_tokens is None else event.max_tokens,
+        max_cost_nano_usd=limits.max_cost_nano_usd
+        if event.max_cost_nano_usd is None
+        else event.max_cost_nano_usd,
+    )
     state.signal_seen = max(state.signal_seen, event.signal_id or 0)
 
 
-def budget_of(state: JobState, account: str) -> BudgetDef | None:
+def current_limits(state: JobState, account: str) -> Limits | None:
     """The current limits of an account; None if the account has no budget."""
     if account in state.raised_budgets:
         return state.raised_budgets[account]
     if account == JOB:
-        return state.definition.budget
-    definition = state.graph.steps.get(account)
-    return None if definition is None else definition.budget
+        budget = state.definition.budget
+    else:
+        step = state.graph.steps.get(account)
+        budget = None if step is None else step.budget
+    return None if budget is None else budget.limits()

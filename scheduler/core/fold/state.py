@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from orc.ledger.definition import BudgetDef, JobDef, TargetDef
+from orc.ledger.definition import JobDef, TargetDef
 from orc.ledger.digest import Digest
 from orc.ledger.events import Failure, FileRef, JobSubmitted, Payload, Reserved, SkipReason
 from orc.ledger.file_owners import FileOwners
 from orc.ledger.kinds import JobStatus as JobStatus
 from orc.ledger.kinds import StepStatus as StepStatus
 from orc.ledger.kinds import WaitsFor as WaitsFor
+from orc.ledger.money import usd_number
 from orc.ledger.step_names import lineage
+from orc.ledger.values import Limits
 from orc.scheduler.core.commands import WorkerPlace
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.graph import Graph
@@ -99,9 +101,9 @@ class Spent:
 
     calls: int = 0
     tokens: int = 0
-    usd: float = 0.0
+    nano_usd: int = 0
     held_tokens: int = 0
-    held_usd: float = 0.0
+    held_nano_usd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +253,7 @@ class JobState:
     """Whether the job had ended before the last resume. Then rejected steps are reopened."""
     questions: set[str] = field(default_factory=set)
     spent: dict[str, Spent] = field(default_factory=dict)
-    raised_budgets: dict[str, BudgetDef] = field(default_factory=dict)
+    raised_budgets: dict[str, Limits] = field(default_factory=dict)
     over_budget: dict[str, str] = field(default_factory=dict)
     """Steps that wait for a raised budget, with the account."""
     only: frozenset[str] | None = None
@@ -301,7 +303,7 @@ class JobState:
                 name: (room.limit, room.halved_at) for name, room in sorted(self.adaptive.items())
             },
             "spent": {
-                account: (spent.calls, spent.tokens, round(spent.usd, 9), spent.held_tokens)
+                account: (spent.calls, spent.tokens, usd_number(spent.nano_usd), spent.held_tokens)
                 for account, spent in sorted(self.spent.items())
             },
             "file_owners": dict(sorted((found.file.path, found.step) for found in self.owned)),

@@ -307,7 +307,7 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
 def _raised(command: RaiseBudget) -> BudgetRaised:
     return BudgetRaised(
         account=command.account or None,
-        max_cost_usd=command.max_cost_usd,
+        max_cost_nano_usd=command.max_cost_nano_usd,
         max_tokens=command.max_tokens,
         max_calls=command.max_calls,
         signal_id=command.signal_id,

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from orc.ledger.money import nearest_nano_usd
 from orc.ledger.wording import usd_text
 from tests.cli.command_line import orc, write
 from tests.model_server import ModelServer, Says
@@ -183,7 +184,8 @@ def test_a_call_in_doubt_is_shown_before_the_resume_and_stays_counted(
     die(ASKS, "", place)
     assert len(server.seen) == asked
     most = worst_usd()
-    line = f"1 call in doubt: sent, never answered; may have cost up to {usd_text(most)}"
+    shown_most = usd_text(nearest_nano_usd(most))
+    line = f"1 call in doubt: sent, never answered; may have cost up to {shown_most}"
     expected = {
         "calls": 1,
         "cost_usd_max": most,
@@ -280,5 +282,5 @@ def test_without_max_tokens_or_a_price_the_greatest_cost_is_unknown(server: Mode
             "SELECT data FROM events WHERE type = 'llm.requested' ORDER BY position"
         )
     ]
-    assert [set(worst) for worst in found] == [{"input_tokens"}, {"input_tokens", "cost_usd"}]
-    assert found[1]["cost_usd"] == 0
+    assert [set(worst) for worst in found] == [{"input_tokens"}, {"input_tokens", "cost_nano_usd"}]
+    assert found[1]["cost_nano_usd"] == 0

@@ -81,6 +81,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     *values,
                 ),
             )
+        for table, amounts in (("steps", ["cost"]), ("llm_calls", ["cost", "saved"])):
+            for amount in amounts:
+                ledger.connection.execute(
+                    f"UPDATE {table} SET {amount}_nano_usd = 1e9 * {amount}_usd "
+                    f"WHERE {amount}_usd IS NOT NULL"
+                )
     return folder / "runs.db"
 
 

@@ -6,6 +6,8 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orc.ledger import Ledger, Payload, open_ledger
 from orc.ledger.digest import digest_json
@@ -13,6 +15,7 @@ from orc.ledger.events import CacheHit, CallRef, LlmFailed, LlmRequested, LlmRes
 from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import Manifest, ReadModel
 from orc.projections.money.prices import NO_PRICES, Price, PriceTable, Spending
+from orc.scheduler.budget_gate import highest_cost
 from orc.scheduler.core.commands import RecordCall
 from tests.builders import JOB, step
 from tests.projections.support import Story, begun, tables, write
@@ -25,35 +28,36 @@ TABLE = PriceTable(
 ).dated()
 USAGE = TokenUsage(input_tokens=1000, cached_tokens=400, output_tokens=500)
 COST_USD = 0.0018
-"""600 tokens at 1, 400 at 0.5 and 500 at 2 dollars a million."""
+COST = 1_800_000
+"""600 tokens at 1, 400 at 0.5 and 500 at 2 dollars a million, in nano-dollars."""
 
 
 def test_cached_input_has_its_own_price_and_reasoning_is_output() -> None:
     reasoned = USAGE.model_copy(update={"reasoning_tokens": 300})
 
-    assert MINI.cost_usd(USAGE) == MINI.cost_usd(reasoned) == COST_USD
+    assert MINI.cost_nano_usd(USAGE) == MINI.cost_nano_usd(reasoned) == COST
 
 
 def test_cached_input_without_a_price_of_its_own_costs_what_other_input_does() -> None:
-    assert LARGE.cost_usd(USAGE) == 0.025
+    assert LARGE.cost_nano_usd(USAGE) == 25_000_000
 
 
 def test_more_cached_tokens_than_input_never_make_a_call_cheaper_than_its_output() -> None:
     usage = TokenUsage(input_tokens=10, cached_tokens=10_000, output_tokens=0)
 
-    assert MINI.cost_usd(usage) == 0.000005
+    assert MINI.cost_nano_usd(usage) == 5_000
 
 
 def test_a_prompt_that_is_longer_than_a_price_holds_for_has_an_unknown_cost() -> None:
     price = LARGE.model_copy(update={"input_tokens_max": 1000})
 
-    assert price.cost_usd(USAGE) == 0.025
-    assert price.cost_usd(USAGE.model_copy(update={"input_tokens": 1001})) is None
+    assert price.cost_nano_usd(USAGE) == 25_000_000
+    assert price.cost_nano_usd(USAGE.model_copy(update={"input_tokens": 1001})) is None
 
 
 def test_tokens_that_were_not_counted_have_an_unknown_cost_unless_they_are_free() -> None:
-    assert MINI.cost_usd(TokenUsage()) is None
-    assert Price(input=0.0, output=0.0).cost_usd(TokenUsage()) == 0.0
+    assert MINI.cost_nano_usd(TokenUsage()) is None
+    assert Price(input=0.0, output=0.0).cost_nano_usd(TokenUsage()) == 0
 
 
 @pytest.mark.parametrize(
@@ -112,15 +116,15 @@ def test_own_entries_win_model_by_model_and_leave_the_others() -> None:
     assert merged.digest != before
 
 
-def test_costs_add_up_without_binary_noise_and_a_missing_one_leaves_no_total() -> None:
+def test_a_missing_cost_leaves_no_total() -> None:
     spent, partly = Spending(), Spending()
-    for cost in (0.1, 0.2):
+    for cost in (100_000_000, 200_000_000):
         spent.add(cost)
         partly.add(cost)
     partly.add(None)
 
-    assert (spent.total_usd, spent.calls_unpriced) == (0.3, 0)
-    assert (partly.total_usd, partly.known_usd, partly.calls_unpriced) == (None, 0.3, 1)
+    assert spent.value() == {"cost_usd": 0.3, "cost_known_usd": 0.3, "calls_unpriced": 0}
+    assert partly.value() == {"cost_usd": None, "cost_known_usd": 0.3, "calls_unpriced": 1}
 
 
 def _call(story: Story, step_id: str, *, asked: str, ends: LlmResponded | LlmFailed) -> None:
@@ -279,3 +283,65 @@ def test_the_manifest_and_the_tables_agree_to_the_last_digit(tmp_path: Any) -> N
         rows = _select(ledger, f"SELECT cost_usd FROM jobs WHERE job_id = '{JOB}'")
 
     assert rows == [(manifest.value()["cost_usd"],)]
+
+
+_RATES = st.decimals(0, 100, places=4).map(float)
+_TOKENS = st.integers(0, 10**7)
+
+
+@given(st.lists(st.tuples(_TOKENS, _TOKENS), max_size=20), _RATES, _RATES, st.data())
+def test_the_sum_of_costs_is_the_same_in_any_order_and_any_split(
+    calls: list[tuple[int, int]], read: float, written: float, data: st.DataObject
+) -> None:
+    price = Price(input=read, output=written)
+    costs = [
+        price.cost_nano_usd(TokenUsage(input_tokens=one, output_tokens=other))
+        for one, other in calls
+    ]
+    shuffled = data.draw(st.permutations(costs))
+    middle = data.draw(st.integers(0, len(costs)))
+    whole, first, second = Spending(), Spending(), Spending()
+    for cost in costs:
+        whole.add(cost)
+    for place, cost in enumerate(shuffled):
+        (first if place < middle else second).add(cost)
+
+    assert first.known_nano_usd + second.known_nano_usd == whole.known_nano_usd
+    assert first.calls_unpriced + second.calls_unpriced == whole.calls_unpriced
+
+
+@given(_RATES, _RATES, st.none() | _RATES, _TOKENS, _TOKENS, st.data())
+def test_no_call_costs_more_than_its_worst_case(
+    read: float, written: float, cached: float | None, most_in: int, most_out: int, data: Any
+) -> None:
+    table = PriceTable(
+        models={"openai": {"m": Price(input=read, output=written, cached_input=cached)}}
+    )
+    worst = highest_cost(
+        table.price_call, "openai", "m", TokenUsage(input_tokens=most_in, output_tokens=most_out)
+    )
+    used = data.draw(st.integers(0, most_in))
+    usage = TokenUsage(
+        input_tokens=used,
+        output_tokens=data.draw(st.integers(0, most_out)),
+        cached_tokens=data.draw(st.integers(0, used)),
+    )
+    cost = table.price_call("openai", "m", usage)
+
+    assert worst is None or cost is None or cost <= worst
+
+
+@pytest.mark.parametrize(
+    ("rate", "tokens", "nano_usd"),
+    [(0.15, 1, 150), (0.15, 1_000_000, 150_000_000), (0.0035, 1, 4), (0.0035, 2, 7), (1e-9, 1, 1)],
+)
+def test_a_started_nano_dollar_counts_whole(rate: float, tokens: int, nano_usd: int) -> None:
+    price = Price(input=rate, output=1.0)
+
+    assert price.cost_nano_usd(TokenUsage(input_tokens=tokens)) == nano_usd
+
+
+def test_a_cost_that_no_call_has_is_unknown() -> None:
+    lie = TokenUsage(input_tokens=2**53, output_tokens=2**53)
+
+    assert MINI.cost_nano_usd(lie) is None

@@ -252,7 +252,7 @@ def test_costs_of_an_earlier_state_come_from_the_ledger(tmp_path: Path) -> None:
     story.start("b").call("b", number=1, ends="replied").succeed("b")
     with open_in(tmp_path) as ledger:
         write(ledger, story)
-        ledger.connection.execute("UPDATE llm_calls SET cost_usd = 0.25")
+        ledger.connection.execute("UPDATE llm_calls SET cost_usd = 0.25, cost_nano_usd = 250000000")
     with tables_at(tmp_path / "runs.db", JOB, early) as connection:
         costs = connection.execute("SELECT name, cost_usd, calls_unpriced FROM steps").fetchall()
         job = connection.execute("SELECT cost_usd, calls_unpriced FROM jobs").fetchone()

@@ -216,5 +216,5 @@ def test_columns_that_depend_on_prices_are_declared() -> None:
     def by_prices(table: Table) -> set[str]:
         return {each.name for each in table.columns if each.is_by_prices}
 
-    assert by_prices(table_of(JobRow)) == {"cost_usd", "calls_unpriced"}
+    assert by_prices(table_of(JobRow)) == {"cost_usd", "cost_nano_usd", "calls_unpriced"}
     assert by_prices(table_of(AttemptRow)) == set()

@@ -131,7 +131,7 @@ def test_show_says_where_a_step_is(ledger: Ledger, tmp_path: Path) -> None:
     view_after(ledger, START, started("b", kind="run"))
     path = tmp_path / "runs.db"
     steps = {s["step"]: s for s in orc("show", JOB, "--json", "--db", path).json()["steps"]}
-    assert (steps["a"]["status"], steps["b"]["status"]) == ("queued", "running")
+    assert (steps["a"]["status"], steps["b"]["status"]) == ("queued", "interrupted")
     assert steps["a"]["note"] == "on cluster"
     end = succeeded("a", executor="cluster", queued_s=90.0)
     ledger.append(stream(placed("a"), end, after=4))

@@ -111,13 +111,31 @@ def test_money_is_charged_as_the_table_says(
     text = HEAD + "budget: {max_cost_usd: 0.06}\nconcurrency: 1\n" + MANY
     text = text.replace("concurrency: 8\n", "")
     assert orc("run", write("s.yaml", text)).code == 4
-    charged = [line["charged_usd"] for line in events("llm.responded")]
-    assert set(charged) == {0.009}
+    charged = [line["charged_nano_usd"] for line in events("llm.responded")]
+    assert set(charged) == {9_000_000}
     (short, *_) = events("budget.exceeded")
-    assert short["spent"] == pytest.approx(sum(charged))
-    assert short["spent"] + short["needed"] > 0.06
+    assert short["spent"] == sum(charged)
+    assert short["spent"] + short["needed"] > 60_000_000
     assert orc("resume", "latest", "--budget", "+1.00").code == 0
     assert len(server.seen) == 6
+
+
+def test_three_calls_of_ten_cents_fit_a_budget_of_thirty_and_a_fourth_does_not(
+    server: ModelServer,
+) -> None:
+    # Only the output has a price, and each reply has as many tokens as it may have.
+    server.answer = lambda asked: Says("ok", input_tokens=40, output_tokens=10)
+    write("prices.yaml", "models: {ollama: {model-a: {input: 0, output: 10000}}}\n")
+    text = HEAD + "budget: {max_cost_usd: 0.30}\n" + MANY.replace("4, 5, 6", "4")
+    assert orc("run", write("s.yaml", text)).code == 4
+    assert len(server.seen) == 3
+    assert orc("show", "latest", "--json").json()["cost_usd"] == 0.3
+    assert orc("cost", "latest", "--json").json()["total"]["cost_usd"] == 0.3
+    (short,) = events("budget.exceeded")
+    assert (short["spent"], short["maximum"]) == (300_000_000, 300_000_000)
+    # Raised by exactly what the last call needs.
+    assert orc("resume", "latest", "--budget", "+0.10").code == 0
+    assert len(server.seen) == 4
 
 
 @pytest.mark.parametrize(
@@ -146,6 +164,7 @@ def test_a_limit_in_money_without_a_price_is_refused(
         ("+1.00", "the budget has no max_cost_usd that could be raised"),
         ("b=+1calls", "step 'b' has no budget"),
         ("-1calls", "must be an amount such as +1.00"),
+        ("+1.5calls", "must be a whole number of calls"),
     ],
 )
 def test_an_invalid_raise_of_a_budget_is_refused(

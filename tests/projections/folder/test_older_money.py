@@ -1,0 +1,67 @@
+"""A run folder of a version that counted money in binary floats is still the ledger's folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from orc.ledger import LedgerReader, open_ledger
+from orc.ledger.reader import row_to_recorded
+from orc.ledger.secrets.masking import NO_MASK
+from orc.projections import Publisher, ReadModel
+from orc.projections.verify import verify_job
+from tests.builders import JOB
+from tests.histories.recorder import COLUMNS, FOLDER
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> LedgerReader:
+    """A ledger with the stored rows of a job that an older version ran."""
+    rows = [json.loads(line) for line in (FOLDER / "doubt.jsonl").read_text("utf-8").splitlines()]
+    path = tmp_path / "runs.db"
+    with open_ledger(path, projector=ReadModel(), mask=NO_MASK) as ledger:
+        for row in rows[:-1]:
+            columns = [row[name] for name in COLUMNS]
+            marks = ", ".join("?" * len(COLUMNS))
+            ledger.connection.execute(
+                f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({marks})", columns
+            )
+            ReadModel().apply(ledger.connection, [row_to_recorded((0, *columns))])
+    return LedgerReader.open(path)
+
+
+def test_events_in_us_dollars_were_not_changed(ledger: LedgerReader, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / JOB
+    Publisher(ledger, JOB, folder).publish(final=True)
+    events = folder / "events.jsonl"
+    now = events.read_text("utf-8")
+    then = re.sub(r', "v": 2', "", now).replace('"cost_nano_usd": 100000000', '"cost_usd": 0.1')
+    assert then.count("cost_usd") == 1
+
+    assert verify_job(ledger, JOB, folder=folder).problems == ()
+    events.write_text(then, "utf-8")
+    assert verify_job(ledger, JOB, folder=folder).problems == ()
+    events.write_text(then.replace('"cost_usd": 0.1', '"cost_usd": 0.2'), "utf-8")
+    assert verify_job(ledger, JOB, folder=folder).problems == (
+        "events.jsonl was changed in the run folder",
+    )
+
+
+@pytest.mark.parametrize(
+    ("cost", "is_fine"), [(0.1 + 2e-17, True), (0.1000000004, True), (0.2, False)]
+)
+def test_costs_of_a_manifest_may_have_parts_of_a_nano_dollar(
+    ledger: LedgerReader, tmp_path: Path, cost: float, is_fine: bool
+) -> None:
+    folder = tmp_path / "runs" / JOB
+    Publisher(ledger, JOB, folder).publish(final=True)
+    manifest = folder / "manifest.json"
+    text = manifest.read_text("utf-8").replace('max": 0.1', f'max": {cost!r}')
+    assert (repr(cost) in text) is True
+    manifest.write_text(text, "utf-8")
+
+    problems = verify_job(ledger, JOB, folder=folder).problems
+    assert problems == (() if is_fine else ("manifest.json was changed in the run folder",))
