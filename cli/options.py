@@ -168,8 +168,8 @@ Model = Annotated[
 StrictRun = Annotated[
     bool,
     typer.Option(
-        help="Refuse parameters that a provider does not support; exit 1 if a step with "
-        "continue_on_error failed."
+        help="Refuse parameters that a provider does not support; fail steps whose patterns of "
+        "files match nothing; exit 1 if a step with continue_on_error failed."
     ),
 ]
 Strict = Annotated[bool, typer.Option(help="Exit 1 if a step with continue_on_error failed.")]

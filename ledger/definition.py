@@ -70,15 +70,22 @@ class MessageDef(Resolved):
     content: str | tuple[PartDef, ...]
 
 
+Required = Literal["no", "name", "yes"]
+"""Whether something must be there for a pattern of files to capture: `no`, and nothing is said;
+`name`: a name must, and a pattern without a match is a warning; `yes`: a pattern must match, too."""
+
+
 class FileDef(Resolved):
     """A file that the step delivers: `glob`, or `path` with `content`. All are templates.
 
-    Without `content`, the file holds the step's output as text.
+    Without `content`, the file holds the step's output as text. Jobs of earlier versions have no
+    `required`: they keep its meaning of that time, `no`.
     """
 
     path: str | None = None
     content: str | None = None
     glob: str | None = None
+    required: Required = "no"
 
 
 class TargetDef(Resolved):

@@ -307,7 +307,8 @@ class StepSwitched(StepEvent):
 class StepSucceeded(StepEvent):
     """An attempt succeeded; its output is the step's result.
 
-    `executor` is present if it is not `local`, with the time that the attempt waited for a worker.
+    `folders` are empty folders that belong to it, by their paths in `outputs/`. `executor` is present
+    if it is not `local`, with the time that the attempt waited for a worker.
     """
 
     type: Literal["step.succeeded"] = "step.succeeded"
@@ -316,6 +317,7 @@ class StepSucceeded(StepEvent):
     duration_s: float
     log: Payload | None = None
     artifacts: tuple[FileRef, ...] | None = None
+    folders: tuple[str, ...] | None = None
     warning: str | None = None
     executor: str | None = None
     queued_s: float | None = None
@@ -381,7 +383,7 @@ class StepReused(StepEvent):
 
     The event has a full copy of the result, so that this stream is complete without the other
     one. `reason` is `fork` for a result that a fork started with, and `cache` for a result that
-    was found by its key.
+    was found by its key. `folders` and `warning` are as in `step.succeeded`.
     """
 
     type: Literal["step.reused"] = "step.reused"
@@ -391,8 +393,10 @@ class StepReused(StepEvent):
     reason: Literal["fork", "cache"]
     output: Payload
     files: tuple[FileRef, ...] = ()
+    folders: tuple[str, ...] | None = None
     artifacts: tuple[FileRef, ...] | None = None
     log: Payload | None = None
+    warning: str | None = None
 
 
 class ApprovalRequested(StepEvent):

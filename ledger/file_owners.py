@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
-from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused
+from orc.ledger.events import (
+    FileRef,
+    FileWritten,
+    JobAmended,
+    Recorded,
+    StepReused,
+    StepSucceeded,
+)
 from orc.ledger.step_names import lineage
 
 
@@ -30,7 +37,7 @@ class OwnedFile:
 
 @dataclass(slots=True)
 class FileOwners:
-    """The files that the steps of one job own, by path.
+    """The files that the steps of one job own, by path, and the empty folders that they left.
 
     The cost of an event is proportional to the number of files that it adds or removes, not
     to the number of files of the job.
@@ -38,7 +45,8 @@ class FileOwners:
 
     _by_path: dict[str, OwnedFile] = field(default_factory=dict)
     _of_step: dict[str, dict[str, OwnedFile]] = field(default_factory=dict)
-    # For each step: the steps with files that are this step or inside it.
+    _folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # For each step: the steps with files or folders that are this step or inside it.
     _inside: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def apply(self, recorded: Recorded) -> tuple[OwnedFile, ...]:
@@ -48,8 +56,12 @@ class FileOwners:
             case FileWritten():
                 return tuple(self._own(OwnedFile(event.step, file_of(event), event.attempt, at)))
             case StepReused():
+                self._leave(event.step, event.folders)
                 reused = [OwnedFile(event.step, file, None, at) for file in event.files]
                 return tuple(before for owned in reused for before in self._own(owned))
+            case StepSucceeded():
+                self._leave(event.step, event.folders)
+                return ()
             case JobAmended():
                 return tuple(self._drop(event))
             case _:
@@ -59,7 +71,8 @@ class FileOwners:
         return path in self._by_path
 
     def __len__(self) -> int:
-        return len(self._by_path)
+        """The number of files and of steps with empty folders."""
+        return len(self._by_path) + len(self._folders)
 
     def __iter__(self) -> Iterator[OwnedFile]:
         """Every owned file, in the order in which they were recorded."""
@@ -81,7 +94,42 @@ class FileOwners:
     def inside(self, step: str) -> Iterator[OwnedFile]:
         """The files of a step and of its items, rounds and members."""
         for name in self._inside.get(step, ()):
-            yield from self._of_step[name].values()
+            yield from self._of_step.get(name, {}).values()
+
+    def folders_inside(self, step: str) -> Iterator[str]:
+        """The empty folders that the step and its items, rounds and members left."""
+        for name in self._inside.get(step, ()):
+            yield from self._folders.get(name, ())
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """The empty folders that steps left, by path, with one of the steps that left each."""
+        return {path: step for step, paths in self._folders.items() for path in paths}
+
+    def has_any(self, step: str) -> bool:
+        """Whether the step, or a step inside it, has files or empty folders."""
+        return bool(self._inside.get(step))
+
+    def _leave(self, step: str, folders: tuple[str, ...] | None) -> None:
+        """Note the folders of a step's result, in place of those of an earlier one."""
+        if folders:
+            self._folders[step] = folders
+            self._enter(step)
+        elif self._folders.pop(step, None):
+            self._leave_index(step)
+
+    def _enter(self, step: str) -> None:
+        for name in lineage(step):
+            self._inside.setdefault(name, {})[step] = None
+
+    def _leave_index(self, step: str) -> None:
+        """Take a step out of the index if it has neither files nor folders."""
+        if step in self._of_step or step in self._folders:
+            return
+        for name in lineage(step):
+            del self._inside[name][step]
+            if not self._inside[name]:
+                del self._inside[name]
 
     def _own(self, owned: OwnedFile) -> Iterator[OwnedFile]:
         path = owned.file.path
@@ -95,8 +143,7 @@ class FileOwners:
         self._by_path[path] = owned
         if owned.step not in self._of_step:
             self._of_step[owned.step] = {}
-            for name in lineage(owned.step):
-                self._inside.setdefault(name, {})[owned.step] = None
+            self._enter(owned.step)
         self._of_step[owned.step][path] = owned
 
     def _drop(self, event: JobAmended) -> Iterator[OwnedFile]:
@@ -105,16 +152,15 @@ class FileOwners:
                 del self._by_path[owned.file.path]
                 self._forget(owned)
                 yield owned
+            for step in [name for name in self._inside.get(named, ()) if name in self._folders]:
+                self._leave(step, None)
 
     def _forget(self, owned: OwnedFile) -> None:
         files = self._of_step[owned.step]
         del files[owned.file.path]
         if not files:
             del self._of_step[owned.step]
-            for name in lineage(owned.step):
-                del self._inside[name][owned.step]
-                if not self._inside[name]:
-                    del self._inside[name]
+            self._leave_index(owned.step)
 
 
 def dropped_by(event: JobAmended) -> Set[str]:

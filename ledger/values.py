@@ -171,5 +171,7 @@ class CachedResult(Frozen):
     version: int
     output: Payload
     files: tuple[FileRef, ...] = ()
+    folders: tuple[str, ...] | None = None
     artifacts: tuple[FileRef, ...] | None = None
     log: Payload | None = None
+    warning: str | None = None

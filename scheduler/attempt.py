@@ -23,6 +23,7 @@ from orc.scheduler.capture import Capture
 from orc.scheduler.core.commands import Failed, Interrupted, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.resolve.unseen_files import hint_for
+from orc.scheduler.core.rules.files import find_conflict
 from orc.scheduler.effects.contract import (
     PromptRequest,
     Result,
@@ -40,13 +41,13 @@ from orc.scheduler.executors.contract import (
     Placement,
     Work,
 )
-from orc.scheduler.globs import Globs
 from orc.scheduler.guard import failure_of_attempt
 from orc.scheduler.live_attempt import LiveAttempt
 from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile
 from orc.scheduler.spec_folder import hint_for_missing
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import CaptureProblem, Workspace
+from orc.worker.declared import Declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,17 @@ async def _perform_attempt(
     try:
         request = context.renderer.request(step_id)
         files = context.renderer.files(step_id)
-        globs = tuple(context.renderer.globs(step_id))
+        declared = context.renderer.declared(step_id)
     except (TemplateError, PathProblem) as error:
         return Finished(_rendering_failure(error, watch))
-    work = AttemptFolder(context, step_id, globs)
+    conflict = find_conflict(
+        context.state, step_id, [f"{context.state.project}/{file.path}" for file in files]
+    )
+    if conflict is not None:
+        # The work would be in vain, and a model's reply paid for.
+        failed = Failed(kind="path", message=conflict, duration_s=watch.elapsed(), final=True)
+        return Finished(failed)
+    work = AttemptFolder(context, step_id, tuple(entry.glob for entry in declared))
     try:
         if context.state.graph.steps[step_id].facts.runs_code:
             try:
@@ -120,7 +128,7 @@ async def _perform_attempt(
             except OSError as error:
                 return Finished(_placing_failure(error, watch))
         result = await _perform(context, step_id, request, work, placed)
-        finished = await _finish(context, step_id, result, files, work.folder, Globs(globs), watch)
+        finished = await _finish(context, step_id, result, files, work.folder, declared, watch)
         finished = _with_times(finished, result)
         work.succeeded = isinstance(finished.outcome, Succeeded)
     finally:
@@ -211,7 +219,15 @@ async def _perform_work(
     if not definition.is_remote:
         return result
     # The time until orc learned of it does not count.
-    return replace(result, duration_s=outcome.duration_s, queued_s=outcome.queued_s)
+    return replace(
+        result,
+        duration_s=outcome.duration_s,
+        queued_s=outcome.queued_s,
+        modes={
+            place: {file.path: file.mode for file in files}
+            for place, files in (("work", outcome.files), ("artifacts", outcome.artifacts))
+        },
+    )
 
 
 async def _ask(context: AttemptContext, request: PromptRequest, work: AttemptFolder) -> Result:
@@ -263,15 +279,16 @@ async def _finish(
     result: Result,
     files: list[RenderedFile],
     folder: WorkFolder | None,
-    globs: Globs,
+    declared: tuple[Declared, ...],
     watch: Stopwatch,
 ) -> Finished:
     capture = _capture_of(context, step_id)
-    runs_code = context.state.graph.steps[step_id].facts.runs_code
+    definition = context.state.graph.steps[step_id]
+    runs_code = definition.facts.runs_code
     try:
         artifacts: list[FileRef] = []
         if folder is not None and runs_code:
-            artifacts = await capture.artifacts(folder)
+            artifacts = await capture.artifacts(folder, result.modes)
         if result.failed is not None:
             failed = replace(
                 result.failed,
@@ -282,7 +299,8 @@ async def _finish(
             return Finished(failed, tuple(capture.blobs), tuple(capture.stored))
         refs = capture.written(result, files)
         if folder is not None and runs_code:
-            refs = await capture.made(folder, globs, refs)
+            there = context.renderer.inputs(step_id) if definition.is_remote else None
+            refs = await capture.made(folder, declared, refs, modes=result.modes, elsewhere=there)
     except (CaptureProblem, OSError) as error:
         return Finished(_capture_failure(error, context.mask, watch))
     return _succeeded(context, result, capture, refs, artifacts, watch)
@@ -343,7 +361,8 @@ def _succeeded(
         duration_s=watch.elapsed(),
         files=tuple(files),
         artifacts=tuple(artifacts) or None,
-        warning=result.warning or capture.warning,
+        warning="; ".join(filter(None, (result.warning, capture.warning))) or None,
+        folders=tuple(capture.folders),
     )
     return Finished(outcome, tuple(capture.blobs), tuple(capture.stored))
 
@@ -379,6 +398,7 @@ def _capture_failure(error: CaptureProblem | OSError, mask: Mask, watch: Stopwat
     shortage = find_shortage(error)
     if shortage is None:
         message = mask.text(clean_text(str(error)))
-        return Failed(kind="path", message=message, duration_s=watch.elapsed())
+        kind = error.kind if isinstance(error, CaptureProblem) else "path"
+        return Failed(kind=kind, message=message, duration_s=watch.elapsed())
     message = f"the step's files could not be read: {shortage}"
     return Failed(kind="environment", message=message, duration_s=watch.elapsed())

@@ -28,7 +28,8 @@ class AttemptFolder:
         )
         is_remote = context.state.graph.steps[self._step_id].is_remote
         inputs = {} if is_remote else context.renderer.inputs(self._step_id)
-        await context.workspace.open(self.folder, inputs)
+        folders = () if is_remote else context.renderer.folders(self._step_id)
+        await context.workspace.open(self.folder, inputs, folders)
 
     async def close(self) -> None:
         """Remove the folder, unless the job or its caller keeps it."""

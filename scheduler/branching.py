@@ -36,6 +36,7 @@ from orc.scheduler.core.fold.doubt import is_held_by_doubt
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.language.evaluation import to_plain, to_text
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
+from orc.scheduler.core.resolve.item_paths import find_collision
 from orc.scheduler.core.rules.doubt import doubt_failure
 from orc.scheduler.guard import failure_between_turns
 from orc.scheduler.rendering import Renderer
@@ -129,6 +130,10 @@ class BranchEvaluator:
                 f"the maximum is {number_text(ITEMS_MAX)}"
             )
         keys = self._keys(step_id, definition, items)
+        scopes = (self._scopes.item(step_id, item) for item in items)
+        collision = find_collision(definition, scopes)
+        if collision is not None:
+            return Message(FailStep(step_id, Failed("path", collision, 0.0, final=True)))
         values, blobs = _pack_all(
             [items[start : start + CHILDREN_MAX] for start in range(0, len(items), CHILDREN_MAX)]
         )

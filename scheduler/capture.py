@@ -8,7 +8,8 @@ thread. Large ones go to the file store at once, so that memory is bounded whate
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 
 import trio
@@ -27,7 +28,14 @@ from orc.scheduler.effects.text import without_fence
 from orc.scheduler.globs import Globs
 from orc.scheduler.rendering import RenderedFile
 from orc.scheduler.work_folder import WorkFolder, confined, read_pieces
-from orc.scheduler.workspace import CaptureProblem, file_ref, media_type_of
+from orc.scheduler.workspace import CaptureProblem, FilesMissing, file_ref, media_type_of
+from orc.worker.declared import (
+    Declared,
+    failure_message,
+    find_absent,
+    folders_around,
+    warning_message,
+)
 
 FILES_MAX = 100_000
 """The maximum number of files that one attempt may leave."""
@@ -35,6 +43,9 @@ MEMORY_BYTES_MAX = 64 * 1024 * 1024
 """How much of the files of one attempt is kept in memory until it is committed."""
 _SMALL_BYTES = 64 * 1024
 _NAMED_MAX = 5
+
+Modes = Mapping[str, Mapping[str, str | None]]
+"""Recorded modes of files by their paths, under `work` and `artifacts`."""
 
 
 class Capture:
@@ -48,13 +59,16 @@ class Capture:
         self._store = store
         self._limits = limits
         self._masked_paths: list[str] = []
+        self.folders: list[str] = []
+        """The empty folders that belong to the result, by their paths in `outputs/`."""
         self._changed_inputs: list[str] = []
+        self._absent: str | None = None
         self._kept_bytes = 0
 
     @property
     def warning(self) -> str | None:
         """What the user should know of the files; None if there is nothing."""
-        said = []
+        said = [] if self._absent is None else [self._mask.text(self._absent)]
         if self._masked_paths:
             said.append(f"secrets were masked in {_names(self._masked_paths)}")
         if self._changed_inputs:
@@ -64,61 +78,129 @@ class Capture:
             )
         return "; ".join(said) or None
 
-    async def artifacts(self, folder: WorkFolder) -> list[FileRef]:
-        """The files in the attempt's folder for artifacts. Raises CaptureProblem, OSError."""
+    async def artifacts(self, folder: WorkFolder, modes: Modes | None = None) -> list[FileRef]:
+        """The files in the attempt's folder for artifacts. Raises CaptureProblem, OSError.
+
+        `modes` is as in `made`.
+        """
         if not folder.has_artifacts:
             return []
-        return await trio.to_thread.run_sync(self._read_artifacts, folder)
+        known = None if modes is None else modes["artifacts"]
+        return await trio.to_thread.run_sync(self._read_artifacts, folder, known)
 
     def written(self, result: Result, rendered: list[RenderedFile]) -> list[FileRef]:
         """The files that the spec and the model's tools write, sorted by path. Raises CaptureProblem."""
         written = self._written(result, rendered)
         return [self._keep(path, written[path]) for path in sorted(written)]
 
-    async def made(self, folder: WorkFolder, globs: Globs, written: list[FileRef]) -> list[FileRef]:
+    async def made(
+        self,
+        folder: WorkFolder,
+        declared: Sequence[Declared],
+        written: list[FileRef],
+        *,
+        modes: Modes | None = None,
+        elsewhere: Collection[str] | None = None,
+    ) -> list[FileRef]:
         """The step's files with those that it made in its folder, sorted by path.
 
-        A file that is in `written` too is not read. Raises CaptureProblem, OSError.
+        A file that is in `written` too is not read. For work that was performed on another machine,
+        `modes` are the recorded modes of its files, and `elsewhere` are the inputs that lie there.
+        Raises CaptureProblem, OSError.
         """
-        if not globs and not folder.has_inputs:
+        if not declared and not folder.has_inputs:
             return written
         names = {file.path for file in written}
-        made = await trio.to_thread.run_sync(self._read_made, folder, globs, names)
+        known = None if modes is None else modes["work"]
+        read = partial(self._read_made, folder, declared, names, known, elsewhere)
+        made = await trio.to_thread.run_sync(read)
         return sorted([*made, *written], key=lambda file: file.path)
 
-    def _read_artifacts(self, folder: WorkFolder) -> list[FileRef]:
+    def _read_artifacts(
+        self, folder: WorkFolder, modes: Mapping[str, str | None] | None
+    ) -> list[FileRef]:
         return [
-            self._read(folder, relative, relative, artifact=True)
+            self._read(folder, relative, relative, modes, artifact=True)
             for relative in _bounded(folder.artifact_paths())
         ]
 
-    def _read_made(self, folder: WorkFolder, globs: Globs, written: set[str]) -> list[FileRef]:
+    def _read_made(
+        self,
+        folder: WorkFolder,
+        declared: Sequence[Declared],
+        written: set[str],
+        modes: Mapping[str, str | None] | None,
+        elsewhere: Collection[str] | None,
+    ) -> list[FileRef]:
+        globs = Globs([entry.glob for entry in declared])
         self._changed_inputs = [
             path
             for path in folder.changed_inputs(except_for=globs)
             if f"{self._project}/{path}" not in written
         ]
-        paths = ((path, f"{self._project}/{path}") for path in _bounded(folder.made(globs)))
-        return [
-            self._read(folder, relative, path) for relative, path in paths if path not in written
+        files = folder.matching(globs)
+        folders = folder.folders(globs)
+        self._compare(folder, declared, files, folders, elsewhere)
+        paths = ((path, f"{self._project}/{path}") for path in _bounded(folder.changed(files)))
+        made = [
+            self._read(folder, relative, path, modes)
+            for relative, path in paths
+            if path not in written
         ]
+        self.folders = self._empty_folders(folders)
+        return made
+
+    def _compare(
+        self,
+        folder: WorkFolder,
+        declared: Sequence[Declared],
+        files: list[str],
+        folders: Collection[str],
+        elsewhere: Collection[str] | None,
+    ) -> None:
+        """Compare what is declared with what is there. Raises FilesMissing."""
+        there = {*files, *(elsewhere or ())}
+        around = {each for path in elsewhere or () for each in folders_around(path)}
+        absent = find_absent(declared, there, {*folders, *around})
+        if absent.failing:
+            raise FilesMissing(failure_message(absent.failing, folder.path))
+        if elsewhere is None:
+            # Otherwise the worker has said it.
+            self._absent = warning_message(absent.warned)
+
+    def _empty_folders(self, folders: Mapping[str, bool]) -> list[str]:
+        found = _bounded([path for path, is_empty in folders.items() if is_empty])
+        for path in found:
+            reason = path_problem(path)
+            if reason:
+                raise CaptureProblem(f"a folder cannot be captured: {clean_text(reason)}")
+            self._check_name(path)
+        return [f"{self._project}/{path}" for path in sorted(found)]
 
     def _read(
-        self, folder: WorkFolder, relative: str, path: str, *, artifact: bool = False
+        self,
+        folder: WorkFolder,
+        relative: str,
+        path: str,
+        modes: Mapping[str, str | None] | None,
+        *,
+        artifact: bool = False,
     ) -> FileRef:
         reason = path_problem(relative)
         if reason:
             what = "an artifact" if artifact else "a file"
             raise CaptureProblem(f"{what} cannot be captured: {clean_text(reason)}")
         self._check_name(path)
-        file = confined(folder.artifacts if artifact else folder.path).open(relative)
+        place = confined(folder.artifacts if artifact else folder.path)
+        file = place.open(relative, unlock=True)
         if file is None:
             raise CaptureProblem(f"{relative} was removed while orc read it")
         with file:
             found = os.fstat(file.fileno())
             pieces = _limited(read_pieces(file), relative, self._limits.file_bytes)
             ref = self._take(path, pieces, found.st_size)
-        return ref.model_copy(update={"mode": mode_of(found)})
+        mode = mode_of(found) if modes is None else modes.get(relative)
+        return ref.model_copy(update={"mode": mode})
 
     def _take(self, path: str, pieces: Iterable[bytes], size_bytes: int) -> FileRef:
         is_large = size_bytes > STORED_BYTES_MIN or (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from orc.worker.capture_rules import folder_matcher, matcher
+from orc.worker.capture_rules import folder_glob, folder_matcher, has_folder_glob, matcher
 
 
 class Globs:
@@ -19,6 +19,9 @@ class Globs:
         """Whether one of the patterns matches a path."""
         self.may_enter = folder_matcher(globs)
         """Whether a file below a folder can match."""
+        self.has_folders = has_folder_glob(globs)
+        self.match_folder = folder_glob(globs)
+        """Whether a folder is kept if it is empty."""
 
     def __bool__(self) -> bool:
         return self._has_any

@@ -50,6 +50,7 @@ from orc.scheduler.step_environment import (
 )
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import Workspace
+from orc.worker.declared import Declared
 
 EffectRequest = PromptRequest | Work | ValueRequest
 """What an attempt of a step is to do."""
@@ -137,15 +138,19 @@ class Renderer:
             if file.path is not None
         ]
 
-    def globs(self, step_id: str) -> list[str]:
-        """The glob patterns of the files to capture. Raises TemplateError, or PathProblem."""
+    def declared(self, step_id: str) -> tuple[Declared, ...]:
+        """The files to capture: their patterns. Raises TemplateError, or PathProblem."""
         files = self._state.graph.steps[step_id].files
         scope = self._scopes.inside(step_id)
-        found = [to_text(parse_template(file.glob).render(scope)) for file in files if file.glob]
-        for glob in found:
-            if path_problem(glob, glob=True):
-                raise PathProblem(path_problem(glob, glob=True))
-        return found
+        found = [
+            Declared(to_text(parse_template(file.glob).render(scope)), file.required)
+            for file in files
+            if file.glob
+        ]
+        for entry in found:
+            if path_problem(entry.glob, glob=True):
+                raise PathProblem(path_problem(entry.glob, glob=True))
+        return tuple(found)
 
     def inputs(self, step_id: str) -> dict[str, FileRef]:
         """The files of the steps that the step depends on, by their paths in its working folder."""
@@ -154,6 +159,11 @@ class Renderer:
             path.removeprefix(prefix): owned.file
             for path, owned in self._upstream.files(step_id).items()
         }
+
+    def folders(self, step_id: str) -> tuple[str, ...]:
+        """The empty folders that these steps left, by their paths in the step's working folder."""
+        prefix = f"{self._state.project}/"
+        return tuple(path.removeprefix(prefix) for path in self._upstream.folders(step_id))
 
     def files_of_others(self, step_id: str) -> dict[str, str]:
         """The files that other steps have written or will write: the step by the path."""
@@ -284,7 +294,8 @@ class Renderer:
                 WorkFile(path, file.sha256, file.size_bytes, file.mode)
                 for path, file in self.inputs(step_id).items()
             ),
-            globs=tuple(self.globs(step_id)),
+            globs=self.declared(step_id),
+            folders=self.folders(step_id),
             limits=WorkLimits(
                 limits.file_bytes, limits.output_bytes or OUTPUT_BYTES_MAX, limits.log_bytes
             ),

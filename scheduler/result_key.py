@@ -24,6 +24,7 @@ from orc.scheduler.core.rules.files import can_own
 from orc.scheduler.executors.contract import Work
 from orc.scheduler.guard import failure_between_turns
 from orc.scheduler.rendering import PathProblem, Renderer
+from orc.worker.declared import find_absent, folders_around
 
 _IN_SPEC_DIR = re.compile(r"\$(?:ORC_SPEC_DIR|\{ORC_SPEC_DIR\})\"?/([A-Za-z0-9_./-]+)")
 
@@ -62,10 +63,25 @@ class ResultReuse:
         if key is None or self._cache is None or self._state.steps[step_id].fresh:
             return StartAttempt(step_id, now, key)
         found = self._cache.find(key, scope=definition.cache)
-        if found is None or not can_own(self._state, step_id, found.files):
+        if found is None or not self._may_use(step_id, found):
             return StartAttempt(step_id, now, key)
         fields = {name: getattr(found, name) for name in CachedResult.model_fields}
         return ReuseStep(StepReused(step=step_id, reason="cache", **fields))
+
+    def _may_use(self, step_id: str, found: CachedResult) -> bool:
+        """Whether the result fits in here, and has the files that the step declares.
+
+        An earlier version of orc, or a step that declares less, may have left it.
+        """
+        folders = found.folders or ()
+        if not can_own(self._state, step_id, found.files, folders):
+            return False
+        prefix = f"{self._state.project}/"
+        files = {file.path.removeprefix(prefix) for file in found.files}
+        files |= self._renderer.inputs(step_id).keys()
+        here = {folder.removeprefix(prefix) for folder in folders}
+        here |= {folder for path in (*files, *here) for folder in folders_around(path)}
+        return not find_absent(self._renderer.declared(step_id), files, here).failing
 
     def _key(self, step_id: str, definition: StepDef) -> Digest | None:
         """The step's key. None if the step cannot be rendered: its attempt then fails and says why.
@@ -80,7 +96,7 @@ class ResultReuse:
     def _compute_key(self, step_id: str, definition: StepDef) -> Digest | None:
         request = self._renderer.request(step_id)
         files = self._renderer.files(step_id)
-        globs = self._renderer.globs(step_id)
+        globs = [entry.glob for entry in self._renderer.declared(step_id)]
         env = self._renderer.environment.named(step_id)
         work: dict[str, Any] = {
             "version": 1,
@@ -92,6 +108,8 @@ class ResultReuse:
             "schema": definition.output_schema,
             "inputs": self._inputs(step_id),
         }
+        if self._renderer.folders(step_id):
+            work["folders"] = self._renderer.folders(step_id)
         match request:
             case Work(kind="command"):
                 work["argv"] = request.argv

@@ -20,7 +20,9 @@ from typing import Any, BinaryIO
 
 from orc.ledger.digest import Digest
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.modes import restored_bits
 from orc.scheduler.globs import Globs
+from orc.worker.confined import list_folders
 
 _TICK_NS = 50_000_000
 _COARSE_TICK_NS = 2_000_000_000
@@ -100,7 +102,7 @@ class WorkFolder:
             for piece in pieces:
                 _write_all(file, piece)
             if mode is not None:
-                os.fchmod(file.fileno(), int(mode, 8))
+                os.fchmod(file.fileno(), restored_bits(mode))
             self.note_placed(relative, sha256, Stamp.of(os.fstat(file.fileno())))
 
     def note_placed(self, relative: str, sha256: Digest, stamp: Stamp) -> None:
@@ -111,16 +113,33 @@ class WorkFolder:
         """Note that all inputs are placed, and the work begins."""
         self._started_ns = time.time_ns()
 
-    def made(self, globs: Globs) -> list[str]:
-        """The paths of the files that match and that the attempt made or changed, sorted."""
+    def make_folder(self, relative: str) -> None:
+        """Create a folder that a step before left empty. Raises OSError."""
+        (self.path / relative).mkdir(parents=True, exist_ok=True)
+
+    def matching(self, globs: Globs) -> list[str]:
+        """The paths of the files that match, sorted."""
         if not globs:
             return []
-        folder = confined(self.path)
         return [
-            path
-            for path in folder.files(enters=globs.may_enter)
-            if globs.match(path) and self.is_changed(folder, path)
+            path for path in confined(self.path).files(enters=globs.may_enter) if globs.match(path)
         ]
+
+    def changed(self, paths: Iterable[str]) -> list[str]:
+        """Those of the files that the attempt made or changed."""
+        folder = confined(self.path)
+        return [path for path in paths if self.is_changed(folder, path)]
+
+    def made(self, globs: Globs) -> list[str]:
+        """The paths of the files that match and that the attempt made or changed, sorted."""
+        return self.changed(self.matching(globs))
+
+    def folders(self, globs: Globs) -> dict[str, bool]:
+        """The folders that the patterns declare as such, sorted, and whether each is empty."""
+        if not globs.has_folders:
+            return {}
+        found = list_folders(self.path, enters=globs.may_enter)
+        return {path: is_empty for path, is_empty in found if globs.match_folder(path)}
 
     def changed_inputs(self, *, except_for: Globs) -> list[str]:
         """The inputs that the attempt changed, without those that match. Removed ones are not meant."""
@@ -180,7 +199,7 @@ def confined(path: Path) -> Folder:
 
 def digest_of(folder: Folder, path: str) -> Digest | None:
     """The digest of a file; None if there is no such file."""
-    file = folder.open(path)
+    file = folder.open(path, unlock=True)
     if file is None:
         return None
     hashed = sha256()

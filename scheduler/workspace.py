@@ -22,6 +22,7 @@ from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN
 from orc.ledger.digest import digest_bytes
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.files.folder import Folder
+from orc.ledger.kinds import FailureKind
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.step_names import log_name, work_name
 from orc.scheduler.core.fold.evolve import JobState
@@ -42,6 +43,14 @@ _Batch = list[tuple[str, FileRef, Iterable[bytes]]]
 
 class CaptureProblem(Exception):
     """A file that an attempt left cannot be captured."""
+
+    kind: FailureKind = "path"
+
+
+class FilesMissing(CaptureProblem):
+    """A file that the step declares is not there."""
+
+    kind: FailureKind = "schema"
 
 
 class Workspace:
@@ -77,8 +86,12 @@ class Workspace:
             return SharedFolder(self.folder / "workspaces" / shared, own.artifacts, globs)
         return own
 
-    async def open(self, folder: WorkFolder, inputs: Mapping[str, FileRef]) -> None:
+    async def open(
+        self, folder: WorkFolder, inputs: Mapping[str, FileRef], folders: Iterable[str] = ()
+    ) -> None:
         """Create the folder of an attempt, with its inputs by their paths in the working folder.
+
+        `folders` are folders that the steps before left empty.
 
         Raises OSError, and LedgerError if an input cannot be read.
         """
@@ -91,6 +104,9 @@ class Workspace:
                 place()
             else:
                 await trio.to_thread.run_sync(place)
+        for relative in folders:
+            _check_path(relative)
+            folder.make_folder(relative)
         folder.begin()
 
     async def close(self, folder: WorkFolder) -> None:
@@ -121,10 +137,7 @@ class Workspace:
         batch: _Batch = []
         size = 0
         for relative, file in inputs.items():
-            # An event of another's ledger may hold any path.
-            problem = path_problem(relative)
-            if problem:
-                raise OSError(problem)
+            _check_path(relative)
             batch.append((relative, file, self._pieces(file)))
             size += file.size_bytes
             if len(batch) >= _BATCH_FILES_MAX or size >= _BATCH_BYTES_MAX:
@@ -156,6 +169,13 @@ def _attempt_folder(folder: Path, step_id: str, attempt: int) -> WorkFolder:
     path = folder / "work" / work_name(step_id, attempt)
     # A step's name has no dot, so that no attempt has this name.
     return WorkFolder(path, path.with_name(f"{path.name}.artifacts"))
+
+
+def _check_path(relative: str) -> None:
+    # An event of another's ledger may hold any path.
+    problem = path_problem(relative)
+    if problem:
+        raise OSError(problem)
 
 
 def _place(folder: WorkFolder, batch: _Batch) -> None:

@@ -32,7 +32,7 @@ FOR_ALL = {
     "orc.ledger.wording",  # durations, costs, counts and sizes as people read them
 }
 MAY_IMPORT: dict[str, str] = {
-    "ledger.files": "ledger.digest ledger.errors ledger.failpoints",
+    "ledger.files": "ledger.digest ledger.errors ledger.failpoints orc.worker.file_modes",
     "ledger.secrets": "",
     "ledger": "ledger.files ledger.secrets",
     "ledger.transport": "ledger ledger.files",

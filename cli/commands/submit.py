@@ -49,7 +49,7 @@ def command(
         bool,
         typer.Option(
             help="Refuse parameters that a provider does not support, and a job that could not run "
-            "in this environment."
+            "in this environment; fail steps whose patterns of files match nothing."
         ),
     ] = False,
     until: Until = None,

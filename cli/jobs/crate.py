@@ -36,7 +36,8 @@ def write_crate(
     FileIsThere, StorageError.
     """
     with unfinished(folder, crate_of(source.job_id)):
-        return _write_crate(source, folder, prices=prices)
+        count, lost, _ = _write_crate(source, folder, prices=prices)
+        return count, lost
 
 
 def crate_of(job_id: str) -> str:
@@ -46,7 +47,8 @@ def crate_of(job_id: str) -> str:
 
 def _write_crate(
     source: ExportSource, folder: Path, *, prices: PriceTable
-) -> tuple[int, dict[str, str]]:
+) -> tuple[int, dict[str, str], list[str]]:
+    """The number of files, those that are lost with the reason, and the empty folders."""
     publisher = Publisher(source.reader, source.job_id, folder, prices=prices)
     publisher.publish()
     lost = publisher.lost()
@@ -56,7 +58,7 @@ def _write_crate(
     files = {packed.path: packed for packed in _packed(Folder(folder))}
     description = render_crate(source, read_facts(source), files, lost)
     Folder(folder).write(METADATA, description)
-    return len(files) + 1, lost
+    return len(files) + 1, lost, publisher.folders()
 
 
 def write_crate_file(
@@ -67,7 +69,7 @@ def write_crate_file(
     `target` is in a temporary folder, in which the files are written first.
     """
     folder = target.with_name("crate")
-    count, lost = _write_crate(source, folder, prices=prices)
+    count, lost, folders = _write_crate(source, folder, prices=prices)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for relative in Folder(folder).files():
             content, there = Folder(folder).open(relative), Folder(folder).stat(relative)
@@ -80,6 +82,8 @@ def write_crate_file(
             entry.file_size = there.st_size
             with content, archive.open(entry, "w") as packed:
                 shutil.copyfileobj(content, packed, CHUNK_BYTES)
+        for relative in folders:
+            archive.writestr(zipfile.ZipInfo(f"{relative}/", _ZIP_TIME), b"")
     return count, lost
 
 

@@ -19,7 +19,8 @@ import trio
 
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller import executors as executing
-from orc.cli.jobs.caller.providers import build_providers, unavailable_fallbacks
+from orc.cli.jobs.caller.notices import notices_before_run
+from orc.cli.jobs.caller.providers import build_providers
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.folders import check_run_folder, folder_for, keep_published
 from orc.cli.jobs.places import Places
@@ -214,7 +215,9 @@ class OwnedJob:
             publisher = Publisher(reader, job_id, folder, prices=prices)
             publish_first(publisher, folder, job_id, listener.on_notice)
             listener.on_job(state, job_id, folder)
-            for notice in (*unavailable_fallbacks(self.providers), *_slow_journal(self.ledger)):
+            for notice in notices_before_run(
+                state, self.ledger, self.providers, caller.environment
+            ):
                 listener.on_notice(notice)
             mask = self.ledger.mask
             build = partial(
@@ -370,13 +373,3 @@ def deliver_files(
             f"the job succeeded, but its files could not be copied to {target}: "
             f"{error.strerror or error}; solve this, then `orc resume {job_id}` copies them"
         ) from error
-
-
-def _slow_journal(ledger: Ledger) -> list[str]:
-    """A notice if the filesystem, such as a network filesystem, does not support WAL."""
-    if ledger.journal_mode == "wal":
-        return []
-    return [
-        f"{ledger.path}: the filesystem does not support a write-ahead log. Commits are durable, but "
-        "slower, and other processes cannot read the ledger during a commit"
-    ]

@@ -93,6 +93,7 @@ def prepare(
         ship=lambda patterns: read_shipped(files, patterns),
         executors=submission.executors,
         executor_names=executor_names,
+        is_strict=submission.strict,
     )
     spec, definition = build_job(text, source_name=name, settings=settings)
     _check_budget(submission, definition, environment)

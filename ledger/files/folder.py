@@ -15,6 +15,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +24,7 @@ from orc.ledger.digest import Digest
 from orc.ledger.files.descriptors import open_regular, sync_folder, write_all
 from orc.ledger.files.temporary import TEMPORARY_NAME, hold, temporary_name
 from orc.ledger.scarcity import raise_shortage
+from orc.worker.file_modes import open_unlocked
 
 DEPTH_MAX = 64
 """The maximum depth of listed folders; deeper files are left out."""
@@ -119,11 +121,15 @@ class Folder:
             file.seek(offset)
             return _read_all(file, size_max)
 
-    def open(self, relative: str) -> BinaryIO | None:
-        """A regular file, unbuffered, to read; None if there is no such file. Raises as `read`."""
+    def open(self, relative: str, *, unlock: bool = False) -> BinaryIO | None:
+        """A regular file, unbuffered, to read; None if there is no such file. Raises as `read`.
+
+        With `unlock`, a file that its owner may not read is opened, too.
+        """
         try:
             with self._parent(relative) as (parent, name):
-                fd = open_regular(name, folder=parent)
+                open_it = partial(open_regular, name, folder=parent)
+                fd = open_unlocked(name, parent, open_it) if unlock else open_it()
         except OSError as error:
             raise_shortage(error)
             return None
@@ -172,6 +178,15 @@ class Folder:
         """Create a subfolder. A link in its place is treated as in `write`."""
         with self._parent(f"{relative}/any", create=True):
             pass
+
+    def has_folder(self, relative: str) -> bool:
+        """Whether there is such a subfolder, and no link in its place. Raises as `read`."""
+        try:
+            with self._parent(f"{relative}/any"):
+                return True
+        except OSError as error:
+            raise_shortage(error)
+            return False
 
     def remove(self, relative: str) -> None:
         """Remove a file if it exists."""

@@ -1,27 +1,22 @@
-"""The mode bits of recorded files: as text in events, as bits on the disk.
+"""The bits on the disk of recorded modes. `orc/worker/file_modes.py` has the record itself.
 
-Events may come from elsewhere: only the nine permission bits count, and a file that orc writes is
-always readable by its owner.
+Events may come from elsewhere: only the nine permission bits count, and a file that orc publishes
+is always readable by its owner.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import stat
-from functools import lru_cache
 
-_MODE = re.compile("[0-7]{3}")
+from orc.worker.file_modes import is_mode, kept_mode, restored_bits
+
+__all__ = ["bits_of", "delivered_bits", "is_mode", "mode_of", "restored_bits"]
+
 _OWNER_READS = 0o400
 
 
-def is_mode(text: object) -> bool:
-    """Whether the text is a recorded mode: three octal digits, such as `755`."""
-    return isinstance(text, str) and _MODE.fullmatch(text) is not None
-
-
 def bits_of(mode: str | None) -> int | None:
-    """The permission bits of a recorded mode; None for an ordinary file.
+    """The permission bits of a recorded mode in a run folder; None for an ordinary file.
 
     Raises ValueError for a text that is no mode.
     """
@@ -32,16 +27,14 @@ def bits_of(mode: str | None) -> int | None:
     return int(mode, 8) | _OWNER_READS
 
 
+def delivered_bits(mode: str | None) -> int | None:
+    """The permission bits of a recorded mode in a folder of a person, within the person's umask.
+
+    None for an ordinary file. Raises as `bits_of`.
+    """
+    return None if mode is None else restored_bits(mode) | _OWNER_READS
+
+
 def mode_of(found: os.stat_result) -> str | None:
     """The mode of a file as events record it; None for an ordinary file."""
-    bits = stat.S_IMODE(found.st_mode) & 0o777
-    return None if bits == ordinary_bits() else f"{bits:03o}"
-
-
-@lru_cache(maxsize=1)
-def ordinary_bits() -> int:
-    """The permission bits of an ordinary file: those that the process's umask leaves to a new one."""
-    # The umask can only be read by setting it.
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return 0o666 & ~umask
+    return kept_mode(found.st_mode)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from orc.worker.capture_rules import folder_matcher, kept_mode, matcher, path_problem
-from orc.worker.confined import list_files, open_file
+from orc.worker.capture_rules import (
+    folder_glob,
+    folder_matcher,
+    has_folder_glob,
+    matcher,
+    path_problem,
+)
+from orc.worker.confined import list_files, list_folders, open_file
+from orc.worker.declared import Declared, failure_message, find_absent, warning_message
+from orc.worker.file_modes import kept_mode
 from orc.worker.problems import WorkBroken
 from orc.worker.wire import FileItem
 
@@ -22,10 +30,11 @@ _NAMED_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """The files that are the result, and warnings about those that are not."""
+    """The files that are the result, empty folders that belong to it, and warnings about the rest."""
 
     files: list[FileItem]
     warnings: list[str]
+    folders: list[str] = field(default_factory=list)
 
 
 def stamps(folder: Path, files: Iterable[FileItem]) -> dict[str, tuple[int, ...]]:
@@ -35,7 +44,7 @@ def stamps(folder: Path, files: Iterable[FileItem]) -> dict[str, tuple[int, ...]
 
 def capture_changes(
     folder: Path,
-    globs: Iterable[str],
+    declared: Iterable[Declared],
     *,
     inputs: Iterable[FileItem],
     before: dict[str, tuple[int, ...]],
@@ -43,12 +52,15 @@ def capture_changes(
 ) -> Captured:
     """The files that match a glob and are new, or differ from the input of their path.
 
-    Raises WorkBroken for a path that is not allowed or a file that is too large.
+    Raises WorkBroken for a path that is not allowed, a file that is too large, or a declared one
+    that is not there.
     """
-    patterns = tuple(globs)
+    entries = tuple(declared)
+    patterns = tuple(entry.glob for entry in entries)
     given = {file.path: file for file in inputs}
     found: list[FileItem] = []
     skipped: list[str] = []
+    there: set[str] = set()
     matches = matcher(patterns)
     for count, (path, status, is_regular) in enumerate(
         list_files(folder, enters=folder_matcher(patterns))
@@ -59,19 +71,27 @@ def capture_changes(
         if not is_regular:
             skipped.append(path)
             continue
+        there.add(path)
         _check_path(path, "a file cannot be captured")
         file = _read(folder, path, status.st_size, file_bytes)
         if path in given and _is_same(given[path], file):
             continue
         _check_count(len(found), FILES_MAX)
         found.append(file)
+    folders, empty = _folders(folder, patterns)
+    absent = find_absent(entries, there, folders)
+    if absent.failing:
+        raise WorkBroken("schema", failure_message(absent.failing, folder))
     warnings = []
+    missing = warning_message(absent.warned)
+    if missing is not None:
+        warnings.append(missing)
     if skipped:
         warnings.append(f"links and special files are not captured: {_named(skipped)}")
     changed = _undeclared(folder, given, before, {file.path for file in found})
     if changed:
         warnings.append(f"files of other steps were changed and not captured: {_named(changed)}")
-    return Captured(found, warnings)
+    return Captured(found, warnings, empty)
 
 
 def capture_all(folder: Path, *, file_bytes: int) -> Captured:
@@ -84,6 +104,24 @@ def capture_all(folder: Path, *, file_bytes: int) -> Captured:
         _check_path(path, "an artifact cannot be captured")
         found.append(_read(folder, path, status.st_size, file_bytes))
     return Captured(found, [])
+
+
+def _folders(root: Path, globs: tuple[str, ...]) -> tuple[set[str], list[str]]:
+    """The folders that the globs declare as such, and the empty ones of them."""
+    if not has_folder_glob(globs):
+        return set(), []
+    declares = folder_glob(globs)
+    found: set[str] = set()
+    empty: list[str] = []
+    for count, (path, is_empty) in enumerate(list_folders(root, enters=folder_matcher(globs))):
+        _check_count(count, LISTED_MAX)
+        if declares(path):
+            found.add(path)
+            if is_empty:
+                _check_count(len(empty), FILES_MAX)
+                _check_path(path, "a folder cannot be captured")
+                empty.append(path)
+    return found, sorted(empty)
 
 
 def _undeclared(

@@ -1,4 +1,4 @@
-"""The rules for captured files: which paths are allowed, what a glob matches, which mode is kept.
+"""The rules for captured files: which paths are allowed, and what a glob matches.
 
 The scheduler and the agent on a worker follow the same rules. A path must be inside its folder and
 valid on every file system. Pure functions.
@@ -6,11 +6,9 @@ valid on every file system. Pure functions.
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 
 PATH_BYTES_MAX = 1024
 PART_BYTES_MAX = 200
@@ -30,6 +28,9 @@ _UNSEEN = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 
 def path_problem(path: str, *, glob: bool = False) -> str:
     """Why the path is not allowed; empty if it is."""
+    if glob:
+        # A folder with everything in it.
+        path = path.removesuffix("/") or path
     if not path:
         return "the path is empty"
     if path.startswith(("/", "~")):
@@ -43,17 +44,25 @@ def path_problem(path: str, *, glob: bool = False) -> str:
     return ""
 
 
-def glob_pattern(glob: str) -> re.Pattern[str]:
-    """A regular expression for the glob.
+def is_name(glob: str) -> bool:
+    """Whether the glob is the name of one file or folder, without a wildcard."""
+    return not _GLOB_ALLOWED & set(glob)
 
-    `*` and `?` match within one part of a path; `**` matches any number of parts.
+
+def is_folder_name(glob: str) -> bool:
+    """Whether the glob is the name of a folder, as its last `/` tells."""
+    return glob.endswith("/") and is_name(glob)
+
+
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """A regular expression for the files that the glob matches.
+
+    `*` and `?` match within one part of a path; `**` matches any number of parts, and so does a `/`
+    at the end.
     """
-    *folders, name = glob.split("/")
-    pattern = "".join(
-        "(?:[^/]+/)*" if part == "**" else _part_pattern(part) + "/" for part in folders
-    )
-    pattern += "(?:[^/]+/)*[^/]+" if name == "**" else _part_pattern(name)
-    return re.compile(pattern)
+    *folders, name = _parts(glob)
+    last = "(?:[^/]+/)*[^/]+" if name == "**" else _part_pattern(name)
+    return re.compile(_folders_pattern(folders) + last)
 
 
 def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
@@ -66,7 +75,7 @@ def folder_matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     """Whether a folder can contain a file that matches one of the globs."""
     known = []
     for glob in globs:
-        *folders, name = glob.split("/")
+        *folders, name = _parts(glob)
         parts = [*folders, name] if name == "**" else folders
         known.append([part if part == "**" else re.compile(_part_pattern(part)) for part in parts])
 
@@ -77,21 +86,34 @@ def folder_matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     return enters
 
 
-def kept_mode(st_mode: int) -> str | None:
-    """The permission bits of a file as three octal digits; None for an ordinary file.
+def folder_glob(globs: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a folder is declared as such, so that it is kept if it is empty.
 
-    An ordinary file has the bits that the worker's umask leaves to a new one.
+    Those are the folders of a glob that ends in `/` or `/**`, and all folders inside them.
     """
-    bits = st_mode & 0o777
-    return None if bits == _ordinary_bits() else f"{bits:03o}"
+    patterns = []
+    for glob in globs:
+        *folders, name = _parts(glob)
+        if name == "**":
+            inside = re.compile(f"{_folders_pattern(folders)}(?:[^/]+/)*[^/]+")
+            patterns.append(inside)
+            if folders:
+                patterns.append(re.compile(_folders_pattern(folders).removesuffix("/")))
+    return lambda path: any(pattern.fullmatch(path) for pattern in patterns)
 
 
-@lru_cache(maxsize=1)
-def _ordinary_bits() -> int:
-    # The umask can only be read by setting it.
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return 0o666 & ~umask
+def has_folder_glob(globs: Iterable[str]) -> bool:
+    """Whether one of the globs declares folders (`folder_glob`)."""
+    return any(_parts(glob)[-1] == "**" for glob in globs)
+
+
+def _parts(glob: str) -> list[str]:
+    return (f"{glob}**" if glob.endswith("/") else glob).split("/")
+
+
+def _folders_pattern(folders: Iterable[str]) -> str:
+    """A regular expression for the parts before the last one, each with its `/`."""
+    return "".join("(?:[^/]+/)*" if part == "**" else _part_pattern(part) + "/" for part in folders)
 
 
 def _begins(parts: list[str], pattern: list[str | re.Pattern[str]]) -> bool:

@@ -11,9 +11,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from orc.worker.capture_rules import DEPTH_MAX
+from orc.worker.file_modes import open_unlocked
 from orc.worker.problems import is_shortage
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,7 +27,8 @@ def open_file(root: Path, relative: str) -> int | None:
     """A descriptor of a regular file to read; None if there is none."""
     try:
         with _parent(root, relative, create=False) as (parent, name):
-            found = os.open(name, _READ, dir_fd=parent)
+            open_it = partial(os.open, name, _READ, dir_fd=parent)
+            found = open_unlocked(name, parent, open_it)
     except OSError as error:
         if is_shortage(error):
             raise
@@ -59,6 +62,56 @@ def list_files(
         yield from _walk(folder, "", enters, 0)
     finally:
         os.close(folder)
+
+
+def list_folders(
+    root: Path, *, enters: Callable[[str], bool] = lambda folder: True
+) -> Iterator[tuple[str, bool]]:
+    """The path of each folder below a folder, and whether it has neither a file nor a folder.
+
+    Links do not count as either. Folders that cannot be read are left out.
+    """
+    try:
+        folder = os.open(root, _DIRECTORY)
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        return
+    try:
+        yield from _walk_folders(folder, "", enters, 0)
+    finally:
+        os.close(folder)
+
+
+def _walk_folders(
+    folder: int, prefix: str, enters: Callable[[str], bool], depth: int
+) -> Iterator[tuple[str, bool]]:
+    for name, found in _entries(folder):
+        path = f"{prefix}{name}"
+        if not stat.S_ISDIR(found.st_mode) or depth == DEPTH_MAX:
+            continue
+        try:
+            inner = os.open(name, _DIRECTORY, dir_fd=folder)
+        except OSError as error:
+            if is_shortage(error):
+                raise
+            continue
+        try:
+            kinds = {stat.S_IFMT(each.st_mode) for _, each in _entries(inner)}
+            yield path, not kinds & {stat.S_IFREG, stat.S_IFDIR}
+            if enters(path):
+                yield from _walk_folders(inner, f"{path}/", enters, depth + 1)
+        finally:
+            os.close(inner)
+
+
+def _entries(folder: int) -> Iterator[tuple[str, os.stat_result]]:
+    for name in sorted(os.listdir(folder)):
+        try:
+            yield name, os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            if is_shortage(error):
+                raise
 
 
 def _walk(

@@ -17,7 +17,7 @@ from orc.worker.masking import SecretMask
 from orc.worker.printed import Log, Printed
 from orc.worker.problems import ContentGone, WorkBroken, describe_shortage, is_shortage
 from orc.worker.processes import Following, Reason, start
-from orc.worker.spool import FOLDERS, lay_out
+from orc.worker.spool import FOLDERS, lay_out, make_folders
 from orc.worker.surroundings import environment, hold_gpus
 from orc.worker.table import Copy
 from orc.worker.wire import FileItem, Outcome, encode
@@ -77,6 +77,7 @@ class Performance:
         lay_out(self._work.shipped, self._spool / "spec", fill=self._fill)
         self._folders["spec"].mkdir(mode=0o700, parents=True, exist_ok=True)
         lay_out(self._work.inputs, self._folders["work"], fill=self._fill)
+        make_folders(self._work.folders, self._folders["work"])
         before = stamps(self._folders["work"], self._work.inputs)
         if self._copy.stop_grace_s is not None:
             outcome.cancelled, outcome.signal = True, "SIGTERM"
@@ -264,17 +265,17 @@ class Performance:
                 before=before,
                 file_bytes=limit,
             )
-            outcome.files = captured.files
+            outcome.files, outcome.folders = captured.files, captured.folders
             warnings = [self._mask.text(one) for one in captured.warnings]
             outcome.warning = _joined(outcome.warning, *warnings)
         names = [file.path for file in (*outcome.files, *outcome.artifacts)]
-        if any(self._mask.text(name) != name for name in names):
-            outcome.files, outcome.artifacts = [], []
+        if any(self._mask.text(name) != name for name in (*names, *outcome.folders)):
+            outcome.files, outcome.artifacts, outcome.folders = [], [], []
             raise WorkBroken("path", "the name of a file contains a secret")
 
     def _break(self, outcome: Outcome, broken: WorkBroken) -> None:
         outcome.exit_code = outcome.signal = outcome.answer = None
-        outcome.files = []
+        outcome.files, outcome.folders = [], []
         message = self._mask.text(str(broken).encode("utf-8", "replace").decode("utf-8"))
         outcome.broken = {"kind": broken.kind, "message": message[:1000]}
 

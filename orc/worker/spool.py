@@ -22,6 +22,7 @@ from pathlib import Path
 
 from orc.worker.capture_rules import path_problem
 from orc.worker.confined import create_file
+from orc.worker.file_modes import restored_bits
 from orc.worker.problems import ContentGone, RequestProblem, WorkBroken
 from orc.worker.wire import FileItem
 
@@ -116,9 +117,21 @@ def lay_out(
         try:
             if not fill(file, fd):
                 raise ContentGone(f"the content of {file.path[:80]!r} is not here any more")
-            os.fchmod(fd, 0o644 if file.mode is None else int(file.mode, 8))
+            os.fchmod(fd, restored_bits(file.mode))
         finally:
             os.close(fd)
+
+
+def make_folders(paths: tuple[str, ...], root: Path) -> None:
+    """Create the folders that the steps before left empty. Raises WorkBroken."""
+    for path in paths:
+        reason = path_problem(path)
+        if reason:
+            raise WorkBroken("path", f"a folder cannot be placed: {reason}")
+        try:
+            (root / path).mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise WorkBroken("path", f"a folder cannot be placed: {path[:80]!r}") from None
 
 
 def remove_tree(path: Path) -> None:

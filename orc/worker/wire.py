@@ -16,14 +16,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orc.worker.capture_rules import path_problem
+from orc.worker.declared import Declared
+from orc.worker.file_modes import is_mode
 from orc.worker.problems import RequestProblem
 
-PROTOCOL = 1
+PROTOCOL = 2
 """The number of the contract; a coordinator with another number is refused."""
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(r"[0-9a-f]{8}")
-_MODE = re.compile(r"[0-7]{3}")
+
 _PLACES = ("work", "spec", "artifacts")
 _NAME = re.compile(r"[^=\0]+")
 
@@ -65,7 +67,8 @@ class Assignment:
     secrets: tuple[str, ...]
     inputs: tuple[FileItem, ...]
     shipped: tuple[FileItem, ...]
-    globs: tuple[str, ...]
+    globs: tuple[Declared, ...]
+    folders: tuple[str, ...]
     file_bytes: int
     output_bytes: int
     log_bytes: int
@@ -99,6 +102,7 @@ class Outcome:
     warning: str | None = None
     files: list[FileItem] = field(default_factory=list)
     artifacts: list[FileItem] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
     log_bytes: int = 0
     duration_s: float = 0.0
     queued_s: float = 0.0
@@ -117,6 +121,7 @@ class Outcome:
             "warning": self.warning,
             "files": [file.to_json() for file in self.files],
             "artifacts": [file.to_json() for file in self.artifacts],
+            "folders": self.folders,
             "log_bytes": self.log_bytes,
             "duration_s": self.duration_s,
             "queued_s": self.queued_s,
@@ -201,7 +206,8 @@ def read_payload(payload: bytes) -> Assignment:
         secrets=_texts(work, "secrets"),
         inputs=_files(work, "inputs"),
         shipped=_files(work, "shipped"),
-        globs=_texts(work, "globs"),
+        globs=_declared(work, "globs"),
+        folders=_texts(work, "folders"),
         file_bytes=int(_number(limits, "file_bytes", 1 << 34)),
         output_bytes=int(_number(limits, "output_bytes", 1 << 20)),
         log_bytes=int(_number(limits, "log_bytes", 1 << 26)),
@@ -252,9 +258,21 @@ def _files(work: Mapping[str, Any], name: str) -> tuple[FileItem, ...]:
             raise _malformed(name)
         if not DIGEST.fullmatch(sha256):
             raise _malformed(name)
-        if mode is not None and not (isinstance(mode, str) and _MODE.fullmatch(mode)):
+        if mode is not None and not is_mode(mode):
             raise _malformed(name)
         found.append(FileItem(path, sha256, int(_number(item, "size_bytes", 0)), mode))
+    return tuple(found)
+
+
+def _declared(work: Mapping[str, Any], name: str) -> tuple[Declared, ...]:
+    found = []
+    for item in _list(work, name):
+        if not isinstance(item, dict):
+            raise _malformed(name)
+        glob, required = item.get("glob"), item.get("required")
+        if not isinstance(glob, str) or "\0" in glob or required not in ("no", "name", "yes"):
+            raise _malformed(name)
+        found.append(Declared(glob, required))
     return tuple(found)
 
 

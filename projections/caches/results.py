@@ -83,7 +83,8 @@ def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
     results = {}
     for step, one in found.items():
         files = tuple(owned_file.file for owned_file in owned.outputs.inside(step))
-        results[step] = one.model_copy(update={"files": files})
+        folders = tuple(owned.outputs.folders_inside(step)) or None
+        results[step] = one.model_copy(update={"files": files, "folders": folders})
     return results
 
 
@@ -103,6 +104,8 @@ def _result(recorded: Recorded, event: StepSucceeded, files: tuple[FileRef, ...]
         version=recorded.version,
         output=event.output,
         files=files,
+        folders=event.folders,
         artifacts=event.artifacts,
         log=event.log,
+        warning=event.warning,
     )

@@ -16,8 +16,8 @@ from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest
 from orc.ledger.errors import LedgerError
 from orc.ledger.events import JobSubmitted
-from orc.ledger.files.folder import Folder
-from orc.ledger.files.modes import bits_of
+from orc.ledger.files.folder import Folder, UnsafePath
+from orc.ledger.files.modes import delivered_bits
 from orc.ledger.files.temporary import find_leftovers
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.wording import count_text
@@ -100,6 +100,9 @@ class Publisher:
         for former in find_superseded(self._folder, self._projection.superseded()):
             with _kept(problems, former.path):
                 self._folder.remove(former.path)
+        for path in self._projection.folders():
+            with _kept(problems, path):
+                self._folder.create_folder(path)
         for path, make in self._projection.changes():
             with _kept(problems, path):
                 file = make()
@@ -111,6 +114,10 @@ class Publisher:
     def lost(self) -> dict[str, str]:
         """The files whose bytes were removed from the ledger: their paths, each with the reason."""
         return {path: lost.why for path, lost in sorted(self._projection.lost.items())}
+
+    def folders(self) -> list[str]:
+        """The empty folders that belong to steps' results, by their paths in the run folder."""
+        return self._projection.folders()
 
     def sweep(self) -> None:
         """Remove temporary files that a killed process left behind."""
@@ -175,7 +182,7 @@ def deliver(
     not_overwritten = []
     for path, file in sorted(files.items()):
         relative = path.removeprefix(f"{project}/")
-        there, mode = folder.stat(relative), bits_of(file.mode)
+        there, mode = folder.stat(relative), delivered_bits(file.mode)
         digest = folder.digest(relative)
         if there is not None and digest == file.sha256:
             _set_mode(folder, relative, there, mode)
@@ -186,6 +193,13 @@ def deliver(
         folder.write_parts(relative, ledger.blob_chunks(file.sha256), mode=mode)
         if on_written is not None:
             on_written(relative)
+    for path in sorted(owned.outputs.folders):
+        relative = path.removeprefix(f"{project}/")
+        try:
+            folder.create_folder(relative)
+        except UnsafePath:
+            # The author has a file or a link there.
+            not_overwritten.append(relative)
     return not_overwritten
 
 

@@ -165,6 +165,10 @@ class RunFolder:
         """The files that an earlier publication may have written, and that no step owns any more."""
         yield from self._owned.superseded()
 
+    def folders(self) -> list[str]:
+        """The paths of the empty folders that belong to steps' results, sorted."""
+        return sorted(map(output_path, self._owned.outputs.folders))
+
     def summaries(self) -> Iterator[File]:
         """`events.jsonl` and `manifest.json`, which depend on all events so far."""
         yield self._events()
@@ -230,13 +234,14 @@ class ExpectedFiles:
     """The digest of every file of a run folder by path, and the files that cannot be made again.
 
     `superseded` are files that an earlier publication may have written. `modes` are the permission
-    bits of the files that are not ordinary ones.
+    bits of the files that are not ordinary ones. `folders` are the paths of empty folders.
     """
 
     files: dict[str, Digest]
     lost: dict[str, LostFile]
     superseded: tuple[Superseded, ...]
     modes: dict[str, int]
+    folders: list[str]
 
 
 def expected_files(
@@ -253,7 +258,7 @@ def expected_files(
             found[file.path] = file.sha256
             if file.mode is not None:
                 modes[file.path] = file.mode
-    return ExpectedFiles(found, folder.lost, tuple(folder.superseded()), modes)
+    return ExpectedFiles(found, folder.lost, tuple(folder.superseded()), modes, folder.folders())
 
 
 def _in_memory(path: str, content: bytes) -> File:

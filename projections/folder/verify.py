@@ -111,6 +111,9 @@ def check_folder(
         elif (mode := expected.modes.get(relative)) not in (None, stat.S_IMODE(there.st_mode)):
             now = stat.S_IMODE(there.st_mode)
             yield f"{relative} has the mode {now:03o} in the run folder; {mode:03o} was recorded"
+    for relative in expected.folders:
+        if not folder.has_folder(relative):
+            yield f"the folder {relative} is missing from the run folder"
     for relative, lost in sorted(expected.lost.items()):
         found_digest = folder.digest(relative) if lost.whole is not None else None
         if found_digest is not None and found_digest != lost.whole:

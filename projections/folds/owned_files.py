@@ -66,6 +66,7 @@ class OwnedFiles:
             case StepStarted():
                 return tuple(self._drop_artifacts(event.step))
             case StepSucceeded() | StepFailed():
+                self.outputs.apply(recorded)
                 return tuple(self._leave_artifacts(event.step, event.artifacts))
             case JobAmended():
                 return tuple(self._amended(recorded, event))

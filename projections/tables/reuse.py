@@ -111,5 +111,6 @@ def step_reused(writer: Writer, recorded: Recorded, event: StepReused) -> None:
         reused_from=f"{event.from_job}/{event.from_step}",
         output=output,
         output_sha256=blob,
+        warning=event.warning,
     )
     writer.count(job_id, 0)

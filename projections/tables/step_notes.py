@@ -44,7 +44,8 @@ def _first(view: JobView, step: StepRow, is_live: bool) -> str:
         is_cut = attempts is not None and attempts[-1].status in CUT_SHORT
         return f"attempt {step.attempts} was interrupted" if is_cut else ""
     if step.reused_from is not None:
-        return f"from {step.reused_from.partition('/')[0]} ({step.reused})"
+        source = f"from {step.reused_from.partition('/')[0]} ({step.reused})"
+        return "; ".join(filter(None, (source, step.warning)))
     if step.decision is not None:
         who = f"by {step.decided_by}" if step.decided_by else "by its timeout"
         return f"decided: {step.decision}, {who}"

@@ -135,7 +135,8 @@ class StepExplainer:
                 self.add(recorded, "cached", cache_statement(event, self.view.job.job_id))
             case StepReused():
                 self.status = "succeeded"
-                self.add(recorded, "reused", cache_statement(event, self.view.job.job_id))
+                text = cache_statement(event, self.view.job.job_id)
+                self.add(recorded, "reused", text + _warned(event))
             case LlmRequested():
                 self._corrects(recorded, event)
                 text = not_cached(event, self.definition)
@@ -143,11 +144,10 @@ class StepExplainer:
                     self.add(recorded, "not_cached", text, changed=list(event.changed or ()))
             case StepSucceeded():
                 self.status = "succeeded"
-                warned = f"; {event.warning}" if event.warning else ""
                 took = duration_text(event.duration_s)
                 is_container = facts_of(self.row.kind).is_container
                 subject = "it" if is_container else f"attempt {event.attempt}"
-                text = f"{subject} succeeded after {took}{warned}"
+                text = f"{subject} succeeded after {took}{_warned(event)}"
                 self.add(recorded, "succeeded", text)
             case StepExpanded():
                 self.add(recorded, "expanded", expanded_text(self.definition, self.row, event))
@@ -377,3 +377,8 @@ class StepExplainer:
                 self.add(recorded, "stopped", text)
             case _:
                 pass
+
+
+def _warned(event: StepSucceeded | StepReused) -> str:
+    """The warning of a result, after what is said of it."""
+    return f"; {event.warning}" if event.warning else ""

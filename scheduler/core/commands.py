@@ -40,7 +40,7 @@ def shorten_message(message: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The attempt succeeded. The paths of `files` are relative to `outputs/`.
+    """The attempt succeeded. The paths of `files` and of empty `folders` are relative to `outputs/`.
 
     `queued_s` is how long an attempt of an executor waited for a worker; without it, the times of
     the events count.
@@ -53,6 +53,7 @@ class Succeeded:
     artifacts: tuple[FileRef, ...] | None = None
     warning: str | None = None
     queued_s: float | None = None
+    folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ class FileNames:
         for folder in _folders_of(path):
             self._folders.setdefault(folder, path)
 
+    def add_folder(self, path: str) -> None:
+        """Add a folder, where no file may be."""
+        for folder in (*_folders_of(path), _folded(path)):
+            self._folders.setdefault(folder, path)
+
     def clash(self, path: str) -> str | None:
         """A path in the set that conflicts with this one, other than this path itself."""
         folded = _folded(path)
@@ -33,6 +38,11 @@ class FileNames:
         if folded in self._folders:
             return self._folders[folded]
         return next((self._files[name] for name in _folders_of(path) if name in self._files), None)
+
+    def clash_of_folder(self, path: str) -> str | None:
+        """A file in the set that is where this folder or one around it would be."""
+        around = (_folded(path), *_folders_of(path))
+        return next((self._files[name] for name in around if name in self._files), None)
 
 
 def _folded(path: str) -> str:

@@ -37,8 +37,9 @@ class Result:
 
     `text` is the default content of the step's files. `written` has the files that a model wrote
     with its tools, by path in the project's folder. `complaint` is the end of what a failed command
-    printed to stderr. `duration_s` and `queued_s` are what an executor says of work that it performed
-    elsewhere: how long it ran, and how long it waited for a worker.
+    printed to stderr. `duration_s`, `queued_s` and `modes` are what an executor says of work that it
+    performed elsewhere: how long it ran, how long it waited for a worker, and the recorded modes of
+    its files by their paths, under `work` and `artifacts`.
     """
 
     value: Any = None
@@ -49,6 +50,7 @@ class Result:
     complaint: str = ""
     duration_s: float | None = None
     queued_s: float | None = None
+    modes: Mapping[str, Mapping[str, str | None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

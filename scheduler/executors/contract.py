@@ -22,8 +22,9 @@ from orc.ledger.definition import Cwd
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import FailureKind
 from orc.scheduler.core.commands import WorkerPlace
+from orc.worker.declared import Declared
 
-PROTOCOL = 1
+PROTOCOL = 2
 """The number of this contract. A worker with another number is refused."""
 
 Placement = WorkerPlace
@@ -75,10 +76,10 @@ class Work:
     `env` has the variables of the spec and of orc; `places` names variables whose values are
     folders of the performing side; `inherited` are read from its surroundings. The values of
     `secrets` come with the permission to start, never with the work. `inputs` are the files that
-    lie in the working folder at the start, `shipped` those in the spec's folder. Where they are laid
-    out, `folder` is the part of the place `spec` to which the step belongs. The command starts in the
-    place `cwd`. Files that match
-    `globs` (see `capture_rules.py`) are the result, if the attempt made or changed them.
+    lie in the working folder at the start, with the empty `folders`; `shipped` are those in the
+    spec's folder. Where they are laid out, `folder` is the part of the place `spec` to which the step
+    belongs. The command starts in the place `cwd`. Files that match `globs` (see `capture_rules.py`)
+    are the result, if the attempt made or changed them.
     `timeout_s` counts from the start of the command.
     """
 
@@ -94,7 +95,8 @@ class Work:
     secrets: tuple[str, ...] = ()
     inputs: tuple[WorkFile, ...] = ()
     shipped: tuple[WorkFile, ...] = ()
-    globs: tuple[str, ...] = ()
+    globs: tuple[Declared, ...] = ()
+    folders: tuple[str, ...] = ()
     limits: WorkLimits = WorkLimits(1 << 34, 1 << 20, 1 << 26)
     timeout_s: float | None = None
     grace_s: float = 10.0
@@ -138,7 +140,8 @@ class WorkOutcome:
     One of `exit_code`, `signal` and `broken` is set; a function that answered has `exit_code` 0 and
     its `answer`, one line of JSON. `stdout` is whole, `stderr_tail` the end of stderr. The contents
     of `files` and `artifacts` lie in the attempt's folder under `work/` and `artifacts/`, its log in
-    the file `log`. Nothing in an outcome is trusted: digests, sizes and paths are checked again.
+    the file `log`. `folders` are declared folders that are empty. Nothing in an outcome is trusted:
+    digests, sizes and paths are checked again.
     """
 
     exit_code: int | None = None
@@ -150,6 +153,7 @@ class WorkOutcome:
     warning: str | None = None
     files: tuple[WorkFile, ...] = ()
     artifacts: tuple[WorkFile, ...] = ()
+    folders: tuple[str, ...] = ()
     log_bytes: int = 0
     duration_s: float = 0.0
     queued_s: float = 0.0

@@ -42,6 +42,13 @@ def take_files(value: Any, parts: Path, folder: Path) -> WorkOutcome:
             return WorkOutcome(
                 broken=Broken(wrong.kind, f"the worker's file {shown!r}: {wrong.message}")
             )
+    for path in outcome.folders:
+        try:
+            (folder / "work" / path).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            shown = clean_text(path)[:200]
+            message = f"the worker's folder {shown!r}: {error.strerror}"
+            return WorkOutcome(broken=Broken("path", message))
     return outcome
 
 

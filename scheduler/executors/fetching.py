@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from orc.ledger import failpoints
-from orc.ledger.files.modes import bits_of, ordinary_bits
+from orc.ledger.files.modes import restored_bits
 from orc.ledger.scarcity import describe_system_error
 from orc.scheduler.executors.contract import Attempt, Broken, Engine, Placement, WorkOutcome
 
@@ -45,8 +45,7 @@ def _move(folder: Path, work: Path, artifacts: Path, outcome: WorkOutcome) -> No
         ("artifacts", outcome.artifacts, artifacts),
     ):
         for file in files:
-            bits = bits_of(file.mode)
-            (folder / name / file.path).chmod(ordinary_bits() if bits is None else bits)
+            (folder / name / file.path).chmod(restored_bits(file.mode))
         if (folder / name).is_dir():
             shutil.rmtree(place, ignore_errors=True)
             (folder / name).rename(place)

@@ -14,7 +14,9 @@ from dataclasses import asdict
 from typing import Any, cast, get_args
 
 from orc.ledger.digest import Digest, clean_text
+from orc.ledger.files.modes import is_mode
 from orc.ledger.kinds import FailureKind
+from orc.scheduler.core.paths import path_problem
 from orc.scheduler.executors.contract import (
     PROTOCOL,
     Broken,
@@ -27,7 +29,6 @@ from orc.scheduler.executors.contract import (
 FILES_MAX = 100_000
 _TEXT_CHARS_MAX = 10_000
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-_MODE = re.compile(r"[0-7]{3}\Z")
 _SIGNAL = re.compile(r"SIG[A-Z0-9+]{1,20}\Z|signal [0-9]{1,3}\Z")
 
 
@@ -91,6 +92,7 @@ def outcome_of(value: Any) -> WorkOutcome:
         warning=None if warning is None else _text(warning),
         files=_files(value.get("files", [])),
         artifacts=_files(value.get("artifacts", [])),
+        folders=_folders(value.get("folders", [])),
         log_bytes=_count(value.get("log_bytes", 0)),
         duration_s=_seconds(value.get("duration_s", 0.0)),
         queued_s=_seconds(value.get("queued_s", 0.0)),
@@ -109,13 +111,21 @@ def _files(value: Any) -> tuple[WorkFile, ...]:
     return tuple(map(_file, value))
 
 
+def _folders(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > FILES_MAX:
+        raise BadOutcome("folders")
+    if not all(isinstance(path, str) and not path_problem(path) for path in value):
+        raise BadOutcome("folders")
+    return tuple(value)
+
+
 def _file(value: Any) -> WorkFile:
     if not isinstance(value, dict):
         raise BadOutcome("files")
     path, digest, mode = value.get("path"), value.get("sha256"), value.get("mode")
     if not isinstance(path, str) or not isinstance(digest, str) or not _DIGEST.match(digest):
         raise BadOutcome("files")
-    if mode is not None and not (isinstance(mode, str) and _MODE.match(mode)):
+    if mode is not None and not is_mode(mode):
         raise BadOutcome("files")
     return WorkFile(path, Digest(digest), _count(value.get("size_bytes")), mode)
 

@@ -25,6 +25,7 @@ from orc.scheduler.executors.contract import (
     WorkLimits,
     WorkOutcome,
 )
+from orc.worker.declared import Declared
 
 SECRET = "canary-51c7e2"
 LIMITS = WorkLimits(file_bytes=4 << 20, output_bytes=1 << 16, log_bytes=1 << 20)
@@ -144,6 +145,7 @@ class Case:
             "limits": LIMITS,
             "grace_s": GRACE_S,
             **self.work,
+            "globs": tuple(map(Declared, self.work.get("globs", ()))),
         }
         work = Work("function" if self.function else "command", **fields)
         return Given(Ticket("job-1", step, 1), folder, contents, self.secrets), work

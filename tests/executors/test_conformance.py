@@ -114,7 +114,7 @@ def _captured(outcome: WorkOutcome, folder: WorkFolder, work: Work) -> WorkOutco
     """Locally, the scheduler captures the files, and not the executor."""
     files = [
         WorkFile(path, Digest(""), 0, mode_of((folder.path / path).stat()))
-        for path in folder.made(Globs(work.globs))
+        for path in folder.made(Globs([entry.glob for entry in work.globs]))
     ]
     return replace(outcome, files=tuple(files))
 

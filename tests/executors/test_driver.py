@@ -22,6 +22,7 @@ from orc.scheduler.executors.contract import (
 from orc.scheduler.executors.driver import DriverEngine, open_engine
 from orc.scheduler.executors.driver_process import driver_environment
 from orc.scheduler.executors.errors import EngineProblem, EngineUnreachable
+from orc.worker.declared import Declared
 from tests.executors.clusters import (
     JOB,
     LEASE_S,
@@ -58,7 +59,7 @@ async def test_a_command_runs_on_a_worker_and_its_files_come_back(
     work = command(
         'cat small.txt; echo "key of ${#KEY}"; mkdir out; cp large.bin out/copy.bin; printf end',
         inputs=(one.add("small.txt", b"hello\n"), one.add("large.bin", large)),
-        globs=("out/*.bin",),
+        globs=(Declared("out/*.bin"),),
         secrets=("KEY",),
         resources={"cpu": 1},
     )

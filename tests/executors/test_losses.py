@@ -22,6 +22,7 @@ from orc.scheduler.executors.contract import (
     Gone,
 )
 from orc.scheduler.executors.driver import DriverEngine, open_engine
+from orc.worker.declared import Declared
 from tests.executors.clusters import (
     JOB,
     LEASE_S,
@@ -144,7 +145,7 @@ async def test_a_killed_driver_is_started_again_and_finds_what_runs(
         listener = Listener(engine)
         await wait_for_workers(engine, 2)
         script = f"until test -e {release}; do sleep 0.05; done; echo done > out.txt"
-        work = command(script, globs=("out.txt",))
+        work = command(script, globs=(Declared("out.txt"),))
         await engine.submit(one.ticket, RUN, work, one)
         asked = await listener.wait(Asked, ticket=str(one.ticket))
         await engine.allow(one.ticket, RUN, asked.worker, epoch=3, secrets={})

@@ -103,6 +103,7 @@ def histories() -> dict[str, History]:
         "optional": _set_every_optional_field,
         "money": _spend_money,
         "modes": _write_files_with_modes,
+        "folders": _leave_empty_folders,
         "queue": _queue,
         "placed": _place_on_workers,
         "repair": _ask_for_corrections,
@@ -256,6 +257,24 @@ def _ask_about_work_in_doubt() -> Iterator[Stand]:
 def _question(step_id: str, **fields: Any) -> ApprovalRequested:
     options = ("approve", "reject")
     return ApprovalRequested(step=step_id, attempt=1, message="again?", options=options, **fields)
+
+
+@contextmanager
+def _leave_empty_folders() -> Iterator[Stand]:
+    """Empty folders and warnings, of an attempt and of a reused result."""
+    definition = job(step("old"), step("work", kind="run", run="true"))
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        with stand.open() as ledger:
+            first = submitted(definition, runs_dir=str(stand.folder))
+            ledger.append(record([first], job_id=stand.job_id), blobs=[b"x"])
+        left = {"folders": ("demo/old/a", "demo/old/b"), "warning": "no file matches '*.log'"}
+        stand.append(
+            JobStarted(owner=OWNER),
+            reused("old", file("demo/old/tool")).model_copy(update=left),
+            started("work"),
+            succeeded("work").model_copy(update={"folders": ("demo/empty/in",)}),
+        )
+        yield stand
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.worker.agent import Agent
+from orc.worker.wire import PROTOCOL
 
 WAIT_S = 20.0
 LIMITS = {"file_bytes": 1 << 20, "output_bytes": 1 << 16, "log_bytes": 1 << 18}
@@ -32,8 +33,9 @@ def payload(
     """What an engine submits for one copy."""
     by_digest = {digest(content): content for content in (contents or {}).values()}
     inputs = [file_item(path, content) for path, content in (contents or {}).items()]
+    work["globs"] = [as_declared(glob) for glob in work.get("globs", ())]
     return {
-        "protocol": 1,
+        "protocol": PROTOCOL,
         "ticket": ticket,
         "run": run,
         "work": {
@@ -49,6 +51,11 @@ def payload(
         "keep_s": keep_s,
         "lease_s": lease_s,
     }
+
+
+def as_declared(glob: str | dict[str, str]) -> dict[str, str]:
+    """A pattern that need not match anything."""
+    return {"glob": glob, "required": "no"} if isinstance(glob, str) else glob
 
 
 def digest(content: bytes) -> str:

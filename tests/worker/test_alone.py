@@ -74,7 +74,10 @@ def perform_alone(folder: Path, work: Mapping[str, object]) -> dict[str, object]
 
 
 def test_a_command_is_performed_without_the_rest_of_orc(tmp_path: Path) -> None:
-    found = perform_alone(tmp_path, {"argv": ["sh", "-c", "echo x > a.txt"], "globs": ["*"]})
+    found = perform_alone(
+        tmp_path,
+        {"argv": ["sh", "-c", "echo x > a.txt"], "globs": [{"glob": "*", "required": "no"}]},
+    )
     # Importing the package alone loads nothing of the agent.
     assert found["before"] == ["orc", "orc.worker"]
     outcome = found["outcome"]

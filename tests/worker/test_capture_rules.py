@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orc.scheduler.core import paths
-from orc.worker.capture_rules import folder_matcher, kept_mode, matcher, path_problem
+from orc.worker.capture_rules import folder_matcher, matcher, path_problem
+from orc.worker.file_modes import kept_mode
 
 PARTS = st.sampled_from(["a", "b.txt", "*", "?", "**", "a*", "*.txt", "x**"])
 NAMES = st.sampled_from(["a", "b.txt", "ab", "x", "c.txt"])

@@ -14,6 +14,7 @@ import pytest
 
 from orc.worker import surroundings
 from orc.worker.lease import signal_name
+from orc.worker.wire import PROTOCOL
 from tests.worker.engine import LIMITS, FakeEngine, file_item, text, wait_until
 
 
@@ -96,7 +97,11 @@ def test_cancel_ends_the_group_after_the_grace(engine: FakeEngine, tmp_path: Pat
     copy.allow()
     (pid,) = numbers(pids, 1)
     started = time.monotonic()
-    assert copy.control("cancel", grace_s=60) == {"ok": True, "protocol": 1, "state": "running"}
+    assert copy.control("cancel", grace_s=60) == {
+        "ok": True,
+        "protocol": PROTOCOL,
+        "state": "running",
+    }
     time.sleep(0.2)
     assert lives(pid)
     # A second cancellation does not wait.

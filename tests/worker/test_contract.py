@@ -8,6 +8,7 @@ import json
 from orc.ledger.digest import Digest
 from orc.scheduler.executors import contract
 from orc.worker import wire
+from orc.worker.declared import Declared
 from tests.worker.engine import FakeEngine, digest
 
 NAMES = {field.name for field in dataclasses.fields(contract.Work)}
@@ -35,7 +36,8 @@ def test_every_field_of_work_is_read() -> None:
         secrets=("S",),
         inputs=(file,),
         shipped=(file,),
-        globs=("*",),
+        globs=(Declared("*", "name"),),
+        folders=("f/g",),
         limits=contract.WorkLimits(1, 2, 3),
         timeout_s=4.5,
         grace_s=6.0,
@@ -56,7 +58,7 @@ def test_every_field_of_work_is_read() -> None:
 
 def test_defaults_of_work_are_the_same() -> None:
     given = contract.Work(kind="command", argv=("a",))
-    least = {"protocol": 1, "ticket": "job_a/s/1", "run": "00000001"}
+    least = {"protocol": wire.PROTOCOL, "ticket": "job_a/s/1", "run": "00000001"}
     bare = json.dumps({**least, "work": {"kind": "command", "argv": ["a"]}}).encode()
     assert wire.read_payload(bare) == wire.read_payload(as_payload(given))
 

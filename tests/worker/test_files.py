@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orc.worker.content_cache import ContentCache, limit_from
+from orc.worker.wire import PROTOCOL
 from tests.worker.engine import LIMITS, FakeEngine, digest, file_item, text, wait_until
 
 
@@ -36,7 +37,7 @@ def test_contents_that_are_missing_are_named_and_can_be_put(engine: FakeEngine) 
     # A piece that comes again changes nothing, and one from later on is refused.
     assert engine.put(content, data=content[:half]) == {
         "ok": True,
-        "protocol": 1,
+        "protocol": PROTOCOL,
         "complete": False,
         "received": half,
     }

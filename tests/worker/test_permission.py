@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from orc.worker import agent
+from orc.worker.wire import PROTOCOL
 from tests.worker.engine import WAIT_S, FakeEngine, payload, text, wait_until
 
 
@@ -23,7 +24,7 @@ def test_a_command_starts_only_when_it_is_allowed(engine: FakeEngine, tmp_path: 
         "run": copy.run,
         "worker": "w1",
         "host": "h1",
-        "protocol": 1,
+        "protocol": PROTOCOL,
         "missing": [],
     }
     assert engine.spools() == []
@@ -116,7 +117,7 @@ def test_a_copy_that_is_not_known_gets_a_clear_answer(engine: FakeEngine) -> Non
     for op in ("allow", "refuse", "cancel", "outcome", "read"):
         answer = engine.control(op, **names, epoch=1)
         assert (answer["ok"], answer["error"]) == (False, "unknown"), op
-    assert engine.control("forget", **names) == {"ok": True, "protocol": 1, "known": False}
+    assert engine.control("forget", **names) == {"ok": True, "protocol": PROTOCOL, "known": False}
 
 
 @pytest.mark.parametrize(
@@ -157,12 +158,12 @@ def test_fields_of_requests_for_a_copy_are_checked(engine: FakeEngine) -> None:
 
 
 def test_another_protocol_is_refused_with_a_sentence(engine: FakeEngine) -> None:
-    assert engine.control("census", job_id="job_a", protocol=2)["error"] == "protocol"
-    other = payload(run="0000000a") | {"protocol": 2}
+    assert engine.control("census", job_id="job_a", protocol=PROTOCOL + 1)["error"] == "protocol"
+    other = payload(run="0000000a") | {"protocol": PROTOCOL + 1}
     events: list[dict[str, Any]] = []
     engine.agent.perform(json.dumps(other).encode(), emit=events.append, worker="w1", host="h1")
     assert [event["event"] for event in events] == ["asked"]
-    assert events[0]["protocol"] == 1
+    assert events[0]["protocol"] == PROTOCOL
     assert "install the same version" in events[0]["problem"]
     assert engine.control("allow", ticket=other["ticket"], run="0000000a", epoch=1)["error"] == (
         "unknown"

@@ -26,6 +26,8 @@ def step_reused(state: JobState, event: StepReused) -> None:
     step.results.clear()
     for file in event.files:
         state.file_names.add(file.path)
+    for folder in event.folders or ():
+        state.file_names.add_folder(folder)
 
 
 def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at: str) -> None:
@@ -95,3 +97,5 @@ def _rebuild_file_names(state: JobState) -> None:
     state.file_names = FileNames()
     for file in state.files():
         state.file_names.add(file.path)
+    for folder in state.owned.folders:
+        state.file_names.add_folder(folder)

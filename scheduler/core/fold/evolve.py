@@ -126,6 +126,9 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case StepSucceeded():
             step = _leave(state, event.step)
             step.output = event.output
+            state.owned.apply(recorded)
+            for folder in event.folders or ():
+                state.file_names.add_folder(folder)
             forget_calls(step)
             _end(state, event.step, "succeeded")
             _update_dependents(state, event.step, ended_well=True)

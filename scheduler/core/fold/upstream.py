@@ -39,9 +39,22 @@ class Upstream:
 
     def files(self, step_id: str) -> dict[str, OwnedFile]:
         """The files that the step may see, by their paths in `outputs/`, sorted by path."""
-        if not len(self._state.owned):
-            return {}
         found: dict[str, OwnedFile] = {}
+        for step in self._sources(step_id):
+            found |= {owned.file.path: owned for owned in self._state.owned.inside(step)}
+        return dict(sorted(found.items()))
+
+    def folders(self, step_id: str) -> list[str]:
+        """The empty folders that the step may see, by their paths in `outputs/`, sorted."""
+        owned = self._state.owned
+        return sorted(
+            {path for step in self._sources(step_id) for path in owned.folders_inside(step)}
+        )
+
+    def _sources(self, step_id: str) -> Iterator[str]:
+        """The steps with files or folders upstream of the step."""
+        if not len(self._state.owned):
+            return
         seen: set[_Source] = set()
         left = [self._before(step_id)]
         while left:
@@ -51,8 +64,7 @@ class Upstream:
             seen.add(source)
             left += source.before
             if source.step is not None:
-                found |= {owned.file.path: owned for owned in self._state.owned.inside(source.step)}
-        return dict(sorted(found.items()))
+                yield source.step
 
     def _before(self, step_id: str) -> _Source:
         """What is upstream of the step. It goes through the graph without recursion."""
@@ -84,7 +96,7 @@ class Upstream:
         if parent is not None:
             sources[self._known[parent]] = None
             for earlier in self._earlier_rounds(step_id, parent):
-                if next(state.owned.inside(earlier), None) is not None:
+                if state.owned.has_any(earlier):
                     sources[_Source(earlier, ())] = None
         sources.pop(_NOTHING, None)
         if not sources:
@@ -93,7 +105,7 @@ class Upstream:
 
     def _with_files(self, step_id: str) -> _Source:
         before = self._known[step_id]
-        if next(self._state.owned.inside(step_id), None) is None:
+        if not self._state.owned.has_any(step_id):
             return before
         return _Source(step_id, (before,))
 

@@ -18,6 +18,7 @@ from orc.ledger.definition import (
     JobDef,
     LimitsDef,
     RateDef,
+    Required,
     RetryDef,
     ShippedDef,
     StepDef,
@@ -37,7 +38,7 @@ from orc.scheduler.core.resolve.placing import Placing, default_executor, execut
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
 from orc.scheduler.core.resolve.workflow import read_workflow
 from orc.scheduler.core.spec.inputs import is_required, read_input
-from orc.scheduler.core.spec.model import DefaultsSpec, RetrySpec, StepSpec, kind_of
+from orc.scheduler.core.spec.model import DefaultsSpec, FileSpec, RetrySpec, StepSpec, kind_of
 from orc.scheduler.core.spec.parse import Spec, examine
 from orc.scheduler.core.spec.references import needs_of
 from orc.scheduler.core.spec.yaml_source import Path, dotted
@@ -68,7 +69,9 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
         )
     for found in find_shared_paths(definition):
         place = _path_in_spec(found.step, spec.steps)
-        where = (*place, "files", found.index) if place[-1] != "workflow" else place
+        where = place
+        if place[-1] != "workflow":
+            where = (*place, "files") if found.index is None else (*place, "files", found.index)
         message = f"{dotted(where)}: {found.message}"
         resolver.problems.append(spec.problem(message, *where))
     if problems or resolver.problems:
@@ -187,7 +190,13 @@ class _Resolver:
             "needs": needs_of(step_id, step, siblings),
             **resolve_flow(step),
             "files": tuple(
-                FileDef(path=file.path, content=file.content, glob=file.glob) for file in step.files
+                FileDef(
+                    path=file.path,
+                    content=file.content,
+                    glob=file.glob,
+                    required=_required(file, is_strict=self.settings.is_strict),
+                )
+                for file in step.files
             ),
             "format": step.output.format if step.output else "text",
             "retry": self._retry(step, facts),
@@ -379,6 +388,12 @@ def _beside(folder: str, *names: str) -> str:
 def _has_images(step: StepSpec) -> bool:
     contents = [message.content for message in step.messages or ()]
     return any(part.image for parts in contents if isinstance(parts, list) for part in parts)
+
+
+def _required(file: FileSpec, *, is_strict: bool) -> Required:
+    if file.glob is None or file.required is False:
+        return "no"
+    return "yes" if file.required or is_strict else "name"
 
 
 def _limits(step: StepSpec, defaults: DefaultsSpec) -> LimitsDef:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from orc.ledger.definition import JobDef, StepDef
+from orc.ledger.definition import FileDef, JobDef, StepDef
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.resolve.item_paths import find_collision, listed_scopes
 from orc.scheduler.core.resolve.step_tree import is_before, upstream_of, walk
 
 _COMPARED_MAX = 20
@@ -21,10 +22,10 @@ _COMPARED_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class SharedPath:
-    """Why entry `index` of the step's `files` cannot be written."""
+    """Why entry `index` of the step's `files`, or some of them (None), cannot be written."""
 
     step: str
-    index: int
+    index: int | None
     message: str
 
 
@@ -44,9 +45,14 @@ def find_shared_paths(definition: JobDef) -> Iterator[SharedPath]:
     writers: dict[str, list[_Writer]] = {}
     for step_id, step in graph.steps.items():
         fan_out = graph.fan_out_around(step_id)
+        if fan_out is None or not any(map(_is_fixed, step.files)):
+            collision = find_collision(step, listed_scopes(step))
+            if collision is not None:
+                yield SharedPath(step_id, None, collision)
+                continue
         for index, file in enumerate(step.files):
-            path = file.path if file.path is not None else file.glob
-            if not path or has_template(path) or set(path) & set("*?"):
+            path = _path_of(file)
+            if not _is_fixed(file):
                 continue
             writer = _Writer(step_id, is_captured=file.path is None)
             if fan_out is not None and not graph.is_of_a_step_before(writer, writers.get(path, [])):
@@ -63,6 +69,16 @@ def find_shared_paths(definition: JobDef) -> Iterator[SharedPath]:
                     break
             names.add(path)
             writers.setdefault(path, []).append(writer)
+
+
+def _path_of(file: FileDef) -> str:
+    return file.path or file.glob or ""
+
+
+def _is_fixed(file: FileDef) -> bool:
+    """Whether the entry names one path, the same for all items."""
+    path = _path_of(file)
+    return bool(path) and not has_template(path) and not set(path) & set("*?")
 
 
 def _conflict(path: str, other: str, owner: str) -> str:

@@ -60,6 +60,8 @@ class Settings:
 
     `executors` replaces the executors of the spec: by the ids of steps, and "" for all. The names in
     `executor_names` are those that this machine knows; None: names are not checked.
+
+    With `is_strict`, a pattern of files to capture must match something.
     """
 
     providers: Mapping[str, ProviderFacts]
@@ -76,6 +78,7 @@ class Settings:
     ship: Callable[[tuple[str, ...]], tuple[ShippedDef, ...]] = refuse_ship
     executors: Mapping[str, str] = field(default_factory=dict)
     executor_names: Collection[str] | None = None
+    is_strict: bool = False
 
     @property
     def default(self) -> str:

@@ -267,6 +267,7 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
                     duration_s=outcome.duration_s,
                     log=outcome.log,
                     artifacts=outcome.artifacts,
+                    folders=outcome.folders or None,
                     warning=outcome.warning,
                     **where_it_ran(state, command.step, waited_s=outcome.queued_s),
                 ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from orc.ledger.events import FileRef, FileWritten
 from orc.ledger.file_owners import is_same_file
 from orc.scheduler.core.commands import Failed, FinishAttempt, Outcome, Succeeded
@@ -14,7 +16,8 @@ def with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outc
     """The outcome, or a failure if its files conflict with the job's other files."""
     if not isinstance(outcome, Succeeded):
         return outcome
-    conflict = find_conflict(state, step_id, outcome.files)
+    paths = [file.path for file in outcome.files]
+    conflict = find_conflict(state, step_id, paths, outcome.folders)
     if conflict is None:
         return outcome
     return Failed(
@@ -26,26 +29,34 @@ def with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outc
     )
 
 
-def find_conflict(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> str | None:
-    """Why the step's files conflict with the job's other files; None if they do not."""
+def find_conflict(
+    state: JobState, step_id: str, paths: Iterable[str], folders: Iterable[str] = ()
+) -> str | None:
+    """Why files at these paths conflict with the job's other files; None if they do not."""
     own = FileNames()
-    for file in files:
-        owner = state.owned.step_of(file.path)
-        other = None if owner is None or may_replace(owner, step_id) else file.path
-        other = other or state.file_names.clash(file.path) or own.clash(file.path)
-        own.add(file.path)
+    for path in paths:
+        owner = state.owned.step_of(path)
+        other = None if owner is None or may_replace(owner, step_id) else path
+        other = other or state.file_names.clash(path) or own.clash(path)
+        own.add(path)
         if other is not None:
-            return _conflict(state, file.path, other)
+            return _conflict(state, path, other)
+    for folder in folders:
+        other = state.file_names.clash_of_folder(folder)
+        if other is not None:
+            return _conflict(state, f"the folder {folder}", other)
     return None
 
 
-def can_own(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> bool:
-    """Whether the files do not conflict with those of other steps."""
-    return find_conflict(state, step_id, files) is None
+def can_own(
+    state: JobState, step_id: str, files: tuple[FileRef, ...], folders: tuple[str, ...] = ()
+) -> bool:
+    """Whether the files and folders do not conflict with the files of other steps."""
+    return find_conflict(state, step_id, [file.path for file in files], folders) is None
 
 
 def _conflict(state: JobState, path: str, other: str) -> str:
-    owner = state.owned.step_of(other)
+    owner = state.owned.step_of(other) or state.owned.folders.get(other)
     by = f"by step {owner!r}" if owner else "by the same step"
     if path == other:
         return f"{path} was already written {by}; write each file in one step only"

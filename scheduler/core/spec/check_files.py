@@ -25,6 +25,12 @@ def check_files(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
             continue
         if file.glob is not None and file.content is not None:
             yield Problem(f"{where}: `content` is allowed with `path` only", *place)
+        if file.path is not None and file.required is not None:
+            yield Problem(
+                f"{where}: `required` is allowed with `glob` only; a file that the step itself "
+                "writes is always there",
+                *place,
+            )
         if file.glob is not None and not facts_of(kind_of(step)).runs_code:
             yield Problem(
                 f"{where}: `glob` is allowed for commands and functions only; "

@@ -91,7 +91,14 @@ class FileSpec(Strict):
         description="The file's content. Default: the step's text, without a code fence around it.",
     )
     glob: Annotated[str | None, TEMPLATES] = Field(
-        None, description="A pattern for files that the step's command or function writes."
+        None,
+        description="A name or a pattern of files that the step's command or function writes, or, "
+        "with a `/` at its end, a folder.",
+    )
+    required: bool | None = Field(
+        None,
+        description="Whether something must be there for `glob`. Default: a name must, and a "
+        "pattern without a match is a warning. With false nothing is said.",
     )
 
 

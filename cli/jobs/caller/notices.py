@@ -1,0 +1,58 @@
+"""Notices before a run: of what a job declares and does not get, and of what is given in vain.
+
+Each of these may be meant, so that the job runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orc.cli.jobs.caller.providers import unavailable_fallbacks
+from orc.ledger import Ledger
+from orc.ledger.definition import JobDef, walk_steps
+from orc.providers import Provider
+from orc.scheduler.core.errors import nearest
+from orc.scheduler.core.fold.evolve import JobState
+
+_NAMED_MAX = 5
+
+
+def notices_before_run(
+    state: JobState,
+    ledger: Ledger,
+    providers: Mapping[str, Provider],
+    environment: Mapping[str, str],
+) -> Iterator[str]:
+    """What the user should know before the job runs."""
+    yield from unavailable_fallbacks(providers)
+    unset = [name for name in _passed_on(state.definition) if name not in environment]
+    if unset:
+        these = "it is" if len(unset) == 1 else "they are"
+        yield f"`env` passes {_listed(unset)} on, and {these} not set here: commands run without"
+    if state.replies is not None:
+        yield from _replies_of_no_step(state.definition, ledger.read_payload(state.replies))
+    if ledger.journal_mode != "wal":
+        # On a network filesystem, for example.
+        yield (
+            f"{ledger.path}: the filesystem does not support a write-ahead log. Commits are durable, "
+            "but slower, and other processes cannot read the ledger during a commit"
+        )
+
+
+def _replies_of_no_step(definition: JobDef, replies: Any) -> Iterator[str]:
+    named = replies.get("replies") if isinstance(replies, dict) else None
+    known = [step.id for step in walk_steps(definition.steps) if step.facts.calls_model]
+    for step in named if isinstance(named, dict) else ():
+        if definition.step(str(step)) is None:
+            yield f"there are recorded replies of {step!r}, which is no step{nearest(step, known)}"
+
+
+def _passed_on(definition: JobDef) -> dict[str, None]:
+    """The variables whose values commands get from the caller, in the order of the spec."""
+    envs = [definition.env, *(step.env for step in walk_steps(definition.steps))]
+    return {name: None for env in envs for name, value in env.items() if value is None}
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED_MAX]) + ", ..." * (len(names) > _NAMED_MAX)
