@@ -17,7 +17,8 @@ from orc.scheduler.executors.contract import Place, Work
 _WORD = re.compile(r"[\w./-]+")
 _WORDS_MAX = 200
 _NOT_FOUND = re.compile(
-    r"not found|no such file|can(?:no|')t (?:open|import)|no module named", re.IGNORECASE
+    r"not found|there is no|no such file|can(?:no|')t (?:open|import)|no module named",
+    re.IGNORECASE,
 )
 
 
