@@ -71,7 +71,9 @@ def _run() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        return _explain(error)
+        code = _explain(error)
+    if code:
+        _explain_missing_folder()
     return code if isinstance(code, int) else 0
 
 
@@ -95,6 +97,22 @@ def _run_command() -> object:
         arm_from_environment()
     with reader_warnings_said():
         return app(standalone_mode=False)
+
+
+def _explain_missing_folder() -> None:
+    """Say that the current folder is gone: the system calls everything in it a missing file."""
+    if not _has_folder():
+        from orc.cli.terminal.text import say
+
+        say("orc: the current folder was removed; change to one that exists, and try again")
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _explain(error: Exception) -> int:
@@ -133,6 +151,8 @@ def _explain(error: Exception) -> int:
 
         for line in problem_lines(error):
             say(line if line.startswith("  ") else f"orc: {line}")
+        return code
+    if isinstance(error, FileNotFoundError) and not (error.filename or _has_folder()):
         return code
     # Masked before it is split, since a secret may have several lines.
     for line in mask_output(_message(error)).splitlines():
