@@ -18,6 +18,7 @@ from typer.main import get_command
 from orc.cli.command_table import ALIASES, COMMANDS, load_function
 from orc.cli.errors import UsageProblem
 from orc.cli.exit_codes import code_for_error
+from orc.ledger.files.written import written_path
 
 _MAY_BE_EMPTY = ("comment", "reason")
 
@@ -121,10 +122,14 @@ class _LazyConverter:
         wanted = _plain_type(param.type_descriptor.annotation)
         # No option of orc has further conditions (such as `exists=True`) on a text or a path.
         if param.nargs == 1 and not param.multiple:
-            if wanted in (str, Path) and isinstance(value, str):
-                return wanted(value)
+            if wanted is str and isinstance(value, str):
+                return value
+            if wanted is Path and isinstance(value, str):
+                return written_path(value, of=_option_name(param))
         elif param.nargs == 1 and wanted == list[str] and _are_texts(value):
             return list(value)
+        elif wanted is Path and param.nargs == -1 and _are_texts(value):
+            return [written_path(each) for each in value]
         param._runtime_param = None
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
 
@@ -138,6 +143,11 @@ def _refuse_empty(value: Any, param: Any) -> None:
     if "" in given and param.name not in _MAY_BE_EMPTY:
         name = param.opts[0] if param.param_type_name == "option" else param.metavar
         raise UsageProblem(f"{name}: an empty text was given; name a value, or leave it out")
+
+
+def _option_name(param: Any) -> str:
+    """The name of an option in messages; empty for an argument."""
+    return next((name for name in param.opts if name.startswith("--")), "")
 
 
 def _are_texts(values: Any) -> bool:

@@ -6,6 +6,7 @@ LedgerError
 ├── NoSuchJob         the user: the name matches no job, or more than one
 ├── NoLedger          the user: there is no file at that path
 ├── NotALedger        the user: the file is not a ledger
+├── UnclearPath       the user: a path has a variable, or an unknown home folder
 ├── LedgerTooNew      the user: a newer version of orc wrote it
 ├── ExposedFiles      the user: another user could change the ledger or a file beside it
 ├── LedgerBusy        the user: retry; another process kept the write lock too long
@@ -69,6 +70,12 @@ class NoLedger(LedgerError):
 
 class NotALedger(LedgerError):
     """The path exists and is not a ledger of orc."""
+
+    exit_code = exit_codes.USAGE
+
+
+class UnclearPath(LedgerError, ValueError):
+    """A path as a person wrote it has a variable, or a home folder that is not known."""
 
     exit_code = exit_codes.USAGE
 

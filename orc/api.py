@@ -43,6 +43,7 @@ from orc.cli.jobs.read import Job, read_job
 from orc.cli.jobs.validate import find_problems
 from orc.cli.jobs.verify import Verification, verify_ledger
 from orc.ledger import Ledger
+from orc.ledger.files.written import written_path
 from orc.projections.history.job_diff import JobDiff
 from orc.projections.tables.status import shown_status
 from orc.scheduler.core.errors import Problem
@@ -57,8 +58,9 @@ def load_spec(path: str | Path) -> JobSpec:
 
     Raises SpecError with every problem, and UsageProblem if the file cannot be read.
     """
-    text, name = read_spec_file(Path(path))
-    files = SpecFiles(Path(path).absolute().parent)
+    path = written_path(path)
+    text, name = read_spec_file(path)
+    files = SpecFiles(path.absolute().parent)
     return parse_spec(text, source_name=name, read_text=files.read_text).job_with_steps()
 
 

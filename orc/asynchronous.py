@@ -32,6 +32,7 @@ from orc.cli.jobs.replay import replay as replay_job
 from orc.cli.jobs.resume import resume as resume_job
 from orc.cli.jobs.run import run as run_job
 from orc.cli.jobs.sync import first_error, run_sync
+from orc.ledger.files.written import written_path
 from orc.projections.history.recording import ReplayDifference
 from orc.scheduler.core.spec.model import JobSpec
 
@@ -285,7 +286,7 @@ def places_of(db: str | Path | None, runs_dir: str | Path | None) -> Places:
 
 def path_of(path: str | Path | None) -> Path | None:
     """The path as a `Path`; None for None."""
-    return None if path is None else Path(path)
+    return None if path is None else written_path(path)
 
 
 def names_of(names: str | Iterable[str]) -> tuple[str, ...]:
@@ -295,7 +296,7 @@ def names_of(names: str | Iterable[str]) -> tuple[str, ...]:
 
 def _path_or_text(spec: JobSpec | str | Path) -> tuple[Path | None, str | None]:
     if isinstance(spec, str | Path):
-        return Path(spec), None
+        return written_path(spec), None
     import yaml
 
     document = spec.model_dump(mode="json", exclude_unset=True, by_alias=True)

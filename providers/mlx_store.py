@@ -108,7 +108,7 @@ class MlxStore:
         return digest.hexdigest()
 
     def _find(self, name: str, *, download: bool | None = None) -> Path:
-        folder = Path(name).expanduser()
+        folder = Path(os.path.expanduser(name))
         if folder.is_dir():
             return folder
         if name.startswith(("/", ".", "~")) or name.count("/") != 1:

@@ -131,8 +131,8 @@ MAY_IMPORT: dict[str, str] = {
     ),
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (
-        "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger projections.history "
-        "projections.tables scheduler.core scheduler.core.spec"
+        "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger ledger.files.written "
+        "projections.history projections.tables scheduler.core scheduler.core.spec"
     ),
 }
 # What each folder may import besides the standard library. Providers import trio since they wait

@@ -23,6 +23,7 @@ from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, Json, refuse_ignored
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED
+from orc.ledger.files.written import written_path
 from orc.scheduler.core.errors import nearest
 
 _ACTIONS = ("scheduler", "worker", "certs")
@@ -102,7 +103,7 @@ def command(
         refuse_ignored(of_worker, why=f"it is for `orc cluster worker`, not {action}")
     if action == "certs":
         refuse_ignored({"--print": print_only, "--host": host}, why="certs starts nothing")
-        return _make_certificates(Path(target), as_json=as_json)
+        return _make_certificates(written_path(target), as_json=as_json)
     site = find_site(read_sites(database_path(database), os.environ), target)
     note = insecure_note(site)
     if note is not None:

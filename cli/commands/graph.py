@@ -23,6 +23,7 @@ from orc.cli.terminal.text import (
 from orc.ledger.digest import digest_bytes
 from orc.ledger.files.descriptors import is_descriptor
 from orc.ledger.files.new_file import write_new_bytes
+from orc.ledger.files.written import written_path
 from orc.ledger.kinds import CACHED, INTERRUPTED, NOT_LIVE
 from orc.projections import mermaid_graph, text_graph
 from orc.projections.pictures.graph_dot import dot_graph
@@ -66,7 +67,7 @@ def command(
     chosen = _format(as_format, is_mermaid=mermaid, output=output)
     if output is None:
         refuse_ignored({"--force": force}, why="without --output, no file is written")
-    path = Path(target)
+    path = written_path(target)
     is_spec = path.suffix in (".yaml", ".yml") or is_descriptor(path) or path.is_file()
     if is_spec and at is not None:
         raise UsageProblem("--at needs a job: a spec has no events")

@@ -25,6 +25,7 @@ from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.caller.templates import read_template
 from orc.ledger.definition import JobDef, walk_steps
 from orc.ledger.files.way import ledger_path
+from orc.ledger.files.written import written_path
 from orc.ledger.secrets.masking import Mask
 from orc.projections.money.prices import PriceTable
 from orc.providers import REGISTRY, Provider
@@ -86,6 +87,7 @@ def prepare(
         model=submission.model,
         inputs=submission.inputs,
         submit_dir=os.getcwd(),
+        expand=lambda name: str(written_path(name)),
         output_dir=None if submission.output_dir is None else str(submission.output_dir.absolute()),
         take_file=files.take,
         read_text=files.read_text,

@@ -20,6 +20,7 @@ from typing import Literal
 
 from orc.ledger.errors import ExposedFiles
 from orc.ledger.files.way import Entry, Way, is_file_mount, open_way, real_path
+from orc.ledger.files.written import written_path
 
 VARIABLE = "ORC_TRUSTED_FOLDERS"
 """The environment variable with folders in which other users may write, separated by `:`."""
@@ -129,7 +130,11 @@ def _examined(way: Way, faults: list[Fault]) -> Examined:
 
 def _trusted_folders() -> list[Path]:
     named = os.environ.get(VARIABLE, "")
-    return [real_path(Path(name)) for name in named.split(":") if name.startswith("/")]
+    return [
+        real_path(written_path(name, of=VARIABLE))
+        for name in named.split(":")
+        if name.startswith(("/", "~", "$"))
+    ]
 
 
 def _is_trusted(fault: Fault, trusted: list[Path]) -> bool:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orc.ledger.files.written import written_path
+
 LEDGER_VARIABLE = "ORC_DB"
 """The environment variable with the path of the ledger."""
 
@@ -78,9 +80,10 @@ def real_path(path: Path) -> Path:
 def ledger_path(named: Path | None, environment: Mapping[str, str]) -> Path:
     """The real path of the ledger that is named, else of $ORC_DB, else of `runs.db` here.
 
-    A link to nothing stays: messages name it.
+    A link to nothing stays: messages name it. Raises UnclearPath.
     """
-    path = named or Path(environment.get(LEDGER_VARIABLE) or "runs.db")
+    variable = environment.get(LEDGER_VARIABLE) or "runs.db"
+    path = named or written_path(variable, of=LEDGER_VARIABLE)
     is_dangling = path.is_symlink() and not path.exists()
     return path.absolute() if is_dangling else real_path(path)
 

@@ -292,7 +292,9 @@ class Performance:
         if "/" in name:
             path = self._folders[self._work.cwd] / name
             if not path.exists():
-                return f"there is no {name!a} in the folder in which the command starts; correct its path"
+                return (
+                    f"there is no {name!a} in the folder where the command starts; correct its path"
+                )
             if path.is_file() and os.access(path, os.X_OK):
                 return ""
             return f"the command {name!a} is not executable; run `chmod +x` on it"

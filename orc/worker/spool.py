@@ -14,11 +14,11 @@ import fcntl
 import os
 import shutil
 import stat
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import gettempdir
 
 from orc.worker.capture_rules import path_problem
 from orc.worker.confined import create_file
@@ -32,7 +32,8 @@ _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def worker_folder(environ: Mapping[str, str]) -> Path:
     """The private folder of this user's agents. Raises RequestProblem if it is somebody else's."""
-    base = Path(environ.get("ORC_WORKER_DIR") or environ.get("TMPDIR") or tempfile.gettempdir())
+    named = environ.get("ORC_WORKER_DIR")
+    base = Path(os.path.expanduser(named)) if named else Path(environ.get("TMPDIR") or gettempdir())
     base.mkdir(parents=True, exist_ok=True)
     folder = base.resolve() / f"orc-worker-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -15,6 +15,7 @@ from orc.ledger.digest import Digest
 from orc.ledger.events import FileWritten, Recorded, StepReused
 from orc.ledger.file_owners import file_of
 from orc.ledger.files.way import real_path
+from orc.ledger.files.written import written_path
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import read_spec
 from orc.projections.tables.job_view import read_rows
@@ -65,7 +66,7 @@ def find_files(reader: LedgerReader, name: str, *, job_id: str | None = None) ->
     the latest job that has it), then as the first four or more digits of a SHA-256. Raises OSError
     if the file on the disk cannot be read.
     """
-    disk = Path(name)
+    disk = written_path(name)
     is_on_disk = _is_file(disk)
     if is_on_disk:
         found = _by_copy(reader, disk, job_id)

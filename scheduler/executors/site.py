@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ValidationError
 
+from orc.ledger.files.written import written_path
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.spec.base import Strict, no_value
@@ -51,14 +52,20 @@ def parse_amount(value: Any) -> float:
     return amount
 
 
+def _check_path(value: str) -> str:
+    written_path(value)
+    return value
+
+
+_Path = Annotated[str, AfterValidator(_check_path)]
 _Amount = Annotated[float, BeforeValidator(parse_amount)]
 _Duration = Annotated[float, BeforeValidator(parse_duration)]
 
 
 class _Tls(Strict):
-    ca: str
-    cert: str
-    key: str
+    ca: _Path
+    cert: _Path
+    key: _Path
 
 
 class _Shared(Strict):
@@ -67,7 +74,7 @@ class _Shared(Strict):
 
 class _Entry(Strict):
     engine: Literal["dask"]
-    scheduler_file: str | None = None
+    scheduler_file: _Path | None = None
     address: str | None = None
     tls: _Tls | None = None
     insecure: bool = False
@@ -199,7 +206,7 @@ def _read_entry(
 
 
 def _tls(entry: _Tls, folder: Path) -> Tls:
-    ca, cert, key = (folder / Path(name).expanduser() for name in (entry.ca, entry.cert, entry.key))
+    ca, cert, key = (folder / written_path(name) for name in (entry.ca, entry.cert, entry.key))
     return Tls(ca, cert, key)
 
 
@@ -234,7 +241,7 @@ def _find_contradictions(entry: _Entry) -> list[tuple[str, str]]:
 
 
 def _absolute(name: str | None, folder: Path) -> Path | None:
-    return None if name is None else folder / Path(name).expanduser()
+    return None if name is None else folder / written_path(name)
 
 
 def _describe(where: tuple[str, ...], item: dict[str, Any], document: Document) -> Problem:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.spec_files import read_yaml_bytes
+from orc.ledger.files.written import written_path
 from orc.projections.money.prices import Price, PriceTable
 from orc.providers import REGISTRY
 from orc.providers.catalogue import facts_of
@@ -36,7 +37,7 @@ def find_own_prices(database: Path, environment: Mapping[str, str]) -> Path | No
     """The user's own table: the file in $ORC_PRICES, else `prices.yaml` beside the ledger, else None."""
     named = environment.get(PRICES_VARIABLE)
     if named:
-        return Path(named).absolute()
+        return written_path(named, of=PRICES_VARIABLE).absolute()
     # Another user may have put a pipe or a device beside a ledger that is only read.
     beside = database.parent / FILE_NAME
     return beside if beside.is_file() else None

@@ -16,6 +16,7 @@ from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 from orc.ledger.files.exposure import examine_folder, is_own, others_may_write
 from orc.ledger.files.way import Entry
+from orc.ledger.files.written import written_path
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.executors.site import FILE_NAME, LOCAL, Site, Sites, parse_sites
 
@@ -31,7 +32,7 @@ def find_site_file(database: Path, environment: Mapping[str, str]) -> Path | Non
     """
     named = environment.get(SITES_VARIABLE)
     if named:
-        return Path(named).absolute()
+        return written_path(named, of=SITES_VARIABLE).absolute()
     places = [database.absolute().parent]
     home = environment.get("HOME")
     configuration = environment.get("XDG_CONFIG_HOME") or (home and f"{home}/.config")

@@ -12,6 +12,7 @@ from orc.cli.errors import UsageProblem
 from orc.ledger.definition import ShippedDef
 from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.files.descriptors import is_descriptor
+from orc.ledger.files.written import written_path
 from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.spec.yaml_source import SIZE_MAX
@@ -43,7 +44,7 @@ class SpecFiles:
 
     def take(self, name: str) -> Digest:
         """Read a file; the digest of its content. Raises ValueError with the reason if it cannot."""
-        path = self.folder / name
+        path = self.folder / written_path(name)
         try:
             content = _read_regular(path)
         except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from posixpath import dirname, join, normpath
+from posixpath import dirname
 from typing import Any
 
 from orc.ledger.definition import (
@@ -37,6 +37,7 @@ from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
 from orc.scheduler.core.resolve.workflow import read_workflow
+from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.inputs import is_required, read_input
 from orc.scheduler.core.spec.model import DefaultsSpec, FileSpec, RetrySpec, StepSpec, kind_of
 from orc.scheduler.core.spec.parse import Spec, examine
@@ -107,11 +108,11 @@ class _Resolver:
         self.environment = settings.environment
         self.secrets = (*secrets, *spec.job.secrets)
         file = dirname(chain[-1]) if chain else ""
-        self.folder = _beside(file, spec.folder_of("steps"))
-        self.shipped = [_beside(file, spec.folder_of("ship"), name) for name in spec.job.ship]
+        self.folder = beside(file, spec.folder_of("steps"))
+        self.shipped = [beside(file, spec.folder_of("ship"), name) for name in spec.job.ship]
         self.models = ModelChoice(
             spec,
-            replace(settings, take_file=lambda name: settings.take_file(join(self.folder, name))),
+            replace(settings, take_file=lambda name: settings.take_file(beside(self.folder, name))),
             report=self._report,
         )
         executor = default_executor(spec.job, executor)
@@ -140,7 +141,7 @@ class _Resolver:
         known = {step.id for step in walk_steps(steps)}
         for name in sorted(set(self.settings.executors) - {"", *known}):
             self._report(f"--executor: there is no step {name!r}{nearest(name, known)}")
-        output_dir = self.settings.output_dir or job.output_dir
+        output_dir = self.settings.output_dir or self._expanded(job.output_dir)
         if output_dir is not None and not output_dir.startswith("/"):
             output_dir = f"{self.settings.submit_dir.rstrip('/')}/{output_dir}"
         return JobDef(
@@ -269,6 +270,13 @@ class _Resolver:
             self._report(f"{dotted(path)}.workflow: {place}: {found.message}", *path, "workflow")
         return {"steps": steps, "inputs": workflow.inputs, "env": workflow.spec.job.env}
 
+    def _expanded(self, output_dir: str | None) -> str | None:
+        try:
+            return None if output_dir is None else self.settings.expand(output_dir)
+        except ValueError as error:
+            self._report(f"output_dir: {error}", "output_dir")
+            return None
+
     def _ship(self) -> tuple[ShippedDef, ...]:
         """The files that travel with the job: those that the spec and its workflows name."""
         outside = [name for name in self.shipped if name.startswith(("..", "/"))]
@@ -377,12 +385,6 @@ class _Resolver:
         # A problem of the job's defaults is found again for each step.
         if problem not in self.problems:
             self.problems.append(problem)
-
-
-def _beside(folder: str, *names: str) -> str:
-    """A path in a folder; both are relative to the spec's folder, which is "" itself."""
-    path = normpath(join(folder, *names))
-    return "" if path == "." else path
 
 
 def _has_images(step: StepSpec) -> bool:

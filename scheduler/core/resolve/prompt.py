@@ -53,10 +53,11 @@ class Settings:
     """The caller's settings for a spec: environment, command line, and available providers.
 
     `inputs` are texts from the command line, or JSON values from Python. `submit_dir` is
-    absolute, and so is `output_dir`, which overrides the spec's. `take_file` stores a file that
+    absolute, and so is `output_dir`, which overrides the spec's. `expand` replaces `~` in a path of
+    the spec. `take_file` stores a file that
     the spec names, and returns its digest. `read_text` returns the text of a file, `read_template`
     the text of a spec file or a built-in template. `ship` reads and stores the files of the spec's
-    folder that match its patterns. All four raise ValueError.
+    folder that match its patterns. All five raise ValueError.
 
     `executors` replaces the executors of the spec: by the ids of steps, and "" for all. The names in
     `executor_names` are those that this machine knows; None: names are not checked.
@@ -71,6 +72,7 @@ class Settings:
     model: str | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     submit_dir: str = "/"
+    expand: Callable[[str], str] = str
     output_dir: str | None = None
     take_file: Callable[[str], Digest] = refuse_file
     read_text: Callable[[str], str] = refuse_text

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from posixpath import dirname, join, normpath
+from posixpath import dirname
 from typing import Any
 
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.resolve.prompt import Settings
+from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.inputs import input_problem, is_required
 from orc.scheduler.core.spec.job_template import is_file
 from orc.scheduler.core.spec.model import InputSpec, JobSpec, StepSpec
@@ -41,7 +42,7 @@ def read_workflow(
     written, all relative to the submitted spec's folder.
     """
     assert step.workflow is not None
-    path = normpath(join(folder, step.workflow))
+    path = beside(folder, step.workflow)
     if path in chain:
         return None, [f"a workflow cannot contain itself: {' -> '.join((*chain, path))}"]
     if len(chain) >= DEPTH_MAX:
@@ -52,9 +53,9 @@ def read_workflow(
         spec, problems = examine(
             text,
             source_name=path,
-            read_text=lambda name: settings.read_text(join(inner_folder, name)),
+            read_text=lambda name: settings.read_text(beside(inner_folder, name)),
             read_template=lambda name: settings.read_template(
-                join(inner_folder, name) if is_file(name) else name
+                beside(inner_folder, name) if is_file(name) else name
             ),
         )
     except ValueError as error:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from posixpath import join
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.spec.app_template import APP_STEPS
 from orc.scheduler.core.spec.base import shown_value
+from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.checks import check_job, check_steps
 from orc.scheduler.core.spec.file_texts import ReadText, read_texts
 from orc.scheduler.core.spec.flow import BudgetSpec
@@ -154,7 +154,7 @@ def examine(
 
 
 def _read_beside(read_text: ReadText, folder: str, name: str) -> str:
-    return read_text(join(folder, name))
+    return read_text(beside(folder, name))
 
 
 def _uses_app(spec: dict[str, Any]) -> bool:

@@ -125,7 +125,7 @@ async def test_the_first_failing_line_ends_a_script(
             ("no-such-command-anywhere",),
             "the command 'no-such-command-anywhere' was not found on PATH",
         ),
-        (("./nothing",), "no './nothing' in the folder in which the command starts"),
+        (("./nothing",), "no './nothing' in the folder where the command starts"),
         (("./plain",), "'./plain' is not executable"),
         (("./folder",), "'./folder'"),
     ],

@@ -1,0 +1,39 @@
+"""Paths as people write them: in options, variables, specs and site files.
+
+One rule for all. `~` and `~user` mean what they mean in a shell, which does not expand them after
+`--db=`, in a variable or in a file. `$HOME` is refused: whether a variable is meant, and whose, is
+not known any more when a file is read on another machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from orc.ledger.errors import UnclearPath
+
+_VARIABLE = re.compile(r"(?:^|/)(\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^/}]*\}))")
+
+
+def written_path(text: str | os.PathLike[str], *, of: str = "") -> Path:
+    """The path that is meant; `of` names the option or variable in messages.
+
+    Raises UnclearPath for a home folder that is not known, and for a variable.
+    """
+    named = os.fspath(text)
+    begin = f"{of}: " if of else ""
+    variable = _VARIABLE.search(named)
+    if variable is not None:
+        raise UnclearPath(
+            f"{begin}{named!r}: {variable[1]} is not replaced in a path; write ~ for your home folder, "
+            "or the whole path"
+        )
+    found = os.path.expanduser(named)
+    if named.startswith("~") and found == named:
+        home = named.partition("/")[0]
+        raise UnclearPath(
+            f"{begin}{named!r}: the home folder {home} is not known; write the whole path, or "
+            f"'./{named}' for a file of that name"
+        )
+    return Path(found)

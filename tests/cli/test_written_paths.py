@@ -1,0 +1,167 @@
+"""`~` is the home folder in every path that a person writes, and a variable in one is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import orc as api
+from orc.cli import lazy_group
+from orc.cli.command_table import COMMANDS
+from orc.cli.jobs.caller.prices import find_own_prices
+from orc.cli.jobs.caller.sites import find_site_file
+from orc.ledger.errors import UnclearPath
+from orc.ledger.files.way import ledger_path
+from orc.ledger.files.written import written_path
+from orc.scheduler.core.errors import SpecError
+from orc.scheduler.executors.site import parse_sites
+from tests.cli.command_line import Said, orc, work_in, write
+from tests.cli.test_missing_folder import ARGUMENTS
+
+VARIABLES = ("$HOME/x", "${HOME}/x", "/data/$USER/x", "$X")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder; the home folder is `home` in it."""
+    (tmp_path / "home").mkdir()
+    work_in(tmp_path, monkeypatch)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_a_written_path_is_what_a_shell_makes_of_it(here: Path) -> None:
+    home = here / "home"
+    assert written_path("~") == home
+    assert written_path("~/a b/$5") == home / "a b" / "$5"
+    assert written_path("~root/a") == Path(os.path.expanduser("~root/a"))
+    for plain in ("a", "./~x", "a/~", "a$b", "a/b$c", "/a/$", "./$$"):
+        assert written_path(plain) == Path(plain)
+
+
+@pytest.mark.parametrize("text", [*VARIABLES, "~nobody-of-that-name/x", "~nobody-of-that-name"])
+def test_what_is_not_known_is_refused_with_what_to_write(text: str) -> None:
+    with pytest.raises(UnclearPath, match=r"write .*the whole path"):
+        written_path(text)
+
+
+def path_options() -> Iterator[tuple[str, str]]:
+    """Every option with a path, with its command."""
+    for command in COMMANDS:
+        for param in lazy_group._build_command(command).params:
+            kind = lazy_group._plain_type(param.type_descriptor.annotation)
+            if param.opts[0].startswith("-") and kind in (Path, list[Path]):
+                yield command, next(name for name in param.opts if name.startswith("--"))
+
+
+@pytest.mark.parametrize(("command", "option"), [*path_options()])
+def test_an_option_with_a_variable_in_its_path_is_refused(
+    command: str, option: str, here: Path
+) -> None:
+    said = orc(command, *ARGUMENTS.get(command, ()), f"{option}=$HOME/x")
+    refused(said, option)
+    assert [path.name for path in here.iterdir()] == ["home"]
+
+
+def refused(said: Said, name: str) -> None:
+    assert said.code == 2, said
+    assert name in said.err
+    assert "$HOME is not replaced in a path; write ~" in said.err
+
+
+def test_every_option_with_a_path_is_among_them() -> None:
+    found = {option for _, option in path_options()}
+    assert found >= {
+        "--db",
+        "--runs-dir",
+        "--inputs",
+        "--replies",
+        "--spec",
+        "--output-dir",
+        "--to",
+    }
+    assert found >= {"--record", "--uds", "--output"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "$HOME/s.yaml"], ["validate", "$HOME/s.yaml"], ["graph", "$HOME/s.yaml"],
+     ["blame", "$HOME/a.txt"], ["backup", "$HOME/b.db"], ["import", "$HOME/j.bundle"],
+     ["cluster", "certs", "$HOME/certs"], ["bundle", "latest", "$HOME/j.bundle"]],
+    ids=lambda arguments: arguments[0],
+)  # fmt: skip
+def test_an_argument_with_a_variable_in_its_path_is_refused(
+    arguments: list[str], here: Path
+) -> None:
+    api.run(write("s.yaml", "project: p\nsteps: {a: {value: 1}}\n"))
+    refused(orc(*arguments), "$HOME")
+
+
+def test_a_home_folder_is_found_behind_every_kind_of_option_and_key(here: Path) -> None:
+    home = here / "home"
+    for name, text in {
+        "s.yaml": "project: p\noutput_dir: ~/out\ninputs: {n: {}}\nsteps:\n"
+        "  a: {value: '${{ inputs.n }}', files: [{path: a.txt}]}\n"
+        "  b: {if: 1 == 2, prompt: {file: ~/p.md}, system: {file: ~/p.md}}\n"
+        "  c: {if: 1 == 2, messages: [{role: user, content: [{image: ~/i.png}]}]}\n"
+        "  d: {workflow: ~/lib/w.yaml}\n",
+        "t.yaml": "project: t\ntemplate: ~/lib/w.yaml\n",
+        "home/p.md": "hi",
+        "home/i.png": "",
+        "home/in.yaml": "n: given",
+        "home/lib/w.yaml": "project: w\nsteps: {e: {if: 1 == 2, prompt: {file: ~/p.md}}}\n",
+    }.items():
+        (here / name).parent.mkdir(exist_ok=True)
+        (here / name).write_text(text)
+    said = orc("run", "s.yaml", "--db=~/r.db", "--inputs=~/in.yaml")
+    assert said.code == 0, said.err
+    assert (home / "out" / "a.txt").read_text() == "given"
+    assert orc("validate", "t.yaml").code == 0
+    assert orc("list", "--db=~/r.db").code == 0
+    assert orc("export", "latest", "--db=~/r.db", "--to=~/exported").code == 0
+    assert (home / "exported").is_dir()
+    assert not list(here.glob("**/~*"))
+    assert api.job(db="~/r.db").status == "succeeded"
+    for key in ("output_dir: $HOME/out", "steps: {a: {prompt: {file: $HOME/p.md}}}",
+                "steps: {a: {workflow: '${HOME}/w.yaml'}}", "template: $HOME/t.yaml"):  # fmt: skip
+        steps = "" if key.startswith(("steps", "template")) else "\nsteps: {a: {value: 1}}"
+        write("v.yaml", f"project: p\n{key}{steps}\n")
+        said = orc("validate", "v.yaml")
+        assert said.code == 2
+        assert "is not replaced in a path; write ~" in said.err
+        assert "v.yaml:2:" in said.err
+
+
+def test_variables_with_paths_follow_the_same_rule(here: Path) -> None:
+    home = here / "home"
+    assert ledger_path(None, {"ORC_DB": "~/r.db"}) == home / "r.db"
+    assert find_own_prices(here, {"ORC_PRICES": "~/p.yaml"}) == home / "p.yaml"
+    assert find_site_file(here, {"ORC_EXECUTORS": "~/e.yaml"}) == home / "e.yaml"
+    with pytest.raises(UnclearPath, match="ORC_DB"):
+        ledger_path(None, {"ORC_DB": "$HOME/x"})
+    with pytest.raises(UnclearPath, match="ORC_PRICES"):
+        find_own_prices(here, {"ORC_PRICES": "$HOME/x"})
+    with pytest.raises(UnclearPath, match="ORC_EXECUTORS"):
+        find_site_file(here, {"ORC_EXECUTORS": "$HOME/x"})
+
+
+def test_paths_in_a_site_file_follow_the_same_rule(here: Path) -> None:
+    entry = {
+        "engine": "dask",
+        "address": "tls://head:1",
+        "tls": {"ca": "~/ca", "cert": "cert", "key": "/key"},
+    }
+    sites = parse_sites(json.dumps({"executors": {"c": entry}}), path=here / "executors.yaml")
+    tls = sites.executors["c"].tls
+    assert tls is not None
+    assert (tls.ca, tls.cert, tls.key) == (here / "home" / "ca", here / "cert", Path("/key"))
+    for wrong in (
+        {**entry, "tls": {"ca": "$HOME/ca", "cert": "c", "key": "k"}},
+        {"engine": "dask", "scheduler_file": "${HOME}/s.json"},
+    ):
+        with pytest.raises(SpecError, match="is not replaced in a path"):
+            parse_sites(json.dumps({"executors": {"c": wrong}}), path=here / "executors.yaml")
