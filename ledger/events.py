@@ -28,6 +28,7 @@ from orc.ledger.values import Reserved as Reserved
 from orc.ledger.values import SkipReason as SkipReason
 from orc.ledger.values import StepId as StepId
 from orc.ledger.values import TokenUsage as TokenUsage
+from orc.ledger.values import ToleratedCount as ToleratedCount
 from orc.ledger.values import WorstCase as WorstCase
 
 _IN_DOUBT_KINDS: frozenset[FailureKind] = frozenset(("timeout", "connection", "protocol"))
@@ -383,7 +384,8 @@ class StepReused(StepEvent):
 
     The event has a full copy of the result, so that this stream is complete without the other
     one. `reason` is `fork` for a result that a fork started with, and `cache` for a result that
-    was found by its key. `folders` and `warning` are as in `step.succeeded`.
+    was found by its key. `folders` and `warning` are those of the result, and
+    `tolerated` the failures in spite of which the step has it.
     """
 
     type: Literal["step.reused"] = "step.reused"
@@ -397,6 +399,7 @@ class StepReused(StepEvent):
     artifacts: tuple[FileRef, ...] | None = None
     log: Payload | None = None
     warning: str | None = None
+    tolerated: tuple[ToleratedCount, ...] | None = None
 
 
 class ApprovalRequested(StepEvent):

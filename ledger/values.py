@@ -163,8 +163,19 @@ class CachedReply(Frozen):
     usage: TokenUsage
 
 
+class ToleratedCount(Frozen):
+    """How many failures of one kind a setting of the spec tolerated (docs/spec.md)."""
+
+    setting: str
+    kind: str
+    failures: int
+
+
 class CachedResult(Frozen):
-    """A recorded result of a step that can be reused; it is at `version` of `from_job`'s stream."""
+    """A recorded result of a step that can be reused; it is at `version` of `from_job`'s stream.
+
+    `tolerated` are the failures in the step and inside it in spite of which it has this result.
+    """
 
     from_job: str
     from_step: str
@@ -175,3 +186,4 @@ class CachedResult(Frozen):
     artifacts: tuple[FileRef, ...] | None = None
     log: Payload | None = None
     warning: str | None = None
+    tolerated: tuple[ToleratedCount, ...] | None = None

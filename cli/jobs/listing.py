@@ -13,7 +13,7 @@ from orc.ledger.money import usd_number
 _JOBS = (
     "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "
     "input_tokens + output_tokens, cost_nano_usd, calls_unpriced, submitted_at, calls_in_doubt, calls, "
-    "(SELECT count(*) FROM tolerated_failures AS t WHERE t.job_id = jobs.job_id) "
+    "(SELECT coalesce(sum(failures), 0) FROM tolerated_failures AS t WHERE t.job_id = jobs.job_id) "
     "FROM jobs WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR submitted_at >= ?2) "
     "ORDER BY submitted_at DESC, job_id DESC"
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from orc.cli.jobs.owned_job import Ended
 from orc.cli.terminal.display import QuietDisplay
 from orc.cli.terminal.live_notes import budget_note, wait_note
 from orc.cli.terminal.live_rows import LiveRow, choose, lay_out
-from orc.cli.terminal.paragraphs import first_line
+from orc.cli.terminal.paragraphs import first_line, paragraph
 from orc.cli.terminal.run_lines import describe_change, say_ending
 from orc.cli.terminal.text import safe, say
 from orc.ledger import Recorded
@@ -133,6 +134,9 @@ class LiveTable(QuietDisplay):
                 self._notes[event.step] = f"{how}: {first_line(event.message)}"
             case ApprovalRequested():
                 self._notes[event.step] = f"asks: {first_line(event.message)}"
+                self._print_above(
+                    paragraph(f"{safe(event.step)} asks:", event.message, stream=sys.stderr)
+                )
             case ApprovalDecided():
                 who = f"by {event.by}" if event.by else "by its timeout"
                 self._notes[event.step] = f"decided: {event.option}, {who}"
@@ -150,6 +154,11 @@ class LiveTable(QuietDisplay):
             case _:
                 return
         self._mark_recent(event.step)
+
+    def _print_above(self, text: str) -> None:
+        """Print a text that the table has no room for: it stays above the table."""
+        with suppress(OSError):
+            self._console.print(Text(text), soft_wrap=True)
 
     def _mark_recent(self, step: str) -> None:
         if step in self._recent:

@@ -35,7 +35,7 @@ from orc.ledger.events import (
 from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.wording import cost_text, count_text, duration_text, limit_text, number_text
 from orc.projections.folds.doubts import Doubts
-from orc.projections.folds.tolerated import Tolerated, tolerance_of
+from orc.projections.folds.tolerated import Tolerated, tolerances_of
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 from orc.projections.tables.inside import total_of
 from orc.projections.tables.tolerated import read_tolerated
@@ -60,9 +60,8 @@ class Totals:
 
     def take(self, recorded: Recorded) -> PricedCall | None:
         """Add the call that this event ends; the call, or None if the event ends no call."""
-        tolerance = tolerance_of(recorded)
-        if tolerance is not None:
-            self.tolerated.add(tolerance.setting, tolerance.kind)
+        for one in tolerances_of(recorded):
+            self.tolerated.add(one.setting, one.kind, one.failures)
         call = self._pricer.take(recorded.event)
         if call is not None:
             self.tokens += call.usage.input_tokens + call.usage.output_tokens

@@ -14,6 +14,7 @@ from orc.ledger.step_names import is_within
 from orc.ledger.transport.imported import UNTRUSTED_JOBS
 from orc.ledger.values import CachedResult
 from orc.projections.folds.owned_files import OwnedFiles
+from orc.projections.folds.tolerated import ToleranceFold
 
 _CANDIDATES_MAX = 5
 _DONE = (
@@ -65,10 +66,11 @@ def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
 
     The files of items, rounds and members count to their outer step too.
     """
-    owned = OwnedFiles()
+    owned, tolerated = OwnedFiles(), ToleranceFold()
     found: dict[str, CachedResult] = {}
     for recorded in stream:
         owned.apply(recorded)
+        tolerated.apply(recorded)
         match event := recorded.event:
             case StepSucceeded():
                 found[event.step] = _result(recorded, event, ())
@@ -84,7 +86,9 @@ def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
     for step, one in found.items():
         files = tuple(owned_file.file for owned_file in owned.outputs.inside(step))
         folders = tuple(owned.outputs.folders_inside(step)) or None
-        results[step] = one.model_copy(update={"files": files, "folders": folders})
+        counts = tolerated.inside(step).listed() or None
+        changes = {"files": files, "folders": folders, "tolerated": counts}
+        results[step] = one.model_copy(update=changes)
     return results
 
 

@@ -1,7 +1,7 @@
 """Failures in spite of which a job went on: which setting of the spec let it, how many, of which kind.
 
 Every view that says how many failures were tolerated takes it from here: the tables by
-`tolerance_of`, the manifest by `ToleranceFold`, and the words by `Tolerated`. An attempt that is
+`tolerances_of`, the manifest by `ToleranceFold`, and the words by `Tolerated`. An attempt that is
 retried is no tolerated failure, since the next attempt does the same work.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from orc.ledger.events import (
     CacheHit,
@@ -19,17 +19,16 @@ from orc.ledger.events import (
     Payload,
     Recorded,
     StepFailed,
+    StepReused,
     StepSucceeded,
     StepSwitched,
+    ToleratedCount,
     ToolReturned,
 )
 from orc.ledger.file_owners import dropped_by
 from orc.ledger.kinds import UNTIL_STILL_FALSE
 from orc.ledger.step_names import is_within
 from orc.ledger.wording import count_text, number_text
-
-Setting = Literal["continue_on_error", "on_exhausted", "fallback", "tools", "repair"]
-"""The key of the spec that tolerates a failure."""
 
 SETTINGS: dict[str, Callable[[int], str]] = {
     "continue_on_error": lambda n: f"{count_text(n, 'step')} failed, and the job continued",
@@ -41,7 +40,7 @@ SETTINGS: dict[str, Callable[[int], str]] = {
     "tools": lambda n: f"{count_text(n, 'error')} of tools went back to the model",
     "repair": lambda n: f"{count_text(n, 'unusable reply', 'unusable replies')} asked for again",
 }
-"""What happened so many times, by setting, in the order in which it is told."""
+"""What happened so many times, by the key of the spec that tolerates it, in the order of telling."""
 
 _OF_MANY_KINDS = ("continue_on_error", "fallback")
 MESSAGE_CHARS_MAX = 200
@@ -49,7 +48,7 @@ MESSAGE_CHARS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """One tolerated failure of a step.
+    """A tolerated failure of a step; in a result of another job, `failures` of them.
 
     `kind` is the kind of the failure (docs/events.md), or `circuit` for a model that was not asked,
     `tool` for an error of a tool, `until` for a condition that never held. `key` tells it from the
@@ -57,14 +56,27 @@ class Tolerance:
     """
 
     step: str
-    setting: Setting
+    setting: str
     kind: str
     message: str
     key: str
+    failures: int = 1
 
 
-def tolerance_of(recorded: Recorded) -> Tolerance | None:
-    """The failure that the event records and that does not end the job; None for other events."""
+def tolerances_of(recorded: Recorded) -> Iterator[Tolerance]:
+    """The failures that the event records and that do not end the job; none for most events."""
+    event = recorded.event
+    if isinstance(event, StepReused):
+        for number, one in enumerate(event.tolerated or ()):
+            key, message = f"{recorded.version}.{number}", f"in the result from {event.from_job}"
+            yield Tolerance(event.step, one.setting, one.kind, message, key, one.failures)
+        return
+    found = _tolerance_of(recorded)
+    if found is not None:
+        yield found
+
+
+def _tolerance_of(recorded: Recorded) -> Tolerance | None:
     event, key = recorded.event, str(recorded.version)
     match event:
         case StepFailed() if event.tolerated:
@@ -123,6 +135,13 @@ class Tolerated:
         """The lines as one."""
         return "; ".join(self.lines())
 
+    def listed(self) -> tuple[ToleratedCount, ...]:
+        """As an event records them."""
+        return tuple(
+            ToleratedCount(setting=setting, kind=kind, failures=count)
+            for (setting, kind), count in sorted(self.counts.items())
+        )
+
     def value(self) -> dict[str, Any]:
         """As a JSON value: `total`, and the numbers by kind under each setting."""
         by_setting = {setting: self._kinds(setting) for setting in SETTINGS}
@@ -154,13 +173,21 @@ class ToleranceFold:
             self._found = {
                 step: found for step, found in self._found.items() if not is_within(step, dropped)
             }
-        found = tolerance_of(recorded)
-        if found is not None:
+        for found in tolerances_of(recorded):
             self._found.setdefault(found.step, {})[found.key] = found
 
     def of_job(self) -> Tolerated:
         """The failures of all steps."""
         return _count(one for found in self._found.values() for one in found.values())
+
+    def inside(self, step: str) -> Tolerated:
+        """The failures of a step and of the steps inside it."""
+        return _count(
+            one
+            for name, found in self._found.items()
+            if is_within(name, {step})
+            for one in found.values()
+        )
 
     def by_step(self) -> Mapping[str, Tolerated]:
         """The failures of each step that has any; those of the steps inside it are not in it."""
@@ -170,5 +197,5 @@ class ToleranceFold:
 def _count(found: Iterable[Tolerance]) -> Tolerated:
     counted = Tolerated()
     for one in found:
-        counted.add(one.setting, one.kind)
+        counted.add(one.setting, one.kind, one.failures)
     return counted

@@ -52,7 +52,7 @@ from orc.ledger.events import (
     ToolReturned,
 )
 from orc.ledger.kinds import INTERRUPTED
-from orc.projections.folds.tolerated import tolerance_of
+from orc.projections.folds.tolerated import tolerances_of
 from orc.projections.money.prices import NO_PRICES, PriceTable
 from orc.projections.tables.calls import (
     cache_hit,
@@ -105,23 +105,22 @@ class ReadModel:
 
 
 def _tolerated(writer: Writer, recorded: Recorded) -> None:
-    """Add the row of a failure that the event records and that does not end the job."""
-    found = tolerance_of(recorded)
-    if found is None:
-        return
-    step_key = f"{recorded.job_id}/{found.step}"
-    writer.add(
-        "tolerated",
-        tolerated_id=f"{step_key}/{found.key}",
-        name=found.step,
-        job_id=recorded.job_id,
-        step_id=step_key,
-        setting=found.setting,
-        kind=found.kind,
-        message=found.message,
-        version=recorded.version,
-        recorded_at=recorded.recorded_at,
-    )
+    """Add the rows of failures that the event records and that do not end the job."""
+    for found in tolerances_of(recorded):
+        step_key = f"{recorded.job_id}/{found.step}"
+        writer.add(
+            "tolerated",
+            tolerated_id=f"{step_key}/{found.key}",
+            name=found.step,
+            job_id=recorded.job_id,
+            step_id=step_key,
+            setting=found.setting,
+            kind=found.kind,
+            message=found.message,
+            version=recorded.version,
+            recorded_at=recorded.recorded_at,
+            failures=found.failures,
+        )
 
 
 def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:

@@ -18,8 +18,8 @@ class ToleratedRow:
     TABLE: ClassVar = TableInfo(
         "tolerated_failures",
         "Tolerated failures",
-        "One row for each failure in spite of which the job went on, as the spec says. A retried "
-        "attempt is none.",
+        "One row for each failure in spite of which the job went on, as the spec says, and for each "
+        "kind of them in a reused result. A retried attempt is none.",
     )
 
     tolerated_id: str = column("`job/step/key`.", key=True)
@@ -36,13 +36,16 @@ class ToleratedRow:
     message: str = column("The message of the failure.")
     version: int = column("The version of the event that records it.")
     recorded_at: str = column("When it was recorded.")
+    failures: int = column(
+        "How many: more than 1 only in a result that was taken from another job."
+    )
 
 
 def read_tolerated(connection: sqlite3.Connection, job_id: str) -> dict[str, Tolerated]:
     """The tolerated failures of each step of a job that has any, by the id of the step."""
     found: dict[str, Tolerated] = {}
     for step, setting, kind, count in connection.execute(
-        "SELECT name, setting, kind, count(*) FROM tolerated_failures WHERE job_id = ? "
+        "SELECT name, setting, kind, sum(failures) FROM tolerated_failures WHERE job_id = ? "
         "GROUP BY name, setting, kind ORDER BY min(version)",
         (job_id,),
     ):
@@ -52,5 +55,5 @@ def read_tolerated(connection: sqlite3.Connection, job_id: str) -> dict[str, Tol
 
 def count_tolerated(connection: sqlite3.Connection, job_ids: Iterable[str]) -> dict[str, int]:
     """The number of tolerated failures of each of these jobs."""
-    query = "SELECT count(*) FROM tolerated_failures WHERE job_id = ?"
+    query = "SELECT coalesce(sum(failures), 0) FROM tolerated_failures WHERE job_id = ?"
     return {job_id: connection.execute(query, (job_id,)).fetchone()[0] for job_id in job_ids}

@@ -203,7 +203,8 @@ CREATE TABLE "tolerated_failures" (
    "kind" TEXT,
    "message" TEXT,
    "version" INTEGER,
-   "recorded_at" TEXT
+   "recorded_at" TEXT,
+   "failures" INTEGER
 ) STRICT;
 CREATE INDEX tolerated_failures_by_job_id ON tolerated_failures (job_id);
 CREATE INDEX tolerated_failures_by_step_id ON tolerated_failures (step_id);

@@ -34,6 +34,7 @@ from orc.ledger.events import (
     QueuedRun,
     Reserved,
     TokenUsage,
+    ToleratedCount,
     WorstCase,
 )
 from orc.projections.tables.schema import create_tables
@@ -433,12 +434,13 @@ def _set_every_optional_field() -> Iterator[Stand]:
 @contextmanager
 def _ask_for_corrections() -> Iterator[Stand]:
     """Asks for corrected replies: of the model, and of the cache of replies."""
-    definition = job(step("ask", prompt="?"), step("again", prompt="?"))
+    definition = job(step("ask", prompt="?"), step("again", prompt="?"), step("old"))
     with empty_stand(Plan(()), definition, models={}) as stand:
         with stand.open() as ledger:
             first = submitted(definition, runs_dir=str(stand.folder))
             ledger.append(record([first], job_id=stand.job_id))
         wrong = "the reply is not JSON"
+        count = ToleratedCount(setting="continue_on_error", kind="exit_code", failures=2)
         hit = CacheHit(
             step="again",
             attempt=1,
@@ -461,6 +463,7 @@ def _ask_for_corrections() -> Iterator[Stand]:
             started("again"),
             hit,
             succeeded("again", warning="nearly"),
+            reused("old", warning="nearly", tolerated=(count,)),
         )
         yield stand
 

@@ -278,3 +278,19 @@ def test_the_condition_of_a_skipped_step_is_evaluated_again_in_a_fork() -> None:
     with sqlite3.connect("runs.db") as connection:
         rows = connection.execute("SELECT status FROM steps ORDER BY step_id").fetchall()
     assert [row[0] for row in rows] == ["succeeded", "skipped"] * 2
+
+
+def test_a_result_that_is_taken_over_brings_its_tolerated_failures(here: Path) -> None:
+    text = (
+        "project: p\nsteps:\n  items: {for_each: [0, 1], run: 'exit ${{ item }}', "
+        "continue_on_error: true}\n  end: {needs: items, value: x}\n"
+    )
+    first = submit(text)
+    for number in range(2):
+        # A fork of a fork, too.
+        said = orc("fork", "latest", "--set", f"steps.end.value=y{number}")
+        assert "1 tolerated failure" in said.err
+        shown = orc("show", "latest", "--json").json()
+        assert shown["job_id"] != first
+        assert shown["tolerated_failures"]["by_setting"] == {"continue_on_error": {"exit_code": 1}}
+    assert orc("verify").code == 0

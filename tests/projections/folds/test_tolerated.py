@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import LedgerReader
-from orc.ledger.events import AnyEvent, LlmRequested
-from orc.projections.folds.tolerated import SETTINGS, ToleranceFold, Tolerated, tolerance_of
+from orc.ledger.events import AnyEvent, LlmRequested, ToleratedCount
+from orc.projections.folds.tolerated import SETTINGS, ToleranceFold, Tolerated, tolerances_of
 from orc.projections.tables.tolerated import count_tolerated, read_tolerated
 from tests.builders import (
     amended,
@@ -17,6 +17,7 @@ from tests.builders import (
     job,
     record,
     requested,
+    reused,
     step,
     succeeded,
     switched,
@@ -25,6 +26,7 @@ from tests.builders import (
 from tests.histories.as_ledger import write_histories
 
 UNTIL = "`until` was still false after 3 rounds: steps.a.output"
+COUNT = ToleratedCount(setting="continue_on_error", kind="exit_code", failures=2)
 TOOL = tool_returned("a").model_copy(update={"is_error": True})
 
 
@@ -50,11 +52,13 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerReader
         (tool_returned("a"), None),
         (requested("a", call=2, corrects="no JSON"), ("repair", "schema")),
         (requested("a"), None),
+        (reused("a", tolerated=(COUNT,)), ("continue_on_error", "exit_code")),
+        (reused("a"), None),
     ],
 )
 def test_what_an_event_says(event: AnyEvent, found: tuple[str, str] | None) -> None:
-    tolerance = tolerance_of(record([event])[0])
-    assert (tolerance and (tolerance.setting, tolerance.kind)) == found
+    tolerances = tolerances_of(record([event])[0])
+    assert [(one.setting, one.kind) for one in tolerances] == ([found] if found else [])
 
 
 def test_a_request_that_is_sent_again_asks_for_one_correction() -> None:
