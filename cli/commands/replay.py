@@ -71,5 +71,5 @@ def command(
         others = len(replayed.differences) - 1
         if others:
             put(f"  (and {others} more)")
-        put(f"  see: orc show {replayed.ended.job_id} --events")
+        put(f"  see: orc show {replayed.ended.job_id} --events --json")
     return SUCCEEDED if first is None else VERIFICATION

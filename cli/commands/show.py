@@ -6,17 +6,19 @@ It starts fast, since it reads only the tables, except with --events.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import JobTables, read_job_at, read_ledger, say_as_of
 from orc.cli.options import At, Database, Job, Json, refuse_ignored
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
+from orc.cli.terminal.job_doubts import JobDoubts, read_doubts
 from orc.cli.terminal.job_folder import displayed_folder, kept_work, put_kept
 from orc.cli.terminal.job_notes import note_lines, removals_of
 from orc.cli.terminal.paragraphs import first_line, paragraph
@@ -31,10 +33,9 @@ from orc.cli.terminal.text import (
     table,
     terminal_width,
 )
-from orc.ledger.kinds import NOT_LIVE, QUEUED, SHOWN_RESUMABLE, names_where, sql_list
+from orc.ledger.kinds import NOT_LIVE, QUEUED, SHOWN_RESUMABLE
 from orc.ledger.transport.imported import imported
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
-from orc.projections.folds.doubts import Doubts
 from orc.projections.folds.tolerated import Tolerated
 from orc.projections.tables.job_view import JobView, read_circuits, read_view
 from orc.projections.tables.rows import CircuitRow, JobRow, StepRow
@@ -43,7 +44,6 @@ from orc.projections.tables.step_notes import step_note
 
 _ASKED_MAX = 20
 _IN_JOB = ("calls_in_doubt", "in_doubt_usd", "in_doubt_nano_usd", "in_doubt_unpriced", "runs_dir")
-_NAMED_MAX = 5
 
 
 def command(
@@ -55,17 +55,32 @@ def command(
     timeline: Annotated[
         bool, typer.Option("--timeline", "-t", help="Show when each step ran, and how long.")
     ] = False,
+    result: Annotated[
+        str | None,
+        typer.Option(
+            "--result",
+            help="Show the whole result of this step.",
+            metavar="STEP",
+            autocompletion=complete_steps,
+        ),
+    ] = None,
     at: At = None,
     is_all: Annotated[
         bool, typer.Option("--all", help="Show every item, round and member, also of large jobs.")
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Show a job: its steps, events, files, graph or timeline.
+    """Show a job: its steps, events, files, graph or timeline, or the result of a step.
 
     Without further options it shows the job's state and its steps.
     """
-    views = {"--events": events, "--files": files, "--graph": graph, "--timeline": timeline}
+    views = {
+        "--events": events,
+        "--files": files,
+        "--graph": graph,
+        "--timeline": timeline,
+        "--result": result is not None,
+    }
     chosen = [option for option, is_given in views.items() if is_given]
     if len(chosen) > 1 and chosen != ["--graph", "--timeline"]:
         raise UsageProblem(f"{' and '.join(chosen)} cannot be combined; choose one")
@@ -73,6 +88,8 @@ def command(
         refuse_ignored({"--all": is_all}, why=f"{chosen[0]} shows everything")
     if events:
         return _show_events(job, database, up_to=at, as_json=as_json)
+    if result is not None:
+        return _show_result(job, database, result, up_to=at, as_json=as_json)
     with read_job_at(database, job, at) as tables:
         if files:
             return _show_files(tables.connection, tables.job_id, as_json=as_json)
@@ -290,9 +307,9 @@ def _step_value(
     )
 
 
-def _doubts_of(tables: JobTables, status: str) -> _JobDoubts:
+def _doubts_of(tables: JobTables, status: str) -> JobDoubts:
     is_interrupted = status in NOT_LIVE
-    return _read_doubts(tables.connection, tables.job_id, is_interrupted=is_interrupted)
+    return read_doubts(tables.connection, tables.job_id, is_interrupted=is_interrupted)
 
 
 def _folder(tables: JobTables, view: JobView) -> Path:
@@ -333,6 +350,19 @@ def _show_events(job: str, database: Path | None, *, up_to: int | None, as_json:
     return 0
 
 
+def _show_result(
+    job: str, database: Path | None, step: str, *, up_to: int | None, as_json: bool
+) -> int:
+    from orc.cli.terminal.step_result import put_result
+
+    with read_ledger(database) as ledger:
+        job_id = ledger.find_job(job)
+        if up_to is not None:
+            say_as_of(ledger.connection, job_id, up_to)
+        put_result(ledger, job_id, step, up_to=up_to, as_json=as_json)
+    return 0
+
+
 def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -> int:
     """Print the files of a job, with the steps that wrote them; removed bytes are marked."""
     rows = connection.execute(
@@ -357,51 +387,3 @@ def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -
     else:
         say(f"{job_id} has written no files")
     return 0
-
-
-@dataclass(frozen=True, slots=True)
-class _JobDoubts:
-    """The job's calls in doubt, and the steps whose commands ran when the job's process died."""
-
-    calls: Doubts
-    left: tuple[str, ...]
-
-    def value(self) -> dict[str, Any]:
-        """The JSON value."""
-        return {**self.calls.value(), "steps_under_way": list(self.left)}
-
-    def lines(self) -> Iterator[str]:
-        """Lines for the terminal; empty if nothing is in doubt."""
-        if self.calls.calls:
-            yield self.calls.text()
-        if self.left:
-            more = ", ..." if len(self.left) > _NAMED_MAX else ""
-            named = ", ".join(safe(name) for name in self.left[:_NAMED_MAX]) + more
-            yield f"running when the process died, with an unknown outcome: {named}"
-
-
-def _read_doubts(
-    connection: sqlite3.Connection, job_id: str, *, is_interrupted: bool
-) -> _JobDoubts:
-    """What is in doubt by the job's events; for an interrupted job, also what a resume will record.
-
-    Calls in flight of a job that has an owner are not in doubt.
-    """
-    row = connection.execute(
-        "SELECT calls_in_doubt, in_doubt_nano_usd, in_doubt_unpriced FROM jobs WHERE job_id = ?",
-        (job_id,),
-    ).fetchone()
-    calls = Doubts(row[0], row[1] or 0, row[2])
-    if not is_interrupted:
-        return _JobDoubts(calls, ())
-    for (worst_nano_usd,) in connection.execute(
-        "SELECT worst_case_nano_usd FROM llm_calls WHERE job_id = ? AND status = 'sent'", (job_id,)
-    ):
-        calls.add(worst_nano_usd)
-    left = connection.execute(
-        "SELECT steps.name FROM steps JOIN attempts USING (step_id) WHERE steps.job_id = ? "
-        f"AND steps.status = 'running' AND steps.kind IN {sql_list(names_where('is_one_action'))} "
-        "AND attempts.status = 'running' ORDER BY steps.position",
-        (job_id,),
-    )
-    return _JobDoubts(calls, tuple(name for (name,) in left))

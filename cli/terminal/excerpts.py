@@ -24,11 +24,15 @@ def excerpt(
     # Not `splitlines`, which splits at more characters; those are shown as their escapes.
     found = safe_lines(mask_output(text)).expandtabs(4).rstrip("\n").split("\n")
     shown = found if is_full else found[:lines]
+    has_long = False
     for line in shown:
         is_long = len(line) > width and not is_full
+        has_long |= is_long
         yield f"{margin}{line[: width - 3]}..." if is_long else f"{margin}{line}".rstrip()
     if len(found) > len(shown):
         yield f"{margin}({count_text(len(found) - len(shown), 'more line')}: --full)"
+    elif has_long:
+        yield f"{margin}(what ends in ... is cut: --full)"
 
 
 def when(at: str) -> str:

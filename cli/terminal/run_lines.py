@@ -41,7 +41,7 @@ from orc.projections.tables.inside import total_of
 from orc.projections.tables.tolerated import read_tolerated
 from orc.scheduler.core.fold.placing import open_remote
 
-_WHY_CHARS = 160
+_LISTED_MAX = 20
 _SPENT = (
     "SELECT input_tokens + output_tokens, cost_nano_usd, calls_unpriced, calls_in_doubt, "
     "in_doubt_nano_usd, in_doubt_unpriced FROM jobs WHERE job_id = ?"
@@ -101,8 +101,7 @@ def describe_change(recorded: Recorded) -> str:
             where = f"{safe(event.host)} ({safe(event.executor)})"
             return f"{safe(event.step)} placed on {where}"
         case StepUnplaced():
-            why = safe(event.reason, width=_WHY_CHARS)
-            return f"{safe(event.step)} queued again: {why}"
+            return _said(f"{safe(event.step)} queued again:", event.reason)
         case StepReattached():
             return f"{safe(event.step)} still runs where it was placed"
         case StepSucceeded():
@@ -115,7 +114,7 @@ def describe_change(recorded: Recorded) -> str:
         case StepSkipped():
             because = f" because of {safe(', '.join(event.because))}" if event.because else ""
             if event.condition is not None:
-                because = f": its condition is false: {safe(event.condition, width=_WHY_CHARS)}"
+                because = f": its condition is false: {safe(event.condition)}"
             return f"{safe(event.step)} skipped{because}"
         case StepExpanded() if event.first <= 1:
             return f"{safe(event.step)} expands to {event.total} steps" if event.total > 1 else ""
@@ -141,8 +140,8 @@ def describe_change(recorded: Recorded) -> str:
         case StepReused():
             return f"{safe(event.step)} reused from {safe(event.from_job)} ({safe(event.reason)})"
         case StepSwitched():
-            why = safe(event.message, width=_WHY_CHARS)
-            return f"{safe(event.step)} falls back to {safe(event.to_target)}: {why}"
+            lead = f"{safe(event.step)} falls back to {safe(event.to_target)}:"
+            return _said(lead, event.message)
         case LlmRequested():
             return _describe_request(event)
         case CacheHit() if event.paid_by is not None:
@@ -176,7 +175,7 @@ def _describe_request(event: LlmRequested) -> str:
     """Why the reply cache had no reply, if the request itself has changed; else empty."""
     if not event.changed or event.changed[0].startswith("nothing"):
         return ""
-    changed = safe(", ".join(event.changed), width=_WHY_CHARS)
+    changed = safe(", ".join(event.changed))
     return f"{safe(event.step)}: not in the reply cache, since the request changed: {changed}"
 
 
@@ -222,11 +221,11 @@ def say_ending(ended: Ended) -> None:
         say_questions(ended)
         return
     failures = ended.failures
-    for failure in failures[:20]:
+    for failure in failures[:_LISTED_MAX]:
         lead = f"  {safe(failure.step or 'the job')}: {failure.kind}:"
         say(paragraph(lead, failure.message, stream=sys.stderr))
-    if len(failures) > 20:
-        say(f"  and {len(failures) - 20} more: orc show {ended.job_id}")
+    if len(failures) > _LISTED_MAX:
+        say(f"  and {number_text(len(failures) - _LISTED_MAX)} more: orc show {ended.job_id}")
     if ended.status == "succeeded":
         say(f"  files: {safe(ended.folder / 'outputs' / ended.state.project)}")
         target = ended.state.definition.output_dir
@@ -255,14 +254,17 @@ def say_ending(ended: Ended) -> None:
 
 def say_questions(ended: Ended) -> None:
     """Print what the job waits for: human review or budget, and the next commands."""
-    for step_id in sorted(ended.state.questions)[:20]:
+    for step_id in sorted(ended.state.questions)[:_LISTED_MAX]:
         question = ended.state.steps[step_id].question
         options = safe(", ".join(question.options)) if question is not None else ""
         say(f"  {safe(step_id)} waits for a decision: {options}")
         if question is not None:
             say(paragraph("asked:", question.message, indent="    ", stream=sys.stderr))
         say(f"  next: orc approve {ended.job_id} '{safe(step_id)}'    or orc reject")
-    for step_id in list(ended.state.over_budget)[:20]:
+    more = len(ended.state.questions) - _LISTED_MAX
+    if more > 0:
+        say(f"  and {count_text(more, 'more question')}: orc approve {ended.job_id}")
+    for step_id in list(ended.state.over_budget)[:_LISTED_MAX]:
         say(f"  {safe(step_id)} waits for budget")
     if ended.state.over_budget:
         say(f"  next: orc resume {ended.job_id} --budget +AMOUNT    (+1.00, +5000tokens, +10calls)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from orc.cli.errors import ReaderGone
 from orc.cli.jobs.owned_job import Ended, Listener
 from orc.cli.jobs.queue.worker import AGAIN_S, WorkListener
 from orc.cli.terminal.display import JsonDisplay
+from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.run_lines import ending_line, say_questions
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import JobId
@@ -37,8 +39,8 @@ def worker_lines(*, quiet: bool) -> WorkListener:
             return
         say(f"{_time()}  {ending_line(ended)}")
         for failure in ended.failures[:1]:
-            said = f"{failure.kind}: {safe(failure.message, width=300)}"
-            say(f"  {safe(failure.step or 'the job')}: {said}")
+            lead = f"  {safe(failure.step or 'the job')}: {failure.kind}:"
+            say(paragraph(lead, failure.message, stream=sys.stderr))
         if ended.left_alone:
             count = count_text(len(ended.left_alone), "file")
             target = safe(ended.state.definition.output_dir)
