@@ -31,6 +31,7 @@ from orc.ledger.events import (
     StepSwitched,
     StepUnplaced,
     ToolCalled,
+    ToolReturned,
 )
 from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.wording import cost_text, count_text, duration_text, limit_text, number_text
@@ -150,6 +151,8 @@ def describe_change(recorded: Recorded) -> str:
             return f"{safe(event.step)}: the reply cache has the reply, which {payer} paid for"
         case ToolCalled():
             return f"{safe(event.step)} calls {safe(event.tool)}"
+        case ToolReturned() if event.is_error:
+            return f"{safe(event.step)}: {safe(event.tool)} gave an error, which the model is told"
         case CircuitOpened():
             wait = duration_text(event.cooldown_s)
             return (
@@ -172,7 +175,11 @@ def _said(lead: str, text: str) -> str:
 
 
 def _describe_request(event: LlmRequested) -> str:
-    """Why the reply cache had no reply, if the request itself has changed; else empty."""
+    """What the request asks to correct, or why the reply cache had no reply to it; else empty."""
+    if event.corrects is not None:
+        return _said(
+            f"{safe(event.step)}: the model is asked to correct its reply:", event.corrects
+        )
     if not event.changed or event.changed[0].startswith("nothing"):
         return ""
     changed = safe(", ".join(event.changed))

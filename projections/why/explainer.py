@@ -38,6 +38,7 @@ from orc.ledger.kinds import NOT_DONE, OPEN, facts_of
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import is_within, lineage
 from orc.ledger.wording import duration_text
+from orc.projections.folds.tolerated import tolerances_of
 from orc.projections.history.definitions import read_spec
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
@@ -129,7 +130,9 @@ class StepExplainer:
                 self._skipped(recorded, event)
             case ToolReturned() if event.is_error:
                 text = f"the tool {event.tool} answered with an error, which went back to the model"
-                self.add(recorded, "tolerated", text)
+                for one in tolerances_of(recorded):
+                    said = one.message.removeprefix(f"{event.tool}: ")
+                    self.add(recorded, "tolerated", quoted(text, said))
             case CacheHit():
                 self._corrects(recorded, event)
                 self.add(recorded, "cached", cache_statement(event, self.view.job.job_id))
