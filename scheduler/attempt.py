@@ -5,6 +5,7 @@ The functions return the outcome. Queueing, retries and events are left to `runn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -69,16 +70,21 @@ def evaluate_value(context: AttemptContext, step_id: str) -> Finished:
 
 
 async def perform_attempt(
-    context: AttemptContext, step_id: str, placed: Placement | None = None
+    context: AttemptContext,
+    step_id: str,
+    placed: Placement | None = None,
+    *,
+    on_work_done: Callable[[], None] = lambda: None,
 ) -> Finished:
     """Run an attempt of a step of any other kind.
 
+    `on_work_done` is called when the work has ended and only its files are left to be captured.
     `placed` is where an earlier process placed the attempt, if an executor may still perform it.
     When the attempt is cancelled, it ends the processes that it started and returns no outcome.
     """
     watch = Stopwatch()
     try:
-        return await _perform_attempt(context, step_id, watch, placed)
+        return await _perform_attempt(context, step_id, watch, placed, on_work_done)
     except Lost:
         return Finished(Interrupted("worker", watch.elapsed()))
     except OverBudget as error:
@@ -105,7 +111,11 @@ def _evaluate_value(context: AttemptContext, step_id: str, watch: Stopwatch) -> 
 
 
 async def _perform_attempt(
-    context: AttemptContext, step_id: str, watch: Stopwatch, placed: Placement | None
+    context: AttemptContext,
+    step_id: str,
+    watch: Stopwatch,
+    placed: Placement | None,
+    on_work_done: Callable[[], None],
 ) -> Finished:
     try:
         request = context.renderer.request(step_id)
@@ -128,6 +138,7 @@ async def _perform_attempt(
             except OSError as error:
                 return Finished(_placing_failure(error, watch))
         result = await _perform(context, step_id, request, work, placed)
+        on_work_done()
         finished = await _finish(context, step_id, result, files, work.folder, declared, watch)
         finished = _with_times(finished, result)
         work.succeeded = isinstance(finished.outcome, Succeeded)

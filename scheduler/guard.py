@@ -12,6 +12,7 @@ owned by another process, a machine without memory.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from orc.ledger.codec import mask_event
@@ -33,6 +34,7 @@ from orc.scheduler.core.commands import (
     ReuseStep,
     SkipStep,
     StartAttempt,
+    shorten_message,
 )
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
@@ -87,6 +89,20 @@ def guarded_events(
             raise
         failed = failure_between_turns(error, "record what became of the step", mask)
         return _events(state, FailStep(step_id, failed), mask), False
+
+
+def with_safe_message(command: Command, mask: Mask) -> Command:
+    """The command; the message of a failure is masked, and then cut."""
+    match command:
+        case FinishAttempt(outcome=Failed() as failed):
+            return replace(command, outcome=_safe(failed, mask))
+        case FailStep():
+            return replace(command, failed=_safe(command.failed, mask))
+    return command
+
+
+def _safe(failed: Failed, mask: Mask) -> Failed:
+    return replace(failed, message=shorten_message(mask.text(clean_text(failed.message))))
 
 
 def _events(state: JobState, command: Command, mask: Mask) -> list[AnyEvent]:

@@ -17,7 +17,6 @@ import trio
 
 from orc.ledger import JobId, Ledger, Recorded, failpoints
 from orc.ledger.codec import mask_event
-from orc.ledger.digest import clean_text
 from orc.ledger.events import AnyEvent
 from orc.ledger.kinds import JOB_AT_REST
 from orc.ledger.secrets.masking import Mask
@@ -31,9 +30,9 @@ from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
     CancelJob,
     Command,
+    DecideApproval,
     ExpireQueued,
     Failed,
-    FailStep,
     FinishAttempt,
     InterruptJob,
     PauseJob,
@@ -41,7 +40,6 @@ from orc.scheduler.core.commands import (
     Settle,
     StartAttempt,
     TimeOutJob,
-    shorten_message,
 )
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.placing import open_remote
@@ -49,11 +47,12 @@ from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import ReplyCache
+from orc.scheduler.effects.deadlines import Look
 from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.executors.local import LocalExecutor
 from orc.scheduler.executors.remote import RemoteExecutor
-from orc.scheduler.guard import guarded_events
+from orc.scheduler.guard import guarded_events, with_safe_message
 from orc.scheduler.local_room import LocalRoom
 from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rates import Rates, SharedLimits, slots_of
@@ -61,7 +60,7 @@ from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultCache, ResultReuse
 from orc.scheduler.retry import with_wait
 from orc.scheduler.running import RunningAttempts
-from orc.scheduler.signals import poll_signals
+from orc.scheduler.signals import poll_signals, unread_decisions
 from orc.scheduler.stopping import (
     OpenStops,
     Stop,
@@ -164,6 +163,8 @@ class Runner:
         )
         self._stop: Stop | None = None
         self._advanced_at = 0.0
+        self._deadline = math.inf
+        self._look = Look()
 
     async def run(self, *opening: Command) -> JobState:
         """Run the job, beginning with StartJob or ResumeJob, until it ends or stops.
@@ -200,7 +201,6 @@ class Runner:
         return self._state
 
     async def _loop(self, nursery: trio.Nursery, opening: Sequence[Command]) -> None:
-        deadline: float | None = None
         yielded = trio.current_time()
         messages = [Message(command) for command in opening]
         left = open_remote(self._state)
@@ -216,24 +216,24 @@ class Runner:
                 # Its command may have gone on without an owner.
                 self._running.start(step_id, nursery, placed=placed)
             left = []
-            if deadline is None and self._state.timeout_s is not None:
+            if self._deadline == math.inf and self._state.timeout_s is not None:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
-                deadline = trio.current_time() + left_s
+                self._deadline = trio.current_time() + left_s
             messages = self._launch(turn.started, nursery)
             # Dependents of steps that ended at once may be ready now.
             has_more = self._take_due(messages) or turn.has_more
             if not messages and not has_more:
-                messages = await self._wait(deadline)
+                messages = await self._wait()
             elif trio.current_time() - yielded >= YIELD_S:
                 # Steps that run without a task must not starve the tasks of other steps.
                 await trio.lowlevel.checkpoint()
                 messages += self._receive_waiting()
                 yielded = trio.current_time()
-            if deadline is not None and self._stop is None and trio.current_time() >= deadline:
+            if self._stop is None and self._is_late and not self._look.is_on:
                 messages.append(Message(TimeOutJob()))
 
     def _handle(self, message: Message, turn: Turn) -> None:
-        command = self._with_safe_message(message.command)
+        command = with_safe_message(message.command, self._mask)
         if isinstance(command, CancelJob | InterruptJob | TimeOutJob):
             self._begin_stop(command)
             return
@@ -249,19 +249,6 @@ class Runner:
         if message.committed is not None:
             turn.journalled.append(message.committed)
         self._fold(events, turn)
-
-    def _with_safe_message(self, command: Command) -> Command:
-        """The command; the message of a failure is masked, and then cut."""
-        match command:
-            case FinishAttempt(outcome=Failed() as failed):
-                return replace(command, outcome=self._safe(failed))
-            case FailStep():
-                return replace(command, failed=self._safe(command.failed))
-        return command
-
-    def _safe(self, failed: Failed) -> Failed:
-        message = self._mask.text(clean_text(failed.message))
-        return replace(failed, message=shorten_message(message))
 
     def _advance(self, turn: Turn) -> None:
         """Apply what the state requires without a command: expiries, starts, the job's end."""
@@ -282,14 +269,19 @@ class Runner:
                     self._running.stop(None)
             return
         now = self._advanced_at = self._clock.now()
-        for late in self._queues.take_overdue(now):
+        overdue = [] if self._look.is_on else self._queues.take_overdue(now)
+        if any(isinstance(late, DecideApproval) for late in overdue):
+            # A decision that nobody has read yet was made in time.
+            for decision in unread_decisions(self._ledger, self._job_id, state):
+                self._apply(decide(state, decision), turn)
+        for late in overdue:
             events = decide(state, late)
             self._apply(events, turn)
             if events and isinstance(late, ExpireQueued):
                 # Its attempt still waits for a worker.
                 self._running.give_up(late.step)
         self._queues.wake(now)
-        while self._start_ready(now, turn):
+        while not self._is_late and self._start_ready(now, turn):
             pass
         self._apply(decide(state, Settle()), turn)
         if state.status == "running" and self._queues.waits_for_person_only():
@@ -367,7 +359,12 @@ class Runner:
         self._stop = Stop.by(command)
         self._running.stop(self._stop)
 
-    async def _wait(self, deadline: float | None) -> list[Message]:
+    @property
+    def _is_late(self) -> bool:
+        """Whether the job's time is over."""
+        return trio.current_time() >= self._deadline
+
+    async def _wait(self) -> list[Message]:
         """Wait for messages. Returns an empty list when a step is due or the job's time is over."""
         wake = float("inf")
         if self._stop is None:
@@ -375,11 +372,12 @@ class Runner:
             due = self._queues.next_due(self._advanced_at)
             wake = self._rates.next_at()
             wake = wake if due is None else min(wake, self._clock.deadline(due))
-            wake = wake if deadline is None else min(wake, deadline)
+            wake = self._look.put_off(min(wake, self._deadline))
         messages: list[Message] = []
         with trio.move_on_at(wake) as self._waiting:
             messages.append(await self._receive.receive())
         self._waiting = None
+        self._look.woke(wake)
         messages += self._receive_waiting()
         return messages
 

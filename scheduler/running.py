@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -11,6 +12,7 @@ from orc.scheduler.attempt import Finished, perform_attempt, with_log
 from orc.scheduler.attempt_context import AttemptContext
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import FinishAttempt
+from orc.scheduler.effects.deadlines import cut_at
 from orc.scheduler.executors.contract import Placement, Superseded, Ticket
 from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.guard import failure_of_attempt
@@ -122,17 +124,18 @@ class RunningAttempts:
         """The end of the attempt, or that the step's total_timeout cut it short."""
         finished: Finished | None = None
         deadline_at = self._state.steps[step_id].deadline_at
-        with trio.CancelScope() as total:
-            if deadline_at is not None:
-                total.deadline = self._clock.deadline(deadline_at)
-            finished = await self._perform(step_id, placed)
-        if finished is None and total.cancelled_caught:
+        deadline = math.inf if deadline_at is None else self._clock.deadline(deadline_at)
+        with cut_at(deadline) as total:
+            finished = await self._perform(step_id, placed, total.disarm)
+        if finished is None and total.is_over:
             finished = self._cut_short(step_id, started, None)
         return finished
 
-    async def _perform(self, step_id: str, placed: Placement | None) -> Finished | None:
+    async def _perform(
+        self, step_id: str, placed: Placement | None, on_work_done: Callable[[], None]
+    ) -> Finished | None:
         try:
-            return await perform_attempt(self._context, step_id, placed)
+            return await perform_attempt(self._context, step_id, placed, on_work_done=on_work_done)
         except Superseded:
             if step_id in self._given_up:
                 return None

@@ -32,6 +32,12 @@ async def poll_signals(
                 await send.send(Message(command))
 
 
+def unread_decisions(ledger: LedgerReader, job_id: JobId, state: JobState) -> list[DecideApproval]:
+    """The decisions that other processes have sent and that the job does not know yet."""
+    sent = ledger.read_signals(job_id, after=state.signal_seen)
+    return [one for one in map(command_of, sent) if isinstance(one, DecideApproval)]
+
+
 def command_of(sent: Signal) -> CancelJob | DecideApproval | None:
     """The command for a signal; None if it asks for nothing of the job's owner."""
     match sent.kind:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -43,6 +43,8 @@ from orc.scheduler.rates import SharedLimits
 from orc.scheduler.runner import Observer, Runner
 from orc.scheduler.stopping import OpenStops, stops_by_signals
 from orc.scheduler.workspace import Workspace
+
+_Value = TypeVar("_Value")
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
@@ -213,11 +215,10 @@ class OwnedJob:
         listener, prices = caller.listener, caller.places.prices
         with LedgerReader.open(self.ledger.path) as reader:
             publisher = Publisher(reader, job_id, folder, prices=prices)
-            publish_first(publisher, folder, job_id, listener.on_notice)
+            unwritten = await self._aside(publish_first, publisher, folder, job_id)
             listener.on_job(state, job_id, folder)
-            for notice in notices_before_run(
-                state, self.ledger, self.providers, caller.environment
-            ):
+            known = notices_before_run(state, self.ledger, self.providers, caller.environment)
+            for notice in (*unwritten, *known):
                 listener.on_notice(notice)
             mask = self.ledger.mask
             build = partial(
@@ -260,8 +261,10 @@ class OwnedJob:
                 with trio.CancelScope(shield=True):
                     for provider in self.providers.values():
                         await provider.aclose()
-            unpublished = publish_last(publisher, folder, job_id)
-        left = self._deliver() if state.status == "succeeded" else ()
+            unpublished = await self._aside(publish_last, publisher, folder, job_id)
+        left: tuple[str, ...] = ()
+        if state.status == "succeeded":
+            left = await self._aside(self._deliver)
         if unpublished is not None:
             raise unpublished
         status = INTERRUPTED if state.status == "stopped" else state.status
@@ -302,7 +305,17 @@ class OwnedJob:
             raise cannot_write(self.folder, error, "give the same command again") from error
 
     def _deliver(self) -> tuple[str, ...]:
-        return deliver_files(self.ledger, self.job_id, self.state, force=self.caller.force)
+        with LedgerReader.open(self.ledger.path) as reader:
+            return deliver_files(reader, self.job_id, self.state, force=self.caller.force)
+
+    async def _aside(self, work: Callable[..., _Value], *told: Any) -> _Value:
+        """The value of work that takes as long as the job's files are large.
+
+        A worker runs other jobs meanwhile, so that their deadlines and signals do not wait.
+        """
+        if self.caller.shared is None:
+            return work(*told)
+        return await trio.to_thread.run_sync(partial(work, *told))
 
 
 def owner_here() -> Owner:

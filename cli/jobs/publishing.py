@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from orc.ledger.errors import StorageError
@@ -10,24 +9,23 @@ from orc.projections import Publisher
 from orc.projections.folder.publish import Unpublished
 
 
-def publish_first(
-    publisher: Publisher, folder: Path, job_id: str, on_notice: Callable[[str], None]
-) -> None:
+def publish_first(publisher: Publisher, folder: Path, job_id: str) -> list[str]:
     """Publish what the job has so far: an unusable run folder is found before anything is spent.
 
-    A single file that cannot be written is a notice; the last publication reports it if it persists.
-    Raises StorageError, LedgerError.
+    Returns a notice if a single file cannot be written; the last publication reports it if it
+    persists. Raises StorageError, LedgerError.
     """
     try:
         publisher.sweep()
         publisher.publish(final=False)
     except Unpublished as error:
-        on_notice(
+        return [
             f"a file of the run folder {folder} could not be written: {_problem(error)}. The job "
             "runs on, and the ledger has all of it"
-        )
+        ]
     except OSError as error:
         raise cannot_write(folder, error, f"`orc resume {job_id}`") from error
+    return []
 
 
 def publish_last(publisher: Publisher, folder: Path, job_id: str) -> StorageError | None:

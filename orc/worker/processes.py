@@ -176,6 +176,9 @@ class Following:
             self.reason = "lost"
             return False
         now = lease_clock()
+        if self._exit_fd is None and self.process.poll() is not None:
+            # Before its time is judged: this process may have been suspended since it ended.
+            self._is_ended = True
         grace_s = self.stop_grace_s()
         if grace_s is not None:
             self._end("cancelled", now, grace_s)
@@ -185,8 +188,6 @@ class Following:
             self._end("timeout", now, self.grace_s)
         if self._kill_at is not None and now >= self._kill_at:
             signal_group(self.process.pid, signal.SIGKILL)
-        if self._exit_fd is None and self.process.poll() is not None:
-            self._is_ended = True
         if not self._is_ended and not self.is_done():
             return True
         if self._drain_until is None:

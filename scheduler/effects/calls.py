@@ -36,6 +36,7 @@ from orc.scheduler.effects.contract import (
     Stopwatch,
     attempt_timeout_message,
 )
+from orc.scheduler.effects.deadlines import cut_at
 
 IDENTIFY_S = 10.0
 
@@ -76,7 +77,7 @@ class TimeLimit:
         """Return the value of `work`. Raises CallFailed (kind `timeout`) when no time is left."""
         started = trio.current_time()
         try:
-            with trio.move_on_after(self.left_s):
+            with cut_at(started + self.left_s):
                 return await work()
         finally:
             self.left_s -= trio.current_time() - started

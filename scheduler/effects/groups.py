@@ -11,7 +11,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import trio
@@ -25,6 +27,9 @@ GRACE_S = 10.0
 _GATE = 'read -r _ && exec "$@" </dev/null'
 _REAPER = Path(__file__).with_name("reaper.py")
 _POLL_S = 0.02
+_CHUNK = 64 * 1024
+_NOTE_LOOKS = 50
+"""How often to look for the reaper's word on when a process ended."""
 
 
 class ProcessGroups:
@@ -34,6 +39,8 @@ class ProcessGroups:
         self._grace_s = grace_s
         self._reaper: subprocess.Popen[bytes] | None = None
         self._groups: set[int] = set()
+        self._ends: dict[int, float] = {}
+        self._unread = b""
         self._skips_grace = False
 
     async def spawn(
@@ -83,12 +90,26 @@ class ProcessGroups:
             self.kill(process)
             await process.wait()
 
+    async def ended_at(self, process: trio.Process, *, deadline: float) -> float:
+        """When the process, which has ended, did so, on trio's clock; now if nobody saw it.
+
+        If that is after the deadline, waits for what the reaper saw: orc may have been away.
+        """
+        now = trio.current_time()
+        for _ in range(_NOTE_LOOKS):
+            if process.pid in self._read_ends() or now <= deadline:
+                break
+            await trio.sleep(_POLL_S)
+        ended = self._ends.get(process.pid)
+        return now if ended is None else min(now, now - (time.monotonic() - ended))
+
     def kill(self, process: trio.Process) -> None:
         """Kill the remaining processes of the group, background processes included."""
         signal_group(process.pid, signal.SIGKILL)
         if process.pid in self._groups:
             self._groups.discard(process.pid)
             self._notify_reaper(f"-{process.pid}")
+        self._ends.pop(process.pid, None)
 
     def skip_grace(self) -> None:
         """End all grace periods now, and have none from now on."""
@@ -102,6 +123,7 @@ class ProcessGroups:
         if self._reaper is not None and self._reaper.stdin is not None:
             self._reaper.stdin.close()
             self._reaper.wait()
+            self._close_notes()
             self._reaper = None
 
     async def _spawn(
@@ -166,15 +188,35 @@ class ProcessGroups:
             for group in self._groups:
                 self._write(f"+{group}")
 
+    def _read_ends(self) -> Mapping[int, float]:
+        """The ends that the reaper has noted: times of the monotonic clock, by group."""
+        if self._reaper is not None and self._reaper.stdout is not None:
+            with suppress(OSError):
+                while chunk := os.read(self._reaper.stdout.fileno(), _CHUNK):
+                    *lines, self._unread = (self._unread + chunk).split(b"\n")
+                    for line in lines:
+                        group, _, ended = line.partition(b" ")
+                        if int(group) in self._groups:
+                            self._ends[int(group)] = float(ended)
+        return self._ends
+
+    def _close_notes(self) -> None:
+        self._unread = b""
+        if self._reaper is not None and self._reaper.stdout is not None:
+            self._reaper.stdout.close()
+
     def _start_reaper(self) -> None:
+        self._close_notes()
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_REAPER)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             start_new_session=True,
             cwd="/",
             env={},
         )
+        assert self._reaper.stdout is not None
+        os.set_blocking(self._reaper.stdout.fileno(), False)
 
     def _write(self, line: str) -> None:
         assert self._reaper is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from orc.ledger import failpoints
 from orc.ledger.scarcity import describe_system_error
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Stopwatch
+from orc.scheduler.effects.deadlines import cut_at
 from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import TAIL_CHARS, too_much_output
@@ -24,8 +26,14 @@ DRAIN_S = 1.0
 _CHUNK = 64 * 1024
 
 
-async def run_command(request: CommandRequest, *, groups: ProcessGroups, mask: Mask) -> WorkOutcome:
-    """How the command ended, with its stdout. The log and the end of stderr are masked."""
+async def run_command(
+    request: CommandRequest, *, groups: ProcessGroups, mask: Mask, deadline: float = math.inf
+) -> WorkOutcome:
+    """How the command ended, with its stdout. The log and the end of stderr are masked.
+
+    `deadline` is on trio's clock, and counts until the command has ended. Of a command that did not
+    end before, the outcome is `broken` (`timeout`).
+    """
     watch = Stopwatch()
     missing = _missing_command(request)
     if missing:
@@ -43,7 +51,7 @@ async def run_command(request: CommandRequest, *, groups: ProcessGroups, mask: M
         return WorkOutcome(broken=Broken("environment", message))
     output = _CommandOutput(request, mask)
     try:
-        await _follow(process, output)
+        await _follow(process, output, groups, deadline)
     finally:
         await groups.end(process)
         with trio.CancelScope(shield=True):
@@ -51,7 +59,7 @@ async def run_command(request: CommandRequest, *, groups: ProcessGroups, mask: M
             await process.stderr.aclose()  # type: ignore[union-attr]
         output.close()
     failpoints.hit("process.after_exit")
-    return _outcome(request, process, output, watch)
+    return _outcome(request, process, output, watch, deadline)
 
 
 class _CommandOutput:
@@ -68,6 +76,7 @@ class _CommandOutput:
         self.stdout = bytearray()
         self.tail = bytearray()
         self.too_large = trio.Event()
+        self.ended_at: float | None = None
         self.has_left_children = False
 
     @property
@@ -103,14 +112,22 @@ def _output_limit(request: CommandRequest) -> int:
     return request.limits.output_bytes or OUTPUT_BYTES_MAX
 
 
-async def _follow(process: trio.Process, output: _CommandOutput) -> None:
-    """Read until the command has ended and closed its output, or until stdout is too large."""
+async def _follow(
+    process: trio.Process, output: _CommandOutput, groups: ProcessGroups, deadline: float
+) -> None:
+    """Read until the command has ended and closed its output, stdout is too large, or it is late."""
     async with trio.open_nursery() as guard:
         guard.start_soon(_cancel_when, output.too_large, guard.cancel_scope)
         async with trio.open_nursery() as readers:
             readers.start_soon(_read, process.stdout, output.from_stdout)
             readers.start_soon(_read, process.stderr, output.from_stderr)
-            await process.wait()
+            with cut_at(deadline):
+                await process.wait()
+            if process.poll() is None:
+                # It is late.
+                guard.cancel_scope.cancel()
+                return
+            output.ended_at = await groups.ended_at(process, deadline=deadline)
             # A background process may hold the pipes open for ever.
             readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
         if readers.cancel_scope.cancelled_caught and not output.too_large.is_set():
@@ -130,13 +147,19 @@ async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
 
 
 def _outcome(
-    request: CommandRequest, process: trio.Process, output: _CommandOutput, watch: Stopwatch
+    request: CommandRequest,
+    process: trio.Process,
+    output: _CommandOutput,
+    watch: Stopwatch,
+    deadline: float,
 ) -> WorkOutcome:
+    if not output.too_large.is_set() and (output.ended_at is None or output.ended_at > deadline):
+        return WorkOutcome(broken=Broken("timeout", ""), duration_s=watch.elapsed())
     ended = WorkOutcome(
         stdout=bytes(output.stdout),
         stderr_tail=bytes(output.tail),
         warning=output.warning,
-        duration_s=watch.elapsed(),
+        duration_s=round((output.ended_at or trio.current_time()) - watch.started, 6),
     )
     if output.too_large.is_set():
         return replace(ended, stdout=b"", broken=too_much_output(_output_limit(request)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import trio
 
@@ -13,6 +15,7 @@ from orc.scheduler.effects.contract import (
     FunctionRequest,
     attempt_timeout_message,
 )
+from orc.scheduler.effects.deadlines import cut_at
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.run import run_command
@@ -51,40 +54,51 @@ class LocalExecutor:
         """See `Executor.perform`."""
         started = trio.current_time()
         limit_s = work.timeout_s
-        with trio.move_on_after(float("inf") if limit_s is None else limit_s):
-            return await self._perform(attempt, work)
-        return WorkOutcome(
-            broken=Broken("timeout", attempt_timeout_message(limit_s or 0.0)),
-            duration_s=round(trio.current_time() - started, 6),
-        )
+        deadline = math.inf if limit_s is None else started + limit_s
+        late = WorkOutcome(broken=Broken("timeout", attempt_timeout_message(limit_s or 0.0)))
+        if work.kind == "command":
+            outcome = await self._run(attempt, work, deadline)
+        else:
+            outcome = late
+            with cut_at(deadline):
+                outcome = await self._call(attempt, work)
+        if outcome.broken is not None and outcome.broken.kind == "timeout":
+            return replace(late, duration_s=round(trio.current_time() - started, 6))
+        return outcome
 
     async def forget(self, ticket: Ticket) -> None:
         """See `Executor.forget`: nothing is kept."""
 
-    async def _perform(self, attempt: LocalAttempt, work: Work) -> WorkOutcome:
-        env = local_environment(work, attempt.places, attempt.secrets, self._environment)
-        limits = LimitsDef(
-            file_bytes=work.limits.file_bytes,
-            output_bytes=work.limits.output_bytes,
-            log_bytes=work.limits.log_bytes,
+    async def _run(self, attempt: LocalAttempt, work: Work, deadline: float) -> WorkOutcome:
+        command = CommandRequest(
+            argv=work.argv,
+            env=self._env(attempt, work),
+            cwd=attempt.places[work.cwd],
+            log_path=attempt.log_path,
+            limits=_limits(work),
         )
-        if work.kind == "command":
-            command = CommandRequest(
-                argv=work.argv,
-                env=env,
-                cwd=attempt.places[work.cwd],
-                log_path=attempt.log_path,
-                limits=limits,
-            )
-            return await run_command(command, groups=self._groups, mask=self._mask)
+        return await run_command(command, groups=self._groups, mask=self._mask, deadline=deadline)
+
+    async def _call(self, attempt: LocalAttempt, work: Work) -> WorkOutcome:
         function = FunctionRequest(
             function=work.function,
             args=work.args,
-            env=env,
+            env=self._env(attempt, work),
             cwd=attempt.places[work.cwd],
             log_path=attempt.log_path,
             import_dir=str(attempt.places["spec"]),
             secrets=work.secrets,
-            limits=limits,
+            limits=_limits(work),
         )
         return await self._workers.perform(function)
+
+    def _env(self, attempt: LocalAttempt, work: Work) -> dict[str, str]:
+        return local_environment(work, attempt.places, attempt.secrets, self._environment)
+
+
+def _limits(work: Work) -> LimitsDef:
+    return LimitsDef(
+        file_bytes=work.limits.file_bytes,
+        output_bytes=work.limits.output_bytes,
+        log_bytes=work.limits.log_bytes,
+    )

@@ -1,0 +1,126 @@
+"""Deadlines that count until the work ends, not until orc looks.
+
+orc may be away when a deadline passes: suspended, stopped, or busy with something else. What the work
+did meanwhile (a reply that arrived, a command that ended) lies ready and is seen as soon as orc looks.
+trio would cancel the work before that. So a deadline that passed while orc was away is acted on only
+after a short look. Times are on trio's clock, which does not count while the machine sleeps.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import trio
+
+AWAY_S = 0.05
+"""A task that wakes so much later than planned was away."""
+LOOK_S = 0.5
+"""How long orc looks at what happened meanwhile, before it judges."""
+_SWEEP_MIN = 1000
+
+
+class Cut:
+    """A block that is cancelled at its deadline, unless `disarm` was called before."""
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self.scope = scope
+        self.is_armed = True
+
+    def disarm(self) -> None:
+        """The work has ended: the deadline does not matter any more."""
+        self.is_armed = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the block was cut by its deadline."""
+        return self.scope.cancelled_caught
+
+
+@contextmanager
+def cut_at(at: float) -> Iterator[Cut]:
+    """Cancel the block at that time; see above. `at` may be infinite."""
+    with trio.CancelScope() as scope:
+        cut = Cut(scope)
+        if math.isfinite(at):
+            _keeper().add(at, cut)
+        try:
+            yield cut
+        finally:
+            cut.disarm()
+
+
+class Look:
+    """Whether a loop that waits for deadlines was away at one, and now looks at what happened."""
+
+    def __init__(self) -> None:
+        self._until = -math.inf
+
+    @property
+    def is_on(self) -> bool:
+        """Whether no deadline may be acted on yet."""
+        return trio.current_time() < self._until
+
+    def put_off(self, wake: float) -> float:
+        """When the loop that wants to wake at that time should wake: not before the look ends."""
+        return max(wake, self._until)
+
+    def woke(self, wake: float) -> None:
+        """Begin to look if the loop woke late, unless it has just looked."""
+        now = trio.current_time()
+        if wake != self._until and now - wake > AWAY_S:
+            self._until = now + LOOK_S
+
+
+class _Keeper:
+    """Acts on all deadlines of one `trio.run`, in one task."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Cut]] = []
+        self._numbers = count()
+        self._added = 0
+        self._sleep: trio.CancelScope | None = None
+        trio.lowlevel.spawn_system_task(self._run)
+
+    def add(self, at: float, cut: Cut) -> None:
+        self._added += 1
+        if self._added > max(_SWEEP_MIN, len(self._heap) // 2):
+            # Most blocks end long before their deadline.
+            self._heap = [entry for entry in self._heap if entry[2].is_armed]
+            heapq.heapify(self._heap)
+            self._added = 0
+        heapq.heappush(self._heap, (at, next(self._numbers), cut))
+        if self._heap[0][2] is cut and self._sleep is not None:
+            self._sleep.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            while self._heap and not self._heap[0][2].is_armed:
+                heapq.heappop(self._heap)
+            at = self._heap[0][0] if self._heap else math.inf
+            with trio.CancelScope(deadline=at) as self._sleep:
+                await trio.sleep_forever()
+            now = trio.current_time()
+            if now < at:
+                continue
+            if now - at > AWAY_S:
+                await trio.sleep(LOOK_S)
+            while self._heap and self._heap[0][0] <= now:
+                _, _, cut = heapq.heappop(self._heap)
+                if cut.is_armed:
+                    cut.scope.cancel()
+
+
+_KEEPER: trio.lowlevel.RunVar[_Keeper] = trio.lowlevel.RunVar("orc deadlines")
+
+
+def _keeper() -> _Keeper:
+    try:
+        return _KEEPER.get()
+    except LookupError:
+        keeper = _Keeper()
+        _KEEPER.set(keeper)
+        return keeper
