@@ -34,6 +34,12 @@ class Unstorable(ValueError):
     """A value is over a bound, or is not JSON; the message says what is wrong and what to do."""
 
 
+class Gathered:
+    """A value that is too large to be one; `why_not_one` says so."""
+
+    why_not_one: str
+
+
 class Size(NamedTuple):
     """What a value consists of: the number of values in it, and of characters in its texts.
 
@@ -65,6 +71,8 @@ def check_value(value: Any, *, beside: Size = NOTHING, levels_max: int = LEVELS_
                 continue
             if kind is bool or item is None or (kind is int and -_SMALL < item < _SMALL):
                 continue
+            if isinstance(item, Gathered):
+                raise Unstorable(item.why_not_one)
             if isinstance(item, Mapping):
                 chars += _chars_of_keys(item)
                 below.extend(item.values())

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Self
 from pydantic import BaseModel
 
 from orc.ledger.blob_rows import STANDS_FOR_FILE, files_of, open_content, stands_for_file
-from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN
+from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN, Gathered
 from orc.ledger.codec import load_event
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.digest import Digest
@@ -24,6 +24,7 @@ from orc.ledger.errors import CorruptLedger, FileTooLarge, RemovedBlob
 from orc.ledger.events import AnyEvent, FileRef, FileWritten, JobId, Payload, Recorded
 from orc.ledger.files.file_store import CHUNK_BYTES, FileStore
 from orc.ledger.files.way import real_path
+from orc.ledger.gathered import gathered_value
 from orc.ledger.names import find_job
 from orc.ledger.stored import (
     check_event,
@@ -218,9 +219,17 @@ class LedgerReader:
         return row[0], row[1]
 
     def read_payload(self, payload: Payload | None) -> Any:
-        """The JSON value of a payload; None without a payload."""
+        """The JSON value of a payload; None without a payload.
+
+        Raises FileTooLarge if its parts together are too large for one value.
+        """
         if payload is None:
             return None
+        if payload.parts is not None:
+            value = gathered_value(payload, self.read_payload)
+            if isinstance(value, Gathered):
+                raise FileTooLarge(f"the value cannot be read as one: {value.why_not_one}")
+            return value
         if payload.sha256 is None:
             return payload.value
         content = self.read_blob(payload.sha256).decode("utf-8", "replace")

@@ -33,13 +33,16 @@ class Payload(Frozen):
     """A JSON value: inline if it is small, otherwise the digest of its blob.
 
     With `text`, the value is a string and the blob holds its UTF-8 bytes; otherwise the blob
-    holds the value's canonical JSON. Without `value` and `sha256`, the value is null.
+    holds the value's canonical JSON. With `parts`, the value is the list of theirs, or with `keys`
+    the mapping, and `size_bytes` is their size together. Without all of these, the value is null.
     """
 
     value: Any = None
     sha256: Digest | None = None
     size_bytes: int | None = None
     text: bool | None = None
+    parts: tuple[Payload, ...] | None = None
+    keys: tuple[str, ...] | None = None
 
 
 class FileRef(Frozen):

@@ -12,12 +12,12 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from orc.ledger import pack
-from orc.ledger.bounds import BLOB_BYTES_MAX
 from orc.ledger.definition import StepDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import Payload
+from orc.ledger.gathered import refer_to, size_of
 from orc.ledger.kinds import UNTIL_STILL_FALSE
-from orc.ledger.wording import count_text, number_text, size_text
+from orc.ledger.wording import count_text, number_text
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
     AskAboutDoubt,
@@ -44,6 +44,8 @@ from orc.scheduler.turn import Message
 
 ITEMS_MAX = 100_000
 MESSAGE_CHARS_MAX = 10_000
+COPIED_BYTES_MAX = 16 * 1024 * 1024
+"""Results that are larger together are not copied into that of their step, which refers to them."""
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
 _NAMED_MAX = 3
 
@@ -177,7 +179,7 @@ class BranchEvaluator:
             return self._finish(step_id, failed)
         if definition.is_loop:
             return self._end_round(step_id, definition)
-        return self._finish_with(step_id, self._results(step_id, definition))
+        return self._finish_with_results(step_id, definition)
 
     def _failure_inside(self, step_id: str, definition: StepDef) -> Failed | None:
         inside = self._state.steps[step_id].inside
@@ -197,20 +199,20 @@ class BranchEvaluator:
         message = f"{which}: {first.message}"
         return Failed(first.kind, message, self._elapsed(step_id), final=True)
 
-    def _results(self, step_id: str, definition: StepDef) -> Any:
+    def _finish_with_results(self, step_id: str, definition: StepDef) -> Message:
         inside = self._state.steps[step_id].inside
         assert inside is not None
         payloads = [self._state.steps[name].output for name in inside.children]
-        # Before they are read: together, they may be larger than the memory.
-        if sum(payload.size_bytes or 0 for payload in payloads if payload) > BLOB_BYTES_MAX:
-            raise TemplateError(
-                f"the results together have more than {size_text(BLOB_BYTES_MAX)}; write large "
-                "results to files"
-            )
+        names = None
+        if definition.for_each is None:
+            names = [step.id for step in definition.steps]
+        if sum(map(size_of, payloads)) > COPIED_BYTES_MAX:
+            # Not read: together, they may be larger than the memory.
+            output = refer_to(payloads, names)
+            return Message(self._end(step_id, Succeeded(output, self._elapsed(step_id))))
         outputs = [self._renderer.payload(payload) for payload in payloads]
-        if definition.for_each is not None:
-            return outputs
-        return dict(zip((step.id for step in definition.steps), outputs, strict=True))
+        value = outputs if names is None else dict(zip(names, outputs, strict=True))
+        return self._finish_with(step_id, value)
 
     def _end_round(self, step_id: str, definition: StepDef) -> Message:
         inside = self._state.steps[step_id].inside
@@ -232,6 +234,9 @@ class BranchEvaluator:
                 failed = Failed("rejected", warning, self._elapsed(step_id), final=True)
                 return self._finish(step_id, failed)
         output = self._state.steps[last].output
+        if output is not None and output.parts is not None:
+            succeeded = Succeeded(output, self._elapsed(step_id), warning=warning)
+            return Message(self._end(step_id, succeeded))
         return self._finish_with(step_id, self._renderer.payload(output), warning=warning)
 
     def _finish_with(self, step_id: str, value: Any, *, warning: str | None = None) -> Message:

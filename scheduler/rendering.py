@@ -14,6 +14,7 @@ from typing import Any
 from orc.ledger import LedgerReader
 from orc.ledger.definition import FileDef, StepDef
 from orc.ledger.events import FileRef, Payload
+from orc.ledger.gathered import gathered_value
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Request
 from orc.scheduler.core.errors import TemplateError
@@ -206,6 +207,8 @@ class Renderer:
 
         Values are masked again because some were recorded before a secret was declared.
         """
+        if payload is not None and payload.parts is not None:
+            return gathered_value(payload, self.payload)
         if payload is None or payload.sha256 is None:
             return None if payload is None else self.mask.value(payload.value)
         if payload.sha256 not in self._values:

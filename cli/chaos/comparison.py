@@ -27,6 +27,7 @@ from orc.ledger.events import (
     ToolReturned,
 )
 from orc.ledger.files.folder import Folder
+from orc.ledger.gathered import comparable
 from orc.ledger.step_names import lineage
 
 Promise = Literal["repeated", "lost", "result", "intact", "resumable"]
@@ -65,7 +66,7 @@ def read_end(ledger: LedgerReader, job_id: str, *, folder: Path, delivered: Path
     """
     manifest = json.loads((folder / "manifest.json").read_bytes())
     outputs = {
-        recorded.event.step: digest_json(ledger.read_payload(recorded.event.output))
+        recorded.event.step: digest_json(comparable(recorded.event.output, ledger.read_payload))
         for recorded in ledger.read_stream(job_id)
         if isinstance(recorded.event, StepSucceeded)
     }

@@ -12,7 +12,7 @@ from orc.cli.jobs.owned_job import Ended, failures_of
 from orc.cli.jobs.places import Places, open_for_reading
 from orc.cli.jobs.state import load_state
 from orc.ledger import LedgerReader
-from orc.ledger.errors import RemovedBlob
+from orc.ledger.errors import FileTooLarge, RemovedBlob
 from orc.ledger.events import Failure
 from orc.ledger.money import usd_number
 from orc.projections.folds.owned_files import OwnedFiles, artifact_path, read_owned
@@ -161,6 +161,9 @@ def _outputs(
             found[step_id] = ledger.read_payload(step.output)
         except RemovedBlob:
             removed.append(step_id)
+        except FileTooLarge:
+            # The results of the steps inside it are there one by one.
+            continue
     return found, tuple(removed)
 
 

@@ -8,6 +8,7 @@ from orc.ledger import LedgerReader, Payload
 from orc.ledger.definition import walk_steps
 from orc.ledger.digest import Digest
 from orc.ledger.errors import RemovedBlob
+from orc.ledger.gathered import parts_of
 from orc.scheduler.core.fold.evolve import JobState
 
 
@@ -66,5 +67,6 @@ def _needed(state: JobState, kept: Collection[str] | None) -> Iterator[tuple[str
 
 
 def _of(what: str, payload: Payload | None) -> Iterator[tuple[str, Digest]]:
-    if payload is not None and payload.sha256 is not None:
-        yield what, payload.sha256
+    for part in () if payload is None else parts_of(payload):
+        if part.sha256 is not None:
+            yield what, part.sha256

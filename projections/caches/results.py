@@ -10,6 +10,7 @@ from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused, StepSucceeded
 from orc.ledger.file_owners import dropped_by, file_of
+from orc.ledger.gathered import parts_of
 from orc.ledger.step_names import is_within
 from orc.ledger.transport.imported import UNTRUSTED_JOBS
 from orc.ledger.values import CachedResult
@@ -95,8 +96,9 @@ def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
 def named_blobs(result: CachedResult) -> Iterator[Digest]:
     """The digests of the blobs of a result."""
     for payload in (result.output, result.log):
-        if payload is not None and payload.sha256 is not None:
-            yield payload.sha256
+        for part in () if payload is None else parts_of(payload):
+            if part.sha256 is not None:
+                yield part.sha256
     for file in (*result.files, *(result.artifacts or ())):
         yield file.sha256
 

@@ -23,6 +23,7 @@ from orc.ledger.events import (
     TokenUsage,
 )
 from orc.ledger.file_owners import dropped_by
+from orc.ledger.gathered import comparable
 from orc.ledger.step_names import is_within
 from orc.projections.folds.owned_files import OwnedFiles
 
@@ -144,9 +145,9 @@ class _StepCourse:
                 if event.prompt_sha256 not in self.requests:
                     self.requests.append(str(event.prompt_sha256))
             case StepSucceeded():
-                self.end = ("succeeded", read(event.output))
+                self.end = ("succeeded", comparable(event.output, read))
             case StepReused():
-                self.end = ("succeeded", read(event.output))
+                self.end = ("succeeded", comparable(event.output, read))
             case StepFailed() if event.retry_at is None:
                 self.end = ("failed", event.kind)
                 self.is_rejected = bool(event.on_content)

@@ -7,8 +7,10 @@ import sqlite3
 from collections import defaultdict
 from typing import Any
 
+from orc.ledger.digest import digest_json
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.events import Payload
+from orc.ledger.gathered import describe_gathered
 from orc.ledger.stored import parse_object
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.binding import Bound, bind
@@ -96,7 +98,13 @@ class Writer:
 
 
 def preview(payload: Payload) -> tuple[str | None, str | None]:
-    """The first characters of an inline value and None, or None and the digest of a blob."""
+    """The first characters of an inline value and None, or None and the digest of a blob.
+
+    Of a value that refers to those of other steps: what it consists of, and a digest of that.
+    """
+    if payload.parts is not None:
+        digest = digest_json(payload.model_dump(exclude_none=True))
+        return f"[{describe_gathered(payload)}; their digest is {digest}]", None
     if payload.sha256 is not None:
         return None, payload.sha256
     if payload.value is None:

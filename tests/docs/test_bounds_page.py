@@ -20,6 +20,9 @@ BOUNDS = {
     f"{bounds.INNER_LEVELS_MAX}",
     "values in one value, all levels together": number_text(bounds.VALUES_MAX),
     "text in one value, keys included": size_text(bounds.BLOB_BYTES_MAX),
+    "the results of items, rounds or members together, as one value": size_text(
+        bounds.BLOB_BYTES_MAX
+    ),
     "text that a template, `~` or a filter builds": size_text(value_bounds.TEXT_CHARS_MAX),
     "an operand of an operator": f"{number_text(value_bounds.OPERAND_LENGTH_MAX)} characters or "
     "items",

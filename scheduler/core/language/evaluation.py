@@ -12,7 +12,9 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from orc.ledger.bounds import Gathered
 from orc.ledger.digest import clean_text
+from orc.ledger.gathered import GatheredList
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.filter_bounds import check_filter
 from orc.scheduler.core.language.value_bounds import (
@@ -41,6 +43,7 @@ TESTS = (
 
 
 _SHOWN_CHARS = 80
+_INDEXED = (list, tuple, str, GatheredList)
 
 
 STATUS_CALLS = ("success()", "failure()", "always()", "cancelled()")
@@ -81,7 +84,7 @@ def look_up(value: Any, key: Any) -> Any:
             return value[key]
         names = ", ".join(str(name)[:_SHOWN_CHARS] for name in islice(value, 8)) or "none"
         raise _Missing(f"there is no key {_shown(key)}; the keys are: {names}")
-    if isinstance(value, list | tuple | str) and isinstance(key, int) and not isinstance(key, bool):
+    if isinstance(value, _INDEXED) and isinstance(key, int) and not isinstance(key, bool):
         if -len(value) <= key < len(value):
             return value[key]
         raise _Missing(f"there is no item {_shown(key)}; the number of items is {len(value)}")
@@ -212,7 +215,7 @@ def _getitem(node: Any, scope: Scope) -> Any:
     value = evaluate(node.node, scope)
     if not isinstance(node.arg, nodes.Slice):
         return look_up(value, evaluate(node.arg, scope))
-    if not isinstance(value, list | tuple | str):
+    if not isinstance(value, _INDEXED):
         raise TemplateError(f"a {type(value).__name__} cannot be sliced")
     bounds = [
         None if part is None else int(_number(evaluate(part, scope)))
@@ -257,7 +260,8 @@ def _filter(node: Any, scope: Scope) -> Any:
             return arguments[0] if arguments else ""
     else:
         value = evaluate(node.node, scope)
-    value = to_plain(value)
+    if not (isinstance(value, Gathered) and node.name in ("length", "count")):
+        value = to_plain(value)
     try:
         check_filter(node.name, value, arguments, keywords)
         result = jinja_environment().call_filter(node.name, value, arguments, keywords)
