@@ -50,7 +50,7 @@ class Display(Protocol):
 
 
 class QuietDisplay:
-    """Prints nothing, except how the run ended if it did not succeed."""
+    """Prints nothing, except how the run ended if it did not succeed, or tolerated failures."""
 
     def __init__(self, prices: PriceTable = NO_PRICES) -> None:
         self.totals = Totals(prices)
@@ -96,7 +96,7 @@ class QuietDisplay:
 
     def done(self, ended: Ended) -> None:
         """See `Display`."""
-        if ended.status != "succeeded" or ended.left_alone:
+        if ended.status != "succeeded" or ended.left_alone or self.totals.tolerated.total:
             say_ending(ended)
 
 

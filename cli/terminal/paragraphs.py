@@ -28,10 +28,10 @@ def paragraph(lead: str, text: str, *, indent: str = "", stream: TextIO | None =
     """
     width = _width_of(sys.stdout if stream is None else stream)
     lines = _lines_of(text)
-    first = f"{indent}{lead} {lines[0]}" if lines[0] else f"{indent}{lead}"
+    first = f"{indent}{lead} {lines[0]}".rstrip()
     if len(lines) == 1 and (width is None or cells(first) <= width):
         return first
-    return "\n".join([f"{indent}{lead}", *_block(lines, indent + MARGIN, width)])
+    return "\n".join([f"{indent}{lead}".rstrip(), *_block(lines, indent + MARGIN, width)])
 
 
 def block(text: str, *, indent: str = "", stream: TextIO | None = None) -> str:
