@@ -104,7 +104,7 @@ class BranchEvaluator:
         if condition is None:
             return True
         expression = parse_condition(condition)
-        return bool(expression.evaluate(self._scopes.condition(step_id)))
+        return expression.holds(self._scopes.condition(step_id))
 
     def _begin(self, step_id: str) -> Message | Literal[_Verdict.MAY_START]:
         definition = self._state.graph.steps[step_id]
@@ -221,8 +221,8 @@ class BranchEvaluator:
         last = inside.children[-1]
         number = len(inside.children)
         until = definition.loop.until
-        is_over = until is not None and bool(
-            parse_condition(until).evaluate(self._scopes.after_round(step_id, last))
+        is_over = until is not None and parse_condition(until).holds(
+            self._scopes.after_round(step_id, last)
         )
         if not is_over and number < definition.loop.max_iterations:
             return Message(ExpandStep(step_id, (round_id(step_id, number + 1),)))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 FILTERS = (
-    "abs capitalize count d default dictsort first float indent int items join last length list "
+    "abs bool capitalize count d default dictsort first float indent int items join last length list "
     "lower max min replace reverse round sort string sum title tojson trim truncate unique upper "
     "wordcount"
 ).split()
@@ -138,7 +138,8 @@ def jinja_environment() -> SandboxedEnvironment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters = {name: environment.filters[name] for name in FILTERS}
+    environment.filters = {name: environment.filters[name] for name in FILTERS if name != "bool"}
+    environment.filters["bool"] = _to_bool
     environment.filters["tojson"] = lambda value: json.dumps(to_plain(value), ensure_ascii=False)
     environment.tests = {name: environment.tests[name] for name in TESTS}
     return environment
@@ -184,9 +185,9 @@ def evaluators() -> dict[type, Callable[[Any, Scope], Any]]:
         nodes.Concat: lambda node, scope: join_texts(
             to_text(evaluate(item, scope)) for item in node.nodes
         ),
-        nodes.And: lambda node, scope: evaluate(node.left, scope) and evaluate(node.right, scope),
+        nodes.And: _and,
         nodes.Or: lambda node, scope: evaluate(node.left, scope) or evaluate(node.right, scope),
-        nodes.Not: lambda node, scope: not evaluate(node.node, scope),
+        nodes.Not: lambda node, scope: not decide(node.node, scope),
         nodes.CondExpr: _conditional,
         nodes.Compare: _compare,
         nodes.Filter: _filter,
@@ -202,6 +203,82 @@ def status_call(node: Any) -> str | None:
     name = f"{node.node.name}()" if isinstance(node.node, nodes.Name) else ""
     bare = not (node.args or node.kwargs or node.dyn_args or node.dyn_kwargs)
     return name if bare and name in STATUS_CALLS else None
+
+
+def decide(node: Any, scope: Scope) -> bool:
+    """The value of a condition, which must be true or false. Raises TemplateError.
+
+    A text such as "false" is neither: what it means, its author must say.
+    """
+    from jinja2 import nodes
+
+    if isinstance(node, nodes.And):
+        return decide(node.left, scope) and decide(node.right, scope)
+    if isinstance(node, nodes.Or):
+        return decide(node.left, scope) or decide(node.right, scope)
+    return check_boolean(evaluate(node, scope))
+
+
+def check_boolean(value: Any) -> bool:
+    """The value of a condition. Raises TemplateError, with the fix, if it is no boolean."""
+    if isinstance(value, bool):
+        return value
+    raise TemplateError(
+        f"a condition must be true or false; got {_kind(value)}: {to_text(value)[:_SHOWN_CHARS]}; "
+        f"{FIXES.get(_kind(value), FIXES['text'])}"
+    )
+
+
+FIXES = {
+    "text": "write `... == 'true'` or `... | bool`",
+    "number": "compare it, as in `... > 0`",
+    "list": "write `... | length > 0`",
+    "mapping": "write `... | length > 0`",
+    "null": "write `... is not none`, or `... | default(false, true)`",
+}
+"""What to write for a value that is neither true nor false, by its kind."""
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case str():
+            return "text"
+        case int() | float():
+            return "number"
+        case Mapping():
+            return "mapping"
+        case _:
+            return "list"
+
+
+def _and(node: Any, scope: Scope) -> Any:
+    """Jinja's `and` for values: the left one if it is empty, else the right one."""
+    left = evaluate(node.left, scope)
+    if isinstance(left, str):
+        # It would be the truth of a text, which "false" has too.
+        check_boolean(left)
+    return left and evaluate(node.right, scope)
+
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+
+
+def _to_bool(value: Any) -> bool:
+    """The filter `bool`: true, false, 1, 0, and their usual texts; nothing else."""
+    if isinstance(value, bool | int | float) and value in (0, 1):
+        return bool(value)
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if text not in _BOOLEANS:
+        raise TemplateError(
+            f"{to_text(value)[:_SHOWN_CHARS]!r} is neither true nor false; the texts that can be "
+            f"read are {', '.join(_BOOLEANS)}"
+        )
+    return _BOOLEANS[text]
 
 
 def _constant(node: Any, scope: Scope) -> Any:
@@ -225,7 +302,7 @@ def _getitem(node: Any, scope: Scope) -> Any:
 
 
 def _conditional(node: Any, scope: Scope) -> Any:
-    if evaluate(node.test, scope):
+    if decide(node.test, scope):
         return evaluate(node.expr1, scope)
     return None if node.expr2 is None else evaluate(node.expr2, scope)
 

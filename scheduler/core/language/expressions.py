@@ -8,7 +8,7 @@ to `evaluation.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from orc.scheduler.core.language.evaluation import (
     FILTERS,
     STATUS_CALLS,
     TESTS,
+    decide,
     evaluate,
     evaluators,
     status_call,
@@ -50,11 +51,23 @@ class Expression:
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
         """The expression's value. Raises TemplateError; its message quotes the expression."""
+        if self.path is not None:
+            path = self.path
+            return self._quoting(lambda: walk_path(path, scope))
+        return self._quoting(lambda: evaluate(self._tree, scope))
+
+    def holds(self, scope: Mapping[str, Any]) -> bool:
+        """The value of a condition. Raises TemplateError if it is neither true nor false."""
+        return bool(self._quoting(lambda: decide(self._tree, scope)))
+
+    @property
+    def _tree(self) -> nodes.Expr:
+        assert self.tree is not None
+        return self.tree
+
+    def _quoting(self, compute: Callable[[], Any]) -> Any:
         try:
-            if self.path is not None:
-                return walk_path(self.path, scope)
-            assert self.tree is not None
-            return evaluate(self.tree, scope)
+            return compute()
         except TemplateError as error:
             raise TemplateError(f"${{{{ {self.source} }}}}: {error}") from None
         except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -94,29 +107,30 @@ def _check_known(what: str, name: str, known: list[str]) -> None:
 def references_in(node: nodes.Node) -> list[Reference]:
     from jinja2 import nodes
 
-    path = _literal_path(node)
+    path = literal_path(node)
     if path is not None:
         return [Reference(path)]
     if isinstance(node, nodes.Call):
         return []
     found = [ref for child in node.iter_child_nodes() for ref in references_in(child)]
     if isinstance(node, nodes.Getitem | nodes.Getattr):
-        base = _literal_path(node.node)
+        base = literal_path(node.node)
         if base == ("steps",):
             raise TemplateError("steps[...] must have a literal step id, such as steps['my-step']")
     return found
 
 
-def _literal_path(node: nodes.Node) -> tuple[str, ...] | None:
+def literal_path(node: nodes.Node) -> tuple[str, ...] | None:
+    """The name and the literal keys after it, if the expression has nothing else."""
     from jinja2 import nodes
 
     if isinstance(node, nodes.Name):
         return (node.name,)
     if isinstance(node, nodes.Getattr):
-        base = _literal_path(node.node)
+        base = literal_path(node.node)
         return None if base is None else (*base, node.attr)
     if isinstance(node, nodes.Getitem):
-        base = _literal_path(node.node)
+        base = literal_path(node.node)
         key = node.arg
         if base is None or not isinstance(key, nodes.Const):
             return None

@@ -2,9 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from orc.scheduler.core.language.evaluation import FIXES
+from orc.scheduler.core.language.expressions import literal_path
+
 _NUMERIC_FILTERS = ("length", "count", "wordcount")
+_KIND_OF_FILTER = {
+    **dict.fromkeys(("length", "count", "wordcount", "abs", "round", "sum"), "number"),
+    **dict.fromkeys(
+        "capitalize indent join lower replace string title tojson trim truncate upper".split(),
+        "text",
+    ),
+    **dict.fromkeys(("dictsort", "items", "list", "sort", "unique"), "list"),
+}
+KindOfPath = Callable[[tuple[str, ...]], "str | None"]
+"""The kind of value that a name has, as far as the spec says it: text, number, list, mapping."""
+
+
+def condition_problems(node: Any, kind_of: KindOfPath, *, is_condition: bool) -> Iterator[str]:
+    """Why parts of the expression cannot be conditions, where its form and its names show it.
+
+    `is_condition` is whether the expression itself is one; `not` and `if` have conditions in any
+    expression.
+    """
+    from jinja2 import nodes
+
+    if is_condition and isinstance(node, nodes.And | nodes.Or):
+        yield from condition_problems(node.left, kind_of, is_condition=True)
+        yield from condition_problems(node.right, kind_of, is_condition=True)
+        return
+    if is_condition and (kind := _kind_of(node, kind_of)) is not None:
+        path = literal_path(node)
+        named = f"{'.'.join(path)!r} is" if path else "this is"
+        yield f"a condition must be true or false, but {named} a {kind}; {FIXES[kind]}"
+    for child in node.iter_child_nodes():
+        is_decided = (isinstance(node, nodes.Not) and child is node.node) or (
+            isinstance(node, nodes.CondExpr) and child is node.test
+        )
+        yield from condition_problems(child, kind_of, is_condition=is_decided)
+
+
+def _kind_of(node: Any, kind_of: KindOfPath) -> str | None:
+    """The kind of the value, if it is certainly neither true nor false."""
+    from jinja2 import nodes
+
+    path = literal_path(node)
+    if path is not None:
+        return kind_of(path)
+    match node:
+        case nodes.Const():
+            kinds = {str: "text", int: "number", float: "number", type(None): "null"}
+            return kinds.get(type(node.value))
+        case nodes.List() | nodes.Tuple():
+            return "list"
+        case nodes.Dict():
+            return "mapping"
+        case nodes.Concat():
+            return "text"
+        case nodes.Neg() | nodes.Pos() | nodes.Sub() | nodes.Mul() | nodes.Div():
+            return "number"
+        case nodes.FloorDiv() | nodes.Mod():
+            return "number"
+        case nodes.Filter(name="int" | "float") if not (node.args or node.kwargs):
+            return "number"
+        case nodes.Filter():
+            return _KIND_OF_FILTER.get(node.name)
+        case _:
+            return None
 
 
 def gives_number(node: Any) -> bool:

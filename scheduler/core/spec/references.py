@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from orc.scheduler.core.errors import Problem, TemplateError, nearest
 from orc.scheduler.core.language.expressions import Expression, Reference
+from orc.scheduler.core.language.kinds_of_values import condition_problems
 from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.language.templates import has_template, parse_condition, parse_template
 from orc.scheduler.core.spec.base import Strict, keys_with_templates
@@ -19,6 +20,13 @@ LOOP_FIELDS = ("index", "previous")
 ROOTS = ("project", "task_description", "inputs", "steps", "env", "job")
 _JOB_FIELDS = ("id",)
 
+_KIND_OF_TYPE = {
+    "string": "text",
+    "number": "number",
+    "integer": "number",
+    "list": "list",
+    "object": "mapping",
+}
 _BEFORE = ("for_each", "matrix")
 _INSIDE = keys_with_templates(StepSpec)
 
@@ -51,10 +59,43 @@ class Scope:
             steps = {**steps, **(step.steps or {step_id: step})}
         return replace(self, variables=self.variables + added, steps=steps)
 
+    def kind_of(self, path: tuple[str, ...]) -> str | None:
+        """The kind of a name's value, if it is certainly no boolean: text, number, list, mapping."""
+        match path:
+            case ("inputs", name) if name in self.job.inputs:
+                return _KIND_OF_TYPE.get(self.job.inputs[name].type)
+            case ("project",) | ("task_description",) | ("env", _) | ("job", "id"):
+                return "text"
+            case ("steps", _, "status"):
+                return "text"
+            case ("steps", _, "attempts") | ("loop", "index"):
+                return "number"
+            case ("steps", name, "output"):
+                return _kind_of_output(self.steps.get(name))
+            case _:
+                return None
+
     def members(self, step: StepSpec, path: Path) -> Scope:
         """The scope of the members of a group."""
         inner = self.inside(step, "inside")
         return replace(inner, steps={**self.steps, **(step.steps or {})}, of_group=path)
+
+
+def _kind_of_output(step: Any) -> str | None:
+    """The kind of a step's output, from its model or from the mapping in the spec."""
+    given = step.model_dump(exclude_unset=True, by_alias=True) if isinstance(step, Strict) else step
+    if not isinstance(given, Mapping):
+        return None
+    if "for_each" in given or "matrix" in given:
+        return "list"
+    if "approval" in given or "steps" in given or "workflow" in given:
+        return "mapping"
+    output = given.get("output")
+    has_format = isinstance(output, Mapping) and (
+        output.get("format", "text") != "text" or "schema" in output
+    )
+    is_text = any(given.get(key) is not None for key in ("run", "prompt", "messages"))
+    return "text" if is_text and not has_format else None
 
 
 def item_variables(step: StepSpec) -> tuple[str, ...]:
@@ -155,6 +196,12 @@ def check_text(
         yield Problem(f"{where}: {named}{error}", line, column)
         return
     for expression in expressions:
+        if expression.tree is not None:
+            for reason in condition_problems(
+                expression.tree, scope.kind_of, is_condition=place in ("condition", "until")
+            ):
+                message = f"{where}: ${{{{ {expression.source} }}}}: {reason}"
+                yield Problem(message, line + expression.line - 1, column)
         for reference in expression.references:
             message = _reference_problem(reference, expression, scope, path, place)
             if message and in_file is not None:

@@ -87,7 +87,7 @@ def test_what_does_not_parse_is_a_template_error(text: str) -> None:
         ("${{ x | default('d') }}", {"a-b": 1}),
         ("${{ x['a-b'] }}", 1),
         ("${{ l | join(', ') }}", "1, 2"),
-        ("${{ 'yes' if l else 'no' }}", "yes"),
+        ("${{ 'yes' if l | length > 0 else 'no' }}", "yes"),
         ("n=${{ l | length }}, ${{ x }}", 'n=2, {"a-b": 1}'),
         ("${{ l[0] + 1 }}", 2),
         ("${{ {'k': l} }}", {"k": [1, 2]}),
