@@ -297,10 +297,10 @@ def names_of(names: str | Iterable[str]) -> tuple[str, ...]:
 def _path_or_text(spec: JobSpec | str | Path) -> tuple[Path | None, str | None]:
     if isinstance(spec, str | Path):
         return written_path(spec), None
-    import yaml
+    from orc.scheduler.core.spec.yaml_text import write_yaml
 
     document = spec.model_dump(mode="json", exclude_unset=True, by_alias=True)
-    return None, yaml.safe_dump(document, sort_keys=False)
+    return None, write_yaml(document)
 
 
 def _job(places: Places, ended: Ended) -> Job:

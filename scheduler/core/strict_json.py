@@ -12,12 +12,15 @@ from orc.ledger.digest import clean_json
 def parse_json(text: str, *, levels_max: int = LEVELS_MAX) -> Any:
     """The JSON value in the text.
 
-    Raises ValueError for invalid JSON, duplicate keys, NaN and infinite numbers; of these,
-    Unstorable for a value over the bounds of `ledger/bounds.py`.
+    A byte order mark before it is skipped. Raises ValueError for invalid JSON, duplicate keys, NaN
+    and infinite numbers; of these, Unstorable for a value over the bounds of `ledger/bounds.py`.
     """
     try:
         value = json.loads(
-            text, parse_constant=_refuse_constant, object_pairs_hook=_object, parse_float=_float
+            text.removeprefix("\ufeff"),
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_object,
+            parse_float=_float,
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None

@@ -44,13 +44,6 @@ def dump(document: dict[str, Any], *, as_json: bool) -> str:
     """The recording as JSON or YAML text."""
     if as_json:
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    import yaml
+    from orc.scheduler.core.spec.yaml_text import write_yaml
 
-    class Dumper(yaml.SafeDumper):
-        """Writes no aliases: orc's reader refuses large values behind aliases."""
-
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    text: str = yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
-    return text
+    return write_yaml(document)

@@ -62,7 +62,7 @@ def _load_replies(path: Path) -> Any:
     from orc.scheduler.core.spec.yaml_source import parse_yaml
 
     try:
-        text = read_yaml_bytes(path).decode()
+        text = read_yaml_bytes(path).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise UsageProblem(
             f"there are no recorded replies at {path}; name their file with --replies FILE"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,9 +11,7 @@ from orc.scheduler.core.errors import SpecError, nearest
 from orc.scheduler.core.spec.app_template import APP_STEPS
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.yaml_source import parse_yaml
-
-_UNLIKE_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
-"""Characters that JSON does not escape, and that YAML reads as a line break or refuses."""
+from orc.scheduler.core.spec.yaml_text import write_yaml
 
 
 def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[str, str]]:
@@ -77,7 +73,7 @@ def set_values(text: str, values: Mapping[tuple[str, ...], Any]) -> str:
     for path, value in values.items():
         _check(document, path)
         _put(document, path, value)
-    return _dump(document)
+    return write_yaml(document)
 
 
 def _check(document: dict[str, Any], path: tuple[str, ...]) -> None:
@@ -143,18 +139,3 @@ def _parse_value(text: str) -> Any:
         return text
     is_nested = isinstance(value, dict | list)
     return text if is_nested and not text.lstrip().startswith(("{", "[")) else value
-
-
-def _dump(document: Any) -> str:
-    import yaml
-
-    text = str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100))
-    try:
-        if parse_yaml(text, source_name="").value == document:
-            return text
-    except SpecError:
-        pass
-    # The YAML writer and the parser of specs differ, for example about what is a number. Both read
-    # JSON in the same way.
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return _UNLIKE_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -36,7 +36,8 @@ def condition_problems(node: Any, kind_of: KindOfPath, *, is_condition: bool) ->
     if is_condition and (kind := _kind_of(node, kind_of)) is not None:
         path = literal_path(node)
         named = f"{'.'.join(path)!r} is" if path else "this is"
-        yield f"a condition must be true or false, but {named} a {kind}; {FIXES[kind]}"
+        typed = ", or give the input `type: boolean`" if path and path[0] == "inputs" else ""
+        yield f"a condition must be true or false, but {named} a {kind}; {FIXES[kind]}{typed}"
     for child in node.iter_child_nodes():
         is_decided = (isinstance(node, nodes.Not) and child is node.node) or (
             isinstance(node, nodes.CondExpr) and child is node.test

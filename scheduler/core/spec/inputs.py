@@ -8,6 +8,7 @@ from orc.ledger.bounds import INNER_LEVELS_MAX, Unstorable, check_value
 from orc.ledger.digest import clean_json
 from orc.scheduler.core.spec.base import no_value, shown_value
 from orc.scheduler.core.spec.model import InputSpec
+from orc.scheduler.core.spec.yaml_source import read_plain
 from orc.scheduler.core.strict_json import parse_json
 
 _SHOWN_CHARS = 200
@@ -51,10 +52,20 @@ def is_required(spec: InputSpec) -> bool:
     return spec.required is True or (spec.required is None and spec.default is None)
 
 
+def _read_scalar(text: str) -> Any:
+    """A text that is not JSON, as a file of inputs would have it: `.5`, `True`."""
+    try:
+        value = read_plain(text.strip())
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | int | float) else text
+
+
 def read_input(given: Any, spec: InputSpec) -> tuple[Any, str]:
     """The value, and why it does not fit (empty if it does).
 
-    A text is parsed as JSON unless the input's type is `string`.
+    A text is parsed as JSON unless the input's type is `string`; else, as a number or a boolean of
+    YAML.
     """
     try:
         check_value(given, levels_max=INNER_LEVELS_MAX)
@@ -68,5 +79,5 @@ def read_input(given: Any, spec: InputSpec) -> tuple[Any, str]:
         except Unstorable as error:
             return given, f"cannot be stored: {error}"
         except ValueError:
-            value = given
+            value = _read_scalar(given)
     return value, input_problem(value, spec.type, spec.enum)

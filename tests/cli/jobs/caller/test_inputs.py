@@ -42,6 +42,51 @@ def test_a_file_of_inputs_may_be_json(here: Path) -> None:
     assert given("--inputs", "in.json") == {"topic": "seas", "pages": 1, "mood": "calm"}
 
 
+SAME = r'{"rocket": "\ud83d\ude80 \/", "n": [1e5, 1E-7, 12345678901234567890], "yes": "no"}'
+DOORS = f"""
+project: doors
+inputs: {{value: {{type: object}}}}
+steps:
+  given: {{value: "${{{{ inputs.value }}}}"}}
+  printed:
+    run: |
+      cat <<'END'
+      {SAME}
+      END
+    output: {{format: json}}
+  written:
+    value: {SAME}
+  all:
+    value: done
+    files:
+      - path: all.json
+        content: >-
+          [${{{{ steps.given.output }}}}, ${{{{ steps.printed.output }}}},
+          ${{{{ steps.written.output }}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.json", f'{{"value": {SAME}}}'),
+        ("in.yaml", f"value: {SAME}\n"),
+        ("text.json", json.dumps({"value": SAME})),
+        ("", ""),
+    ],
+)
+def test_a_value_is_the_same_by_file_by_option_in_a_spec_and_from_a_step(
+    here: Path, name: str, content: str
+) -> None:
+    options = ["--inputs", str(write(name, content))] if name else ["-i", f"value={SAME}"]
+    said = orc("run", write("doors.yaml", DOORS), "--quiet", *options)
+    assert said.code == 0, said.err
+    (found,) = Path("runs").glob("*/outputs/doors/all.json")
+    expected = json.dumps(json.loads(SAME), sort_keys=True)
+    texts = [json.dumps(value, sort_keys=True) for value in json.loads(found.read_text())]
+    assert texts == [expected] * 3
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -195,7 +195,7 @@ class TestYaml:
             ("1.5", 1.5),
             ("1e3", 1000.0),
             ("'1'", "1"),
-            ("9" * 19, "9" * 19),
+            ("9" * 19, 10**19 - 1),
         ],
     )
     def test_a_plain_scalar_is_what_it_looks_like(self, text: str, value: object) -> None:
