@@ -96,6 +96,14 @@ Until = Annotated[
     str | None,
     typer.Option(help="Run only these steps and the steps that they need.", metavar="STEP[,STEP]"),
 ]
+SpecDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--spec-dir",
+        help="Where the folder of the job's spec is now, if it was moved without the ledger.",
+        metavar="DIR",
+    ),
+]
 OutputDir = Annotated[
     Path | None,
     typer.Option(

@@ -354,7 +354,7 @@ class StepDef(Resolved):
 
 
 class JobDef(Resolved):
-    """A job; `output_dir` is absolute.
+    """A job; `output_dir` is absolute, or in events relative to the ledger's folder.
 
     The keys of `concurrency` are `total`, and names of providers and executors. `ship` are the files
     of the spec's folder that travel with the job.

@@ -52,7 +52,9 @@ class StepEvent(Event):
 class JobSubmitted(JobEvent):
     """A job was submitted: its spec as resolved and as written, and where it was submitted.
 
-    `spec` is the resolved definition, `source` the text of the spec file. `replay_of` is the job
+    `spec` is the resolved definition, `source` the text of the spec file. `spec_dir`, `submit_dir`,
+    `runs_dir` and the spec's `output_dir` are relative to the ledger's folder, or absolute.
+    `ledger_dir` was that folder; without it, all are absolute. `replay_of` is the job
     whose recorded replies this job uses. `forked_from` is the job whose results it starts with.
     `queued`: the job waits for a worker (`orc work`), which runs it in this way.
     """
@@ -65,6 +67,7 @@ class JobSubmitted(JobEvent):
     spec_dir: str
     submit_dir: str
     runs_dir: str
+    ledger_dir: str | None = None
     inputs: Payload
     replies: Payload | None = None
     replay_of: str | None = None
@@ -107,7 +110,7 @@ class JobResumed(JobEvent):
 
 
 class JobAmended(JobEvent):
-    """The job continues with this spec.
+    """The job continues with this spec, which is in `spec_dir` as `job.submitted` records it.
 
     `reset` steps run again, and `removed` steps are no longer part of the job; neither own files
     any more. `fresh` steps do not use the caches. All other steps keep their results.

@@ -32,6 +32,7 @@ from orc.ledger.files.identity import claim_locks, new_ledger_id
 from orc.ledger.files.in_use import FilesInUse
 from orc.ledger.files.locks import WriteLock
 from orc.ledger.files.new_file import require_folder
+from orc.ledger.files.seat import is_settled, settle
 from orc.ledger.files.way import real_path
 from orc.ledger.packing import is_text, within_limit
 from orc.ledger.reader import Head, LedgerReader, read_ledger_id
@@ -176,6 +177,7 @@ class Ledger(LedgerReader):
                 self.connection.execute(
                     "INSERT OR IGNORE INTO orc_meta VALUES ('ledger_id', ?)", (new_ledger_id(),)
                 )
+                settle(self.connection, self.path)
                 if self._read_model_version() != self._projector.version:
                     self._rebuild()
         with self._lock:
@@ -186,6 +188,7 @@ class Ledger(LedgerReader):
             is_current(self.connection)
             and self._read_model_version() == self._projector.version
             and read_ledger_id(self.connection) != ""
+            and is_settled(self.connection, self.path)
         )
 
     def _read_model_version(self) -> int:

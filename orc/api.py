@@ -152,6 +152,7 @@ def resume(
     force: bool = False,
     keep_work: bool = False,
     trust: bool = False,
+    spec_dir: str | Path | None = None,
 ) -> Job:
     """Continue a job from its last event; with `spec`, amend it first.
 
@@ -177,6 +178,7 @@ def resume(
         force=force,
         keep_work=keep_work,
         trust=trust,
+        spec_dir=spec_dir,
     )
 
 
@@ -190,6 +192,7 @@ def rerun(
     force: bool = False,
     keep_work: bool = False,
     trust: bool = False,
+    spec_dir: str | Path | None = None,
 ) -> Job:
     """Run steps of a job again, with all their dependents. The named steps use no cache.
 
@@ -205,6 +208,7 @@ def rerun(
         force=force,
         keep_work=keep_work,
         trust=trust,
+        spec_dir=spec_dir,
     )
 
 
@@ -221,6 +225,7 @@ def fork(
     force: bool = False,
     keep_work: bool = False,
     trust: bool = False,
+    spec_dir: str | Path | None = None,
 ) -> Job:
     """Submit a new job that reuses the results of another job, and run it.
 
@@ -242,6 +247,7 @@ def fork(
         force=force,
         keep_work=keep_work,
         trust=trust,
+        spec_dir=spec_dir,
     )
 
 
@@ -251,13 +257,14 @@ def replay(
     db: str | Path | None = None,
     runs_dir: str | Path | None = None,
     trust: bool = False,
+    spec_dir: str | Path | None = None,
 ) -> Replay:
     """Run a job again as a new job, from its recorded replies, and compare the two.
 
     No model is called. Commands and functions run again. Raises NoSuchJob, UsageProblem for a
     job that has not ended, EnvironmentProblem, LedgerError.
     """
-    return wait(replay_async, job, db=db, runs_dir=runs_dir, trust=trust)
+    return wait(replay_async, job, db=db, runs_dir=runs_dir, trust=trust, spec_dir=spec_dir)
 
 
 def approve(

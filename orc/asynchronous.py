@@ -17,6 +17,7 @@ import trio
 from orc.about import version
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.amend import Amendment
+from orc.cli.jobs.caller.spec_dir import check_spec_dir
 from orc.cli.jobs.cancel import cancel as cancel_job
 from orc.cli.jobs.damage import names_damage
 from orc.cli.jobs.decide import Decision, decide
@@ -134,13 +135,17 @@ async def resume_async(
     force: bool = False,
     keep_work: bool = False,
     trust: bool = False,
+    spec_dir: str | Path | None = None,
 ) -> Job:
     """See `resume`; under trio."""
     amendment = None
-    if spec is not None:
-        path, text = _path_or_text(spec)
-        amendment = Amendment(os.environ, path, inputs or {}, (), names_of(only), text=text)
-    elif inputs:
+    folder = check_spec_dir(path_of(spec_dir))
+    if spec is not None or folder is not None:
+        path, text = (None, None) if spec is None else _path_or_text(spec)
+        amendment = Amendment(
+            os.environ, path, inputs or {}, (), names_of(only), text=text, spec_dir=folder
+        )
+    if inputs and spec is None:
         raise UsageProblem(
             "inputs= changes inputs only together with spec=; add it, or use orc.fork"
         )
@@ -173,9 +178,11 @@ async def rerun_async(
     force: bool = False,
     keep_work: bool = False,
     trust: bool = False,
+    spec_dir: str | Path | None = None,
 ) -> Job:
     """See `rerun`; under trio."""
     again = names_of(steps)
+    folder = check_spec_dir(path_of(spec_dir))
     if not again:
         raise UsageProblem("rerun needs the name of at least one step")
     places = places_of(db, None)
@@ -186,7 +193,7 @@ async def rerun_async(
         replies=path_of(replies),
         force=force,
         keep_work=keep_work,
-        amendment=Amendment(os.environ, again=again, only=names_of(only)),
+        amendment=Amendment(os.environ, again=again, only=names_of(only), spec_dir=folder),
         only=names_of(only),
         trust=trust,
     )
@@ -207,10 +214,14 @@ async def fork_async(
     force: bool = False,
     keep_work: bool = False,
     trust: bool = False,
+    spec_dir: str | Path | None = None,
 ) -> Job:
     """See `fork`; under trio."""
     path, text = (None, None) if spec is None else _path_or_text(spec)
-    fork = Fork(start, (), path, path_of(replies), changes=changes or {}, text=text)
+    folder = check_spec_dir(path_of(spec_dir))
+    fork = Fork(
+        start, (), path, path_of(replies), changes=changes or {}, text=text, spec_dir=folder
+    )
     places = places_of(db, runs_dir)
     running = fork_job(
         job,
@@ -234,10 +245,18 @@ async def replay_async(
     db: str | Path | None = None,
     runs_dir: str | Path | None = None,
     trust: bool = False,
+    spec_dir: str | Path | None = None,
 ) -> Replay:
     """See `replay`; under trio."""
     places = places_of(db, runs_dir)
-    running = replay_job(job, places=places, environment=os.environ, version=version(), trust=trust)
+    running = replay_job(
+        job,
+        places=places,
+        environment=os.environ,
+        version=version(),
+        trust=trust,
+        spec_dir=check_spec_dir(path_of(spec_dir)),
+    )
     replayed = await _own_error(running)
     return Replay(replayed.original, _job(places, replayed.ended), replayed.differences)
 

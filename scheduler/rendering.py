@@ -14,6 +14,7 @@ from typing import Any
 from orc.ledger import LedgerReader
 from orc.ledger.definition import FileDef, StepDef
 from orc.ledger.events import FileRef, Payload
+from orc.ledger.files.project_places import spec_folder
 from orc.ledger.gathered import gathered_value
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Request
@@ -351,7 +352,8 @@ class Renderer:
         """The folder of the file in which the step is written, on this machine."""
         submitted = self._state.submitted
         assert submitted is not None
-        return Path(submitted.spec_dir, self._state.graph.steps[step_id].folder)
+        folder = self._state.graph.steps[step_id].folder
+        return spec_folder(submitted, self._ledger.path) / folder
 
     def log_path(self, step_id: str) -> Path:
         """The file for the log of the step's current attempt."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from orc.about import version
+from orc.cli.jobs.caller.spec_dir import check_spec_dir
 from orc.cli.jobs.edits import ask_nothing
 from orc.cli.jobs.fork import Fork
 from orc.cli.jobs.fork import fork as fork_job
@@ -26,6 +27,7 @@ from orc.cli.options import (
     OtherExecutors,
     Quiet,
     RunsDir,
+    SpecDir,
     Strict,
     Trust,
     parse_other_executors,
@@ -67,6 +69,7 @@ def command(
     executors: OtherExecutors = None,
     force: Force = False,
     keep_work: KeepWork = False,
+    spec_dir: SpecDir = None,
     trust: Trust = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
@@ -95,7 +98,14 @@ def command(
         forked = run_sync(
             fork_job,
             job,
-            Fork(start, tuple(sets or ()), spec, replies, ask=ask_nothing if no_input else ask_for),
+            Fork(
+                start,
+                tuple(sets or ()),
+                spec,
+                replies,
+                ask=ask_nothing if no_input else ask_for,
+                spec_dir=check_spec_dir(spec_dir),
+            ),
             places=places,
             environment=os.environ,
             version=version(),

@@ -7,11 +7,12 @@ import os
 import trio
 
 from orc.about import version
+from orc.cli.jobs.caller.spec_dir import check_spec_dir
 from orc.cli.jobs.replay import Replayed
 from orc.cli.jobs.replay import replay as replay_job
 from orc.cli.jobs.sync import first_error
 from orc.cli.ledger_access import find_places
-from orc.cli.options import Database, Job, Json, Quiet, RunsDir, Trust
+from orc.cli.options import Database, Job, Json, Quiet, RunsDir, SpecDir, Trust
 from orc.cli.terminal.make_display import make_display
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
@@ -23,6 +24,7 @@ def command(
     job: Job,
     database: Database = None,
     runs_dir: RunsDir = None,
+    spec_dir: SpecDir = None,
     trust: Trust = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -44,6 +46,7 @@ def command(
             version=version(),
             listener=display.listener(),
             trust=trust,
+            spec_dir=check_spec_dir(spec_dir),
         )
 
     try:

@@ -33,6 +33,7 @@ from orc.cli.terminal.text import (
     table,
     terminal_width,
 )
+from orc.ledger.files.project_places import place_of
 from orc.ledger.kinds import NOT_LIVE, QUEUED, SHOWN_RESUMABLE
 from orc.ledger.transport.imported import imported
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
@@ -314,7 +315,7 @@ def _doubts_of(tables: JobTables, status: str) -> JobDoubts:
 
 def _folder(tables: JobTables, view: JobView) -> Path:
     if tables.at is not None:
-        return Path(f"{view.job.runs_dir}/{tables.job_id}")
+        return place_of(str(view.job.runs_dir), tables.path) / tables.job_id
     return displayed_folder(tables.connection, tables.path, tables.job_id, str(view.job.runs_dir))
 
 

@@ -25,6 +25,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.ledger import LedgerError, connect_reader
 from orc.ledger.files.exposure import examine_folder, examine_ledger
+from orc.ledger.files.seat import lineage_of
 from orc.ledger.wording import count_text, size_text
 from orc.providers.catalogue import REGISTRY
 from orc.scheduler.core.errors import SpecError
@@ -33,6 +34,7 @@ _PACKAGES = (
     "pydantic", "sqlite-utils", "trio", "httpx", "tenacity", "typer", "datasette",
 )  # fmt: skip
 _SHOWN_MAX = 50
+_SHOWN_LINEAGE_MAX = 5
 _WAL_WARN_BYTES = 64 * 1024 * 1024
 
 
@@ -97,11 +99,13 @@ def _ledger(database: Path) -> list[Finding]:
     try:
         jobs = connection.execute("SELECT count(*) FROM events WHERE version = 1").fetchone()[0]
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        lineage = lineage_of(connection)
     finally:
         connection.close()
     findings = [
         Finding("ok", "ledger", f"{database}: {count_text(jobs, 'job')}, journal mode {mode}")
     ]
+    findings += [Finding("ok", "lineage", found.text) for found in lineage[-_SHOWN_LINEAGE_MAX:]]
     if os.stat(database).st_mode & 0o077:
         message = f"other users can read it; to prevent that: chmod 600 {database}"
         findings.append(Finding("note", "ledger", message))

@@ -20,10 +20,13 @@ from orc.cli.jobs.edits import (
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.state import load_state
+from orc.cli.jobs.submit import with_recorded_places
 from orc.ledger import JobId, Ledger, Recorded, pack
 from orc.ledger.codec import mask_event
 from orc.ledger.definition import dump_job
+from orc.ledger.digest import clean_text
 from orc.ledger.events import JobAmended
+from orc.ledger.files.project_places import recorded_place, spec_folder
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.step_names import lineage
 from orc.scheduler.clock import Clock
@@ -39,7 +42,8 @@ class Amendment:
     """A request to amend a job: by an edited spec, by steps to run again, or by both.
 
     The spec is the file `spec`, or `text`. `again` are the steps to run again. `announce` is called
-    with the plan before the job is amended. `ask` completes the inputs of an edited spec.
+    with the plan before the job is amended. `ask` completes the inputs of an edited spec. `spec_dir`
+    is where the folder of the spec is now.
     """
 
     environment: Mapping[str, str]
@@ -50,6 +54,7 @@ class Amendment:
     announce: Callable[[JobId, Plan], None] = lambda job_id, plan: None
     text: str | None = None
     ask: Ask = ask_nothing
+    spec_dir: Path | None = None
 
     def apply(self, ledger: Ledger, job_id: JobId, state: JobState) -> JobState:
         """Amend the job, which this process must own; its new state.
@@ -65,7 +70,9 @@ class Amendment:
                     f"use --step {root}"
                 )
         check_step_names("--step", self.again, {step.id for step in state.definition.steps})
-        edited = as_recorded(ledger, state)
+        assert state.submitted is not None
+        before = spec_folder(state.submitted, ledger.path)
+        edited = as_recorded(ledger, state, self.spec_dir)
         is_edited = self.spec is not None or self.text is not None
         if is_edited:
             edited = edit_job(
@@ -76,6 +83,7 @@ class Amendment:
                 inputs=self.inputs,
                 environment=self.environment,
                 ask=self.ask,
+                spec_dir=self.spec_dir,
             )
         changes = find_changes(state.definition, edited.definition)
         intolerant = {step.id for step in edited.definition.steps if not step.continue_on_error}
@@ -86,12 +94,14 @@ class Amendment:
         check_step_names("--only", self.only, graph.steps)
         plan = plan_changes(state, graph, changes, dict.fromkeys(self.again, "asked for"))
         self.announce(job_id, plan)
-        if edited.definition == state.definition and not self.again:
+        is_moved = _place(edited.spec_dir, ledger) != _place(before, ledger)
+        if edited.definition == state.definition and not (self.again or is_moved):
             return state
         hide_secrets(ledger, state.definition, self.environment, steps=())
         mask = hide_secrets(ledger, edited.definition, self.environment, steps=plan.runs)
+        if is_moved:
+            refuse_secrets_in_paths(mask, {"the spec's folder": str(edited.spec_dir)})
         if is_edited:
-            refuse_secrets_in_paths(mask, {"the spec's folder": edited.spec_dir})
             edited = without_secrets(mask, edited)
         refuse_removed(ledger, job_id, state, kept=plan.kept)
         return _amend(ledger, job_id, state, edited, plan, fresh=self.again)
@@ -106,7 +116,7 @@ def _amend(
     *,
     fresh: tuple[str, ...],
 ) -> JobState:
-    spec, spec_blob = pack(dump_job(edited.definition))
+    spec, spec_blob = pack(dump_job(with_recorded_places(edited.definition, ledger.path)))
     source, source_blob = pack(edited.text)
     inputs, inputs_blob = pack(edited.definition.inputs)
     last_signal = None
@@ -117,7 +127,7 @@ def _amend(
         spec=spec,
         source=source,
         source_name=edited.source_name,
-        spec_dir=edited.spec_dir,
+        spec_dir=_place(edited.spec_dir, ledger),
         inputs=inputs,
         reset=plan.reset,
         removed=plan.removed,
@@ -133,3 +143,7 @@ def _amend(
     found = (spec_blob, source_blob, inputs_blob)
     ledger.append(batch, blobs=[*edited.blobs, *(blob for blob in found if blob is not None)])
     return load_state(ledger, job_id)
+
+
+def _place(folder: Path, ledger: Ledger) -> str:
+    return clean_text(recorded_place(folder, ledger.path))

@@ -20,6 +20,7 @@ from orc.cli.jobs.prepare import Submission, prepare, spec_dir_of
 from orc.ledger import LedgerReader
 from orc.ledger.definition import REPLAY, JobDef, ShippedDef, walk_steps
 from orc.ledger.digest import Digest, clean_text
+from orc.ledger.files.project_places import spec_folder
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.compare import rebase
@@ -43,7 +44,7 @@ class Edited:
     definition: JobDef
     text: str
     source_name: str
-    spec_dir: str
+    spec_dir: Path
     files: tuple[tuple[str, bytes], ...] = ()
 
     @property
@@ -84,12 +85,13 @@ def read_source(ledger: LedgerReader, state: JobState) -> str:
     return str(ledger.read_payload(state.submitted.source))
 
 
-def as_recorded(ledger: LedgerReader, state: JobState) -> Edited:
-    """The job without edits."""
+def as_recorded(ledger: LedgerReader, state: JobState, spec_dir: Path | None = None) -> Edited:
+    """The job without edits; `spec_dir` replaces the recorded folder of its spec."""
     submitted = state.submitted
     assert submitted is not None
     source = read_source(ledger, state)
-    return Edited(state.definition, source, submitted.source_name, submitted.spec_dir)
+    folder = spec_dir or spec_folder(submitted, ledger.path)
+    return Edited(state.definition, source, submitted.source_name, folder)
 
 
 def edit_job(
@@ -101,20 +103,21 @@ def edit_job(
     inputs: Mapping[str, Any],
     environment: Mapping[str, str],
     ask: Ask = ask_nothing,
+    spec_dir: Path | None = None,
 ) -> Edited:
     """The job with the spec in the file `path`, or with its own spec, edited.
 
-    `change` edits the text of the spec; `inputs` override the job's inputs, and `ask` completes them.
-    Raises SpecError, UsageProblem.
+    `spec_dir` replaces the folder of the spec. `change` edits the text of the spec; `inputs` override
+    the job's inputs, and `ask` completes them. Raises SpecError, UsageProblem.
     """
     recorded = state.definition
-    before = as_recorded(ledger, state)
-    text, name, folder = before.text, before.source_name, Path(before.spec_dir)
+    before = as_recorded(ledger, state, spec_dir)
+    text, name, folder = before.text, before.source_name, before.spec_dir
     known_files = _KnownFiles(folder, recorded)
     files: SpecFiles = known_files
     if path is not None:
         text, name = read_spec_file(path)
-        folder = spec_dir_of(Submission(path=path))
+        folder = spec_dir or spec_dir_of(Submission(path=path))
         files = SpecFiles(folder)
     text = change(text)
     spec, _ = examine(text, source_name=name)
@@ -148,7 +151,7 @@ def edit_job(
     if base is not None:
         definition = rebase(recorded, base, definition)
     found = tuple(files.named())
-    return Edited(definition, text, clean_text(name), clean_text(str(folder)), found)
+    return Edited(definition, text, clean_text(name), folder, found)
 
 
 def without_secrets(mask: Mask, edited: Edited) -> Edited:

@@ -1,4 +1,4 @@
-"""Finds a job's run folder, and keeps it published while the job runs."""
+"""The folders of a job: finds its run folder, keeps it published, and fills its `output_dir`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from orc.ledger.connection import storage_errors
 from orc.ledger.errors import LedgerError
 from orc.ledger.files.exposure import examine_folder
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.project_places import is_inside, job_place
+from orc.ledger.files.run_places import note_output
+from orc.ledger.files.seat import origin_of
 from orc.ledger.files.way import real_path
-from orc.projections import Publisher
+from orc.projections import Publisher, deliver
 from orc.scheduler.core.fold.evolve import JobState
 
 REFRESH_S = 2.0
@@ -85,6 +88,45 @@ def _cannot_create(path: Path, why: str) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"cannot create run folders in {path}: {why}; name another folder with --runs-dir"
     )
+
+
+def deliver_files(
+    ledger: LedgerReader, job_id: str, state: JobState, *, force: bool
+) -> tuple[str, ...]:
+    """Copy the job's outputs to its `output_dir`, if it has one; the paths that were not copied.
+
+    A file that orc did not write is not overwritten, unless `force` is set, and neither does a copy of
+    a ledger write to a folder elsewhere that is that of the original. Raises EnvironmentProblem for
+    such a folder, and if a file cannot be written.
+    """
+    target = output_folder(state, ledger.path)
+    if target is None:
+        return ()
+    origin = origin_of(ledger.connection, job_id)
+    if origin is not None and not force:
+        is_beside = Path(origin.path).parent == ledger.path.parent
+        if is_beside or not is_inside(str(target), ledger.path):
+            raise EnvironmentProblem(
+                f"the job succeeded, and its files were not copied to {target}: this ledger was copied "
+                f"from {origin.path}, and the folder may belong to the job there; `orc resume {job_id} "
+                "--force` copies them all the same"
+            )
+    try:
+        note_output(ledger.path, job_id, target)
+        return tuple(deliver(ledger, job_id, target, force=force))
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the job succeeded, but its files could not be copied to {target}: "
+            f"{error.strerror or error}; solve this, then `orc resume {job_id}` copies them"
+        ) from error
+
+
+def output_folder(state: JobState, database: Path) -> Path | None:
+    """The absolute path of the job's `output_dir`; None if it has none."""
+    target = state.definition.output_dir
+    if target is None or state.submitted is None:
+        return None
+    return job_place(target, state.submitted, database)
 
 
 async def keep_published(publisher: Publisher) -> None:

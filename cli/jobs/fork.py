@@ -12,6 +12,7 @@ from orc.cli.jobs.caller.providers import build_providers
 from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.caller.settings import parse_sets, set_values, split_changes
+from orc.cli.jobs.caller.spec_dir import require_spec_folder
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.edits import (
     Ask,
@@ -26,7 +27,7 @@ from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, 
 from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.state import load_state
-from orc.cli.jobs.submit import submission_of
+from orc.cli.jobs.submit import submission_of, with_recorded_places
 from orc.ledger import JobId, LedgerReader
 from orc.ledger.events import StepReused
 from orc.ledger.values import CachedResult
@@ -47,6 +48,7 @@ class Fork:
 
     `start` is the step to run again with its dependents. `sets` are texts `PATH=VALUE`; `changes`
     are values by path. Another spec is the file `spec`, or `text`; `ask` completes its inputs.
+    `spec_dir` is where the folder of the spec is now.
     """
 
     start: str | None = None
@@ -56,6 +58,7 @@ class Fork:
     changes: Mapping[str, Any] = field(default_factory=dict)
     text: str | None = None
     ask: Ask = ask_nothing
+    spec_dir: Path | None = None
 
     @property
     def edits_spec(self) -> bool:
@@ -111,6 +114,7 @@ async def fork(
         document = mask.value(document)
         providers: dict[str, Provider] = {}
         if run:
+            require_spec_folder(edited.spec_dir, edited.definition, steps=plan.runs)
             steps = tuple(step for step in edited.definition.steps if step.id in plan.runs)
             part = edited.definition.model_copy(update={"steps": steps})
             providers = build_providers(part, environment, replies=document)
@@ -133,7 +137,7 @@ def _edit(
     ledger: LedgerReader, before: JobState, request: Fork, environment: Mapping[str, str]
 ) -> Edited:
     if not request.edits_spec:
-        return as_recorded(ledger, before)
+        return as_recorded(ledger, before, request.spec_dir)
     values, inputs = parse_sets(request.sets)
     changed, given = split_changes(request.changes)
     try:
@@ -145,12 +149,15 @@ def _edit(
             inputs={**inputs, **given},
             environment=environment,
             ask=request.ask,
+            spec_dir=request.spec_dir,
         )
     except SpecError as error:
         if request.spec is not None or request.text is not None:
             raise
         # The line numbers are left out: they are those of a text that the caller has not seen.
         said = "; ".join(problem.message for problem in error.problems).replace("-i ", "inputs.")
+        if "cannot read" in said:
+            said += "; if the spec was moved, name its folder with --spec-dir"
         raise UsageProblem(f"--set: {said}") from error
 
 
@@ -185,8 +192,9 @@ def _submit(
     version: str,
 ) -> None:
     """Append the fork's first events: its submission and all reused results, in one transaction."""
+    definition = with_recorded_places(edited.definition, owned.ledger.path)
     event, blobs = submission_of(
-        edited.definition,
+        definition,
         text=edited.text,
         source_name=edited.source_name,
         spec_dir=edited.spec_dir,
@@ -200,4 +208,4 @@ def _submit(
     for step_id, result in results.items():
         fields = {name: getattr(result, name) for name in CachedResult.model_fields}
         reused.append(ReuseStep(StepReused(step=step_id, reason="fork", **fields)))
-    owned.create(edited.definition, event, *reused, blobs=[*edited.blobs, *blobs])
+    owned.create(definition, event, *reused, blobs=[*edited.blobs, *blobs])

@@ -15,7 +15,9 @@ from typing import Literal
 
 from orc.ledger.files.exposure import examine_folder
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.project_places import is_inside, place_of
 from orc.ledger.files.run_places import noted_folder
+from orc.ledger.files.seat import origin_of
 from orc.ledger.stored import check_job_id
 from orc.ledger.transport.imported import imported
 
@@ -37,15 +39,18 @@ def choose_folder(
 ) -> Path:
     """The run folder of a job: in `runs_dir`, or in the folder `recorded` if that is this ledger's.
 
-    A copy of a ledger, or a forged one, records the same folder. It is written to only if the locks
-    beside `database` have a note about it; a job that continues may have been run by a version
-    without notes. What is there must be the job's, as `is_folder_of_job` says, or not published yet.
-    An imported job is always in `runs_dir`. Raises CorruptLedger if `job_id` is none.
+    A copy of a ledger, or a forged one, may record a folder of the original. It is written to only if
+    the locks beside `database` have a note about it, or by a job that continues in the ledger's own
+    folder. What is there must be the job's, as `is_folder_of_job` says, or not published yet. An
+    imported job is always in `runs_dir`. Raises CorruptLedger if `job_id` is none.
     """
+    is_beside_original = _is_beside_original(connection, database, job_id)
+    if is_beside_original and runs_dir == database.parent / "runs":
+        runs_dir = database.with_name(f"{database.name}.runs")
     other = runs_dir / check_job_id(job_id, where="the ledger")
     if not recorded or imported(connection, job_id) is not None:
         return other
-    folder = Path(recorded) / job_id
+    folder = place_of(recorded, database) / job_id
     if folder == other:
         return other
     row = connection.execute(
@@ -55,8 +60,17 @@ def choose_folder(
         return other
     is_noted = noted_folder(database, job_id) == folder
     if is_folder_of_job(folder, job_id, row[0]):
-        return folder if is_noted or use != "write" else other
+        # What is in the ledger's own folder was copied with it.
+        is_copied = is_inside(recorded, database) and not is_beside_original
+        is_ours = use == "read" or (use == "continue" and is_copied)
+        return folder if is_noted or is_ours else other
     return folder if is_noted and _is_unpublished(folder) else other
+
+
+def _is_beside_original(connection: sqlite3.Connection, database: Path, job_id: str) -> bool:
+    """Whether the ledger is a copy in the folder of its original, and has the job from there."""
+    origin = origin_of(connection, job_id)
+    return origin is not None and Path(origin.path).parent == database.parent
 
 
 def _is_unpublished(path: Path) -> bool:

@@ -17,12 +17,11 @@ from typing import Any, TypeVar
 
 import trio
 
-from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller import executors as executing
 from orc.cli.jobs.caller.notices import notices_before_run
 from orc.cli.jobs.caller.providers import build_providers
 from orc.cli.jobs.caller.secrets import hide_secrets
-from orc.cli.jobs.folders import check_run_folder, folder_for, keep_published
+from orc.cli.jobs.folders import check_run_folder, deliver_files, folder_for, keep_published
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.publishing import cannot_write, publish_first, publish_last
 from orc.cli.jobs.state import append_command, load_state
@@ -31,10 +30,10 @@ from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef
 from orc.ledger.events import Failure, JobSubmitted, Owner, Payload
 from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
-from orc.ledger.files.run_places import note_folder, note_output
+from orc.ledger.files.run_places import note_folder
 from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
 from orc.ledger.secrets.masking import Mask
-from orc.projections import Publisher, ReplyCache, ResultCache, deliver
+from orc.projections import Publisher, ReplyCache, ResultCache
 from orc.providers import Provider
 from orc.scheduler.core.commands import Command, ResumeJob, StartJob, SubmitJob
 from orc.scheduler.core.fold.evolve import JobState, initial_state
@@ -365,24 +364,3 @@ def start_command(
         only=only,
         from_queue=from_queue,
     )
-
-
-def deliver_files(
-    ledger: LedgerReader, job_id: str, state: JobState, *, force: bool
-) -> tuple[str, ...]:
-    """Copy the job's outputs to its `output_dir`, if it has one; the paths that were not copied.
-
-    A file that orc did not write is not overwritten, unless `force` is set. Raises
-    EnvironmentProblem if a file cannot be written.
-    """
-    target = state.definition.output_dir
-    if target is None:
-        return ()
-    try:
-        note_output(ledger.path, job_id, Path(target))
-        return tuple(deliver(ledger, job_id, Path(target), force=force))
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"the job succeeded, but its files could not be copied to {target}: "
-            f"{error.strerror or error}; solve this, then `orc resume {job_id}` copies them"
-        ) from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import hide_secrets, refuse_secrets_in_paths
+from orc.cli.jobs.caller.spec_dir import require_spec_folder
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, owner_here
@@ -17,6 +19,7 @@ from orc.ledger import JobId, Ledger, pack
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
 from orc.ledger.events import ApprovalDecided, JobAmended, StepReused
 from orc.ledger.file_owners import dropped_by
+from orc.ledger.files.project_places import recorded_place, spec_folder
 from orc.ledger.kinds import JOB_AT_REST
 from orc.projections.history.recording import ReplayDifference, build_recording, find_differences
 from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob
@@ -41,9 +44,11 @@ async def replay(
     version: str,
     listener: Listener | None = None,
     trust: bool = False,
+    spec_dir: Path | None = None,
 ) -> Replayed:
     """Run the job again as a new job in the same ledger, and compare the two.
 
+    `spec_dir` is where the folder of the spec is now.
     No model is called. Commands and functions run again, in the new job's run folder. Nothing is
     delivered to `output_dir`. Raises NoSuchJob, UsageProblem, EnvironmentProblem, LedgerError.
     """
@@ -57,11 +62,14 @@ async def replay(
             )
         given = {reused.step for reused in _given_results(ledger, original)}
         steps = {step.id for step in before.definition.steps} - given
+        assert before.submitted is not None
+        folder = spec_dir or spec_folder(before.submitted, ledger.path)
+        require_spec_folder(folder, before.definition, steps=steps)
         hide_secrets(ledger, before.definition, environment, steps=steps)
         check_runs_dir(places.runs_dir)
         caller = Caller(places, environment, listener or Listener())
         with own(ledger, new_job_id(), caller) as owned:
-            owned.build_providers(replies=_submit(owned, original, before, version))
+            owned.build_providers(replies=_submit(owned, original, before, version, folder))
             ended = await owned.run(StartJob(owner_here()))
             decisions = _recorded_decisions(ledger, original)
             while _decide_as_before(owned, decisions):
@@ -72,7 +80,9 @@ async def replay(
         return Replayed(original, ended, tuple(differences))
 
 
-def _submit(owned: OwnedJob, original: JobId, before: JobState, version: str) -> dict[str, Any]:
+def _submit(
+    owned: OwnedJob, original: JobId, before: JobState, version: str, folder: Path
+) -> dict[str, Any]:
     """Append the replay's first events, with the results that the job was forked with; its replies."""
     ledger = owned.ledger
     document = build_recording(ledger.read_stream(original), ledger.read_payload)
@@ -85,14 +95,16 @@ def _submit(owned: OwnedJob, original: JobId, before: JobState, version: str) ->
             f"{original}: its replies cannot be recorded together: {error}"
         ) from None
     assert before.submitted is not None
-    runs_dir = str(owned.caller.places.runs_dir)
-    refuse_secrets_in_paths(ledger.mask, {"the folder for run folders": runs_dir})
+    runs_dir = owned.caller.places.runs_dir
+    refuse_secrets_in_paths(ledger.mask, {"the folder for run folders": str(runs_dir)})
     event = before.submitted.model_copy(
         update={
             "spec": spec,
             "replies": replies,
             "replay_of": original,
-            "runs_dir": runs_dir,
+            "spec_dir": recorded_place(folder, ledger.path),
+            "runs_dir": recorded_place(runs_dir, ledger.path),
+            "ledger_dir": str(ledger.path.parent),
             "orc_version": version,
         }
     )

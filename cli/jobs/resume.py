@@ -10,12 +10,14 @@ from orc.cli.jobs.amend import Amendment
 from orc.cli.jobs.caller.budgets import parse_raise
 from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import steps_to_run
+from orc.cli.jobs.caller.spec_dir import require_spec_folder
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, own, start_command
 from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.ledger.definition import REPLAY
+from orc.ledger.files.project_places import spec_folder
 
 
 async def resume(
@@ -82,7 +84,10 @@ async def continue_job(
     With `from_queue`, this process is a worker, which took the job from the queue.
     """
     ledger, job_id, state = owned.ledger, owned.job_id, owned.state
-    mask = owned.read_secrets(steps=steps_to_run(state, only))
+    steps = steps_to_run(state, only)
+    assert state.submitted is not None
+    require_spec_folder(spec_folder(state.submitted, ledger.path), state.definition, steps=steps)
+    mask = owned.read_secrets(steps=steps)
     document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
     document = mask.value(document)
     owned.build_providers(replies=document, override=provider)

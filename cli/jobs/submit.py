@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import EnvironmentProblem
@@ -23,6 +23,7 @@ from orc.ledger import JobId, pack
 from orc.ledger.definition import JobDef, dump_job
 from orc.ledger.digest import clean_text
 from orc.ledger.events import JobSubmitted, Payload, QueuedRun
+from orc.ledger.files.project_places import recorded_place
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.ids import new_job_id
 
@@ -82,11 +83,12 @@ def submit_owned(
     owned: OwnedJob, prepared: Prepared, *, version: str, queued: QueuedRun | None = None
 ) -> None:
     """Append the first event of the owned job; `queued` puts it into the queue. Raises LedgerError."""
+    definition = with_recorded_places(prepared.definition, owned.ledger.path)
     event, blobs = submission_of(
-        prepared.definition,
+        definition,
         text=prepared.spec.text,
         source_name=clean_text(prepared.spec.source_name),
-        spec_dir=clean_text(str(spec_dir_of(prepared.submission))),
+        spec_dir=spec_dir_of(prepared.submission),
         replies=prepared.replies,
         places=owned.caller.places,
         mask=owned.ledger.mask,
@@ -94,7 +96,15 @@ def submit_owned(
         queued=queued,
     )
     blobs += prepared.files.contents.values()
-    owned.create(prepared.definition, event, blobs=blobs)
+    owned.create(definition, event, blobs=blobs)
+
+
+def with_recorded_places(definition: JobDef, database: Path) -> JobDef:
+    """The job with its `output_dir` as events record it."""
+    if definition.output_dir is None:
+        return definition
+    place = recorded_place(definition.output_dir, database)
+    return definition.model_copy(update={"output_dir": place})
 
 
 def submission_of(
@@ -102,7 +112,7 @@ def submission_of(
     *,
     text: str,
     source_name: str,
-    spec_dir: str,
+    spec_dir: Path,
     replies: Any,
     places: Places,
     mask: Mask,
@@ -114,14 +124,16 @@ def submission_of(
 
     Raises UsageProblem for a path that contains a secret.
     """
-    submit_dir, runs_dir = clean_text(os.getcwd()), clean_text(str(places.runs_dir))
-    refuse_secrets_in_paths(
-        mask,
-        {
-            "the spec's folder": spec_dir,
-            "the current folder": submit_dir,
-            "the folder for run folders": runs_dir,
-        },
+    named = {
+        "the spec's folder": spec_dir,
+        "the current folder": Path.cwd(),
+        "the folder for run folders": places.runs_dir,
+        "the ledger's folder": places.database.parent,
+    }
+    refuse_secrets_in_paths(mask, {what: clean_text(str(path)) for what, path in named.items()})
+    *within, ledger_dir = named.values()
+    spec_place, submit_place, runs_place = (
+        clean_text(recorded_place(path, places.database)) for path in within
     )
     blobs: list[bytes] = []
 
@@ -136,9 +148,10 @@ def submission_of(
         spec=packed(dump_job(definition)),
         source=packed(text),
         source_name=source_name,
-        spec_dir=spec_dir,
-        submit_dir=submit_dir,
-        runs_dir=runs_dir,
+        spec_dir=spec_place,
+        submit_dir=submit_place,
+        runs_dir=runs_place,
+        ledger_dir=clean_text(str(ledger_dir)),
         inputs=packed(definition.inputs),
         replies=None if replies is None else packed(replies),
         forked_from=forked_from,

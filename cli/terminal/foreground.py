@@ -10,6 +10,7 @@ from typing import Any
 from orc.about import version
 from orc.cli.exit_codes import code_for_job
 from orc.cli.jobs.amend import Amendment
+from orc.cli.jobs.caller.spec_dir import check_spec_dir
 from orc.cli.jobs.edits import ask_nothing
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.places import Places
@@ -60,6 +61,7 @@ def resume_in_foreground(
     *,
     amend: bool,
     spec: Path | None = None,
+    spec_dir: Path | None = None,
     inputs: dict[str, str] | None = None,
     again: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
@@ -75,8 +77,8 @@ def resume_in_foreground(
     """
     places = find_places(database)
     display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
-    ask = ask_nothing if no_input else ask_for
-    amendment = Amendment(os.environ, spec, inputs or {}, again, only, ask=ask)
+    ask, folder = ask_nothing if no_input else ask_for, check_spec_dir(spec_dir)
+    amendment = Amendment(os.environ, spec, inputs or {}, again, only, ask=ask, spec_dir=folder)
     if as_json or not quiet:
         amendment = replace(amendment, announce=put_plan if as_json else say_plan)
     with display:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from orc.cli.jobs.folders import output_folder
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import safe, say
@@ -235,7 +236,7 @@ def say_ending(ended: Ended) -> None:
         say(f"  and {number_text(len(failures) - _LISTED_MAX)} more: orc show {ended.job_id}")
     if ended.status == "succeeded":
         say(f"  files: {safe(ended.folder / 'outputs' / ended.state.project)}")
-        target = ended.state.definition.output_dir
+        target = output_folder(ended.state, ended.database)
         if target and not ended.left_alone:
             say(f"  copied to: {safe(target)}")
         elif ended.left_alone:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orc.cli.errors import ReaderGone
+from orc.cli.jobs.folders import output_folder
 from orc.cli.jobs.owned_job import Ended, Listener
 from orc.cli.jobs.queue.worker import AGAIN_S, WorkListener
 from orc.cli.terminal.display import JsonDisplay
@@ -43,7 +44,7 @@ def worker_lines(*, quiet: bool) -> WorkListener:
             say(paragraph(lead, failure.message, stream=sys.stderr))
         if ended.left_alone:
             count = count_text(len(ended.left_alone), "file")
-            target = safe(ended.state.definition.output_dir)
+            target = safe(output_folder(ended.state, ended.database))
             say(f"  {count} not copied to {target}, since orc did not write those that are there")
             say(f"  next: orc resume {ended.job_id} --force    (overwrites them)")
         if ended.status == "waiting":

@@ -19,7 +19,7 @@ _BYTES_MAX = 4096
 
 
 def new_ledger_id() -> str:
-    """A random identity for a ledger. A copy of the file keeps it."""
+    """A random identity for a ledger. A copy of the file keeps it until it is written."""
     return os.urandom(16).hex()
 
 

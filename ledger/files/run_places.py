@@ -13,7 +13,9 @@ from pathlib import Path
 
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.locks import locks_dir
+from orc.ledger.files.project_places import place_of, recorded_place
 from orc.ledger.files.temporary import sweep
+from orc.ledger.files.way import real_path
 
 _BYTES_MAX = 16_384
 _RUN = ".folder"
@@ -49,7 +51,8 @@ def noted_outputs(database: Path) -> Iterator[tuple[str, Path]]:
 
 def _note(database: Path, name: str, folder: Path) -> None:
     if _noted(database, name) != folder:
-        note = {"folder": os.fspath(folder), "inode": os.stat(database).st_ino}
+        place = recorded_place(folder, real_path(database))
+        note = {"folder": place, "inode": os.stat(database).st_ino}
         notes = locks_dir(database)
         sweep(notes, [name])
         Folder(notes).write(name, json.dumps(note).encode())
@@ -60,6 +63,6 @@ def _noted(database: Path, name: str) -> Path | None:
     try:
         note = json.loads(content or b"null")
         is_ours = note["inode"] == os.stat(database).st_ino
-        return Path(str(note["folder"])) if is_ours else None
+        return place_of(str(note["folder"]), real_path(database)) if is_ours else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None

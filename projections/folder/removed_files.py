@@ -11,6 +11,7 @@ from typing import Any
 
 from orc.ledger import LedgerReader, failpoints
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.project_places import place_of
 from orc.ledger.removal import has_bytes
 from orc.ledger.stored import parse_json, parse_object
 from orc.projections.folder.run_folder import expected_files
@@ -85,4 +86,4 @@ def output_dir_of(ledger: LedgerReader, document: Mapping[str, Any]) -> Path | N
             return None
         spec = parse_json(ledger.read_blob(document["sha256"]))
     target = spec.get("output_dir") if isinstance(spec, dict) else None
-    return None if target is None else Path(target)
+    return None if target is None else place_of(target, ledger.path)

@@ -14,6 +14,7 @@ from typing import Literal
 from orc.ledger.digest import Digest
 from orc.ledger.events import FileWritten, Recorded, StepReused
 from orc.ledger.file_owners import file_of
+from orc.ledger.files.project_places import place_of
 from orc.ledger.files.way import real_path
 from orc.ledger.files.written import written_path
 from orc.ledger.reader import LedgerReader
@@ -129,13 +130,13 @@ def _is_copy(reader: LedgerReader, file: FileRow, place: Path) -> bool:
     (job,) = read_rows(reader.connection, JobRow, "job_id = ?", file.job_id)
     if not place.as_posix().endswith(f"/{file.path.partition('/')[2]}"):
         return False
-    runs = (Path(job.runs_dir or "runs"), reader.path.parent / "runs")
+    runs = (place_of(job.runs_dir or "runs", reader.path), reader.path.parent / "runs")
     if any(real_path(folder / job.job_id / "outputs" / file.path) == place for folder in runs):
         return True
     definition = read_spec(reader, job.job_id).definition
     target = None if definition is None else definition.output_dir
     copied = file.path.removeprefix(f"{job.name}/")
-    return target is not None and real_path(Path(target) / copied) == place
+    return target is not None and real_path(place_of(target, reader.path) / copied) == place
 
 
 def _by_path(reader: LedgerReader, name: str, job_id: str | None) -> tuple[FileRow, ...]:

@@ -108,6 +108,7 @@ def histories() -> dict[str, History]:
         "queue": _queue,
         "placed": _place_on_workers,
         "repair": _ask_for_corrections,
+        "places": _move_the_spec,
     }
 
 
@@ -500,6 +501,20 @@ def _spend_money() -> Iterator[Stand]:
             ),
             BudgetRaised(account="ask", max_cost_nano_usd=4 * HALF),
         )
+        yield stand
+
+
+@contextmanager
+def _move_the_spec() -> Iterator[Stand]:
+    """A job with places relative to its ledger, whose spec is moved; its steps are in two folders."""
+    work = step("work", kind="run", run="./work.sh", cwd="spec", folder="lib")
+    definition = job(step("first"), work).model_copy(update={"output_dir": "made"})
+    places = {"spec_dir": "specs", "submit_dir": ".", "runs_dir": "runs", "ledger_dir": "/work"}
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        with stand.open() as ledger:
+            ledger.append(record([submitted(definition, **places)], job_id=stand.job_id))
+        moved = amended(definition).model_copy(update={"spec_dir": "../specs"})
+        stand.append(JobStarted(owner=OWNER), started("first"), moved)
         yield stand
 
 

@@ -10,6 +10,7 @@ from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 from orc.ledger import LedgerReader
 from orc.ledger.definition import REPLAY, JobDef, walk_steps
 from orc.ledger.errors import RemovedBlob
+from orc.ledger.files.project_places import spec_folder
 from orc.providers import Provider
 from orc.scheduler.core.fold.evolve import JobState
 
@@ -53,7 +54,7 @@ def read_replies_for_resume(
         return None
     assert state.submitted is not None
     spec = Path(state.submitted.source_name)
-    beside = replies_path(Path(state.submitted.spec_dir) / spec.name)
+    beside = replies_path(spec_folder(state.submitted, ledger.path) / spec.name)
     return _load_replies(beside)
 
 

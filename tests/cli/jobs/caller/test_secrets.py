@@ -409,7 +409,11 @@ def names():
     first = open("/proc/self/environ").read() if os.path.exists("/proc/self/environ") else ""
     return [sorted(os.environ), "token-canary" in first, os.getpid()]
 """
-ALWAYS = {"HOME", "PATH", "ORC_JOB_ID", "ORC_STEP", "ORC_ATTEMPT", "ORC_SPEC_DIR", "ORC_ARTIFACTS"}
+ALWAYS = {"HOME", "PATH", "ORC_JOB_ID", "ORC_STEP", "ORC_ATTEMPT"} | {
+    "ORC_SPEC_DIR",
+    "ORC_ARTIFACTS",
+    "ORC_WORK_DIR",
+}
 BY_CHANCE = {"LANG", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}
 
 
