@@ -36,13 +36,11 @@ def folder_of(ledger: LedgerReader, job_id: str, *, use: Use) -> Path:
         return choose_folder(ledger.connection, ledger.path, job_id, recorded, beside, use=use)
 
 
-def folder_for(
-    ledger: LedgerReader, state: JobState, job_id: str, runs_dir: Path, *, use: Use
-) -> Path:
+def folder_for(ledger: LedgerReader, state: JobState, job_id: str, runs_dir: Path) -> Path:
     """The folder in which the owner of a job publishes it, as `choose_folder` says."""
     assert state.submitted is not None
     recorded = state.submitted.runs_dir
-    return choose_folder(ledger.connection, ledger.path, job_id, recorded, runs_dir, use=use)
+    return choose_folder(ledger.connection, ledger.path, job_id, recorded, runs_dir, use="write")
 
 
 def check_runs_dir(path: Path) -> None:

@@ -24,8 +24,8 @@ from orc.ledger.transport.imported import imported
 _LINE_BYTES_MAX = 1024 * 1024
 
 
-Use = Literal["read", "write", "continue"]
-"""What a command does with a run folder. One that continues a job runs its commands: it is trusted."""
+Use = Literal["read", "write"]
+"""What a command does with a run folder."""
 
 
 def choose_folder(
@@ -40,9 +40,9 @@ def choose_folder(
     """The run folder of a job: in `runs_dir`, or in the folder `recorded` if that is this ledger's.
 
     A copy of a ledger, or a forged one, may record a folder of the original. It is written to only if
-    the locks beside `database` have a note about it, or by a job that continues in the ledger's own
-    folder. What is there must be the job's, as `is_folder_of_job` says, or not published yet. An
-    imported job is always in `runs_dir`. Raises CorruptLedger if `job_id` is none.
+    the locks beside `database` have a note about it, or if it is inside the ledger's own folder, with
+    which it was copied. What is there must be the job's, as `is_folder_of_job` says, or not published
+    yet. An imported job is always in `runs_dir`. Raises CorruptLedger if `job_id` is none.
     """
     is_beside_original = _is_beside_original(connection, database, job_id)
     if is_beside_original and runs_dir == database.parent / "runs":
@@ -60,10 +60,9 @@ def choose_folder(
         return other
     is_noted = noted_folder(database, job_id) == folder
     if is_folder_of_job(folder, job_id, row[0]):
-        # What is in the ledger's own folder was copied with it.
         is_copied = is_inside(recorded, database) and not is_beside_original
-        is_ours = use == "read" or (use == "continue" and is_copied)
-        return folder if is_noted or is_ours else other
+        is_ours = is_noted or is_copied
+        return folder if is_ours or use == "read" else other
     return folder if is_noted and _is_unpublished(folder) else other
 
 

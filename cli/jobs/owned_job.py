@@ -111,17 +111,15 @@ def own(
     caller: Caller,
     *,
     wait_s: float = OWNER_WAIT_S,
-    continues: bool = False,
 ) -> Iterator[OwnedJob]:
     """Own the job until the block ends. Raises OwnedElsewhere after `wait_s` seconds.
 
-    With `continues`, the commands of an existing job will run: the caller has decided to trust it.
     A new job is owned before its first event, so that no other process can start it.
     """
     lock = OwnerLock(caller.places.database, job_id)
     lock.acquire(wait_s=wait_s)
     try:
-        yield OwnedJob(ledger, job_id, caller, continues=continues)
+        yield OwnedJob(ledger, job_id, caller)
     finally:
         lock.release()
 
@@ -131,25 +129,16 @@ class OwnedJob:
 
     state: JobState
 
-    def __init__(
-        self, ledger: Ledger, job_id: JobId, caller: Caller, *, continues: bool = False
-    ) -> None:
+    def __init__(self, ledger: Ledger, job_id: JobId, caller: Caller) -> None:
         self.ledger = ledger
         self.job_id = job_id
         self.caller = caller
         self.providers: Mapping[str, Provider] = {}
-        self._continues = continues
 
     @property
     def folder(self) -> Path:
         """The job's run folder."""
-        return folder_for(
-            self.ledger,
-            self.state,
-            self.job_id,
-            self.caller.places.runs_dir,
-            use="continue" if self._continues else "write",
-        )
+        return folder_for(self.ledger, self.state, self.job_id, self.caller.places.runs_dir)
 
     def create(
         self, definition: JobDef, event: JobSubmitted, *commands: Command, blobs: list[bytes]

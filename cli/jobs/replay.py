@@ -17,9 +17,10 @@ from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, pack
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
+from orc.ledger.digest import clean_text
 from orc.ledger.events import ApprovalDecided, JobAmended, StepReused
 from orc.ledger.file_owners import dropped_by
-from orc.ledger.files.project_places import recorded_place, spec_folder
+from orc.ledger.files.project_places import recorded_place, recorded_target, spec_folder
 from orc.ledger.kinds import JOB_AT_REST
 from orc.projections.history.recording import ReplayDifference, build_recording, find_differences
 from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob
@@ -102,8 +103,8 @@ def _submit(
             "spec": spec,
             "replies": replies,
             "replay_of": original,
-            "spec_dir": recorded_place(folder, ledger.path),
-            "runs_dir": recorded_place(runs_dir, ledger.path),
+            "spec_dir": clean_text(recorded_place(folder, ledger.path)),
+            "runs_dir": recorded_target(runs_dir, ledger.path, given_in=Path.cwd()),
             "ledger_dir": str(ledger.path.parent),
             "orc_version": version,
         }

@@ -51,7 +51,7 @@ async def resume(
         job_id = ledger.find_job(name)
         refuse_untrusted(ledger, job_id, trust=trust)
         caller = Caller(places, environment, listener or Listener(), force, keep_work, executors)
-        with own(ledger, job_id, caller, continues=True) as owned:
+        with own(ledger, job_id, caller) as owned:
             state = owned.fold()
             if amendment is not None:
                 state = owned.state = amendment.apply(ledger, job_id, state)

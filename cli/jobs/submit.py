@@ -23,7 +23,7 @@ from orc.ledger import JobId, pack
 from orc.ledger.definition import JobDef, dump_job
 from orc.ledger.digest import clean_text
 from orc.ledger.events import JobSubmitted, Payload, QueuedRun
-from orc.ledger.files.project_places import recorded_place
+from orc.ledger.files.project_places import recorded_place, recorded_target
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.ids import new_job_id
 
@@ -103,7 +103,7 @@ def with_recorded_places(definition: JobDef, database: Path) -> JobDef:
     """The job with its `output_dir` as events record it."""
     if definition.output_dir is None:
         return definition
-    place = recorded_place(definition.output_dir, database)
+    place = recorded_target(definition.output_dir, database, given_in=Path.cwd())
     return definition.model_copy(update={"output_dir": place})
 
 
@@ -124,17 +124,14 @@ def submission_of(
 
     Raises UsageProblem for a path that contains a secret.
     """
+    database, here = places.database, Path.cwd()
     named = {
         "the spec's folder": spec_dir,
-        "the current folder": Path.cwd(),
+        "the current folder": here,
         "the folder for run folders": places.runs_dir,
-        "the ledger's folder": places.database.parent,
+        "the ledger's folder": database.parent,
     }
     refuse_secrets_in_paths(mask, {what: clean_text(str(path)) for what, path in named.items()})
-    *within, ledger_dir = named.values()
-    spec_place, submit_place, runs_place = (
-        clean_text(recorded_place(path, places.database)) for path in within
-    )
     blobs: list[bytes] = []
 
     def packed(value: Any) -> Payload:
@@ -148,10 +145,10 @@ def submission_of(
         spec=packed(dump_job(definition)),
         source=packed(text),
         source_name=source_name,
-        spec_dir=spec_place,
-        submit_dir=submit_place,
-        runs_dir=runs_place,
-        ledger_dir=clean_text(str(ledger_dir)),
+        spec_dir=clean_text(recorded_place(spec_dir, database)),
+        submit_dir=clean_text(recorded_place(here, database)),
+        runs_dir=clean_text(recorded_target(places.runs_dir, database, given_in=here)),
+        ledger_dir=clean_text(str(database.parent)),
         inputs=packed(definition.inputs),
         replies=None if replies is None else packed(replies),
         forked_from=forked_from,

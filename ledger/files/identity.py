@@ -33,19 +33,29 @@ def claim_locks(database: Path, ledger_id: str) -> None:
     if found == ledger_id:
         return
     # Without a record, the lock files are those of an earlier version, or new.
-    names = [] if found is None else sorted(os.listdir(path.parent))
-    for name in names:
-        if name not in NOT_OF_JOBS and has_owner(database, name):
-            raise StorageError(
-                f"{database} is not the ledger that had this name before, and a process still runs "
-                f"{name} of the other one; wait for its end, or name another file with --db"
-            )
+    name = None if found is None else owned_job_of(database)
+    if name is not None:
+        raise StorageError(
+            f"{database} is not the ledger that had this name before, and a process still runs "
+            f"{name} of the other one; wait for its end, or name another file with --db"
+        )
     # Imported here: this happens once in the life of a ledger.
     from orc.ledger.files.folder import Folder
     from orc.ledger.files.temporary import sweep
 
     sweep(path.parent, [_NAME])
     Folder(path.parent).write(_NAME, json.dumps({"ledger_id": ledger_id}).encode())
+
+
+def owned_job_of(database: Path) -> str | None:
+    """A job that a live process owns, by the lock files beside the ledger; None if there is none."""
+    try:
+        names = sorted(os.listdir(locks_dir(database)))
+    except FileNotFoundError:
+        return None
+    return next(
+        (name for name in names if name not in NOT_OF_JOBS and has_owner(database, name)), None
+    )
 
 
 def _read(path: Path) -> object:

@@ -51,6 +51,20 @@ def recorded_place(place: str | Path, database: Path) -> str:
     return path
 
 
+def recorded_target(place: str | Path, database: Path, *, given_in: Path) -> str:
+    """A place to write to, as events record it: relative in the ledger's folder and in `given_in`.
+
+    That is the folder in which the place was named. A folder elsewhere stays where it is: a ledger that
+    is moved without it must not make another one.
+    """
+    path = os.path.normpath(place)
+    if not os.path.isabs(path):
+        return path
+    folders = (str(database.parent), str(given_in))
+    is_within = any(os.path.commonpath([path, folder]) == folder for folder in folders)
+    return recorded_place(path, database) if is_within else path
+
+
 def place_of(recorded: str, database: Path) -> Path:
     """The absolute path of a recorded place, seen from the ledger."""
     return Path(os.path.normpath(database.parent / recorded))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.locks import locks_dir
-from orc.ledger.files.project_places import place_of, recorded_place
+from orc.ledger.files.project_places import place_of, recorded_target
 from orc.ledger.files.temporary import sweep
 from orc.ledger.files.way import real_path
 
@@ -51,7 +51,7 @@ def noted_outputs(database: Path) -> Iterator[tuple[str, Path]]:
 
 def _note(database: Path, name: str, folder: Path) -> None:
     if _noted(database, name) != folder:
-        place = recorded_place(folder, real_path(database))
+        place = recorded_target(folder, real_path(database), given_in=Path.cwd())
         note = {"folder": place, "inode": os.stat(database).st_ino}
         notes = locks_dir(database)
         sweep(notes, [name])

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from orc.ledger.files.identity import new_ledger_id
+from orc.ledger.files.identity import new_ledger_id, owned_job_of
 
 LINEAGE_MAX = 100
 """Where inodes change with each mount, every mount adds a line: the last ones are kept."""
@@ -73,10 +73,16 @@ def is_settled(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def settle(connection: sqlite3.Connection, path: Path) -> None:
-    """Record the file, in the caller's transaction; a copy gets a new identity. Raises OSError."""
+    """Record the file, in the caller's transaction; a copy gets a new identity. Raises OSError.
+
+    The identity stays as long as a process runs a job of it: the file may have another inode for
+    another reason, and no command is refused for that.
+    """
     now, before = _seat(path), _read(connection, "seat")
     how = _how(before, now)
     if how is not None and isinstance(before, dict):
+        if owned_job_of(path) is not None:
+            return
         (known,) = connection.execute(
             "SELECT value FROM orc_meta WHERE key = 'ledger_id'"
         ).fetchone()

@@ -73,7 +73,9 @@ class JobRow:
         "The first failure when the job ended, or why the job was cancelled."
     )
     spec_file: str | None = column("The name of the spec's file.")
-    runs_dir: str | None = column("The folder that contains the job's run folder.")
+    runs_dir: str | None = column(
+        "The folder that contains the job's run folder; relative to the ledger's folder, or absolute."
+    )
     owner: str | None = column("The process that last ran the job: its process id and host.")
     forked_from: str | None = column("The job that this one was forked from.")
     queued: int = column(

@@ -368,8 +368,9 @@ def outside(tmp_path: Path, project: Path) -> Iterator[Path]:
 def test_a_moved_project_keeps_the_places_outside_of_it(
     outside: Path, project: Path, tmp_path: Path, go: Callable[[Path], None]
 ) -> None:
-    move(project, tmp_path / "deep")
-    go(tmp_path / "deep")
+    (tmp_path / "far").mkdir()
+    move(project, tmp_path / "far/away")
+    go(tmp_path / "far/away")
     assert orc("approve", "latest", "ask").code == 0
     assert orc("resume", "latest", "-q").code == 0
     assert (outside / "made/tool.txt").exists()

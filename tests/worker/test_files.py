@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,8 +11,17 @@ from pathlib import Path
 import pytest
 
 from orc.worker.content_cache import ContentCache, limit_from
-from orc.worker.wire import PROTOCOL
-from tests.worker.engine import LIMITS, FakeEngine, digest, file_item, text, wait_until
+from orc.worker.problems import RequestProblem
+from orc.worker.wire import PROTOCOL, read_payload
+from tests.worker.engine import (
+    LIMITS,
+    FakeEngine,
+    digest,
+    file_item,
+    payload,
+    text,
+    wait_until,
+)
 
 
 def test_inputs_and_shipped_files_are_laid_out_with_their_modes(engine: FakeEngine) -> None:
@@ -324,3 +334,26 @@ def test_a_full_disk_is_named_with_its_host(small_disk: Path) -> None:
     assert answer["error"] == "environment"
     assert "No space left" in answer["message"]
     engine.close()
+
+
+def test_a_step_of_a_workflow_gets_the_part_of_the_spec_folder_to_which_it_belongs(
+    engine: FakeEngine,
+) -> None:
+    tool, beside = b'#!/bin/sh\npwd; echo "$S"; cat ../beside.txt\n', b"beside"
+    copy = engine.submit(
+        ["./tool.sh"],
+        contents={"a": tool, "b": beside},
+        shipped=[file_item("lib/tool.sh", tool, "755"), file_item("beside.txt", beside)],
+        places={"S": "spec"},
+        folder="lib",
+        cwd="spec",
+    )
+    outcome = copy.result()
+    spec = engine.spools()[0] / "spec"
+    assert text(outcome) == f"{spec}/lib\n{spec}/lib\nbeside"
+
+
+@pytest.mark.parametrize("folder", ["..", "/tmp", "a/../b"])
+def test_a_folder_outside_of_the_spec_folder_is_refused(folder: str) -> None:
+    with pytest.raises(RequestProblem, match="folder"):
+        read_payload(json.dumps(payload(run="0000000a", folder=folder)).encode())

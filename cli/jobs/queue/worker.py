@@ -195,7 +195,7 @@ class _Worker:
         caller = Caller(self.places, self.environment, shared=self._shared, open_stops=stops.open)
         with (
             open_to_continue(self.places, self.environment, trust=self.trust) as ledger,
-            own(ledger, job_id, caller, wait_s=0, continues=True) as owned,
+            own(ledger, job_id, caller, wait_s=0) as owned,
         ):
             state = owned.fold()
             at = takeable_at(state)
