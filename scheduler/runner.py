@@ -18,7 +18,7 @@ import trio
 from orc.ledger import JobId, Ledger, Recorded, failpoints
 from orc.ledger.codec import mask_event
 from orc.ledger.events import AnyEvent
-from orc.ledger.kinds import JOB_AT_REST
+from orc.ledger.kinds import JOB_AT_REST, JOB_ENDED
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
 from orc.scheduler.attempt import evaluate_value
@@ -190,6 +190,8 @@ class Runner:
                 with trio.move_on_after(FORGET_S):
                     for executor in self._remotes:
                         await executor.forget_ended()
+                        if self._state.status in JOB_ENDED:
+                            await executor.end_job(self._job_id)
                 nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):

@@ -10,6 +10,7 @@ import trio
 
 from orc.about import version
 from orc.cli.errors import EnvironmentProblem, UsageProblem
+from orc.cli.jobs.caller.executors import open_kept
 from orc.cli.jobs.caller.sites import find_site, insecure_note
 from orc.ledger.wording import count_text
 from orc.scheduler.drivers.rooms import SLOTS
@@ -32,6 +33,8 @@ class ExecutorReport:
     name: str
     engine: str
     lease_s: float
+    shared: str | None = None
+    """The folder that the workers share with this machine; None: files travel."""
     problem: str | None = None
     is_encrypted: bool = False
     engine_id: str = ""
@@ -58,6 +61,7 @@ class ExecutorReport:
             "protocol": PROTOCOL,
             "orc": version(),
             "lease_s": self.lease_s,
+            "shared": self.shared,
             "capacity": dict(self.capacity),
             "workers": [dict(worker) for worker in self.workers],
             "notes": list(self.notes),
@@ -94,10 +98,12 @@ async def _examine(sites: Sites, name: str, *, clean: bool) -> ExecutorReport:
     site = sites.executors[name]
     try:
         find_site(sites, name)
+        open_kept(site)
         async with open_engine(site.engine, site.for_driver(), lease_s=site.lease_s) as engine:
             return await _ask(site, engine, clean=clean)
     except (EnvironmentProblem, UsageProblem, EngineProblem) as error:
-        return ExecutorReport(name, site.engine, site.lease_s, problem=f"{name}: {error}")
+        problem = f"{name}: {error}"
+        return ExecutorReport(name, site.engine, site.lease_s, _shared(site), problem=problem)
 
 
 async def _ask(site: Site, engine: DriverEngine, *, clean: bool) -> ExecutorReport:
@@ -115,6 +121,7 @@ async def _ask(site: Site, engine: DriverEngine, *, clean: bool) -> ExecutorRepo
         site.name,
         site.engine,
         site.lease_s,
+        _shared(site),
         problem=_find_problem(site, facts, workers),
         is_encrypted=bool(facts["is_encrypted"]),
         engine_id=str(facts["engine"]),
@@ -123,6 +130,10 @@ async def _ask(site: Site, engine: DriverEngine, *, clean: bool) -> ExecutorRepo
         notes=list(_find_notes(site, facts, workers)),
         removed=removed,
     )
+
+
+def _shared(site: Site) -> str | None:
+    return None if site.shared is None else str(site.shared)
 
 
 def _worker(facts: Mapping[str, Any], worker: str) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def _show(report: ExecutorReport) -> None:
             f"ok    {safe(report.name)}: {safe(report.engine)}, {tls}; "
             f"{count_text(len(report.workers), 'worker')}{_amounts(report)}; "
             f"lease {duration_text(report.lease_s)}"
+            f"{f'; files shared in {safe(report.shared)}' if report.shared else ''}"
         )
     for worker in report.workers:
         has = ", ".join(_amount(name, value) for name, value in worker["capacity"].items())

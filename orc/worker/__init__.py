@@ -29,7 +29,8 @@ def perform(
     """Perform one copy of an attempt; return when it has ended or was refused.
 
     `payload` is JSON: `protocol`, `ticket`, `run`, `work` (the fields of `Work`), `contents` (small
-    inputs as base64 by SHA-256), `keep_s`, `lease_s`. `emit` receives events as JSON values, in any
+    inputs as base64 by SHA-256), `keep_s`, `lease_s`, `shared` (the path of a folder that the
+    coordinator shares with this machine, or None). `emit` receives events as JSON values, in any
     thread; `content` and the bytes of an outcome are base64:
 
         asked    host, protocol, missing (digests that `put` must bring); every few seconds. With
@@ -65,10 +66,12 @@ def control(request: Mapping[str, Any]) -> dict[str, Any]:
     `unknown`, `superseded`, `protocol`, `request`, `secrets`, `missing` (with `missing`), `digest`,
     `offset` (with `received`), `path`, `environment`, or the state of the copy.
     """
+    from orc.worker.wire import PROTOCOL
+
     try:
         agent = _agent()
     except (ValueError, OSError) as error:
-        return {"ok": False, "protocol": 1, "error": "environment", "message": str(error)}
+        return {"ok": False, "protocol": PROTOCOL, "error": "environment", "message": str(error)}
     return agent.control(request)
 
 

@@ -17,7 +17,13 @@ from orc.worker.clocks import lease_clock
 from orc.worker.confined import open_file
 from orc.worker.content_cache import PIECE_BYTES_MAX, ContentCache, limit_from
 from orc.worker.lease import BEAT_S_MAX, Leases
-from orc.worker.outcomes import say_ended, store_outcome, whole_outcome
+from orc.worker.outcomes import (
+    keep_outcome,
+    open_shared,
+    say_ended,
+    store_outcome,
+    whole_outcome,
+)
 from orc.worker.performing import Performance
 from orc.worker.problems import RequestProblem, describe_shortage, host_name
 from orc.worker.spool import Spools, worker_folder
@@ -100,6 +106,7 @@ class Agent:
             return
         watch = self.leases.begin(work.lease_s)
         copy = Copy(work, worker=worker, host=host, emit=emit, watch=watch)
+        open_shared(copy)
         known = self._table.add(copy)
         if known is not copy:
             # The engine gave us a copy twice. It never starts twice.
@@ -177,6 +184,8 @@ class Agent:
 
     def _run(self, copy: Copy) -> Outcome:
         began = lease_clock()
+        if copy.shared_problem:
+            return _failed(f"{copy.host}: {copy.shared_problem}")
         try:
             copy.spool = self._spools.create(copy.work.run)
         except OSError as error:
@@ -190,11 +199,15 @@ class Agent:
         )
         outcome = performance.run()
         outcome.queued_s = round(began - copy.began, 6)
+        keep_outcome(copy, copy.spool, outcome)
         return store_outcome(copy, copy.spool, outcome)
 
     def _fill(self, copy: Copy, file: FileItem, fd: int) -> bool:
         content = copy.work.contents.get(file.sha256)
         if content is None:
+            job, shared = copy.work.job_id, copy.shared
+            if shared is not None and shared.copy_to(job, file.sha256, fd):
+                return True
             return self._cache.copy_to(file.sha256, fd)
         view = memoryview(content)
         while view:
@@ -204,7 +217,11 @@ class Agent:
     def _missing(self, copy: Copy) -> list[str]:
         """The digests of inputs that are neither in the cache nor in the payload."""
         files = (*copy.work.inputs, *copy.work.shipped)
-        return self._cache.missing({file.sha256 for file in files} - copy.work.contents.keys())
+        wanted = {file.sha256 for file in files} - copy.work.contents.keys()
+        if copy.shared is not None:
+            job, shared = copy.work.job_id, copy.shared
+            wanted = {sha256 for sha256 in wanted if not shared.has(job, sha256)}
+        return self._cache.missing(wanted)
 
     def _allow(self, request: Mapping[str, Any]) -> dict[str, Any]:
         copy = self._find(request)

@@ -1,15 +1,21 @@
-"""Outcomes that nobody has fetched yet: a large one waits on the disk, not in memory."""
+"""Outcomes that nobody has fetched yet: a large one waits on the disk, not in memory.
+
+With a folder that the coordinator shares with its workers, an outcome is kept there, too.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orc.worker.confined import create_file, open_file
+from orc.worker.masking import SecretMask
 from orc.worker.problems import RequestProblem
+from orc.worker.shared_files import SharedFiles, keep_all
 from orc.worker.table import Copy
 from orc.worker.wire import Outcome
 
@@ -54,3 +60,23 @@ def say_ended(copy: Copy, ended: Copy) -> None:
     outcome = ended.outcome.to_json()
     is_large = ended.is_stored or len(json.dumps(outcome)) > OUTCOME_BYTES_MAX
     copy.say("ended", outcome=None if is_large else outcome)
+
+
+def open_shared(copy: Copy) -> None:
+    """Open the folder that the coordinator shares with this worker, if there is one."""
+    if copy.work.shared is None:
+        return
+    try:
+        copy.shared = SharedFiles.open(Path(copy.work.shared))
+        copy.shared.check_job(copy.work.job_id)
+    except RequestProblem as problem:
+        copy.shared, copy.shared_problem = None, str(problem)
+
+
+def keep_outcome(copy: Copy, spool: Path, outcome: Outcome) -> None:
+    """Keep a result where it outlives this worker. What cannot be kept there is fetched from here."""
+    if copy.shared is None or outcome.lost is not None or outcome.cancelled:
+        return
+    names = {"ticket": copy.work.ticket, "run": copy.work.run, "worker": copy.worker}
+    with suppress(OSError):
+        keep_all(copy.shared, names, outcome, spool, SecretMask(copy.secrets))

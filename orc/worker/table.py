@@ -18,6 +18,7 @@ from typing import Any, Literal
 from orc.worker.clocks import lease_clock
 from orc.worker.lease import Watch
 from orc.worker.problems import RequestProblem
+from orc.worker.shared_files import SharedFiles
 from orc.worker.wire import Assignment, Outcome
 
 REMEMBERED_MAX = 10_000
@@ -48,6 +49,8 @@ class Copy:
         self.outcome: Outcome | None = None
         self.is_stored = False
         self.spool: Path | None = None
+        self.shared: SharedFiles | None = None
+        self.shared_problem = ""
         self.watch = watch
         self.stop_grace_s: float | None = None
         self.expects_heartbeats = False

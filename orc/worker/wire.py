@@ -78,6 +78,7 @@ class Assignment:
     contents: Mapping[str, bytes]
     keep_s: float
     lease_s: float
+    shared: str | None = None
 
     @property
     def job_id(self) -> str:
@@ -220,6 +221,7 @@ def read_payload(payload: bytes) -> Assignment:
         contents=_contents(message),
         keep_s=_number(message, "keep_s", 86400.0),
         lease_s=max(0.1, _number(message, "lease_s", 30.0)),
+        shared=_path(message, "shared"),
     )
 
 
@@ -274,6 +276,15 @@ def _declared(work: Mapping[str, Any], name: str) -> tuple[Declared, ...]:
             raise _malformed(name)
         found.append(Declared(glob, required))
     return tuple(found)
+
+
+def _path(message: Mapping[str, Any], name: str) -> str | None:
+    value = message.get(name)
+    if value is not None and not (
+        isinstance(value, str) and value[:1] == "/" and "\0" not in value
+    ):
+        raise _malformed(name)
+    return value
 
 
 def _mapping(message: Mapping[str, Any], name: str) -> dict[str, Any]:

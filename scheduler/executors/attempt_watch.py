@@ -35,7 +35,7 @@ from orc.scheduler.executors.contract import (
 )
 from orc.scheduler.executors.earlier_copies import EarlierCopies
 from orc.scheduler.executors.errors import EngineProblem, EngineUnreachable, WorkerLeft
-from orc.scheduler.executors.fetching import fetch_result
+from orc.scheduler.executors.fetching import fetch_kept, fetch_result
 from orc.scheduler.executors.lease_wait import LeaseWait
 
 if TYPE_CHECKING:
@@ -143,12 +143,13 @@ class AttemptWatch:
             case Dropped():
                 await self._dropped(news)
             case Gone():
-                self._gone(news)
+                return await self._gone(news)
             case EngineSeen():
                 if self.placed is not None and self.placed.engine not in ("", news.engine):
                     self.lease.begin("the scheduler of the cluster was started again")
             case EngineLost():
-                return self.engine_lost(news)
+                lost = self.engine_lost(news)
+                return lost and (await self.fetch_kept_result() or lost)
             case Counted():
                 return await self._counted(news.census, began=news.began)
             case GraceSkipped():
@@ -233,11 +234,13 @@ class AttemptWatch:
             # That is the engine's word; the worker may still run the command.
             self.lease.begin(f"the cluster dropped it: {news.reason}")
 
-    def _gone(self, news: Gone) -> None:
-        if self.placed is not None and news.worker == self.placed.worker:
-            self.lease.begin(f"the worker on {self.placed.host} left the cluster")
+    async def _gone(self, news: Gone) -> WorkOutcome | None:
         if self._waiting is not None and news.worker == self._waiting.worker:
             self._waiting = None
+        if self.placed is None or news.worker != self.placed.worker:
+            return None
+        self.lease.begin(f"the worker on {self.placed.host} left the cluster")
+        return await self.fetch_kept_result()
 
     def engine_lost(self, news: EngineLost) -> WorkOutcome | None:
         """The outcome without an engine; None if it may come back."""
@@ -313,12 +316,19 @@ class AttemptWatch:
         assert placed is not None
         await self._found()
         try:
-            return await fetch_result(self._engine, self._attempt, placed)
+            return await fetch_result(self._engine, self._executor.kept, self._attempt, placed)
         except EngineUnreachable:
             # The result stays there; the next census finds it again.
             return None
         except (EngineProblem, Lost) as error:
             raise Lost(f"the result on {placed.host} was lost: {error}") from error
+
+    async def fetch_kept_result(self) -> WorkOutcome | None:
+        """The result that the placed copy left where it outlives its worker; None if there is none."""
+        kept = self._executor.kept
+        if self.placed is None or kept is None:
+            return None
+        return await fetch_kept(kept, self._attempt, self.placed)
 
     async def _found(self) -> None:
         """The copy that an earlier process placed is still there."""

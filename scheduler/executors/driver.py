@@ -42,6 +42,7 @@ from orc.scheduler.executors.contract import (
 from orc.scheduler.executors.driver_process import DriverProcess
 from orc.scheduler.executors.errors import EngineProblem, EngineUnreachable, WorkerLeft
 from orc.scheduler.executors.fetched import checked_outcome, lost_reason, take_files
+from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 from orc.scheduler.executors.submission import Submission
 from orc.scheduler.executors.wire import BadOutcome, decode_bytes
 
@@ -71,6 +72,8 @@ class DriverEngine:
         self.lease_s = lease_s
         self.facts: dict[str, Any] = {}
         """What the engine said of itself at the last connection."""
+        self.kept: KeptOutcomes | None = None
+        """What workers keep in a folder that they share with this machine."""
         self._engine = engine
         self._site = site
         self._keep_s = keep_s
@@ -92,7 +95,8 @@ class DriverEngine:
     async def submit(self, ticket: Ticket, run: str, work: Work, attempt: Inputs) -> None:
         """Give the work to the engine. Without an engine, it is given when there is one again."""
         self._jobs.add(ticket.job_id)
-        submitted = self._submitted[str(ticket), run] = Submission(ticket, run, work, attempt)
+        submitted = Submission(ticket, run, work, attempt, self.kept)
+        self._submitted[str(ticket), run] = submitted
         await self._submit(submitted)
 
     async def withdraw(self, ticket: Ticket, run: str) -> None:
@@ -127,13 +131,8 @@ class DriverEngine:
         """End a running copy. Raises as `allow`."""
         await self._ask("cancel", ticket=str(ticket), run=run, worker=worker, grace_s=grace_s)
 
-    async def census(self, job_id: str) -> list[Copy] | None:
-        """The copies on all workers that answer in time; None without an engine."""
-        found = await self.count(job_id)
-        return None if found is None else list(found.copies)
-
     async def count(self, job_id: str) -> Census | None:
-        """As `census`, with the workers that answered: the others may have copies, too."""
+        """See `Engine.count`: workers that have not answered may have copies, too."""
         self._jobs.add(job_id)
         try:
             reply = await self._ask("census", job=job_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import trio
@@ -11,15 +12,49 @@ from orc.ledger import failpoints
 from orc.ledger.files.modes import restored_bits
 from orc.ledger.scarcity import describe_system_error
 from orc.scheduler.executors.contract import Attempt, Broken, Engine, Placement, WorkOutcome
+from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 
 
-async def fetch_result(engine: Engine, attempt: Attempt, placed: Placement) -> WorkOutcome:
-    """Fetch the files and the log of an ended copy. Raises Lost, EngineProblem."""
+async def fetch_result(
+    engine: Engine, kept: KeptOutcomes | None, attempt: Attempt, placed: Placement
+) -> WorkOutcome:
+    """Fetch the files and the log of an ended copy, by `kept` if they are there.
+
+    Raises Lost, EngineProblem.
+    """
+
+    async def fetch(folder: Path) -> WorkOutcome:
+        return await engine.fetch(attempt.ticket, placed.run, placed.worker, folder)
+
+    if kept is not None:
+        outcome = await fetch_kept(kept, attempt, placed)
+        if outcome is not None:
+            return outcome
+    fetched = await _place(attempt, fetch)
+    assert fetched is not None
+    return fetched
+
+
+async def fetch_kept(kept: KeptOutcomes, attempt: Attempt, placed: Placement) -> WorkOutcome | None:
+    """The same for a copy whose worker may be gone; None if nothing of it is kept."""
+
+    async def fetch(folder: Path) -> WorkOutcome | None:
+        return await kept.take(attempt.ticket, placed, folder)
+
+    return await _place(attempt, fetch)
+
+
+async def _place(
+    attempt: Attempt, fetch: Callable[[Path], Awaitable[WorkOutcome | None]]
+) -> WorkOutcome | None:
+    """Put what `fetch` writes into a folder where it belongs."""
     work, artifacts = attempt.places["work"], attempt.places["artifacts"]
     folder = work.with_name(f"{work.name}.fetched")
     try:
         await trio.to_thread.run_sync(_make_empty, folder)
-        outcome = await engine.fetch(attempt.ticket, placed.run, placed.worker, folder)
+        outcome = await fetch(folder)
+        if outcome is None:
+            return None
         failpoints.hit("fetch.midway")
         await trio.to_thread.run_sync(_move, folder, work, artifacts, outcome)
         if (folder / "log").is_file():

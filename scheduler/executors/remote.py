@@ -31,6 +31,7 @@ from orc.scheduler.executors.contract import (
     WorkOutcome,
 )
 from orc.scheduler.executors.errors import EngineProblem
+from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 
 CENSUS_S = 5.0
 """How often the workers are asked what they run, while attempts are open."""
@@ -45,10 +46,13 @@ class RemoteExecutor:
         engine: Engine,
         *,
         census_s: float = CENSUS_S,
+        kept: KeptOutcomes | None = None,
         on_notice: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.name = name
         self.engine = engine
+        self.kept = kept
+        """What workers keep where it outlives them; None if they share no folder with this machine."""
         self.engine_id = ""
         """Identifies the engine's process; empty until it was seen."""
         self.skips_grace = False
@@ -89,7 +93,10 @@ class RemoteExecutor:
                 outcome = await watch.run()
             except Lost:
                 self._note_ended(ticket, watch.placed)
-                raise
+                kept = await watch.fetch_kept_result()
+                if kept is None:
+                    raise
+                return kept
             except Superseded:
                 self.is_superseded = True
                 raise
@@ -101,6 +108,8 @@ class RemoteExecutor:
         placed = self._ended.pop(str(ticket), None)
         if placed is not None:
             await self.engine.forget(ticket, placed.run, placed.worker)
+            if self.kept is not None:
+                await self.kept.forget(ticket, placed)
 
     def skip_grace(self) -> None:
         """End all grace periods of commands that are being ended, and have none from now on."""
@@ -118,6 +127,11 @@ class RemoteExecutor:
             ticket = Ticket.parse(name)
             if ticket is not None:
                 await self.forget(ticket)
+
+    async def end_job(self, job_id: str) -> None:
+        """Drop what is kept of a job that has ended, where workers share a folder with this machine."""
+        if self.kept is not None:
+            await self.kept.end_job(job_id)
 
     def new_run(self) -> str:
         """The name of a new submission."""

@@ -104,6 +104,7 @@ class Site:
     is_insecure: bool
     lease_s: float
     keep_s: float
+    shared: Path | None = None
 
     def for_driver(self) -> dict[str, Any]:
         """What the driver needs to connect."""
@@ -202,6 +203,7 @@ def _read_entry(
         is_insecure=entry.insecure,
         lease_s=entry.lease,
         keep_s=entry.keep,
+        shared=Path(entry.files.shared).expanduser() if isinstance(entry.files, _Shared) else None,
     )
 
 
@@ -228,11 +230,8 @@ def _find_contradictions(entry: _Entry) -> list[tuple[str, str]]:
             )
         elif scheme == "tcp" and entry.tls is not None:
             found.append(("address", "with `tls` it must begin with tls://"))
-    if isinstance(entry.files, _Shared):
-        message = (
-            "a shared folder is not supported yet; leave it out, and files travel with the steps"
-        )
-        found.append(("files", message))
+    if isinstance(entry.files, _Shared) and not entry.files.shared.startswith(("/", "~/")):
+        found.append(("files", "`shared` must be an absolute path, the same on all machines"))
     if entry.lease < 1:
         found.append(("lease", "must be at least 1s"))
     if entry.keep < entry.lease:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orc.scheduler.executors.contract import Inputs, Ticket, Work, WorkFile
+from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 from orc.scheduler.executors.wire import payload_of
 
 INLINE_FILE_BYTES = 64 * 1024
@@ -14,12 +15,13 @@ INLINE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A copy that has not ended, as far as is known here."""
+    """A copy that has not ended, as far as is known here. `kept` is the folder shared with workers."""
 
     ticket: Ticket
     run: str
     work: Work
     attempt: Inputs
+    kept: KeptOutcomes | None = None
 
     def files(self) -> dict[str, WorkFile]:
         """The files that the work needs, by digest."""
@@ -28,12 +30,22 @@ class Submission:
     def payload(self, lease_s: float, keep_s: float) -> str:
         """What the engine carries: the work, with the contents of small files."""
         contents: dict[str, bytes] = {}
+        large: list[WorkFile] = []
         total = 0
         for digest, file in self.files().items():
             if file.size_bytes > INLINE_FILE_BYTES or total + file.size_bytes > INLINE_BYTES:
+                large.append(file)
                 continue
             contents[digest] = self.attempt.read_input(file).read_bytes()
             total += file.size_bytes
+        if self.kept is not None:
+            self.kept.add_inputs(self.ticket, large, self.attempt)
         return payload_of(
-            self.ticket, self.run, self.work, contents, lease_s=lease_s, keep_s=keep_s
+            self.ticket,
+            self.run,
+            self.work,
+            contents,
+            lease_s=lease_s,
+            keep_s=keep_s,
+            shared=None if self.kept is None else self.kept.folder,
         )

@@ -49,8 +49,12 @@ def payload_of(
     *,
     lease_s: float,
     keep_s: float,
+    shared: str | None = None,
 ) -> str:
-    """One submission, as the agent of a worker reads it: ASCII, the same for the same copy."""
+    """One submission, as the agent of a worker reads it: ASCII, the same for the same copy.
+
+    `shared` is the path of a folder that the worker shares with this machine.
+    """
     return json.dumps(
         {
             "protocol": PROTOCOL,
@@ -62,6 +66,7 @@ def payload_of(
             },
             "lease_s": lease_s,
             "keep_s": keep_s,
+            "shared": shared,
         },
         sort_keys=True,
         separators=(",", ":"),

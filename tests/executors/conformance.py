@@ -48,6 +48,7 @@ MEANT: Mapping[str, Mapping[str, str]] = {
     "local": {"a secret is in the environment and is masked in the log": "stdout"},
     # The agent sends what was printed up to the limit. The scheduler does not read it.
     "loopback": {"an output over its limit": "stdout"},
+    "shared": {"an output over its limit": "stdout"},
     "dask": {"an output over its limit": "stdout"},
 }
 """Differences that are meant: what is not compared, by executor and case."""

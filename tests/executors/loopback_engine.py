@@ -28,6 +28,7 @@ from orc.scheduler.executors.contract import (
 )
 from orc.scheduler.executors.errors import EngineProblem
 from orc.scheduler.executors.fetched import checked_outcome, lost_reason, take_files
+from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 from orc.scheduler.executors.submission import Submission
 from orc.scheduler.executors.wire import decode_bytes
 from orc.worker.agent import Agent
@@ -38,8 +39,11 @@ _PIECE = 1 << 20
 class LoopbackEngine:
     """`contract.Engine` with one worker, whose agent is in this process."""
 
-    def __init__(self, folder: Path, *, lease_s: float = 10.0) -> None:
+    def __init__(
+        self, folder: Path, *, lease_s: float = 10.0, kept: KeptOutcomes | None = None
+    ) -> None:
         self.lease_s = lease_s
+        self.kept = kept
         self._agent = Agent({"ORC_WORKER_DIR": str(folder)})
         self._submitted: dict[tuple[str, str], Submission] = {}
         self._token = trio.lowlevel.current_trio_token()
@@ -50,7 +54,7 @@ class LoopbackEngine:
         await trio.to_thread.run_sync(self._agent.close)
 
     async def submit(self, ticket: Ticket, run: str, work: Work, attempt: Inputs) -> None:
-        submitted = Submission(ticket, run, work, attempt)
+        submitted = Submission(ticket, run, work, attempt, self.kept)
         self._submitted[str(ticket), run] = submitted
         payload = submitted.payload(self.lease_s, 60.0).encode()
         threading.Thread(target=self._perform, args=(payload,), daemon=True).start()
@@ -78,6 +82,8 @@ class LoopbackEngine:
         return Census(tuple(copies), frozenset({"w1"}), frozenset())
 
     async def fetch(self, ticket: Ticket, run: str, worker: str, folder: Path) -> WorkOutcome:
+        if self.kept is not None:
+            raise Lost("the worker is gone")
         value = (await self._control("outcome", ticket, run))["outcome"]
         parts = folder / "parts"
         parts.mkdir()
@@ -156,9 +162,14 @@ class LoopbackEngine:
 
 
 @asynccontextmanager
-async def open_loopback(folder: Path, *, lease_s: float = 10.0) -> AsyncIterator[LoopbackEngine]:
-    """An engine in this process, until the block ends."""
-    engine = LoopbackEngine(folder, lease_s=lease_s)
+async def open_loopback(
+    folder: Path, *, lease_s: float = 10.0, kept: KeptOutcomes | None = None
+) -> AsyncIterator[LoopbackEngine]:
+    """An engine in this process, until the block ends.
+
+    With `kept`, the worker's files are in a folder that it shares, and cannot be fetched from it.
+    """
+    engine = LoopbackEngine(folder, lease_s=lease_s, kept=kept)
     try:
         yield engine
     finally:

@@ -19,10 +19,12 @@ from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.executors.contract import Engine, Work, WorkFile, WorkOutcome
 from orc.scheduler.executors.driver import open_engine
+from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 from orc.scheduler.executors.local import LocalExecutor
 from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.globs import Globs
 from orc.scheduler.work_folder import WorkFolder
+from orc.worker.shared_files import SharedFiles
 from tests.executors.clusters import LEASE_S, needs_dask
 from tests.executors.conformance import (
     CASES,
@@ -38,7 +40,7 @@ from tests.executors.loopback_engine import open_loopback
 from tests.processes import needs_proc, new_marker, processes_with, wait_for
 
 LIMIT_S = 60.0
-STANDS = ["local", "loopback", pytest.param("dask", marks=needs_dask)]
+STANDS = ["local", "loopback", "shared", pytest.param("dask", marks=needs_dask)]
 
 
 @pytest.fixture(autouse=True)
@@ -70,13 +72,16 @@ async def executing(stand: str, folder: Path, given: Given, cluster: Any) -> Asy
             groups.close()
         return
     opened: Any
+    kept = None
+    if stand == "shared":
+        kept = KeptOutcomes(SharedFiles.open(folder / "shared"))
     if stand == "dask":
         opened = open_engine("dask", cluster.site(), lease_s=LEASE_S)
     else:
-        opened = open_loopback(folder / "worker")
+        opened = open_loopback(folder / "worker", kept=kept)
     async with opened as engine, trio.open_nursery() as nursery:
         remote: Engine = engine
-        executor = RemoteExecutor("there", remote)
+        executor = RemoteExecutor("there", remote, kept=kept)
         await nursery.start(executor.run)
         yield executor
         nursery.cancel_scope.cancel()

@@ -12,7 +12,9 @@ import trio
 
 from orc.scheduler.executors import driver_process
 from orc.scheduler.executors.contract import (
+    PROTOCOL,
     Asked,
+    Copy,
     Dropped,
     Ended,
     EngineLost,
@@ -51,6 +53,13 @@ async def run_to_end(
     return await listener.wait(Ended, ticket=str(one.ticket))
 
 
+async def copies_of(engine: DriverEngine) -> list[Copy]:
+    """The copies of the job on all workers that answer."""
+    found = await engine.count(JOB)
+    assert found is not None
+    return list(found.copies)
+
+
 async def test_a_command_runs_on_a_worker_and_its_files_come_back(
     shared_cluster: LoopbackCluster, tmp_path: Path
 ) -> None:
@@ -76,7 +85,7 @@ async def test_a_command_runs_on_a_worker_and_its_files_come_back(
         assert (one.folder / "log").read_bytes() == printed
         assert not list(one.folder.glob(".fetched*"))
         await engine.forget(one.ticket, RUN, ended.worker)
-        assert await engine.census(JOB) == []
+        assert await copies_of(engine) == []
     kept = shared_cluster.inspect()
     assert kept["tasks"] == 0
     assert kept["prefixes"] == ["orc"]
@@ -103,7 +112,7 @@ async def test_nothing_starts_before_it_is_allowed_nor_after_it_was_refused(
             (RUN, asked.worker, "asking")
         ]
         assert asked.worker in counted.answered
-        assert asked.protocol == 1
+        assert asked.protocol == PROTOCOL
         await engine.refuse(one.ticket, RUN, asked.worker)
         with pytest.raises(EngineProblem) as refused:
             await engine.allow(one.ticket, RUN, asked.worker, epoch=3, secrets={})
@@ -281,9 +290,9 @@ async def test_a_worker_that_cannot_store_inputs_is_no_reason_to_wait(
         # Its slot is free again, since it is refused when it asks again.
         await engine.withdraw(one.ticket, RUN)
         with trio.fail_after(WAIT_S):
-            while [copy.state for copy in await engine.census(JOB) or ()] != ["refused"]:  # noqa: ASYNC110
+            while [copy.state for copy in await copies_of(engine)] != ["refused"]:  # noqa: ASYNC110
                 await trio.sleep(0.1)
-        for copy in await engine.census(JOB) or ():
+        for copy in await copies_of(engine):
             await engine.forget(one.ticket, RUN, copy.worker)
 
 

@@ -13,6 +13,7 @@ from orc.ledger.definition import LOCAL, JobDef, StepDef, walk_steps
 from orc.scheduler.executors.remote import RemoteExecutor
 
 if TYPE_CHECKING:
+    from orc.scheduler.executors.kept_outcomes import KeptOutcomes
     from orc.scheduler.executors.site import Site
 
 
@@ -76,8 +77,29 @@ async def open_executors(
                 ) from error
             if not engine.facts.get("is_encrypted"):
                 _refuse_secrets(steps, name, site)
-            opened.append(RemoteExecutor(name, engine, on_notice=on_notice))
+            engine.kept = open_kept(site)
+            opened.append(RemoteExecutor(name, engine, kept=engine.kept, on_notice=on_notice))
         yield opened
+
+
+def open_kept(site: Site) -> KeptOutcomes | None:
+    """The folder that the executor's workers share with this machine; None if they share none.
+
+    Raises EnvironmentProblem if it cannot be used.
+    """
+    if site.shared is None:
+        return None
+    # Imported here, as the engine is.
+    from orc.scheduler.executors.kept_outcomes import KeptOutcomes
+    from orc.worker.problems import RequestProblem
+    from orc.worker.shared_files import SharedFiles
+
+    try:
+        return KeptOutcomes(SharedFiles.open(site.shared))
+    except RequestProblem as problem:
+        raise EnvironmentProblem(
+            f"the executor {site.name!r} cannot be used: {problem}"
+        ) from problem
 
 
 def local_amounts(

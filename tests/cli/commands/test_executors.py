@@ -11,6 +11,7 @@ import pytest
 
 from orc.cli.jobs.caller import sites
 from orc.cli.jobs.caller.sites import find_site_file, read_sites
+from orc.scheduler.executors.contract import PROTOCOL
 from orc.scheduler.executors.site import parse_sites
 from tests.cli.command_line import orc, write
 from tests.executors.clusters import LoopbackCluster, loopback_cluster, needs_dask
@@ -43,7 +44,7 @@ def test_an_executor_says_what_it_has(small_cluster: LoopbackCluster) -> None:
     assert found["usable"] is True
     assert found["tls"] is False
     assert found["capacity"] == {"cpu": 2.0, "a100": 1.0, "slots": 2.0}
-    assert found["workers"][0]["protocol"] == found["protocol"] == 1
+    assert found["workers"][0]["protocol"] == found["protocol"] == PROTOCOL
     assert found["lease_s"] == 5.0
     # Addresses stay in the site file.
     assert "tcp://" not in said.out
@@ -156,7 +157,7 @@ def test_what_this_machine_has_is_shown() -> None:
         ),
         (
             "executors:\n  c:\n    engine: dask\n    scheduler_file: a\n    files: {shared: b}",
-            ":5:12: executors.c.files: a shared folder is not supported yet",
+            ":5:12: executors.c.files: `shared` must be an absolute path, the same on all machines",
         ),
         ("executors:\n  local: {cpu: many}", ":2:16: executors.local.cpu: must be a number"),
         ("executors:\n  local: 3", ":2:10: executors.local: must be a mapping such as"),
@@ -244,3 +245,20 @@ def test_paths_of_a_site_file_are_relative_to_it() -> None:
     )  # fmt: skip
     assert (site.lease_s, site.keep_s) == (30.0, 86400.0)
     assert json.loads(json.dumps(site.for_driver()))["tls"]["key"] == "/site/c/d"
+
+
+def test_a_shared_folder_is_an_absolute_path_and_private(tmp_path: Path) -> None:
+    def shared(value: str) -> Path | None:
+        text = f"executors: {{c: {{{ENTRY}, files: {value}}}}}"
+        return parse_sites(text, path=tmp_path / "executors.yaml").executors["c"].shared
+
+    assert shared("ship") is None
+    assert shared(f"{{shared: {tmp_path}}}") == tmp_path
+    assert shared("{shared: ~/orc}") == Path("~/orc").expanduser()
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o755)
+    site_file(f"{ENTRY}, files: {{shared: {folder}}}")
+    said = orc("executors")
+    assert said.code == 7
+    assert f"the shared folder {folder} can be used by other users; run `chmod 700" in said.out
