@@ -128,8 +128,7 @@ async def _perform_attempt(
     )
     if conflict is not None:
         # The work would be in vain, and a model's reply paid for.
-        failed = Failed(kind="path", message=conflict, duration_s=watch.elapsed(), final=True)
-        return Finished(failed)
+        return Finished(Failed("path", conflict, watch.elapsed(), final=True))
     work = AttemptFolder(context, step_id, tuple(entry.glob for entry in declared))
     try:
         if context.state.graph.steps[step_id].facts.runs_code:
@@ -205,8 +204,7 @@ async def _perform_work(
             mask=context.mask,
         )
     except TemplateError as error:
-        failed = Failed(kind="template", message=str(error), duration_s=0.0, final=True)
-        return Result(failed=failed)
+        return Result(failed=Failed("template", str(error), 0.0, final=True))
     executor = context.executors.get(definition.executor)
     if executor is None:
         message = f"there is no executor {definition.executor!r} here; see `orc executors`"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -12,7 +13,9 @@ from orc.ledger import failpoints
 from orc.ledger.files.modes import restored_bits
 from orc.ledger.scarcity import describe_system_error
 from orc.scheduler.executors.contract import Attempt, Broken, Engine, Placement, WorkOutcome
-from orc.scheduler.executors.kept_outcomes import KeptOutcomes
+
+if TYPE_CHECKING:
+    from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 
 
 async def fetch_result(

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from orc.ledger.digest import Digest
 from orc.scheduler.executors.contract import Inputs, Placement, Ticket, WorkFile, WorkOutcome
+from orc.scheduler.executors.errors import EngineProblem
 from orc.scheduler.executors.fetched import checked_outcome, lost_reason, take_files
-from orc.scheduler.work_folder import read_pieces
 from orc.worker.problems import RequestProblem
 from orc.worker.shared_files import SharedFiles
+
+_PIECE = 1 << 20
 
 
 class KeptOutcomes:
@@ -25,6 +28,14 @@ class KeptOutcomes:
 
     def __init__(self, files: SharedFiles) -> None:
         self._files = files
+
+    @classmethod
+    def open(cls, folder: Path) -> KeptOutcomes:
+        """Use a shared folder. Raises EngineProblem with a sentence if it is not a private one."""
+        try:
+            return cls(SharedFiles.open(folder))
+        except RequestProblem as problem:
+            raise EngineProblem(problem.code, str(problem)) from problem
 
     @property
     def folder(self) -> str:
@@ -37,7 +48,7 @@ class KeptOutcomes:
             try:
                 if not self._files.has(ticket.job_id, file.sha256):
                     with open(attempt.read_input(file), "rb", buffering=0) as source:
-                        self._files.add(ticket.job_id, read_pieces(source))
+                        self._files.add(ticket.job_id, iter(partial(source.read, _PIECE), b""))
             except OSError:
                 return
 

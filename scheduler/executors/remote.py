@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -31,7 +32,9 @@ from orc.scheduler.executors.contract import (
     WorkOutcome,
 )
 from orc.scheduler.executors.errors import EngineProblem
-from orc.scheduler.executors.kept_outcomes import KeptOutcomes
+
+if TYPE_CHECKING:
+    from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 
 CENSUS_S = 5.0
 """How often the workers are asked what they run, while attempts are open."""

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from orc.scheduler.executors.contract import (
+    PROTOCOL,
     Broken,
     Dropped,
     Ended,
@@ -313,7 +314,7 @@ async def test_a_worker_with_another_protocol_starts_nothing_and_both_numbers_ar
         outcome = await ends(one)
         assert isinstance(outcome, WorkOutcome)
         assert outcome.broken is not None
-        assert "protocol 7, here 1" in outcome.broken.message
+        assert f"protocol 7, here {PROTOCOL}" in outcome.broken.message
         assert not one.commits
         assert engine.called("refuse")
         assert engine.called("withdraw")

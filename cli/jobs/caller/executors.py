@@ -90,13 +90,12 @@ def open_kept(site: Site) -> KeptOutcomes | None:
     if site.shared is None:
         return None
     # Imported here, as the engine is.
+    from orc.scheduler.executors.errors import EngineProblem
     from orc.scheduler.executors.kept_outcomes import KeptOutcomes
-    from orc.worker.problems import RequestProblem
-    from orc.worker.shared_files import SharedFiles
 
     try:
-        return KeptOutcomes(SharedFiles.open(site.shared))
-    except RequestProblem as problem:
+        return KeptOutcomes.open(site.shared)
+    except EngineProblem as problem:
         raise EnvironmentProblem(
             f"the executor {site.name!r} cannot be used: {problem}"
         ) from problem
