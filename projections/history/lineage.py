@@ -255,7 +255,7 @@ def _origin(definition: StepDef | None, file: FileRow, project: str) -> ContentS
     entries = () if definition is None else definition.files
     matching = [entry for entry in entries if entry.path == path]
     matching = matching or [
-        entry for entry in entries if entry.glob and fnmatchcase(path, entry.glob)
+        entry for entry in entries if entry.glob and fnmatchcase(path, _pattern(entry.glob))
     ]
     matching = matching or [entry for entry in entries if "${{" in (entry.path or "")]
     found: set[ContentSource] = {
@@ -263,6 +263,11 @@ def _origin(definition: StepDef | None, file: FileRow, project: str) -> ContentS
         for entry in matching
     }
     return found.pop() if len(found) == 1 else None
+
+
+def _pattern(glob: str) -> str:
+    # A folder with everything in it.
+    return f"{glob}*" if glob.endswith("/") else glob
 
 
 def _same(reader: LedgerReader, file: FileRow) -> list[FileRow]:

@@ -76,9 +76,10 @@ def _path_of(file: FileDef) -> str:
 
 
 def _is_fixed(file: FileDef) -> bool:
-    """Whether the entry names one path, the same for all items."""
+    """Whether the entry names one file, the same for all items. Several may write into a folder."""
     path = _path_of(file)
-    return bool(path) and not has_template(path) and not set(path) & set("*?")
+    is_name = bool(path) and not set(path) & set("*?") and not path.endswith("/")
+    return is_name and not has_template(path)
 
 
 def _conflict(path: str, other: str, owner: str) -> str:

@@ -93,7 +93,7 @@ def declared_names(step: StepDef) -> Iterator[str]:
     for file in step.files:
         name = file.path if file.path is not None else file.glob
         if name and not has_template(name) and not set(name) & set("*?"):
-            yield name
+            yield name.rstrip("/")
 
 
 class _Names:

@@ -253,3 +253,19 @@ def test_a_path_that_is_taken_fails_an_attempt_before_its_work_begins(
     )
     assert failures(job)["second"][0] == "path"
     assert not mark.exists()
+
+
+def test_several_steps_and_items_may_write_into_one_folder(run_spec: RunSpec) -> None:
+    job = run_spec(
+        {
+            "one": {"run": "mkdir out; touch out/a", "files": ["out/"]},
+            "two": {"run": "mkdir out; touch out/b", "files": ["out/"]},
+            "items": {
+                "for_each": ["c", "d"],
+                "run": "mkdir -p out/e; touch out/${{ item }}",
+                "files": ["out/"],
+            },
+        }
+    )
+    assert not job.failures
+    assert sorted(job.files) == [f"trial/out/{name}" for name in "abcd"]
