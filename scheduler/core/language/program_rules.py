@@ -28,7 +28,8 @@ class Surroundings:
 
 def check_file(word: Word, around: Surroundings) -> None:
     """Refuse to run a file in which a value may have been written."""
-    if any(may_be_same(word, other) for other in around.written):
+    is_open_file = str(word).startswith(("/dev/fd/", "/proc/"))
+    if is_open_file or any(may_be_same(word, other) for other in around.written):
         raise refuse(
             Hole(str(word), True),
             "this file is run, and the same text writes values into it, or may do so",

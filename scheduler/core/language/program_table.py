@@ -6,7 +6,7 @@ that is not in it, such as a script of the spec's author, gets its words as data
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 First = Literal["code", "script", "data"]
@@ -113,6 +113,11 @@ def _language(code: str, *, taking: str = "", ending: str = "") -> Reader:
     )
 
 
+def _editor(code: str, *, taking: str = "") -> Reader:
+    """A program whose words name files, and whose input has its commands."""
+    return replace(_language(code, taking=taking), first="data")
+
+
 def _database(code: str, *, first: First = "data", taking: str = "") -> Reader:
     return Reader(code=_set(code), taking=_set(taking), first=first, instead=_SQL)
 
@@ -145,8 +150,17 @@ READERS: dict[str, Reader] = {
     ),
     **dict.fromkeys("gnuplot octave octave-cli maxima gp".split(), _language("e eval r p")),
     **dict.fromkeys("emacs emacsclient".split(), _language("eval execute e", taking="l")),
-    **dict.fromkeys("vim vi nvim ex ed view".split(), _language("c cmd e", taking="u S")),
-    **dict.fromkeys("gdb lldb".split(), _language("ex eval-command o one-line", taking="x")),
+    **dict.fromkeys("vim vi nvim ex ed view".split(), _editor("c cmd e", taking="u S")),
+    **dict.fromkeys("gdb lldb".split(), _editor("ex eval-command o one-line", taking="x")),
+    "mlr": _editor("e f"),
+    **dict.fromkeys("deno crystal".split(), _editor("e p")),
+    **dict.fromkeys("rename prename file-rename".split(), replace(_SED, is_shell=False)),
+    **dict.fromkeys("nu xonsh elvish".split(), _language("c")),
+    **dict.fromkeys("clojure clj bb kotlin raku perl6 ocaml janet swift".split(), _language("e")),
+    **dict.fromkeys("sbcl ecl clisp".split(), _language("eval x")),
+    "gs": _language("c"),
+    "mongo": _database("eval"),
+    "sqlcmd": _database("Q q"),
     **dict.fromkeys("m4 dc bc".split(), _language("e expression", taking="D U I")),
     "sqlite3": Reader(code=_set("cmd"), first="data", taking=_set("init"), instead=_SQL),
     "duckdb": _database("c s cmd init"),
@@ -207,6 +221,11 @@ ARGUMENT_LETTERS: dict[str, frozenset[str]] = {
     "su": _set("s g G"),
 }
 """Options with an argument that is data, of the programs in `NO_VALUE_FIRST`."""
+
+GIT_SETTINGS = tuple(
+    "alias. core. filter. credential. pager. sequence. diff. merge. gpg. remote. url.".split()
+)
+"""Settings of git that may have commands, by the beginning of their names."""
 
 GIT_OPTIONS = _set(
     "exec upload-pack receive-pack extcmd open-files-in-pager tree-filter index-filter env-filter "

@@ -24,6 +24,7 @@ from orc.scheduler.core.language.program_table import (
     COMMAND_OPTIONS,
     GIT_COMMANDS,
     GIT_OPTIONS,
+    GIT_SETTINGS,
     NO_VALUE_FIRST,
     PLAIN,
     RUN_ALL,
@@ -239,6 +240,10 @@ def _check_git(words: list[Word], around: Surroundings) -> None:
             raise option_problem(part.word.value, f"git {command}")
     if command is None and rest:
         _check_unnamed(rest, around)
+    if command == "config" and any(w.prefix.lower().startswith(GIT_SETTINGS) for w in after):
+        for word in after:
+            if word.value:
+                raise as_code(word.value, "git", "write the setting in the text")
     if f"{command} {_literal(after, 0)}" in ("bisect run", "submodule foreach"):
         _check_text(f"git {command}", [w for w in after[1:] if w.literal != "--recursive"], around)
 
@@ -284,6 +289,9 @@ def _check_other(name: str, words: list[Word], around: Surroundings, depth: int)
         for word in words:
             if word.value:
                 raise as_code(word.value, f"the shell of {name}", "write the command in the text")
+    builds = name in ("docker", "podman") and any(word.literal == "build" for word in words)
+    if around.stdin.value is not None and (builds or name in ("make", "gmake")):
+        raise as_code(around.stdin.value, name, "write the rules in a file")
     if name in ("make", "gmake"):
         for word in words:
             if word.value and "=" in word.prefix:

@@ -76,7 +76,15 @@ def check_words(words: tuple[str, ...]) -> None:
     """Raise TemplateError if a command without a shell could run a template's value as code."""
     if not any(has_template(word) for word in words):
         return
-    check_command([_word(word) for word in words], Surroundings(_read_shell))
+    read = [_word(word) for word in words]
+
+    def read_shell(text: str, stdin: Input) -> None:
+        from orc.scheduler.core.language.shell_values import check_script
+        from orc.scheduler.core.language.value_flow import names_given
+
+        check_script(text, {}, tainted=frozenset(names_given(read)), stdin=stdin)
+
+    check_command(read, Surroundings(read_shell))
 
 
 def _word(text: str) -> Word:
@@ -92,9 +100,3 @@ def _hole(expression: Expression) -> Hole | None:
     if expression.tree is not None and gives_number(expression.tree):
         return None
     return Hole(f"${{{{ {expression.source} }}}}", is_value=True)
-
-
-def _read_shell(text: str, stdin: Input) -> None:
-    from orc.scheduler.core.language.shell_values import check_script
-
-    check_script(text, {}, stdin=stdin)

@@ -41,18 +41,19 @@ def check_script(
     templates: Mapping[int, Hole | None],
     *,
     tainted: frozenset[str] = frozenset(),
+    written: tuple[Word, ...] = (),
     stdin: Input = NO_INPUT,
     level: int = 0,
 ) -> None:
     """Raise TemplateError if the shell text could run the value of a template as code.
 
     `templates` are the references to values, by the offset in bytes at which each ends; None for
-    a value that is a number. `tainted` are variables that may have values.
+    a value that is a number. `tainted` are variables that may have values, `written` files.
     """
     if level > _LEVELS_MAX:
         raise refuse(Hole(text[:40], True), "shell texts are nested too deeply", BY_VARIABLE)
     root = parse_script(text)
-    _Script(root, Flow(root, templates, tainted), level).check(stdin)
+    _Script(root, Flow(root, templates, tainted, written), level).check(stdin)
 
 
 class _Script:
@@ -190,7 +191,14 @@ class _Script:
 
     def _read_shell(self, text: str, stdin: Input) -> None:
         """Check shell text that another shell, or `eval`, reads. It may have all variables."""
-        check_script(text, {}, tainted=self._flow.tainted, stdin=stdin, level=self._level + 1)
+        check_script(
+            text,
+            {},
+            tainted=self._flow.tainted,
+            written=self._flow.written,
+            stdin=stdin,
+            level=self._level + 1,
+        )
 
     def _check_declaration(self, node: Node) -> None:
         words = [self._flow.word(child) for child in node.children if child.is_named]

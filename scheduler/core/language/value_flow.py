@@ -7,7 +7,7 @@ everywhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orc.scheduler.core.language.program_rules import may_be_same
@@ -24,6 +24,7 @@ _NUMBERS = frozenset("? # $ ! -".split())
 _OWN_VARIABLE = re.compile(r"ORC_V[0-9]+\Z")
 _HARMLESS = re.compile(r"\$\((date|pwd|id|whoami|hostname|uname|nproc|mktemp)( [-\w+%.:']*)*\)\Z")
 """Command substitutions that print nothing that a value could have changed."""
+_GIVEN = re.compile(r"(?:-e|--env=)?([A-Za-z_][A-Za-z0-9_]*)=")
 _WRITING = frozenset("tee dd sponge".split())
 _COPYING = frozenset("cp mv ln install rsync".split())
 
@@ -36,13 +37,17 @@ class Flow:
     """
 
     def __init__(
-        self, root: Node, templates: Mapping[int, Hole | None], tainted: frozenset[str]
+        self,
+        root: Node,
+        templates: Mapping[int, Hole | None],
+        tainted: frozenset[str],
+        written: tuple[Word, ...],
     ) -> None:
         self._root = root
         self.templates = templates
         self._tainted = set(tainted)
         self._find_tainted()
-        self.written = tuple(self._written_files())
+        self.written = (*written, *self._written_files())
 
     @property
     def tainted(self) -> frozenset[str]:
@@ -74,7 +79,8 @@ class Flow:
                 if command in ("read", "mapfile", "readarray", "getopts"):
                     for word in words[1:]:
                         yield word.literal or "", None
-                elif command == "printf" and len(words) > 2 and words[1].literal == "-v":
+                yield from ((name, None) for name in names_given(words))
+                if command == "printf" and len(words) > 2 and words[1].literal == "-v":
                     yield words[2].literal or "", None
 
     def value_in(self, node: Node) -> Hole | None:
@@ -170,6 +176,14 @@ class Flow:
         return (words[0].literal in ("echo", "printf")) or (
             len(words) == 1 and words[0].literal == "cat" and "<<" in text_of(node)
         )
+
+
+def names_given(words: Sequence[Word]) -> Iterator[str]:
+    """The variables that words such as those of `env X=${{ ... }}` set to a value."""
+    for word in words:
+        found = _GIVEN.match(word.prefix)
+        if found and word.value:
+            yield found[1]
 
 
 def shortened(node: Node) -> str:

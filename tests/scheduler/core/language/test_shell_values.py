@@ -211,6 +211,7 @@ def test_words_in_which_a_value_stays_data_are_accepted(words: list[str]) -> Non
         ["${{ x }}", "${{ x }}"],
         ["su", "-c", "${{ x }}"],
         ["su", "a", "--", "-c", "${{ x }}"],
+        ["env", "A=${{ x }}", "sh", "-c", 'eval "$A"'],
         ["xargs", "-I{}", "sh", "-c", "{} ${{ x }}"],
         ["node", "-e", "1", "${{ x }}"],
         ["bash", "${{ x }}"],
