@@ -13,7 +13,7 @@ def complete_jobs(incomplete: str) -> list[str]:
     try:
         with read_tables(None) as (connection, _):
             rows = connection.execute(
-                "SELECT job_id FROM jobs ORDER BY submitted_at DESC LIMIT 50"
+                "SELECT job_id FROM jobs ORDER BY position DESC LIMIT 50"
             ).fetchall()
     except Exception:
         return []

@@ -72,17 +72,25 @@ class Removal:
         return found
 
 
-def plan_prune(ledger: LedgerReader, *, before: str | None, named: Collection[str]) -> Removal:
+def plan_prune(
+    ledger: LedgerReader, *, before: str | None, now: str, named: Collection[str]
+) -> Removal:
     """Plan to remove the blobs of old or named jobs, except the blobs that other jobs need.
 
     `before` selects jobs whose last event was before that time (UTC text), `named` jobs by id. A
     job that has not ended is left out unless it is named; a running job is always left out. The
     blobs of specs stay, so that the jobs can still be shown.
+
+    A clock that was slow makes a job look old. No job is older than one that was over before it:
+    times up to `now` of earlier jobs count for the later ones.
     """
     chosen: dict[str, tuple[str, str]] = {}
     left_out: list[tuple[str, str]] = []
+    latest = ""
     for job_id, status, at in list_jobs(ledger):
-        if (named and job_id not in named) or (before is not None and at >= before):
+        latest = max(latest, at) if at <= now else latest
+        is_recent = before is not None and max(at, latest) >= before
+        if (named and job_id not in named) or is_recent:
             continue
         if has_owner(ledger.path, job_id):
             left_out.append((job_id, IS_RUN))
@@ -136,13 +144,15 @@ def plan_redaction(
 
 
 def list_jobs(ledger: LedgerReader) -> list[tuple[str, str, str]]:
-    """Every job with its status and the time of its last event, oldest first."""
+    """Every job with its status and the time of its last event, in the order of these events."""
+    # With a single max(), SQLite takes the other columns from the same row.
     rows = ledger.connection.execute(
-        "SELECT job_id, status, (SELECT max(recorded_at) FROM events WHERE "
-        "events.job_id = jobs.job_id AND type <> 'blob.removed') AS at FROM jobs ORDER BY at"
+        "SELECT job_id, status, recorded_at, max(events.position) FROM jobs "
+        "JOIN events USING (job_id) WHERE events.type <> 'blob.removed' "
+        "GROUP BY job_id ORDER BY 4"
     ).fetchall()
     where = str(ledger.path)
-    return [(check_job_id(job_id, where=where), status, at) for job_id, status, at in rows]
+    return [(check_job_id(job_id, where=where), status, at) for job_id, status, at, _ in rows]
 
 
 def _part(

@@ -52,13 +52,12 @@ def command(
     """
     if older_than is None and not jobs:
         raise UsageProblem("name the jobs: --older-than 30d, or --job JOB")
-    before = None
-    if older_than is not None:
-        before = format_time(time.time() - _age_s(older_than))
+    now = time.time()
+    before = None if older_than is None else format_time(now - _age_s(older_than))
     places = find_places(database)
     with open_for_writing(places, os.environ) as ledger:
         named = [ledger.find_job(job) for job in jobs or ()]
-        plan = plan_prune(ledger, before=before, named=named)
+        plan = plan_prune(ledger, before=before, now=format_time(now), named=named)
         refuse_left_out(ledger, plan, named)
         prices = places.prices
         unfinished = find_unfinished(ledger, plan, files=files, prices=prices)

@@ -44,7 +44,14 @@ from orc.projections.tables.status import QUEUED_TEXT, step_status
 from orc.projections.tables.step_notes import step_note
 
 _ASKED_MAX = 20
-_IN_JOB = ("calls_in_doubt", "in_doubt_usd", "in_doubt_nano_usd", "in_doubt_unpriced", "runs_dir")
+_IN_JOB = (
+    "calls_in_doubt",
+    "in_doubt_usd",
+    "in_doubt_nano_usd",
+    "in_doubt_unpriced",
+    "runs_dir",
+    "position",
+)
 
 
 def command(

@@ -1,4 +1,4 @@
-"""Lists the jobs of a ledger, newest first, from the tables only."""
+"""Lists the jobs of a ledger, the one that was submitted last first, from the tables only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _JOBS = (
     "input_tokens + output_tokens, cost_nano_usd, calls_unpriced, submitted_at, calls_in_doubt, calls, "
     "(SELECT coalesce(sum(failures), 0) FROM tolerated_failures AS t WHERE t.job_id = jobs.job_id) "
     "FROM jobs WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR submitted_at >= ?2) "
-    "ORDER BY submitted_at DESC, job_id DESC"
+    "ORDER BY position DESC"
 )
 
 

@@ -22,7 +22,7 @@ from orc.scheduler.core.fold.compare import find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import build_graph
 
-_BASE = "SELECT job_id FROM jobs WHERE name = ? ORDER BY submitted_at DESC LIMIT 1"
+_BASE = "SELECT job_id FROM jobs WHERE name = ? ORDER BY position DESC LIMIT 1"
 _HISTORY = (
     "SELECT count(*), avg(steps.duration_s), sum(steps.cost_nano_usd), sum(steps.calls_unpriced) "
     "FROM steps JOIN jobs USING (job_id) WHERE jobs.name = ? AND steps.name = ? "

@@ -14,14 +14,14 @@ from orc.ledger.values import CachedReply
 _ANSWERED = (
     "SELECT job_id, reply_version FROM llm_calls WHERE request_sha256 = ? AND status = 'answered' "
     "AND NOT rejected AND endpoint IS ? AND identity IS ? AND (? OR job_id = ?) "
-    f"AND job_id NOT IN ({UNTRUSTED_JOBS}) ORDER BY requested_at DESC LIMIT 1"
+    f"AND job_id NOT IN ({UNTRUSTED_JOBS}) ORDER BY llm_calls.rowid DESC LIMIT 1"
 )
 _NEAREST = (
     "SELECT llm_calls.job_id, request_version, llm_calls.status, rejected FROM llm_calls "
     "JOIN steps USING (step_id) JOIN jobs ON jobs.job_id = llm_calls.job_id "
     "WHERE steps.name = ? AND jobs.name = (SELECT name FROM jobs WHERE job_id = ?) "
     "AND (? OR llm_calls.job_id = ?) AND request_version IS NOT NULL "
-    "ORDER BY requested_at DESC LIMIT 1"
+    "ORDER BY llm_calls.rowid DESC LIMIT 1"
 )
 
 

@@ -20,7 +20,7 @@ from orc.projections.folds.tolerated import ToleranceFold
 _CANDIDATES_MAX = 5
 _DONE = (
     "SELECT job_id, result_version FROM attempts WHERE cache_key = ? AND status = 'succeeded' "
-    f"AND (? OR job_id = ?) AND job_id NOT IN ({UNTRUSTED_JOBS}) ORDER BY started_at DESC LIMIT ?"
+    f"AND (? OR job_id = ?) AND job_id NOT IN ({UNTRUSTED_JOBS}) ORDER BY attempts.rowid DESC LIMIT ?"
 )
 
 

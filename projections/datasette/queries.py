@@ -9,7 +9,7 @@ from orc.projections.datasette.reports import REPORTS
 
 _JOB = """(
     select case when :job_id in ('', 'latest')
-        then (select job_id from jobs order by submitted_at desc limit 1)
+        then (select job_id from jobs order by position desc limit 1)
         else :job_id end
 )"""
 
@@ -68,12 +68,12 @@ order by version
     },
     "failures": {
         "title": "Failures",
-        "description": "The last 200 failed attempts, latest first, with the failure.",
+        "description": "The 200 failed attempts that started last, with the failure.",
         "sql": """
 select finished_at, job_id, step_id, attempt_id, failure_kind, exit_code, failure, log, log_sha256
 from attempts
 where failure_kind is not null
-order by finished_at desc
+order by attempts.rowid desc
 limit 200
 """,
     },

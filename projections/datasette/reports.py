@@ -195,7 +195,7 @@ select requested_at, job_id, step_id, call_id, provider, model, status, worst_ca
     worst_case_usd, failure
 from llm_calls
 where in_doubt = 1
-order by requested_at desc
+order by llm_calls.rowid desc
 limit 500
 """,
     },

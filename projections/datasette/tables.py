@@ -16,7 +16,7 @@ _HIDDEN = ("orc_meta", "sqlite_sequence")
 
 SHOWN: dict[str, dict[str, Any]] = {
     "jobs": {
-        "sort_desc": "submitted_at",
+        "sort_desc": "position",
         "label_column": "name",
         "facets": ["status", "provider", "model", {"date": "submitted_at"}],
     },

@@ -65,7 +65,7 @@ class _Report:
         }
         begun_at = job.started_at or job.submitted_at
         ended_at = job.finished_at or self._source.as_of
-        time = {"time": _seconds((unix_ns(ended_at) - unix_ns(begun_at)) / 1e9)}
+        time = {"time": _seconds(max(0, unix_ns(ended_at) - unix_ns(begun_at)) / 1e9)}
         more = {
             "skipped": str(self._counts.skipped),
             "timestamp": begun_at.partition(".")[0],

@@ -19,13 +19,12 @@ from orc.ledger.files.way import real_path
 from orc.ledger.files.written import written_path
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import read_spec
-from orc.projections.tables.job_view import read_rows
+from orc.projections.tables.job_view import NEWEST_FILES, read_rows
 from orc.projections.tables.rows import FileRow, JobRow
 
 COPY_BYTES_MAX = 256 * 1024 * 1024
 LISTED_MAX = 100
 _HASH = re.compile(r"[0-9a-f]{4,64}\Z")
-_NEWEST = "ORDER BY written_at DESC, file_id"
 _WRITTEN = (
     "SELECT position, job_id, version, json_extract(data, '$.path') AS path, "
     "json_extract(data, '$.sha256') AS sha256 FROM events WHERE type = 'file.written' "
@@ -207,7 +206,7 @@ def _chosen(
 ) -> tuple[FileRow, ...]:
     of_job = "" if job_id is None else " AND job_id = ?"
     named = values if job_id is None else (*values, job_id)
-    query = f"{chosen}{of_job} {_NEWEST} LIMIT {LISTED_MAX}"
+    query = f"{chosen}{of_job} {NEWEST_FILES} LIMIT {LISTED_MAX}"
     return tuple(read_rows(reader.connection, FileRow, query, *named))
 
 

@@ -18,7 +18,14 @@ from orc.ledger.kinds import ANSWERED, FileOrigin, facts_of
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import SpecSeen, read_or_lost, read_spec
 from orc.projections.history.upstream import UpstreamStep, read_upstream
-from orc.projections.tables.job_view import JobView, read_calls, read_rows, read_tools, read_view
+from orc.projections.tables.job_view import (
+    NEWEST_FILES,
+    JobView,
+    read_calls,
+    read_rows,
+    read_tools,
+    read_view,
+)
 from orc.projections.tables.rows import AttemptRow, CallRow, FileRow, JobRow, StepRow, ToolRow
 
 ContentSource = Literal["content", "glob", "text", "tool"]
@@ -275,7 +282,7 @@ def _same(reader: LedgerReader, file: FileRow) -> list[FileRow]:
     rows = read_rows(
         reader.connection,
         FileRow,
-        "sha256 = ? ORDER BY written_at DESC, file_id",
+        f"sha256 = ? {NEWEST_FILES}",
         file.sha256,
     )
     return [row for row in rows if row.file_id != file.file_id]

@@ -32,12 +32,12 @@ _UNENDED_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """The filters of the page. `before` is the job (`<time>~<id>`) after which the page begins."""
+    """The filters of the page. `before` is the position of the job after which the page begins."""
 
     status: str | None = None
     project: str | None = None
     text: str | None = None
-    before: str | None = None
+    before: int | None = None
 
     @property
     def is_filtered(self) -> bool:
@@ -78,7 +78,7 @@ def read_home(
         "filters": filters,
         "statuses": STATUSES,
         "lines": [_line(job, unended, runs, tolerated[job.job_id], now) for job in shown],
-        "older": _address(links, filters, _place(shown[-1])) if more else None,
+        "older": _address(links, filters, shown[-1].position) if more else None,
         "newest": _address(links, filters, None) if filters.before else None,
         "projects": sorted(runs, key=str.casefold)[:200],
         "summary": _summary(connection, unended, now),
@@ -122,14 +122,13 @@ def _find(
         conditions.append("(instr(lower(name), lower(?)) OR instr(job_id, lower(?)))")
         values += [filters.text, filters.text]
     if filters.before:
-        at, _, job_id = filters.before.partition("~")
-        conditions.append("(submitted_at, job_id) < (?, ?)")
-        values += [at, job_id]
+        conditions.append("position < ?")
+        values.append(filters.before)
     where = " AND ".join(conditions)
     return read_rows(
         connection,
         JobRow,
-        f"{where} ORDER BY submitted_at DESC, job_id DESC LIMIT {PAGE_JOBS + 1}",
+        f"{where} ORDER BY position DESC LIMIT {PAGE_JOBS + 1}",
         *values,
     )
 
@@ -137,7 +136,7 @@ def _find(
 def _recent_runs(connection: sqlite3.Connection) -> dict[str, dict[str, float | None]]:
     """The most recent jobs by project: duration by job id, oldest first."""
     rows = connection.execute(
-        "SELECT job_id, name, duration_s FROM jobs ORDER BY submitted_at DESC, job_id DESC LIMIT ?",
+        "SELECT job_id, name, duration_s FROM jobs ORDER BY position DESC LIMIT ?",
         (_RECENT_JOBS,),
     ).fetchall()
     runs: dict[str, dict[str, float | None]] = {}
@@ -234,9 +233,10 @@ def _sum(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> str:
     return cost_text(known, sum(unpriced for _, unpriced, *_ in chosen), brief=True)
 
 
-def _place(job: JobRow) -> str:
-    return f"{job.submitted_at}~{job.job_id}"
-
-
-def _address(links: Links, filters: JobFilter, before: str | None) -> str:
-    return links.home(status=filters.status, project=filters.project, q=filters.text, before=before)
+def _address(links: Links, filters: JobFilter, before: int | None) -> str:
+    return links.home(
+        status=filters.status,
+        project=filters.project,
+        q=filters.text,
+        before=None if before is None else str(before),
+    )

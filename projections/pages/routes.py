@@ -17,7 +17,7 @@ def home(reader: LedgerReader, page_request: PageRequest) -> Any:
         status=_one_of(page_request.query.get("status"), page.STATUSES),
         project=page_request.query.get("project") or None,
         text=page_request.query.get("q", "").strip() or None,
-        before=page_request.query.get("before") or None,
+        before=_position(page_request.query.get("before")),
     )
     unended = page.read_unended(reader.connection, page_request.database)
     shown = page.home_version(reader.connection, unended)
@@ -107,6 +107,10 @@ PAGES: tuple[tuple[str, Page], ...] = (
 def _job_id(reader: LedgerReader, page_request: PageRequest) -> str:
     """The job in the address, which may be a part of an id, or `latest`. Raises NoSuchJob."""
     return str(reader.find_job(page_request.names["job"]))
+
+
+def _position(value: str | None) -> int | None:
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) < 19 else None
 
 
 def _one_of(value: str | None, known: tuple[str, ...]) -> str | None:

@@ -96,6 +96,12 @@ class JobView:
 
 _Row = TypeVar("_Row", bound=Row)
 
+NEWEST_FILES = (
+    "ORDER BY (SELECT position FROM jobs WHERE jobs.job_id = files.job_id) DESC, "
+    "written_at DESC, file_id"
+)
+"""Orders rows of `files`: those of the job that was submitted last come first."""
+
 
 def read_view(connection: sqlite3.Connection, job_id: str) -> JobView:
     """The job with that id, which must exist."""

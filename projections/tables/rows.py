@@ -42,6 +42,9 @@ class JobRow:
     task_description: str | None = column("The task_description of the spec.")
     provider: str | None = column("The default provider of its steps.")
     model: str | None = column("The default model of its steps.")
+    position: int = column(
+        "The position of the job's first event: jobs are in the order of submission.", indexed=True
+    )
     submitted_at: str = column("When the job was submitted.", indexed=True)
     started_at: str | None = column("When a process first started the job.")
     finished_at: str | None = column("When the job ended; NULL until then.")

@@ -78,7 +78,12 @@ _JOB_RUNNING = {"status": "running", "finished_at": None, "duration_s": None, "f
 _KEPT_IF_SUCCEEDED = "CASE WHEN attempts AND status = 'succeeded' THEN {0} ELSE excluded.{0} END"
 
 STATEMENTS: dict[str, Statement] = {
-    "job": Insert(JobRow),
+    "job": Insert(
+        JobRow,
+        computed={
+            "position": "(SELECT position FROM events WHERE job_id = :job_id AND version = 1)"
+        },
+    ),
     "step": Insert(StepRow),
     "job_amended": Update(JobRow, {**_JOB_RUNNING, "queued": 0}),
     "step_cleared": Update(
@@ -207,7 +212,9 @@ STATEMENTS: dict[str, Statement] = {
         {"queued": 0},
         computed={
             "finished_at": ":finished_at",
-            "duration_s": "round((julianday(:finished_at) - julianday(started_at)) * 86400, 3)",
+            # A clock that was set back gives 0, and no negative duration.
+            "duration_s": "max(0.0, round((julianday(:finished_at) - julianday(started_at)) * "
+            "86400, 3))",
         },
     ),
 }

@@ -5,6 +5,7 @@ CREATE TABLE "jobs" (
    "task_description" TEXT,
    "provider" TEXT,
    "model" TEXT,
+   "position" INTEGER,
    "submitted_at" TEXT,
    "started_at" TEXT,
    "finished_at" TEXT,
@@ -31,6 +32,7 @@ CREATE TABLE "jobs" (
    "queued" INTEGER
 ) STRICT;
 CREATE INDEX jobs_by_status ON jobs (status);
+CREATE INDEX jobs_by_position ON jobs (position);
 CREATE INDEX jobs_by_submitted_at ON jobs (submitted_at);
 CREATE INDEX jobs_by_queued ON jobs (queued);
 CREATE TABLE "steps" (

@@ -76,8 +76,9 @@ def test_a_recorded_history_gives_equal_tables_whatever_the_batch(path: Path) ->
     with closing(at_once), closing(one_by_one):
         for connection, size in ((at_once, len(stream)), (one_by_one, 1)):
             projector = ReadModel()
-            # The tables of the read model refer to it.
+            # The tables of the read model refer to them.
             connection.execute("CREATE TABLE blobs (sha256 TEXT PRIMARY KEY)")
+            connection.execute("CREATE TABLE events (position, job_id, version)")
             projector.create(connection)
             for start in range(0, len(stream), size):
                 projector.apply(connection, stream[start : start + size])

@@ -19,7 +19,7 @@ from orc.scheduler.core.fold.queued_job import takeable_at
 
 _QUEUE = (
     "SELECT job_id, status, (SELECT max(version) FROM events WHERE events.job_id = jobs.job_id) "
-    f"FROM jobs WHERE {IN_QUEUE} AND status IN {sql_list(JOB_OPEN)} ORDER BY submitted_at, job_id"
+    f"FROM jobs WHERE {IN_QUEUE} AND status IN {sql_list(JOB_OPEN)} ORDER BY position"
 )
 
 

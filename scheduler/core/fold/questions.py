@@ -17,7 +17,9 @@ def asked(state: JobState, event: ApprovalRequested) -> None:
     step.status = "waiting"
     step.waits_for = "approval" if is_approval else "in_doubt"
     leave_queue(state, event.step)
-    step.question = OpenQuestion(event.message, event.options, event.expires_at, event.on_timeout)
+    step.question = OpenQuestion(
+        event.message, event.options, event.expires_at, event.on_timeout, event.timeout_s
+    )
     state.questions.add(event.step)
     add_expiry(state, event.step)
 

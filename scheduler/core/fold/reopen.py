@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from dataclasses import replace
 from datetime import datetime
 
 from orc.ledger.events import JobAmended, JobResumed
@@ -220,13 +221,19 @@ def _requeue(state: JobState, step_id: str, now: float) -> None:
         step.status, step.waits_for, step.retry_at = "pending", None, None
         let_start(state, step_id)
     elif step.status == "waiting":
-        _reopen_question(state, step_id)
+        _reopen_question(state, step_id, now)
     elif step.needs_left == 0:
         became_ready(state, step_id)
 
 
-def _reopen_question(state: JobState, step_id: str) -> None:
-    """Keep the open question, and its expiry by the wall clock."""
+def _reopen_question(state: JobState, step_id: str, now: float) -> None:
+    """Keep the open question, and its expiry by the wall clock, at most its timeout from now."""
+    step = state.steps[step_id]
+    question = step.question
+    if question is not None and question.expires_at is not None and question.timeout_s is not None:
+        # The clock may have been fast when the question was asked.
+        expires_at = min(question.expires_at, now + question.timeout_s)
+        step.question = replace(question, expires_at=expires_at)
     state.questions.add(step_id)
     add_expiry(state, step_id)
 

@@ -87,12 +87,16 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """An open question. At `expires_at` (seconds since 1970) the decision is `on_timeout`."""
+    """An open question. At `expires_at` (seconds since 1970) the decision is `on_timeout`.
+
+    `timeout_s` is how long it was open at most when it was asked.
+    """
 
     message: str
     options: tuple[str, ...]
     expires_at: float | None = None
     on_timeout: str | None = None
+    timeout_s: float | None = None
 
 
 @dataclass(slots=True)

@@ -120,7 +120,7 @@ def test_the_tables_have_titles_orders_facets_and_labels(database: Path) -> None
     async def look(get: Get) -> None:
         metadata = (await get("/-/metadata.json")).json()
         tables = metadata["databases"]["runs"]["tables"]
-        assert tables["jobs"]["sort_desc"] == "submitted_at"
+        assert tables["jobs"]["sort_desc"] == "position"
         assert tables["orc_meta"]["hidden"]
         assert tables["sqlite_sequence"]["hidden"]
         for table in READ_MODEL:

@@ -135,6 +135,7 @@ def rows_of_fold(owned: OwnedFiles) -> Rows:
 def rows_of_table(stream: list[Recorded], batch: int) -> Rows:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE blobs (sha256 TEXT PRIMARY KEY)")
+        connection.execute("CREATE TABLE events (position, job_id, version)")
         model = ReadModel()
         model.create(connection)
         for start in range(0, len(stream), batch):
