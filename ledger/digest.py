@@ -1,15 +1,17 @@
-"""SHA-256 digests and canonical JSON. Pure functions, without access to files or tables."""
+"""SHA-256 digests, the hash chain of streams, and canonical JSON: pure functions."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, NewType
 
 Digest = NewType("Digest", str)
 """A SHA-256 in 64 lower-case hexadecimal digits (FIPS 180-4)."""
 
+_NULL = b"\xff" * 8
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # One encoder object, because json.dumps() with these arguments builds a new one in each call.
@@ -26,6 +28,22 @@ def digest_bytes(content: bytes) -> Digest:
 def digest_json(value: Any) -> Digest:
     """The SHA-256 of a value's canonical JSON."""
     return digest_bytes(canonical_json(value).encode())
+
+
+def chain_hash(previous: str, columns: Iterable[str | bytes | int | None]) -> str:
+    """The SHA-256 over the previous hash and the event's stored columns, in hexadecimal.
+
+    Each column is preceded by its length in bytes, as eight bytes, big-endian. NULL is
+    encoded as eight bytes of 0xff. `previous` is "" for the first event.
+    """
+    parts = [bytes.fromhex(previous)]
+    for column in columns:
+        if column is None:
+            parts.append(_NULL)
+        else:
+            content = column if isinstance(column, bytes) else str(column).encode()
+            parts += (len(content).to_bytes(8, "big"), content)
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def canonical_json(value: Any) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orc.ledger.blob_rows import stands_for_file
-from orc.ledger.chain import chain_hash
+from orc.ledger.digest import chain_hash
 from orc.ledger.errors import LedgerError
 from orc.ledger.files.file_store import FileStore
 from orc.ledger.schema_check import schema_problems

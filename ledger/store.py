@@ -15,10 +15,9 @@ from typing import Any, Protocol
 
 from orc.ledger import failpoints
 from orc.ledger.blob_rows import files_of
-from orc.ledger.chain import chain_hash
 from orc.ledger.codec import dump_event
 from orc.ledger.connection import connect_writer, no_ledger, refuse_exposed, storage_errors
-from orc.ledger.digest import canonical_json, digest_bytes
+from orc.ledger.digest import canonical_json, chain_hash, digest_bytes
 from orc.ledger.errors import (
     CorruptLedger,
     NoLedger,

@@ -14,8 +14,6 @@ from orc.ledger.bounds import check_value
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.files.file_store import StoredFile
-from orc.ledger.scarcity import find_shortage
-from orc.ledger.secrets.masking import Mask
 from orc.providers.catalogue import SECTIONS, facts_of
 from orc.scheduler.attempt_context import AttemptContext
 from orc.scheduler.attempt_folder import AttemptFolder
@@ -42,7 +40,12 @@ from orc.scheduler.executors.contract import (
     Placement,
     Work,
 )
-from orc.scheduler.guard import failure_of_attempt
+from orc.scheduler.guard import (
+    capture_failure,
+    failure_of_attempt,
+    placing_failure,
+    rendering_failure,
+)
 from orc.scheduler.live_attempt import LiveAttempt
 from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile
 from orc.scheduler.spec_folder import hint_for_missing
@@ -98,7 +101,7 @@ def _evaluate_value(context: AttemptContext, step_id: str, watch: Stopwatch) -> 
         request = context.renderer.request(step_id)
         files = context.renderer.files(step_id)
     except (TemplateError, PathProblem) as error:
-        return Finished(_rendering_failure(error, watch))
+        return Finished(rendering_failure(error, watch.elapsed()))
     assert isinstance(request, ValueRequest)
     text = request.value if isinstance(request.value, str) else None
     result = Result(value=request.value, text=text or "")
@@ -106,7 +109,7 @@ def _evaluate_value(context: AttemptContext, step_id: str, watch: Stopwatch) -> 
     try:
         refs = capture.written(result, files)
     except CaptureProblem as error:
-        return Finished(_capture_failure(error, context.mask, watch))
+        return Finished(capture_failure(error, context.mask, watch.elapsed()))
     return _succeeded(context, result, capture, refs, [], watch)
 
 
@@ -122,7 +125,7 @@ async def _perform_attempt(
         files = context.renderer.files(step_id)
         declared = context.renderer.declared(step_id)
     except (TemplateError, PathProblem) as error:
-        return Finished(_rendering_failure(error, watch))
+        return Finished(rendering_failure(error, watch.elapsed()))
     conflict = find_conflict(
         context.state, step_id, [f"{context.state.project}/{file.path}" for file in files]
     )
@@ -135,7 +138,7 @@ async def _perform_attempt(
             try:
                 await work.open()
             except OSError as error:
-                return Finished(_placing_failure(error, watch))
+                return Finished(placing_failure(error, watch.elapsed()))
         result = await _perform(context, step_id, request, work, placed)
         on_work_done()
         finished = await _finish(context, step_id, result, files, work.folder, declared, watch)
@@ -311,7 +314,7 @@ async def _finish(
             there = context.renderer.inputs(step_id) if definition.is_remote else None
             refs = await capture.made(folder, declared, refs, modes=result.modes, elsewhere=there)
     except (CaptureProblem, OSError) as error:
-        return Finished(_capture_failure(error, context.mask, watch))
+        return Finished(capture_failure(error, context.mask, watch.elapsed()))
     return _succeeded(context, result, capture, refs, artifacts, watch)
 
 
@@ -383,31 +386,3 @@ def _capture_of(context: AttemptContext, step_id: str) -> Capture:
         store=context.store,
         limits=context.state.graph.steps[step_id].limits,
     )
-
-
-def _placing_failure(error: OSError, watch: Stopwatch) -> Failed:
-    return Failed(
-        kind="environment",
-        message="the files of the steps before could not be placed in the working folder: "
-        f"{find_shortage(error) or error}",
-        duration_s=watch.elapsed(),
-    )
-
-
-def _rendering_failure(error: TemplateError | PathProblem, watch: Stopwatch) -> Failed:
-    return Failed(
-        kind="template" if isinstance(error, TemplateError) else "path",
-        message=clean_text(str(error)),
-        duration_s=watch.elapsed(),
-        final=True,
-    )
-
-
-def _capture_failure(error: CaptureProblem | OSError, mask: Mask, watch: Stopwatch) -> Failed:
-    shortage = find_shortage(error)
-    if shortage is None:
-        message = mask.text(clean_text(str(error)))
-        kind = error.kind if isinstance(error, CaptureProblem) else "path"
-        return Failed(kind=kind, message=message, duration_s=watch.elapsed())
-    message = f"the step's files could not be read: {shortage}"
-    return Failed(kind="environment", message=message, duration_s=watch.elapsed())

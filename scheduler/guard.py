@@ -40,6 +40,8 @@ from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.executors.contract import Superseded
+from orc.scheduler.rendering import PathProblem
+from orc.scheduler.workspace import CaptureProblem
 
 _ROOT = Path(__file__).parent.parent
 _SAID_CHARS_MAX = 1000
@@ -67,6 +69,37 @@ def failure_of_attempt(error: Exception, duration_s: float, mask: Mask) -> Faile
     if shortage is not None:
         return Failed("environment", shortage, duration_s, final=True)
     return _failure(error, cause, "perform the attempt", duration_s, mask)
+
+
+def placing_failure(error: OSError, duration_s: float) -> Failed:
+    """The failure of an attempt whose working folder could not be filled."""
+    return Failed(
+        kind="environment",
+        message="the files of the steps before could not be placed in the working folder: "
+        f"{find_shortage(error) or error}",
+        duration_s=duration_s,
+    )
+
+
+def rendering_failure(error: TemplateError | PathProblem, duration_s: float) -> Failed:
+    """The failure of a step whose request could not be rendered."""
+    return Failed(
+        kind="template" if isinstance(error, TemplateError) else "path",
+        message=clean_text(str(error)),
+        duration_s=duration_s,
+        final=True,
+    )
+
+
+def capture_failure(error: CaptureProblem | OSError, mask: Mask, duration_s: float) -> Failed:
+    """The failure of an attempt whose files could not be captured."""
+    shortage = find_shortage(error)
+    if shortage is None:
+        message = mask.text(clean_text(str(error)))
+        kind = error.kind if isinstance(error, CaptureProblem) else "path"
+        return Failed(kind=kind, message=message, duration_s=duration_s)
+    message = f"the step's files could not be read: {shortage}"
+    return Failed(kind="environment", message=message, duration_s=duration_s)
 
 
 def guarded_events(

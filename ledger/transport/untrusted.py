@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orc.ledger.blob_rows import BundledFiles, files_of, stands_for_file
-from orc.ledger.chain import chain_hash
+from orc.ledger.digest import chain_hash
 from orc.ledger.errors import CorruptLedger, LedgerError, NoLedger, NotALedger, StorageError
 from orc.ledger.files.file_store import FileStore
 from orc.ledger.integrity import blobs_of, removals_of

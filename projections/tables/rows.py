@@ -24,11 +24,7 @@ from orc.projections.tables.tolerated import ToleratedRow
 class JobRow:
     """A row of `jobs`; `name` is the project."""
 
-    TABLE: ClassVar = TableInfo(
-        "jobs",
-        "Jobs",
-        "One row for each submitted spec.",
-    )
+    TABLE: ClassVar = TableInfo("jobs", "Jobs", "One row for each submitted spec.")
 
     job_id: str = column("The id of the job.", key=True)
     name: str = column("The project of the spec.")
@@ -193,8 +189,8 @@ class AttemptRow:
     step_id: str = column("The step.", refers="steps.step_id", indexed=True)
     attempt: int = column("The number of the attempt in its step, from 1.")
     status: str = column(
-        "running, succeeded, failed or interrupted; `in doubt` if it was interrupted while "
-        "a command, a function, a call or a tool was running.",
+        "running, succeeded, failed or interrupted; `in doubt` if it was interrupted while work was "
+        "in progress.",
         start="running",
     )
     started_at: str = column("When the attempt started.")

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from orc.ledger.chain import chain_hash
+from orc.ledger.digest import chain_hash
 
 SPEC = """\
 project: crafted

@@ -9,8 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from orc.ledger.chain import chain_hash
-from orc.ledger.digest import canonical_json, digest_bytes
+from orc.ledger.digest import canonical_json, chain_hash, digest_bytes
 from orc.ledger.errors import LedgerError
 from orc.ledger.reader import row_to_recorded
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from orc.ledger import Recorded
-from orc.ledger.chain import chain_hash
 from orc.ledger.codec import load_event
 from orc.ledger.definition import load_job
+from orc.ledger.digest import chain_hash
 from orc.ledger.errors import LedgerTooNew
 from orc.ledger.events import EVENT_TYPES, SHAPES, JobSubmitted
 from orc.ledger.reader import row_to_recorded

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import LedgerReader, Payload
-from orc.ledger.chain import chain_hash
-from orc.ledger.digest import digest_bytes
+from orc.ledger.digest import chain_hash, digest_bytes
 from orc.projections import Publisher, verify_job
 from orc.projections.verify import Verdict
 from orc.scheduler.core.commands import Settle

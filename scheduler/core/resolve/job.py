@@ -6,7 +6,7 @@ environment comes before the spec.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from posixpath import dirname
 from typing import Any
@@ -16,9 +16,7 @@ from orc.ledger.definition import (
     CircuitDef,
     FileDef,
     JobDef,
-    LimitsDef,
     RateDef,
-    Required,
     RetryDef,
     ShippedDef,
     StepDef,
@@ -36,10 +34,11 @@ from orc.scheduler.core.resolve.flow import (
 from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
+from orc.scheduler.core.resolve.step_keys import has_images, limits_of, own_keys, required_of
 from orc.scheduler.core.resolve.workflow import read_workflow
 from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.inputs import is_required, read_input
-from orc.scheduler.core.spec.model import DefaultsSpec, FileSpec, RetrySpec, StepSpec, kind_of
+from orc.scheduler.core.spec.model import RetrySpec, StepSpec, kind_of
 from orc.scheduler.core.spec.parse import Spec, examine
 from orc.scheduler.core.spec.references import needs_of
 from orc.scheduler.core.spec.yaml_source import Path, dotted
@@ -195,7 +194,7 @@ class _Resolver:
                     path=file.path,
                     content=file.content,
                     glob=file.glob,
-                    required=_required(file, is_strict=self.settings.is_strict),
+                    required=required_of(file, is_strict=self.settings.is_strict),
                 )
                 for file in step.files
             ),
@@ -215,11 +214,11 @@ class _Resolver:
         if facts.does_work:
             common["on_unknown"] = resolve_doubt(step, defaults)
         if not (facts.is_container or facts.asks_person):
-            common["limits"] = _limits(step, defaults)
+            common["limits"] = limits_of(step, defaults)
         if facts.runs_code or step.tools:
             common["workspace"] = workspace
             common["secrets"] = tuple(dict.fromkeys((*self.secrets, *step.secrets)))
-        if facts.runs_code or step.tools or _has_images(step):
+        if facts.runs_code or step.tools or has_images(step):
             common["folder"] = self.folder
         # Secrets of the specs around a workflow count too; the key would not contain their values.
         cache = "off" if common.get("secrets") else step.cache or "off"
@@ -250,7 +249,7 @@ class _Resolver:
                 cwd=step.cwd or defaults.cwd or "work",
                 cache=cache,
             )
-        return StepDef(**common, **_own_keys(step, facts, known=common))
+        return StepDef(**common, **own_keys(step, facts, known=common))
 
     def _workflow(self, step: StepSpec, path: Path, workspace: str | None) -> dict[str, Any]:
         workflow, problems = read_workflow(
@@ -385,29 +384,3 @@ class _Resolver:
         # A problem of the job's defaults is found again for each step.
         if problem not in self.problems:
             self.problems.append(problem)
-
-
-def _has_images(step: StepSpec) -> bool:
-    contents = [message.content for message in step.messages or ()]
-    return any(part.image for parts in contents if isinstance(parts, list) for part in parts)
-
-
-def _required(file: FileSpec, *, is_strict: bool) -> Required:
-    if file.glob is None or file.required is False:
-        return "no"
-    return "yes" if file.required or is_strict else "name"
-
-
-def _limits(step: StepSpec, defaults: DefaultsSpec) -> LimitsDef:
-    given: dict[str, int] = {}
-    for limits in (defaults.limits, step.limits):
-        if limits is not None:
-            given |= limits.model_dump(exclude_none=True)
-    return LimitsDef(**given)
-
-
-def _own_keys(step: StepSpec, facts: Kind, *, known: Collection[str]) -> dict[str, Any]:
-    """The keys of the step's kind that its definition has under the same name, as they are."""
-    own = [key for key in (*facts.marks, *facts.takes) if key in step.model_fields_set]
-    found = step.model_dump(include=set(own))
-    return {key: found[key] for key in own if key in StepDef.model_fields and key not in known}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.ledger.chain import chain_hash
+from orc.ledger.digest import chain_hash
 from tests.cli.command_line import orc, submit
 from tests.cli.removed_jobs import SPEC, UNENDED
 

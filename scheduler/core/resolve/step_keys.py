@@ -1,0 +1,39 @@
+"""Keys of a step that become fields of its definition without further settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from orc.ledger.definition import LimitsDef, Required, StepDef
+from orc.ledger.kinds import Kind
+from orc.scheduler.core.spec.model import DefaultsSpec, FileSpec, StepSpec
+
+
+def has_images(step: StepSpec) -> bool:
+    """Whether a message of the step has an image."""
+    contents = [message.content for message in step.messages or ()]
+    return any(part.image for parts in contents if isinstance(parts, list) for part in parts)
+
+
+def required_of(file: FileSpec, *, is_strict: bool) -> Required:
+    """What must be there for the file; `is_strict` requires it for patterns, too."""
+    if file.glob is None or file.required is False:
+        return "no"
+    return "yes" if file.required or is_strict else "name"
+
+
+def limits_of(step: StepSpec, defaults: DefaultsSpec) -> LimitsDef:
+    """The limits of the step, each of it or of the defaults."""
+    given: dict[str, int] = {}
+    for limits in (defaults.limits, step.limits):
+        if limits is not None:
+            given |= limits.model_dump(exclude_none=True)
+    return LimitsDef(**given)
+
+
+def own_keys(step: StepSpec, facts: Kind, *, known: Collection[str]) -> dict[str, Any]:
+    """The keys of the step's kind that its definition has under the same name, as they are."""
+    own = [key for key in (*facts.marks, *facts.takes) if key in step.model_fields_set]
+    found = step.model_dump(include=set(own))
+    return {key: found[key] for key in own if key in StepDef.model_fields and key not in known}
