@@ -161,7 +161,8 @@ def resume(
     (dollars), `+5000tokens`, `+10calls`, or `STEP=+1.00`. `only` names steps: only these and the
     steps that they need run. `timeout_s` is a new time limit for the whole job. `provider` can only
     be `replay`. `trust` allows the commands of a job or ledger that another user made or can write
-    to. Raises NoSuchJob, OwnedElsewhere if another process runs the job, SpecError, UsageProblem,
+    to. `spec_dir` is where the folder of the job's spec is now, if it was moved without the ledger.
+    Raises NoSuchJob, OwnedElsewhere if another process runs the job, SpecError, UsageProblem,
     EnvironmentProblem, LedgerError.
     """
     return wait(

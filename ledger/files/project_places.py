@@ -54,9 +54,11 @@ def recorded_place(place: str | Path, database: Path) -> str:
 def recorded_target(place: str | Path, database: Path, *, given_in: Path) -> str:
     """A place to write to, as events record it: relative in the ledger's folder and in `given_in`.
 
-    That is the folder in which the place was named. A folder elsewhere stays where it is: a ledger that
-    is moved without it must not make another one.
+    That is the folder in which the place was named. A folder elsewhere stays where it is, since a ledger
+    that is moved without it must not make another one; unless it was named by `..`, and so relative.
     """
+    if ".." in Path(place).parts:
+        return recorded_place(place, database)
     path = os.path.normpath(place)
     if not os.path.isabs(path):
         return path

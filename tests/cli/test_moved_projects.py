@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.ledger.files.project_places import place_of, recorded_place
+from orc.ledger.files.project_places import place_of, recorded_place, recorded_target
 from orc.ledger.files.seat import lineage_of
 from tests.cli.command_line import Said, orc, work_in
 
@@ -415,3 +415,24 @@ def test_a_place_is_recorded_relative_to_the_ledger_within_a_project(
     assert recorded_place(place, Path(database)) == recorded
     if os.path.isabs(place):
         assert place_of(recorded, Path(database)) == Path(place)
+
+
+@pytest.mark.parametrize(
+    ("place", "recorded"),
+    [
+        ("/srv/team/p/made", "made"),
+        ("/srv/team/p/state/made", "state/made"),
+        ("/srv/team/www", "/srv/team/www"),
+        ("/srv/team/p/../www", "../www"),
+        ("/srv/www", "/srv/www"),
+        ("made", "made"),
+    ],
+)
+def test_a_place_to_write_to_stays_unless_it_is_in_the_project(place: str, recorded: str) -> None:
+    database, here = Path("/srv/team/p/runs.db"), Path("/srv/team/p")
+    assert recorded_target(place, database, given_in=here) == recorded
+    # A ledger of its own folder, and a current folder around both.
+    elsewhere = Path("/srv/team/p/state/runs.db")
+    found = recorded_target(place, elsewhere, given_in=here)
+    assert place_of(found, elsewhere) == place_of(recorded, database) or place == "made"
+    assert os.path.isabs(found) == os.path.isabs(recorded)
