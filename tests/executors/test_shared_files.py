@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 import trio
 
-from orc.scheduler.executors.contract import Census, EngineLost, Gone, Lost, Ticket, WorkOutcome
+from orc.scheduler.executors.contract import (
+    Census,
+    Dropped,
+    EngineEvent,
+    EngineLost,
+    Gone,
+    Lost,
+    Ticket,
+    WorkOutcome,
+)
 from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 from orc.scheduler.executors.remote import RemoteExecutor
 from orc.worker.problems import RequestProblem
@@ -113,15 +122,25 @@ async def test_without_a_shared_folder_that_result_is_lost(tmp_path: Path) -> No
             await perform(executor, tmp_path, Case("x", "true"))
 
 
-async def test_an_engine_that_is_gone_for_good_loses_no_result_either(tmp_path: Path) -> None:
-    class Deaf(DyingEngine):
+@pytest.mark.parametrize(
+    "said",
+    [
+        lambda event: EngineLost("it has not answered for too long", final=True),
+        lambda event: Dropped(event["ticket"], event["run"], "w1", "its process was new"),
+    ],
+    ids=["the engine is gone for good", "the worker was started again"],
+)
+async def test_whatever_the_end_of_the_worker_is_called_the_result_counts(
+    tmp_path: Path, said: Callable[[dict[str, Any]], EngineEvent]
+) -> None:
+    class Another(DyingEngine):
         def _take(self, event: dict[str, Any]) -> None:
             if event["event"] == "ended":
-                self._send.send_nowait(EngineLost("it has not answered for too long", final=True))
+                self._send.send_nowait(said(event))
             else:
                 super()._take(event)
 
-    async with stand(tmp_path, engine_type=Deaf) as (executor, _):
+    async with stand(tmp_path, engine_type=Another) as (executor, _):
         _, outcome = await perform(executor, tmp_path, Case("x", "true"))
     assert outcome.exit_code == 0
 
