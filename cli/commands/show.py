@@ -78,7 +78,7 @@ def command(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Show a job: its steps, events, files, graph or timeline, or the result of a step.
+    """Show a job: its steps, events, files, graph or timeline.
 
     Without further options it shows the job's state and its steps.
     """

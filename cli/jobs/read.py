@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,8 @@ class Job:
     those of the files that commands left in $ORC_ARTIFACTS, by `step/path`. `failures` have `step`,
     `kind` and `message`. `cost_usd` is None if calls have no known price; `cost_known_usd` has the
     known part. `not_delivered` are files that were not copied to `output_dir`, since it has files of
-    these names that orc did not write. `tolerated_failures` counts the failures after which the job
-    went on (docs/spec.md).
+    these names that orc did not write. `tolerated_failures` has the `total` of the failures after
+    which the job went on, and `by_setting` with the number of each kind (docs/spec.md).
     """
 
     job_id: str
@@ -90,7 +90,7 @@ class Job:
     duration_s: float | None
     forked_from: str | None
     not_delivered: tuple[str, ...] = ()
-    tolerated_failures: int = 0
+    tolerated_failures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
@@ -137,7 +137,7 @@ def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
         duration_s=row.duration_s,
         forked_from=row.forked_from,
         not_delivered=() if ended is None else ended.left_alone,
-        tolerated_failures=view.all_tolerated.total,
+        tolerated_failures=view.all_tolerated.value(),
     )
 
 

@@ -104,7 +104,7 @@ def test_a_job_without_model_calls_costs_nothing(here: Path) -> None:
     done = said.lines()[-1]
 
     assert done["cost_usd"] == manifest_of(done["job_id"])["cost_usd"] == 0.0
-    assert "out, cost free\n" in orc("show", "latest").out
+    assert "no calls to models\n" in orc("show", "latest").out
 
 
 def test_a_rebuild_and_an_export_use_new_prices_and_verify_finds_no_problem(

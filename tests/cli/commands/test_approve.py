@@ -166,7 +166,9 @@ steps:
         table.on_job(state, job_id, here)
         table.on_events(recorded)
     lines = [line.split() for line in capsys.readouterr().err.splitlines() if line]
-    rows = [line for line in lines if line[0] in state.steps]
+    head = next(number for number, line in enumerate(lines) if line[:2] == ["step", "state"])
+    assert ["gate", "asks:", "Publish?"] in lines[:head], "in full, above the table"
+    rows = [line for line in lines[head:] if line[0] in state.steps]
     assert [row[0] for row in rows] == ["each", "each[0]", "each[1]", "never", "gate"]
     assert " ".join(rows[3]) == "never skipped : its condition is false: 1 > 2"
     assert " ".join(rows[4]) == "gate waiting asks: Publish?"

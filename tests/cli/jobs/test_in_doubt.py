@@ -217,7 +217,9 @@ def test_a_call_in_doubt_is_not_sent_again_before_an_approval(server: ModelServe
     die(ASKS, "on_unknown: ask", "call.after_reply")
     said = orc("resume", "latest", "--json")
     assert said.code == 3
-    assert said.lines()[-1]["waiting"] == [{"step": "ask", "for": "in_doubt"}]
+    (waiting,) = said.lines()[-1]["waiting"]
+    assert (waiting["step"], waiting["for"]) == ("ask", "in_doubt")
+    assert waiting["question"].startswith("interrupted during a call to the model")
     assert said.lines()[-1]["in_doubt"]["calls"] == 1
     assert (
         "ask asks: interrupted during a call to the model; it may or may not have completed"

