@@ -90,7 +90,7 @@ def test_every_example_can_be_loaded(name: str) -> None:
 
 
 def test_a_bad_spec_raises_every_problem_with_its_place() -> None:
-    bad = write("bad.yaml", "project: x\nsteps:\n  a: {run: 3}\n  b: {nedes: a}\n")
+    bad = write("bad.yaml", "project: x\nsteps:\n  a: {run: {}}\n  b: {nedes: a}\n")
 
     for call in (orc.load_spec, orc.run):
         with pytest.raises(SpecError) as raised:

@@ -167,12 +167,12 @@ def test_a_skipped_step_says_which_condition_did_not_hold() -> None:
     [
         ("${{ item }}", "item 1 gives '../x'; a key may have letters"),
         ("${{ item | first }}x", "item 1 gives '.x'"),
-        ("same", "item 1 gives 'same', but an earlier item gave 'same'"),
+        ("${{ 'same' }}", "item 1 gives 'same', but an earlier item gave 'same'"),
     ],
 )
 def test_a_key_that_cannot_be_an_id_is_refused(key: str, message: str) -> None:
     state, _ = run(
-        f"project: demo\nsteps: {{a: {{for_each: [ok, ../x], key: '{key}', value: 1}}}}\n"
+        f'project: demo\nsteps: {{a: {{for_each: [ok, ../x], key: "{key}", value: 1}}}}\n'
     )
     failure = state.failed["a"]
     assert failure.kind == "template"

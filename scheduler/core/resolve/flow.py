@@ -82,6 +82,26 @@ def _unbounded(steps: Iterable[StepDef], *, counts: bool) -> Iterator[str]:
         yield from _unbounded(step.steps, counts=is_counted)
 
 
+def oversized_prompts(job: JobDef) -> Iterator[tuple[str, int, int]]:
+    """Prompts whose reply alone may be larger than a budget around them: id, tokens, budget."""
+    yield from _oversized(job.steps, limit=_token_limit(job.budget, None))
+
+
+def _oversized(steps: Iterable[StepDef], *, limit: int | None) -> Iterator[tuple[str, int, int]]:
+    for step in steps:
+        own = _token_limit(step.budget, limit)
+        reply = step.params.get("max_tokens")
+        if own is not None and step.facts.calls_model and isinstance(reply, int) and reply >= own:
+            yield step.id, reply, own
+        yield from _oversized(step.steps, limit=own)
+
+
+def _token_limit(budget: BudgetDef | None, around: int | None) -> int | None:
+    """The smaller limit. A limit of 0 is meant: no call is to be sent before it is raised."""
+    found = None if budget is None else budget.max_tokens
+    return min(filter(None, (found, around)), default=None)
+
+
 def _counts_tokens(budget: BudgetDef | None) -> bool:
     return budget is not None and (budget.max_tokens is not None or budget.max_cost_usd is not None)
 

@@ -24,8 +24,10 @@ from orc.ledger.definition import (
 )
 from orc.ledger.digest import clean_json
 from orc.ledger.kinds import FailureKind, Kind, facts_of
+from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.resolve.flow import (
+    oversized_prompts,
     resolve_budget,
     resolve_doubt,
     resolve_flow,
@@ -65,6 +67,14 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
             Problem(
                 f"step {step_id!r} has a budget for tokens or money and needs "
                 "`params: {max_tokens: ...}`: without it, the cost of its reply has no limit"
+            )
+        )
+    for step_id, reply, limit in oversized_prompts(definition):
+        resolver.problems.append(
+            Problem(
+                f"step {step_id!r} may never call its model: `max_tokens` of its reply is "
+                f"{number_text(reply)}, and its budget has {number_text(limit)} tokens; raise "
+                "`budget.max_tokens`, or lower `params.max_tokens`"
             )
         )
     for found in find_shared_paths(definition):

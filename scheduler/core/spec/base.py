@@ -95,6 +95,8 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+Filled = Annotated[str, Field(min_length=1)]
+"""A text that is not empty."""
 Word = Annotated[
     str, BeforeValidator(lambda value: value, json_schema_input_type=str | float | bool)
 ]

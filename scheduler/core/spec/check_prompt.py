@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator, SchemaError
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.prompt import MessageSpec, OutputSpec, ToolSpec, tool_name
+from orc.scheduler.core.spec.schema_sense import impossible_part
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)
@@ -22,6 +23,8 @@ def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Pro
     """Problems of a step's `messages`, `tools` and `output`."""
     where = dotted(path)
     asks = step.prompt is not None or step.messages is not None
+    if step.prompt is not None and not step.prompt.strip() and _is_here(path, document):
+        yield Problem(f"{where}.prompt: is empty", *document.place((*path, "prompt")))
     if step.output is not None:
         yield from _check_output(where, step.output, path, document)
         if step.output.repair and not asks:
@@ -49,6 +52,11 @@ def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Pro
             )
 
 
+def _is_here(path: Path, document: Document) -> bool:
+    """Whether the prompt is in the spec, and not in a file of its own, which may not be read now."""
+    return (*path, "prompt") not in document.files
+
+
 def schema_problem(schema: Mapping[str, Any]) -> str:
     """Why this is not a usable JSON Schema; empty if it is."""
     try:
@@ -61,7 +69,8 @@ def schema_problem(schema: Mapping[str, Any]) -> str:
             return f"refers to {reference[:80]!r}; only references within the schema (#...) work"
         if not _is_there(reference, schema):
             return f"refers to {reference[:80]!r}, which is not in the schema"
-    return ""
+    impossible = impossible_part(schema)
+    return f"no value can meet it: {impossible}" if impossible else ""
 
 
 def _is_there(reference: str, schema: Mapping[str, Any]) -> bool:

@@ -17,9 +17,9 @@ from orc.scheduler.core.spec.check_cwd import check_cwd
 from orc.scheduler.core.spec.check_files import ENV_NAME, check_env, check_files
 from orc.scheduler.core.spec.check_flow import check_flow
 from orc.scheduler.core.spec.check_placing import check_placing, check_ship, executor_problem
+from orc.scheduler.core.spec.check_possible import check_defaults, check_input, check_possible
 from orc.scheduler.core.spec.check_prompt import FUNCTION, check_prompt
 from orc.scheduler.core.spec.check_secrets import check_job_secrets, check_secrets, secrets_in
-from orc.scheduler.core.spec.inputs import default_problem
 from orc.scheduler.core.spec.model import (
     STEP_ID_LENGTH_MAX,
     STEP_ID_PATTERN,
@@ -57,13 +57,12 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
                 f"inputs.{name}: a name may have letters, digits and underscores only",
                 *document.place(path, key=True),
             )
-        reason = default_problem(spec)
-        if reason:
-            yield Problem(f"inputs.{name}.default: {reason}", *document.place((*path, "default")))
+        yield from check_input(name, spec, document)
     for key, env in (("env", job.env), ("defaults", job.defaults.env or {})):
         for name, value in env.items():
             env_path: Path = ("env", name) if key == "env" else ("defaults", "env", name)
             yield from check_env(name, value, env_path, document, templates=False)
+    yield from check_defaults(job.defaults, document)
     yield from check_job_secrets(job, document)
     yield from check_ship(job, document)
     if job.defaults.system:
@@ -80,7 +79,8 @@ def check_steps(
 ) -> Iterator[Problem]:
     """Problems of single steps, and of the steps together."""
     secrets = frozenset((*job.secrets, *secrets_in(steps)))
-    scope = Scope(job, all_ids, secrets=secrets)
+    # Steps with a wrong form are known by their ids only.
+    scope = Scope(job, {**all_ids, **steps}, secrets=secrets)
     yield from _check_group(steps, document, scope, ("steps",), all_ids)
 
 
@@ -97,6 +97,7 @@ def _check_group(
         yield from _check_kind(path, step, document)
         yield from check_prompt(path, step, document)
         yield from check_flow(path, step, document, scope)
+        yield from check_possible(path, step, document, scope.job.defaults)
         yield from _check_needs(path, step, document, all_ids)
         yield from check_files(path, step, document)
         yield from check_cwd(path, step, document, scope.job)
@@ -186,7 +187,7 @@ def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
     if isinstance(step.run, list):
         yield from _check_words(path, step.run, document)
     if step.run is not None and (
-        not step.run or (isinstance(step.run, str) and not step.run.strip())
+        not step.run or not (step.run if isinstance(step.run, str) else step.run[0]).strip()
     ):
         yield Problem(f"{where}.run: is empty", *document.place((*path, "run")))
 

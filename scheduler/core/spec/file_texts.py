@@ -14,8 +14,11 @@ ReadText = Callable[[str], str]
 _KEYS = ("prompt", "system")
 
 
-def read_texts(document: Document, read_text: ReadText) -> list[Problem]:
-    """Replace each `{file: PATH}` in the document by its text; return the problems."""
+def read_texts(document: Document, read_text: ReadText | None) -> list[Problem]:
+    """Replace each `{file: PATH}` in the document by its text; return the problems.
+
+    Without `read_text`, the texts are left empty.
+    """
     problems: list[Problem] = []
     value = document.value
     for owner, path in mappings_of_steps(value):
@@ -31,7 +34,9 @@ def read_texts(document: Document, read_text: ReadText) -> list[Problem]:
                 )
                 continue
             try:
-                owner[key] = read_text(name)
+                owner[key] = "" if read_text is None else read_text(name)
+                if read_text is not None and not owner[key].strip():
+                    raise ValueError(f"{name} is empty")
             except ValueError as error:
                 where = document.place((*place, "file"))
                 problems.append(Problem(f"{dotted(place)}.file: {error}", *where))

@@ -23,6 +23,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+_FITTING = {"boolean": (bool,), "integer": (int,), "number": (float,)}
+
+
 def input_problem(value: Any, type_name: str, enum: list[Any] | None) -> str:
     """Why a value does not fit an input's type or enum; empty if it does."""
     is_bool = isinstance(value, bool)
@@ -31,6 +34,17 @@ def input_problem(value: Any, type_name: str, enum: list[Any] | None) -> str:
     if enum is not None and value not in enum:
         return f"must be one of {', '.join(map(_shown, enum))}; got {_shown(value)}"
     return ""
+
+
+def enum_problem(value: Any, spec: InputSpec) -> str:
+    """Why a value in an input's `enum` can never be given; empty if it can."""
+    reason = input_problem(value, spec.type, None)
+    if not reason:
+        return ""
+    if spec.type == "string" and isinstance(value, int | float):
+        fitting = next(name for name, kinds in _FITTING.items() if type(value) in kinds)
+        return f"{reason}; put it in quotes, or write `type: {fitting}`"
+    return reason
 
 
 def default_problem(spec: InputSpec) -> str:

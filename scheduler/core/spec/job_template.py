@@ -31,7 +31,7 @@ def is_file(name: str) -> bool:
 
 
 def apply_template(
-    document: Document, read_template: ReadTemplate, read_text: ReadText, examine: Examine
+    document: Document, read_template: ReadTemplate, read_text: ReadText | None, examine: Examine
 ) -> list[Problem]:
     """Add the keys of the template that the spec does not have; return the problems.
 

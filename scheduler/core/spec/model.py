@@ -16,6 +16,7 @@ from orc.scheduler.core.spec.base import (
     TEMPLATES,
     CacheScope,
     Duration,
+    Filled,
     Names,
     Strict,
     Text,
@@ -120,14 +121,14 @@ class InputSpec(Strict):
         None, description="Whether a value must be given. Default: true if there is no `default`."
     )
     default: Any = Field(None, description="The value if none is given.")
-    enum: list[Any] | None = Field(None, description="The allowed values.")
+    enum: list[Any] | None = Field(None, min_length=1, description="The allowed values.")
 
 
 class DefaultsSpec(Strict):
     """Values for steps that do not have the key."""
 
-    provider: str | None = Field(None, description="A provider, or provider/model.")
-    model: str | None = None
+    provider: Filled | None = Field(None, description="A provider, or provider/model.")
+    model: Filled | None = None
     fallback: list[Target] | None = Field(
         None, description="Other models, tried in this order if the first fails."
     )
@@ -158,9 +159,9 @@ class StepSpec(Strict):
     system: Annotated[Text | None, TEMPLATES] = Field(
         None, description="The system message of the prompt."
     )
-    provider: str | None = Field(None, description="A provider, or provider/model.")
-    model: str | None = Field(None, description="The model's name at the provider.")
-    base_url: str | None = Field(
+    provider: Filled | None = Field(None, description="A provider, or provider/model.")
+    model: Filled | None = Field(None, description="The model's name at the provider.")
+    base_url: Filled | None = Field(
         None, description="The address of the provider's server, without credentials."
     )
     fallback: list[Target] | None = Field(
@@ -183,7 +184,7 @@ class StepSpec(Strict):
         None,
         description="Runs a command: a text for /bin/sh -ec, or a list of arguments without a shell.",
     )
-    python: str | None = Field(
+    python: Filled | None = Field(
         None, description="Calls a Python function: `package.module:function`."
     )
     args: Annotated[dict[str, Any] | None, TEMPLATES] = Field(
@@ -201,7 +202,7 @@ class StepSpec(Strict):
         description="Runs a group of steps, by their ids.",
         json_schema_extra=STEP_IDS,
     )
-    workflow: str | None = Field(
+    workflow: Filled | None = Field(
         None,
         description="Runs the steps of another spec as a group. The path is relative to this spec.",
     )
@@ -222,7 +223,7 @@ class StepSpec(Strict):
     as_: str = Field(
         "item", alias="as", description="The name of the item in the step's expressions."
     )
-    key: Annotated[str | None, TEMPLATES] = Field(
+    key: Annotated[Filled | None, TEMPLATES] = Field(
         None,
         description="A text for the id of each item's step: x[key] instead of x[0]. Must be unique.",
     )
@@ -318,7 +319,7 @@ class StepSpec(Strict):
 class JobSpec(Strict):
     """A job. A spec without `steps` runs the built-in template `app`."""
 
-    template: str | None = Field(
+    template: Filled | None = Field(
         None,
         description="Another spec or a built-in template, whose steps, inputs and defaults are used.",
     )
@@ -328,11 +329,11 @@ class JobSpec(Strict):
     task_description: str | None = Field(
         None, description="A free text; expressions read it as `task_description`."
     )
-    provider: str | None = Field(
+    provider: Filled | None = Field(
         None, description="A provider, or provider/model. Default: `ollama`."
     )
-    model: str | None = Field(None, description="The model of steps without their own `model`.")
-    base_url: str | None = Field(
+    model: Filled | None = Field(None, description="The model of steps without their own `model`.")
+    base_url: Filled | None = Field(
         None, description="The address of the job-level provider's server, without credentials."
     )
     fallback: list[Target] | None = Field(
@@ -369,7 +370,7 @@ class JobSpec(Strict):
         description="Whether the working folders of attempts are kept: those of failed ones, or all. "
         "Default: none.",
     )
-    output_dir: str | None = Field(
+    output_dir: Filled | None = Field(
         None, description="A folder to which the files are copied when the job succeeds."
     )
     env: Variables = Field({}, description="Environment variables of all commands and functions.")

@@ -127,12 +127,11 @@ def examine(
         )
     problems = []
     take_as_written(document)
-    read_text = read_text or (lambda name: "")
     template = document.value.get("template")
     folders: dict[str, str] = {}
     if isinstance(template, str) and read_template is not None:
         own, folder = set(document.value), folder_of_template(template)
-        read_beside = partial(_read_beside, read_text, folder)
+        read_beside = None if read_text is None else partial(_read_beside, read_text, folder)
         problems += apply_template(
             document,
             read_template,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from orc.scheduler.core.spec.base import TEMPLATES, Strict, as_list, shorthand
+from orc.scheduler.core.spec.base import TEMPLATES, Filled, Strict, as_list, shorthand
 
 
 class ParamsSpec(Strict):
@@ -31,7 +31,7 @@ class ParamsSpec(Strict):
         None, gt=0, description="The maximum length of the reply, in tokens."
     )
     stop: Annotated[
-        list[str] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str])
+        list[Filled] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str])
     ] = Field(None, description="Texts that end the reply.")
     seed: int | None = Field(
         None, description="The seed of the sampling, for repeatable replies where supported."
@@ -60,7 +60,7 @@ class ParamsSpec(Strict):
     )
     num_thread: int | None = Field(None, gt=0, description="Ollama: the number of CPU threads.")
     num_predict: int | None = Field(None, description="Ollama's name of max_tokens.")
-    keep_alive: str | int | None = Field(
+    keep_alive: Filled | int | None = Field(
         None, description="Ollama: how long the model stays loaded, such as 5m, 0 or -1."
     )
     openai: dict[str, Any] | None = Field(
@@ -97,11 +97,11 @@ class OutputSpec(Strict):
 class TargetSpec(Strict):
     """A fallback model. Short form: `provider/model`."""
 
-    provider: str = Field(description="A provider, or provider/model.")
-    model: str | None = Field(
+    provider: Filled = Field(description="A provider, or provider/model.")
+    model: Filled | None = Field(
         None, description="The model's name. Default: the default model of the provider."
     )
-    base_url: str | None = Field(
+    base_url: Filled | None = Field(
         None, description="The address of the provider's server, without credentials."
     )
 
@@ -115,13 +115,13 @@ Target = Annotated[
 class ToolSpec(Strict):
     """A tool that a model may call: a built-in tool, or a Python function."""
 
-    name: str | None = Field(
+    name: Filled | None = Field(
         None, description="The tool's name for the model. Default: the function's name."
     )
     builtin: Literal["read_file", "write_file", "list_files", "run_command"] | None = Field(
         None, description="A built-in tool of orc. Short form: its name."
     )
-    python: str | None = Field(None, description="A Python function: `package.module:function`.")
+    python: Filled | None = Field(None, description="A Python function: `package.module:function`.")
     description: str | None = Field(
         None, description="A description for the model. Default: the function's docstring."
     )
@@ -130,8 +130,10 @@ class ToolSpec(Strict):
         description="A JSON Schema of the arguments. Default: derived from the function's "
         "annotations.",
     )
-    allow: list[str] | None = Field(
-        None, description="For `run_command`: the allowed programs. Default: any program."
+    allow: list[Filled] | None = Field(
+        None,
+        min_length=1,
+        description="For `run_command`: the allowed programs. Default: any program.",
     )
 
 
@@ -165,8 +167,8 @@ class RateSpec(Strict):
 class PartSpec(Strict):
     """A part of a message: a text, or an image."""
 
-    text: Annotated[str | None, TEMPLATES] = Field(None, description="A text.")
-    image: Annotated[str | None, TEMPLATES] = Field(
+    text: Annotated[Filled | None, TEMPLATES] = Field(None, description="A text.")
+    image: Annotated[Filled | None, TEMPLATES] = Field(
         None,
         description="The path of a PNG, JPEG, GIF or WebP file, relative to the spec; or a template "
         "with the path of a file that a step wrote.",
@@ -178,5 +180,5 @@ class MessageSpec(Strict):
 
     role: Literal["system", "user", "assistant"] = Field(description="The author of the message.")
     content: Annotated[str | list[PartSpec], TEMPLATES] = Field(
-        description="A text, or a list of parts."
+        min_length=1, description="A text, or a list of parts."
     )

@@ -12,6 +12,7 @@ from orc.scheduler.core.language.kinds_of_values import condition_problems
 from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.language.templates import has_template, parse_condition, parse_template
 from orc.scheduler.core.spec.base import Strict, keys_with_templates
+from orc.scheduler.core.spec.comparisons import hopeless_comparisons
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.yaml_source import Document, Path
 
@@ -202,11 +203,16 @@ def check_text(
             ):
                 message = f"{where}: ${{{{ {expression.source} }}}}: {reason}"
                 yield Problem(message, line + expression.line - 1, column)
-        for reference in expression.references:
-            message = _reference_problem(reference, expression, scope, path, place)
-            if message and in_file is not None:
+        found = [
+            _reference_problem(reference, expression, scope, path, place)
+            for reference in expression.references
+        ]
+        for said in hopeless_comparisons(expression, scope.job, scope.steps):
+            found.append(f"${{{{ {expression.source} }}}}: {said}")
+        for message in filter(None, found):
+            if in_file is not None:
                 yield Problem(f"{where}: {in_file}:{expression.line}: {message}", line, column)
-            elif message:
+            else:
                 yield Problem(f"{where}: {message}", line + expression.line - 1, column)
 
 

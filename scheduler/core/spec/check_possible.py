@@ -1,0 +1,146 @@
+"""Finds what a spec says that can never hold or never happen: such a spec is valid and fails later.
+
+Each check is sure: what depends on a value of the run is left to the run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from orc.ledger.kinds import facts_of
+from orc.ledger.wording import duration_text
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.spec.inputs import default_problem, enum_problem
+from orc.scheduler.core.spec.model import DefaultsSpec, InputSpec, RetrySpec, StepSpec, kind_of
+from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
+
+_Report = Callable[..., Problem]
+"""Makes a problem of a message, and the keys of the step where it is."""
+_OF_CALLS = frozenset(
+    "auth bad_request budget context_length protocol rate_limit refused rejected".split()
+)
+"""Kinds of failures that only a call of a model, or a person, causes."""
+_OF_COMMANDS = frozenset("exit_code output_too_large rejected signal".split())
+"""Kinds of failures that only a command, a function or a person causes."""
+_EXHAUSTED = ("loop", "on_exhausted")
+_NEVER = re.compile(r"\s*(?:\$\{\{)?\s*(?:false|False)\s*(?:\}\})?\s*\Z")
+
+
+def check_input(name: str, spec: InputSpec, document: Document) -> Iterator[Problem]:
+    """Problems of an input whose values or whose default cannot be given."""
+    path: Path = ("inputs", name)
+    for index, value in enumerate(spec.enum or ()):
+        reason = enum_problem(value, spec)
+        if reason:
+            where: Path = (*path, "enum", index)
+            yield Problem(f"{dotted(where)}: {reason}", *document.place(where))
+    reason = default_problem(spec)
+    if reason:
+        yield Problem(f"inputs.{name}.default: {reason}", *document.place((*path, "default")))
+    elif spec.required and spec.default is not None:
+        yield Problem(
+            f"inputs.{name}.default: is never used, since the input has `required: true`; remove one "
+            "of them",
+            *document.place((*path, "default"), key=True),
+        )
+
+
+def check_possible(
+    path: Path, step: StepSpec, document: Document, defaults: DefaultsSpec
+) -> Iterator[Problem]:
+    """Problems of a step's limits, retries, rounds, items and options."""
+
+    def problem(message: str, *keys: str) -> Problem:
+        where: Path = (*path, *keys)
+        return Problem(f"{dotted(where)}: {message}", *document.place(where, key=True))
+
+    yield from _check_times(step, defaults, problem)
+    if step.retry is not None:
+        reason = wait_problem(step.retry)
+        if reason:
+            yield problem(reason, "retry")
+    yield from _check_retry_on(step, problem)
+    loop = step.loop
+    if loop is not None and loop.on_exhausted == "fail":
+        if loop.until is None:
+            yield problem("is allowed with `until` only", *_EXHAUSTED)
+        elif _NEVER.match(loop.until):
+            yield problem("the step always fails, since `until` is never true", *_EXHAUSTED)
+    count = _count_of_items(step)
+    if step.key is not None and count is not None and count > 1 and not has_template(step.key):
+        yield problem("is the same for each item, and must be unique; use the item in it", "key")
+    approval = step.approval
+    if approval is not None:
+        if approval.options == ["reject"]:
+            yield problem("has only `reject`, so that the step always fails", "approval", "options")
+        if "on_timeout" in approval.model_fields_set and approval.timeout is None:
+            yield problem("is allowed with `timeout` only", "approval", "on_timeout")
+
+
+def check_defaults(defaults: DefaultsSpec, document: Document) -> Iterator[Problem]:
+    """Problems of the limits and retries that steps without their own have."""
+    found = [wait_problem(defaults.retry)] if defaults.retry is not None else []
+    for reason in filter(None, found):
+        where: Path = ("defaults", "retry")
+        yield Problem(f"defaults.retry: {reason}", *document.place(where, key=True))
+    if defaults.timeout and defaults.total_timeout and defaults.timeout > defaults.total_timeout:
+        where = ("defaults", "timeout")
+        reason = _longer(defaults.timeout, "total_timeout", defaults.total_timeout)
+        yield Problem(f"defaults.timeout: {reason}", *document.place(where, key=True))
+
+
+def wait_problem(retry: RetrySpec) -> str:
+    """Why the waits of a retry contradict each other; empty if they do not."""
+    if retry.max >= retry.initial:
+        return ""
+    default = "" if "max" in retry.model_fields_set else ", its default; set `max` too"
+    return (
+        f"the first wait, {duration_text(retry.initial)}, is longer than `max`, "
+        f"{duration_text(retry.max)}{default}"
+    )
+
+
+def _check_times(step: StepSpec, defaults: DefaultsSpec, problem: _Report) -> Iterator[Problem]:
+    total = step.total_timeout or defaults.total_timeout
+    timeout = step.timeout or defaults.timeout
+    if total is None:
+        return
+    if timeout is not None and timeout > total and (step.timeout or step.total_timeout):
+        key = "timeout" if step.timeout else "total_timeout"
+        if key == "timeout":
+            yield problem(_longer(timeout, "total_timeout", total), key)
+        else:
+            yield problem(f"is shorter than `timeout`, {duration_text(timeout)}", key)
+    if step.queue_timeout is not None and step.queue_timeout > total:
+        yield problem(_longer(step.queue_timeout, "total_timeout", total), "queue_timeout")
+
+
+def _longer(found_s: float, other: str, other_s: float) -> str:
+    return (
+        f"{duration_text(found_s)} is never reached, since `{other}` is {duration_text(other_s)}; "
+        "change one of them"
+    )
+
+
+def _check_retry_on(step: StepSpec, problem: _Report) -> Iterator[Problem]:
+    facts = facts_of(kind_of(step))
+    never = frozenset() if facts.calls_model and step.tools else _OF_COMMANDS
+    if not facts.calls_model:
+        never = _OF_CALLS
+    for kind in step.retry_on or ():
+        if kind in never:
+            yield problem(f"a step of kind {facts.name} never fails with {kind!r}", "retry_on")
+
+
+def _count_of_items(step: StepSpec) -> int | None:
+    """The number of items of a literal list or a matrix."""
+    if isinstance(step.for_each, list):
+        return len(step.for_each)
+    if step.matrix is None:
+        return None
+    count = 1
+    for values in step.matrix.values():
+        count *= len(values)
+    return count

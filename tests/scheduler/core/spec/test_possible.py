@@ -1,0 +1,153 @@
+"""What can never hold or never happen is refused, where the spec shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orc.cli.jobs.prepare import Submission, prepare
+from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.spec.schema_sense import impossible_part
+
+STEP = "steps: {a: {%s}}"
+INPUT = "inputs: {n: {%s}}\nsteps: {a: {value: 1}}"
+SCHEMA = "steps: {a: {prompt: x, output: {format: json, schema: {%s}}}}"
+COMPARED = """inputs: {n: {enum: [a, b], required: false}, free: {default: x}}
+steps:
+  a: {value: 1}
+  gate: {approval: {message: x, options: [ship, hold]}}
+  many: {for_each: [1], approval: {message: x, options: [ship, hold]}}
+  b: {if: "%s", value: 1}"""
+NEVER = {
+    INPUT % "enum: [2023, 2024]": "inputs.n.enum[0]: must be of type string; got 2023; put it in "
+    "quotes, or write `type: integer`",
+    INPUT % "enum: [true]": "put it in quotes, or write `type: boolean`",
+    INPUT % "type: integer, enum: [1, '2']": "inputs.n.enum[1]: must be of type integer; got '2'",
+    INPUT % "type: list, enum: [a]": "inputs.n.enum[0]: must be of type list; got 'a'",
+    INPUT % "enum: []": "inputs.n.enum: must have at least 1",
+    INPUT % "enum: [a, b], default: c": "must be one of 'a', 'b'; got 'c'",
+    INPUT % "default: 1": "inputs.n.default: must be of type string; got 1",
+    INPUT % "type: boolean, default: 'true'": "must be of type boolean; got 'true'",
+    INPUT % "default: null": "write `required: false` in its place",
+    INPUT % "required: true, default: x": "is never used, since the input has `required: true`",
+    STEP % "run: x, retry: {initial: 10s, max: 1s}": "steps.a.retry: the first wait, 10 s, is longer "
+    "than `max`, 1.0 s",
+    STEP % "run: x, retry: {initial: 2m}": "`max`, 1 m 00 s, its default; set `max` too",
+    "defaults: {retry: {initial: 2m}}\n" + STEP % "run: x": "defaults.retry: the first wait",
+    STEP % "run: x, timeout: 2m, total_timeout: 1m": "steps.a.timeout: 2 m 00 s is never reached, since "
+    "`total_timeout` is 1 m 00 s",
+    "defaults: {timeout: 2m}\n" + STEP % "run: x, total_timeout: 1m": "steps.a.total_timeout: is "
+    "shorter than `timeout`, 2 m",
+    "defaults: {timeout: 2m, total_timeout: 1m}\n" + STEP % "run: x": "defaults.timeout: 2 m 00 s is",
+    STEP % "run: x, queue_timeout: 2m, total_timeout: 1m": "steps.a.queue_timeout: 2 m 00 s is never",
+    STEP % "run: x, retry: 2, retry_on: [rate_limit]": "a step of kind run never fails with",
+    STEP % "value: 1, retry: 2, retry_on: [auth]": "a step of kind value never fails with 'auth'",
+    STEP % "prompt: x, retry: 2, retry_on: [timeout, exit_code]": "kind prompt never fails with "
+    "'exit_code'",
+    STEP % "run: x, loop: {max_iterations: 0}": "steps.a.loop.max_iterations",
+    STEP % "run: x, loop: {max_iterations: 2, on_exhausted: fail}": "is allowed with `until` only",
+    STEP % "run: x, loop: {max_iterations: 2, on_exhausted: fail, until: false}": "always fails",
+    STEP % "for_each: [1, 2], key: same, value: 1": "is the same for each item",
+    STEP % "matrix: {b: [1, 2]}, key: same, value: 1": "is the same for each item",
+    STEP % "for_each: [1], max_parallel: 0, value: 1": "max_parallel",
+    STEP % "approval: {message: x, options: [reject]}": "has only `reject`",
+    STEP % "approval: {message: x, options: []}": "options: must have at least 1",
+    STEP % "approval: {message: x, options: [a], on_timeout: b, timeout: 1h}": "must be one of a",
+    STEP % "approval: {message: x, on_timeout: approve}": "on_timeout: is allowed with `timeout` only",
+    "concurrency: 0\n" + STEP % "run: x": "concurrency",
+    "concurrency: {ollama: 0}\n" + STEP % "run: x": "concurrency.ollama",
+    "rate: {ollama: {requests_per_min: 0}}\n" + STEP % "run: x": "rate.ollama.requests_per_min",
+    "budget: {max_tokens: 100}\n" + STEP % "prompt: x, params: {max_tokens: 100}": "'a' may never "
+    "call its model",
+    STEP % "budget: {max_tokens: 9}, steps: {b: {prompt: x, params: {max_tokens: 10}}}": "'b' may "
+    "never call its model",
+    COMPARED % "steps.a.status == 'success'": "${{ steps.a.status == 'success' }}: the status of 'a' "
+    "is never 'success'; did you mean 'succeeded'?",
+    COMPARED % "'ok' != steps['a'].status": "the status of 'a' is never 'ok'; known: ",
+    COMPARED % "not (steps.gate.output.decision == 'approve' and true)": "the decision of 'gate' is "
+    "never 'approve'; known: hold, ship",
+    COMPARED % "inputs.n == 'c'": "the input 'n' is never 'c'",
+    STEP % "prompt: ' '": "steps.a.prompt: is empty",
+    STEP % "prompt: {file: empty.md}": "prompt.file: empty.md is empty",
+    STEP % "prompt: x, provider: ''": "steps.a.provider: is empty",
+    STEP % "prompt: x, model: ''": "steps.a.model: is empty",
+    STEP % "prompt: x, params: {stop: ['']}": "steps.a.params.stop[0]: is empty",
+    STEP % "prompt: x, tools: [{builtin: run_command, allow: []}]": "allow: must have at least 1",
+    STEP % "messages: [{role: user, content: []}]": "content",
+    STEP % "approval: ''": "steps.a.approval: is empty",
+    STEP % "run: ['', a]": "steps.a.run: is empty",
+    STEP % "workflow: ''": "steps.a.workflow: is empty",
+    "output_dir: ''\n" + STEP % "run: x": "output_dir: is empty",
+    SCHEMA % "type: string, enum: [1]": "no value can meet it: no value of `enum` fits the rest",
+    SCHEMA % "type: object, properties: {b: {type: integer, const: x}}": "b: no value of `const`",
+    SCHEMA % "type: integer, minimum: 5, maximum: 4": "`minimum` is 5 and `maximum` is 4",
+    SCHEMA % "type: array, items: {minLength: 2, maxLength: 1}": "items: `minLength` is 2",
+    SCHEMA % "type: object, required: [b], additionalProperties: false": "'b' is required, and",
+}  # fmt: skip
+"""The message for each spec."""
+
+MAY_BE = [
+    INPUT % "type: integer, enum: [2023, 2024], default: 2024",
+    INPUT % "type: number, enum: [1, 2.5]",
+    INPUT % "required: false, enum: [a]",
+    INPUT % "required: true",
+    STEP % "run: x, retry: {initial: 2m, max: 2m}",
+    STEP % "run: x, timeout: 1m, total_timeout: 1m",
+    "defaults: {timeout: 2m}\n" + STEP % "run: x, timeout: 10s, total_timeout: 1m",
+    STEP % "prompt: x, total_timeout: 60s",
+    STEP % "prompt: x, tools: [read_file], retry_on: [exit_code]",
+    "defaults: {retry_on: [rate_limit, exit_code]}\n" + STEP % "run: x, retry: 2",
+    STEP % "run: x, loop: {max_iterations: 2, until: false}",
+    STEP % "run: x, if: false",
+    STEP % "for_each: [], value: 1",
+    STEP % "for_each: [1], key: same, value: 1",
+    STEP % "approval: {message: x, options: [ship, hold]}",
+    "budget: {max_tokens: 0}\n" + STEP % "prompt: x, params: {max_tokens: 10}",
+    "budget: {max_calls: 0}\n" + STEP % "prompt: x",
+    STEP % "prompt: x, system: ''",
+    STEP % "prompt: '${{ project }}'",
+    COMPARED % "steps.a.status == 'failed' or steps.a.status != 'cancelled'",
+    COMPARED % "steps.gate.output.decision == 'ship'",
+    COMPARED % "steps.gate.output.comment == 'approve'",
+    COMPARED % "inputs.n == 'a' and inputs.n != none and inputs.free == 'c'",
+    COMPARED % "steps.many.output.decision == 'x' or steps.a.output.status == 'x'",
+    SCHEMA % "anyOf: [{type: string, enum: [1]}, {type: integer}]",
+    SCHEMA % "type: [string, 'null'], enum: [a, null]",
+    SCHEMA % "type: integer, minimum: 5, maximum: 5",
+    SCHEMA % "const: null",
+    SCHEMA % "$defs: {b: {type: string}}, properties: {c: {$ref: '#/$defs/b', enum: [d]}}",
+]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.md").write_text(" \n")
+
+
+def read(keys: str, **inputs: Any) -> None:
+    Path("spec.yaml").write_text(f"project: p\n{keys}\n")
+    prepare(Submission(path=Path("spec.yaml"), inputs=inputs), {}, executor_names=None)
+
+
+@pytest.mark.parametrize("keys", NEVER)
+def test_what_can_never_hold_is_refused_where_it_stands(keys: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        read(keys)
+    assert NEVER[keys] in str(refused.value)
+    assert all(found.line for found in refused.value.problems) or "budget" in keys
+
+
+@pytest.mark.parametrize("keys", MAY_BE)
+def test_what_may_hold_is_accepted(keys: str) -> None:
+    inputs = {"n": "a"} if "required: true" in keys else {}
+    inputs |= {"n": "1"} if "enum: [1, 2.5]" in keys else {}
+    read(keys, **inputs)
+
+
+def test_a_schema_with_references_or_alternatives_is_left_to_the_run() -> None:
+    assert impossible_part({"$ref": "#", "enum": [1]}) == ""
+    assert impossible_part({"not": {"minimum": 2, "maximum": 1}}) == ""
+    assert impossible_part({"items": {"exclusiveMinimum": 1, "maximum": 1}}) != ""
