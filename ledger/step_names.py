@@ -9,6 +9,10 @@ from collections.abc import Iterator, Set
 from hashlib import sha256
 from itertools import islice
 
+STEP_CHARS_MAX = 4096
+"""The maximum length of the id of a step with all the steps that contain it."""
+KEY_CHARS_MAX = 64
+"""The maximum length of the key of an item."""
 _NAME_BYTES_MAX = 255
 """What Linux and macOS allow for one name."""
 _PATH_BYTES_MAX = 1024

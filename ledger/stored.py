@@ -19,6 +19,7 @@ from typing import Any
 
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.files.modes import is_mode
+from orc.ledger.step_names import STEP_CHARS_MAX
 
 UNEXPECTED = (
     ArithmeticError,
@@ -45,7 +46,6 @@ FLOAT_MAX = 1e15
 """The largest duration, time or cost in an event."""
 
 ATTEMPT_MAX = 2**31
-STEP_CHARS_MAX = 4096
 
 _JOB_ID = re.compile(r"job_[a-z0-9]{12}")
 _TIME = re.compile(

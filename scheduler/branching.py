@@ -17,6 +17,7 @@ from orc.ledger.digest import clean_text
 from orc.ledger.events import Payload
 from orc.ledger.gathered import refer_to, size_of
 from orc.ledger.kinds import UNTIL_STILL_FALSE
+from orc.ledger.step_names import KEY_CHARS_MAX
 from orc.ledger.wording import count_text, number_text
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
@@ -46,7 +47,7 @@ ITEMS_MAX = 100_000
 MESSAGE_CHARS_MAX = 10_000
 COPIED_BYTES_MAX = 16 * 1024 * 1024
 """Results that are larger together are not copied into that of their step, which refers to them."""
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
+_KEY = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{KEY_CHARS_MAX - 1}}}\Z", re.ASCII)
 _NAMED_MAX = 3
 
 

@@ -81,3 +81,23 @@ def test_a_ledger_whose_path_is_too_long_is_said_to_be_that(length: int, here: P
     said = orc("run", spec, "--db", folder / name)
     assert said.code == 74
     assert "name a ledger with a shorter path" in said.err
+
+
+def test_an_id_that_the_ledger_would_not_take_is_refused_before_the_job(here: Path) -> None:
+    for number, leaf in enumerate(
+        ({"run": "true"}, {"workflow": "w0.yaml"}, {"workflow": "w1.yaml"})
+    ):
+        step: dict[str, Any] = {"leaf": leaf}
+        for level in range(14):
+            step = {
+                f"{'abc'[number]}{level}{'x' * 61}": {
+                    "for_each": [1], "as": f"v{level}", "key": "k", "steps": step,
+                }
+            }  # fmt: skip
+        write(f"w{number}.yaml", json.dumps({"project": "p", "steps": step}))
+    assert orc("validate", "w1.yaml").code == 0
+    for command in ("validate", "run", "plan"):
+        said = orc(command, "w2.yaml")
+        assert said.code == 2
+        assert "step 'leaf' is in so many groups that its whole id" in said.err
+    assert not Path("runs.db").exists()

@@ -24,6 +24,7 @@ from orc.ledger.definition import (
 )
 from orc.ledger.digest import clean_json
 from orc.ledger.kinds import FailureKind, Kind, facts_of
+from orc.ledger.step_names import STEP_CHARS_MAX
 from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.resolve.flow import (
@@ -37,6 +38,7 @@ from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
 from orc.scheduler.core.resolve.step_keys import has_images, limits_of, own_keys, required_of
+from orc.scheduler.core.resolve.step_tree import too_long_names
 from orc.scheduler.core.resolve.workflow import read_workflow
 from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.inputs import is_required, read_input
@@ -67,6 +69,15 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
             Problem(
                 f"step {step_id!r} has a budget for tokens or money and needs "
                 "`params: {max_tokens: ...}`: without it, the cost of its reply has no limit"
+            )
+        )
+    for step_id in too_long_names(definition.steps):
+        name = step_id.rpartition("/")[2]
+        resolver.problems.append(
+            Problem(
+                f"step {name!r} is in so many groups that its whole id, with the items around it, may "
+                f"have more than {number_text(STEP_CHARS_MAX)} characters; use shorter ids, or fewer "
+                "groups in each other"
             )
         )
     for step_id, reply, limit in oversized_prompts(definition):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from orc.ledger.definition import StepDef
-from orc.ledger.step_names import lineage
+from orc.ledger.step_names import KEY_CHARS_MAX, STEP_CHARS_MAX, lineage
+
+_DIGITS_MAX = 5
+"""Of the number of an item or a round."""
 
 
 def walk(steps: Iterable[StepDef], prefix: str = "") -> Iterator[tuple[str, StepDef]]:
@@ -14,6 +17,24 @@ def walk(steps: Iterable[StepDef], prefix: str = "") -> Iterator[tuple[str, Step
         name = f"{prefix}{step.id}"
         yield name, step
         yield from walk(step.steps, f"{name}/")
+
+
+def too_long_names(steps: Iterable[StepDef], prefix: str = "", around: int = 0) -> Iterator[str]:
+    """The innermost steps whose ids, with those of items and rounds, may be longer than allowed.
+
+    `around` is the length of the longest id of the step around them.
+    """
+    for step in steps:
+        length = around + len(step.id)
+        if step.for_each is not None:
+            length += len("[]") + (KEY_CHARS_MAX if step.for_each.key else _DIGITS_MAX)
+        if step.loop is not None:
+            length += len("#") + _DIGITS_MAX
+        name = f"{prefix}{step.id}"
+        if step.steps:
+            yield from too_long_names(step.steps, f"{name}/", length + len("/"))
+        elif length > STEP_CHARS_MAX:
+            yield name
 
 
 def upstream_of(name: str, steps: Mapping[str, StepDef]) -> set[str]:
