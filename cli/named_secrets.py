@@ -38,7 +38,8 @@ def hide_named_secrets(arguments: Iterable[str], environment: Mapping[str, str])
 
 def _texts(arguments: Iterable[str]) -> Iterator[str]:
     """The texts of the files, and of the YAML files that they name."""
-    left = [Path(part) for given in arguments for part in {given, given.partition("=")[2]} if part]
+    parts = (part for given in arguments for part in {given, given.partition("=")[2]} if part)
+    left = [Path(os.path.expanduser(part)) for part in parts]
     seen: set[Path] = set()
     while left and len(seen) < FILES_MAX:
         path = left.pop(0)
@@ -47,7 +48,8 @@ def _texts(arguments: Iterable[str]) -> Iterator[str]:
             seen.add(path)
             yield text
             words = dict.fromkeys(_BETWEEN.split(text))
-            left += [path.parent / word for word in words if word.endswith((".yaml", ".yml"))]
+            named = (word for word in words if word.endswith((".yaml", ".yml")))
+            left += [path.parent / os.path.expanduser(word) for word in named]
 
 
 def _read(path: Path) -> str | None:

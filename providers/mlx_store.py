@@ -91,7 +91,7 @@ class MlxStore:
         except hub.errors.CacheNotFound:
             cached = []
         here = self._folder
-        return ([here] if here and Path(here).is_dir() else []) + cached
+        return ([here] if here and os.path.isdir(os.path.expanduser(here)) else []) + cached
 
     def identify(self, name: str) -> str | None:
         """See `Store.identify`. Large files are identified by their size and modification time."""

@@ -18,6 +18,7 @@ from orc.cli.jobs.state import load_state
 from orc.ledger import LedgerError, LedgerReader
 from orc.ledger.errors import CorruptLedger, RemovedBlob
 from orc.ledger.files.way import ledger_path
+from orc.ledger.files.written import written_path
 from orc.ledger.integrity import list_jobs
 from orc.projections.damage import SUSPICIOUS, find_damage
 
@@ -55,7 +56,7 @@ def names_damage(function: Callable[Arguments, Value]) -> Callable[Arguments, Va
 
     def database(options: dict[str, Any]) -> Path:
         named = options.get("db")
-        return ledger_path(Path(named) if named else None, os.environ)
+        return ledger_path(written_path(named) if named else None, os.environ)
 
     if inspect.iscoroutinefunction(function):
 

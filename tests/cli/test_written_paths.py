@@ -165,3 +165,15 @@ def test_paths_in_a_site_file_follow_the_same_rule(here: Path) -> None:
     ):
         with pytest.raises(SpecError, match="is not replaced in a path"):
             parse_sites(json.dumps({"executors": {"c": wrong}}), path=here / "executors.yaml")
+
+
+def test_secrets_are_found_in_files_that_are_named_by_a_home_folder(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "home" / "inner.yaml").write_text("project: p\nsecrets: [HOME_TOKEN]\nsteps: {}\n")
+    write("spec.yaml", "project: p\nsteps: {a: {workflow: ~/inner.yaml}}\n")
+    monkeypatch.setenv("HOME_TOKEN", "sesame-open-sesame")
+    for spec in ("~/inner.yaml", "spec.yaml"):
+        said = orc("run", spec, "--sesame-open-sesame")
+        assert said.code == 2
+        assert "open-sesame" not in said.err
