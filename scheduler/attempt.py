@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never
 
 from orc.ledger import pack
@@ -23,6 +24,7 @@ from orc.scheduler.core.commands import Failed, Interrupted, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.resolve.unseen_files import hint_for
 from orc.scheduler.core.rules.files import find_conflict
+from orc.scheduler.effects.aside import aside
 from orc.scheduler.effects.contract import (
     PromptRequest,
     Result,
@@ -110,7 +112,7 @@ def _evaluate_value(context: AttemptContext, step_id: str, watch: Stopwatch) -> 
         refs = capture.written(result, files)
     except CaptureProblem as error:
         return Finished(capture_failure(error, context.mask, watch.elapsed()))
-    return _succeeded(context, result, capture, refs, [], watch)
+    return _succeeded(context, result, capture, refs, [], watch.elapsed())
 
 
 async def _perform_attempt(
@@ -141,6 +143,7 @@ async def _perform_attempt(
                 return Finished(placing_failure(error, watch.elapsed()))
         result = await _perform(context, step_id, request, work, placed)
         on_work_done()
+        watch.leave_out(result.away_s)
         finished = await _finish(context, step_id, result, files, work.folder, declared, watch)
         finished = _with_times(finished, result)
         work.succeeded = isinstance(finished.outcome, Succeeded)
@@ -220,16 +223,18 @@ async def _perform_work(
         limit = attempt_timeout_message(definition.timeout_s or 0.0)
         outcome = replace(outcome, broken=Broken("timeout", limit))
     if work.kind == "function":
-        result = function_result(outcome, limits=definition.limits, mask=context.mask)
+        read = partial(function_result, outcome, limits=definition.limits, mask=context.mask)
     else:
-        result = command_result(
+        read = partial(
+            command_result,
             outcome,
             wants_json=definition.format == "json",
             output_schema=definition.output_schema,
             mask=context.mask,
         )
+    result: Result = await aside(read, len(outcome.stdout) + len(outcome.answer or b""))
     if not definition.is_remote:
-        return result
+        return replace(result, away_s=outcome.away_s)
     # The time until orc learned of it does not count.
     return replace(
         result,
@@ -315,7 +320,9 @@ async def _finish(
             refs = await capture.made(folder, declared, refs, modes=result.modes, elsewhere=there)
     except (CaptureProblem, OSError) as error:
         return Finished(capture_failure(error, context.mask, watch.elapsed()))
-    return _succeeded(context, result, capture, refs, artifacts, watch)
+    pack_up = partial(_succeeded, context, result, capture, refs, artifacts, watch.elapsed())
+    finished: Finished = await aside(pack_up, len(result.text))
+    return finished
 
 
 def _with_times(finished: Finished, result: Result) -> Finished:
@@ -357,7 +364,7 @@ def _succeeded(
     capture: Capture,
     files: list[FileRef],
     artifacts: list[FileRef],
-    watch: Stopwatch,
+    duration_s: float,
 ) -> Finished:
     try:
         if context.mask:
@@ -365,12 +372,12 @@ def _succeeded(
         output, blob = pack(context.mask.value(result.value))
     except ValueError as error:
         message = f"the step's output cannot be stored as JSON: {error}"
-        return Finished(Failed(kind="schema", message=message, duration_s=watch.elapsed()))
+        return Finished(Failed(kind="schema", message=message, duration_s=duration_s))
     if blob is not None:
         capture.blobs.append(blob)
     outcome = Succeeded(
         output=output,
-        duration_s=watch.elapsed(),
+        duration_s=duration_s,
         files=tuple(files),
         artifacts=tuple(artifacts) or None,
         warning="; ".join(filter(None, (result.warning, capture.warning))) or None,

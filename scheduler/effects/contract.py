@@ -39,7 +39,8 @@ class Result:
     with its tools, by path in the project's folder. `complaint` is the end of what a failed command
     printed to stderr. `duration_s`, `queued_s` and `modes` are what an executor says of work that it
     performed elsewhere: how long it ran, how long it waited for a worker, and the recorded modes of
-    its files by their paths, under `work` and `artifacts`.
+    its files by their paths, under `work` and `artifacts`. `away_s` is how long
+    orc did not see that the work had ended.
     """
 
     value: Any = None
@@ -51,6 +52,7 @@ class Result:
     duration_s: float | None = None
     queued_s: float | None = None
     modes: Mapping[str, Mapping[str, str | None]] | None = None
+    away_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,10 @@ class Stopwatch:
     """Measures the seconds since its creation, on trio's monotonic clock."""
 
     started: float = field(default_factory=trio.current_time)
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count so many of the seconds that have passed."""
+        self.started += seconds
 
     def elapsed(self) -> float:
         """The seconds, rounded to microseconds as in events."""

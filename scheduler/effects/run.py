@@ -77,6 +77,7 @@ class _CommandOutput:
         self.tail = bytearray()
         self.too_large = trio.Event()
         self.ended_at: float | None = None
+        self.away_s = 0.0
         self.has_left_children = False
 
     @property
@@ -127,7 +128,9 @@ async def _follow(
                 # It is late.
                 guard.cancel_scope.cancel()
                 return
+            seen_at = trio.current_time()
             output.ended_at = await groups.ended_at(process, deadline=deadline)
+            output.away_s = max(0.0, seen_at - output.ended_at)
             # A background process may hold the pipes open for ever.
             readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
         if readers.cancel_scope.cancelled_caught and not output.too_large.is_set():
@@ -160,6 +163,7 @@ def _outcome(
         stderr_tail=bytes(output.tail),
         warning=output.warning,
         duration_s=round((output.ended_at or trio.current_time()) - watch.started, 6),
+        away_s=output.away_s,
     )
     if output.too_large.is_set():
         return replace(ended, stdout=b"", broken=too_much_output(_output_limit(request)))

@@ -140,8 +140,9 @@ class WorkOutcome:
     One of `exit_code`, `signal` and `broken` is set; a function that answered has `exit_code` 0 and
     its `answer`, one line of JSON. `stdout` is whole, `stderr_tail` the end of stderr. The contents
     of `files` and `artifacts` lie in the attempt's folder under `work/` and `artifacts/`, its log in
-    the file `log`. `folders` are declared folders that are empty. Nothing in an outcome is trusted:
-    digests, sizes and paths are checked again.
+    the file `log`. `folders` are declared folders that are empty. `away_s` is how long orc did not see
+    the end of a local command. Nothing in an outcome is trusted: digests, sizes and paths are checked
+    again.
     """
 
     exit_code: int | None = None
@@ -157,6 +158,7 @@ class WorkOutcome:
     log_bytes: int = 0
     duration_s: float = 0.0
     queued_s: float = 0.0
+    away_s: float = 0.0
 
 
 class Lost(Exception):

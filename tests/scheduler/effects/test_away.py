@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 import trio.lowlevel
 
+import orc.scheduler.effects.run as running
 from orc.ledger.secrets.masking import NO_MASK
 from orc.scheduler.effects.deadlines import cut_at
 from orc.scheduler.effects.groups import ProcessGroups
@@ -16,7 +18,7 @@ from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.run import run_command
 from orc.scheduler.executors.contract import WorkOutcome
 from tests.processes import needs_proc
-from tests.scheduler.effects.conftest import Command, Function
+from tests.scheduler.effects.conftest import Command, Function, RunSpec
 
 
 async def away(begin_s: float, for_s: float) -> None:
@@ -55,6 +57,7 @@ async def test_a_command_is_judged_by_when_it_ended(
     if ends:
         assert (outcome.exit_code, outcome.stdout, outcome.broken) == (0, b"ok\n", None)
         assert outcome.duration_s < 0.6
+        assert outcome.away_s > 0.5 or run == "echo ok"
     else:
         assert outcome.broken is not None
         assert outcome.broken.kind == "timeout"
@@ -86,6 +89,24 @@ async def test_a_function_that_answered_while_orc_was_away_is_not_late(
         nursery.start_soon(away, 0.05, 0.9)
     assert found[0].exit_code == 0
     await pool.aclose()
+
+
+def test_the_duration_of_an_attempt_ends_with_its_command(
+    run_spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = running._follow
+
+    async def away_too(*told: Any) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(away, 0.1, 1.2)
+            await follow(*told)
+
+    monkeypatch.setattr(running, "_follow", away_too)
+    job = run_spec({"quick": {"run": "sleep 0.3; echo ok", "timeout": "1s"}})
+    assert job.status == "succeeded"
+    (step,) = job.steps
+    assert step.duration_s is not None
+    assert step.duration_s < 1.0
 
 
 async def test_a_reply_that_arrived_while_orc_was_away_is_read() -> None:
