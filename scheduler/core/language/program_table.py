@@ -244,6 +244,9 @@ NO_VALUE_FIRST = frozenset(
 )
 """Programs with options that run commands: a word that begins with a value could be one."""
 
+GIT_ARGUMENTS = _set("b o j branch origin depth reference jobs")
+"""Options of git's commands with an argument that is data."""
+
 GIT_COMMANDS = frozenset(
     "clone fetch pull push ls-remote remote archive grep rebase bisect difftool mergetool submodule "
     "filter-branch send-email fetch-pack send-pack daemon".split()

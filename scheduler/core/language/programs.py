@@ -22,6 +22,7 @@ from orc.scheduler.core.language.program_table import (
     ALL_CODE,
     ARGUMENT_LETTERS,
     COMMAND_OPTIONS,
+    GIT_ARGUMENTS,
     GIT_COMMANDS,
     GIT_OPTIONS,
     GIT_SETTINGS,
@@ -230,7 +231,7 @@ def _check_git(words: list[Word], around: Surroundings) -> None:
             raise as_code(argument.value, "git", "write the option in the text")
     command = _literal(rest, 0)
     after = rest[1:]
-    for part in parts_of(after, GIT_OPTIONS, frozenset()):
+    for part in parts_of(after, GIT_OPTIONS | GIT_ARGUMENTS):
         is_command = part.option in GIT_OPTIONS or (
             part.option == "x" and command in ("rebase", "difftool", "bisect")
         )
@@ -273,6 +274,10 @@ def _check_late(name: str, words: list[Word], around: Surroundings) -> None:
 def _check_command_options(name: str, words: list[Word], around: Surroundings) -> None:
     options = COMMAND_OPTIONS.get(name, frozenset())
     known = options | ARGUMENT_LETTERS.get(name, frozenset())
+    first = _literal(words, 0)
+    if name == "tar" and first is not None and not first.startswith("-"):
+        # `tar xzf FILE`: options without a hyphen.
+        words = [Word((f"-{first}",)), *words[1:]]
     for part in parts_of(words, known, frozenset()):
         if part.option in options:
             if part.word.value:
