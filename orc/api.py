@@ -38,7 +38,6 @@ from orc.cli.jobs.decide import Decision
 from orc.cli.jobs.listing import JobSummary, list_jobs
 from orc.cli.jobs.places import open_for_reading, open_for_writing
 from orc.cli.jobs.plan import Plan, plan_run
-from orc.cli.jobs.prepare import prepare
 from orc.cli.jobs.read import Job, read_job
 from orc.cli.jobs.validate import find_problems
 from orc.cli.jobs.verify import Verification, verify_ledger
@@ -92,8 +91,7 @@ def plan(
     submission = submission_of(
         spec, provider=provider, model=model, inputs=inputs or {}, prices=places.prices
     )
-    _, definition = prepare(submission, os.environ)
-    return plan_run(definition, places.database, places.prices)
+    return plan_run(submission, os.environ, places)
 
 
 def run(

@@ -9,7 +9,7 @@ import typer
 
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.plan import plan_run, plan_value
-from orc.cli.jobs.prepare import Submission, prepare
+from orc.cli.jobs.prepare import Submission
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Inputs, InputsFile, Json, Model, Provider, SpecFile
 from orc.cli.terminal.text import put, put_json, safe, table
@@ -32,7 +32,9 @@ def command(
     """Show what a run would do, why, and what it would cost.
 
     Nothing runs and nothing is written. The spec is compared with the latest job of its project.
-    Expected cost and time are the mean of earlier runs of the same step and model.
+    Conditions, values and caches are asked as the run asks them; what depends on the outcome of a
+    step that runs is unknown. Expected cost and time are the mean of earlier runs of the same step
+    and model.
     """
     places = find_places(database)
     given = parse_inputs(inputs or [], inputs_file)
@@ -44,8 +46,7 @@ def command(
         model=model,
         prices=places.prices,
     )
-    _, definition = prepare(submission, os.environ, executor_names=None)
-    found = plan_run(definition, places.database, places.prices)
+    found = plan_run(submission, os.environ, places)
     code = 1 if exit_code and found.runs_anything_new else 0
     if as_json:
         put_json(plan_value(found))

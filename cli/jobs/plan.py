@@ -1,32 +1,39 @@
-"""`orc plan`: what a run of a spec would do and why, and its expected and greatest cost."""
+"""`orc plan`: what a run of a spec would do and why, and its expected and greatest cost.
+
+What the run would do with each step is found by the rules of the run (`foresee.py`).
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
+from orc.cli.jobs.caller.spec_files import SpecFiles
+from orc.cli.jobs.foresee import foresee
+from orc.cli.jobs.places import Places, open_for_reading
+from orc.cli.jobs.prepare import Submission, prepare, spec_dir_of
 from orc.cli.jobs.state import load_state
-from orc.ledger import LedgerReader
-from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import TokenUsage
 from orc.ledger.money import optional_usd
 from orc.projections.money.prices import PriceTable
-from orc.projections.tables.own_schema import check_own_tables
 from orc.scheduler.budget_gate import highest_cost
 from orc.scheduler.core.fold.compare import find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.forecast import Verdict
 
 _BASE = "SELECT job_id FROM jobs WHERE name = ? ORDER BY position DESC LIMIT 1"
 _HISTORY = (
     "SELECT count(*), avg(steps.duration_s), sum(steps.cost_nano_usd), sum(steps.calls_unpriced) "
     "FROM steps JOIN jobs USING (job_id) WHERE jobs.name = ? AND steps.name = ? "
-    "AND steps.status = 'succeeded' AND steps.attempts > 0 AND (? IS NULL OR steps.model IS ?)"
+    "AND steps.status = 'succeeded' AND steps.attempts > 0 AND (? IS NULL OR steps.model IS ?) "
+    # A run that took its replies from the ledger does not say what a call costs.
+    "AND (? OR steps.calls > 0)"
 )
 _INSIDE = (
     "SELECT sum(steps.cost_nano_usd), sum(steps.calls_unpriced) FROM steps JOIN jobs USING (job_id) "
@@ -42,9 +49,12 @@ _LONGEST = (
 class PlannedStep:
     """One step of a plan. None is an unknown cost or time.
 
-    `what` is the step's model or kind, with its executor if it does not run here. `change` is new,
-    changed, upstream (a step that it depends on changes), cached or same, and `why` explains it. The
-    expected values are means over `earlier_runs` runs.
+    `what` is the step's model or kind, with its executor if it does not run here. `does` is what a
+    run does with it: runs, cached (results or replies in the ledger take the place of its work),
+    skipped, fails, asks (a person), or unknown until other steps have run. `change` compares it with
+    the latest job: new, changed, upstream (a step that it depends on changes), cached or same, and
+    `why` explains it. The expected values are means over `earlier_runs` runs; they are 0 for a step
+    that does no work.
     """
 
     step: str
@@ -57,6 +67,12 @@ class PlannedStep:
     earlier_runs: int
     worst_cost_nano_usd: int | None
     executor: str | None = None
+    does: Verdict = "runs"
+
+    @property
+    def does_work(self) -> bool:
+        """Whether a run may do the work of the step."""
+        return self.does in ("runs", "asks", "unknown")
 
     @property
     def expected_cost_usd(self) -> float | None:
@@ -81,12 +97,14 @@ class Plan:
     @property
     def runs_anything_new(self) -> bool:
         """Whether a new or changed step, or a dependent of one, would run."""
-        return any(step.change in ("new", "changed", "upstream") for step in self.steps)
+        return any(
+            step.does_work and step.change in ("new", "changed", "upstream") for step in self.steps
+        )
 
     @property
     def expected_cost_nano_usd(self) -> int | None:
-        """The sum over all steps that are not cached; None if the cost of one is unknown."""
-        costs = [step.expected_cost_nano_usd for step in self.steps if step.change != "cached"]
+        """The sum over all steps; None if the cost of one is unknown."""
+        costs = [step.expected_cost_nano_usd for step in self.steps]
         return None if None in costs else sum(cost for cost in costs if cost is not None)
 
     @property
@@ -99,7 +117,7 @@ class Plan:
         """The longest path through the graph; None if the time of a step is unknown."""
         ends: dict[str, float] = {}
         for step in self.steps:
-            took = 0.0 if step.change == "cached" else step.expected_duration_s
+            took = step.expected_duration_s
             if took is None:
                 return None
             # A spec may list a step before a step that it needs. The end of the latter then counts
@@ -122,35 +140,51 @@ class Plan:
         return optional_usd(self.worst_cost_nano_usd)
 
 
-def plan_run(definition: JobDef, database: Path, prices: PriceTable) -> Plan:
-    """The plan of a run of the job in this ledger. The ledger need not exist."""
-    if not database.exists():
-        return _plan(definition, None, None, None, prices)
-    with LedgerReader.open(database) as ledger:
-        with storage_errors(database):
-            check_own_tables(ledger.connection)
+def plan_run(submission: Submission, environment: Mapping[str, str], places: Places) -> Plan:
+    """The plan of a run of the spec in this ledger, which need not exist.
+
+    Raises SpecError, UsageProblem, LedgerError.
+    """
+    files = SpecFiles(spec_dir_of(submission))
+    _, definition = prepare(submission, environment, files=files, executor_names=None)
+    asked = partial(
+        foresee,
+        definition,
+        environment=environment,
+        spec_dir=spec_dir_of(submission),
+        blobs=files.contents,
+    )
+    if not places.database.exists():
+        return build_plan(definition, None, None, None, places.prices, asked(None))
+    with open_for_reading(places) as ledger:
         row = ledger.connection.execute(_BASE, (definition.project,)).fetchone()
         try:
             state = None if row is None else load_state(ledger, row[0])
         except RemovedBlob:
             # The latest job's spec was removed from the ledger: the plan compares with no job.
             row = state = None
-        return _plan(definition, row and row[0], state, ledger.connection, prices)
+        base = row and row[0]
+        return build_plan(definition, base, state, ledger.connection, places.prices, asked(ledger))
 
 
-def _plan(
+def build_plan(
     definition: JobDef,
     base: str | None,
     state: JobState | None,
     connection: sqlite3.Connection | None,
     prices: PriceTable,
+    verdicts: Mapping[str, Verdict],
 ) -> Plan:
+    """The plan of a job, compared with the job `base` in `state`; `verdicts` are those of `foresee`."""
     whys = dict(_changes(definition, state))
     steps = []
     for step in definition.steps:
-        change, why = whys[step.id]
+        does = verdicts[step.id]
+        change, why = _with_verdict(step, does, *whys[step.id])
         cost, duration_s, runs = _expected(definition, step, connection)
         worst = _worst(definition, step, connection, prices)
+        if does in ("cached", "skipped", "fails"):
+            cost, duration_s, worst = 0, 0.0, 0
         what = _what(step)
         steps.append(
             PlannedStep(
@@ -164,6 +198,7 @@ def _plan(
                 runs,
                 worst,
                 step.executor if step.is_remote else None,
+                does,
             )
         )
     limit = definition.budget.limits().max_cost_nano_usd if definition.budget else None
@@ -184,12 +219,28 @@ def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, 
             yield step.id, ("new", "new")
         elif why is not None and why.startswith("after "):
             yield step.id, ("upstream", f"depends on {why.removeprefix('after ')}")
-        elif why is None and step.cache != "off":
-            yield step.id, ("cached", "cached")
         elif why is None:
             yield step.id, ("same", "unchanged; a new job runs it again")
         else:
             yield step.id, ("same", f"unchanged; in the latest job it {why}")
+
+
+def _with_verdict(step: StepDef, does: Verdict, change: str, why: str) -> tuple[str, str]:
+    """The change and its reason, with what the run does if that is not to run the step."""
+    match does:
+        case "cached":
+            return "cached", "cached: its result is in the ledger"
+        case "skipped":
+            is_false = step.condition is not None
+            return change, "skipped: its condition is false" if is_false else "skipped"
+        case "fails":
+            return change, "fails before it does any work"
+        case "asks":
+            return change, f"{why}; waits for a person"
+        case "unknown":
+            return change, f"{why}; unknown until other steps have run"
+        case _:
+            return change, why
 
 
 def _what(step: StepDef) -> str:
@@ -215,7 +266,7 @@ def _expected(
     name = step.id
     model = step.model if step.facts.calls_model and step.shape is None else None
     runs, duration_s, cost, unpriced = connection.execute(
-        _HISTORY, (definition.project, name, model, model)
+        _HISTORY, (definition.project, name, model, model, model is None)
     ).fetchone()
     if not runs:
         is_quick = not step.facts.does_work and step.shape is None
@@ -308,4 +359,5 @@ def _step_value(step: PlannedStep) -> dict[str, Any]:
         "earlier_runs": step.earlier_runs,
         "worst_cost_usd": step.worst_cost_usd,
         "executor": step.executor,
+        "does": step.does,
     }

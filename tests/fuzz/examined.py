@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.plan import plan_run, plan_value
+from orc.cli.jobs.plan import build_plan, plan_value
 from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import safe
@@ -59,7 +59,7 @@ def _examine(path: Path) -> list[str] | None:
     mermaid_graph(nodes)
     dot_graph(nodes)
     draw_graph(nodes)
-    plan_value(plan_run(definition, Path("no.db"), NO_PRICES))
+    plan_value(build_plan(definition, None, None, None, NO_PRICES, dict.fromkeys(needs, "runs")))
     definition.model_dump_json()
     return None
 
