@@ -93,7 +93,9 @@ class _Builder:
         is_live: bool,
     ) -> None:
         self._view = view
-        self._zero = _time(view.job.submitted_at)
+        # A clock that was fast at the submission and right at the start would hide all spans.
+        self._begin_at = min(view.job.submitted_at, view.job.started_at or view.job.submitted_at)
+        self._zero = _time(self._begin_at)
         job_id = view.job.job_id
         version = up_to or 1 << 62
         last = connection.execute(
@@ -121,8 +123,7 @@ class _Builder:
             for step, depth in self._view.in_order()
         ]
         length_s = max(self._now_s, *(s.end_s for r in rows for s in r.spans), 0.001)
-        begin_at = self._view.job.submitted_at
-        return Timeline(begin_at, length_s, tuple(rows), self._stopped, self._is_live)
+        return Timeline(self._begin_at, length_s, tuple(rows), self._stopped, self._is_live)
 
     def _spans(self, step: StepRow) -> list[Span]:
         attempts = self._view.attempts_of.get(step.name, [])

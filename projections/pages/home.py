@@ -97,7 +97,7 @@ def read_unended(connection: sqlite3.Connection, database: Path) -> dict[str, st
     """The current status of each job that the tables show as not ended."""
     rows = connection.execute(
         f"SELECT job_id, status FROM jobs WHERE status IN {sql_list(JOB_OPEN)} "
-        "ORDER BY submitted_at DESC LIMIT ?",
+        "ORDER BY position DESC LIMIT ?",
         (_UNENDED_MAX,),
     ).fetchall()
     return {job_id: shown_status(connection, database, job_id, status) for job_id, status in rows}

@@ -44,7 +44,9 @@ class JobRow:
     submitted_at: str = column("When the job was submitted.", indexed=True)
     started_at: str | None = column("When a process first started the job.")
     finished_at: str | None = column("When the job ended; NULL until then.")
-    duration_s: float | None = column("From the first start to the end, with pauses.")
+    duration_s: float | None = column(
+        "From the first start to the end, with pauses; 0 if the clock was set back by more."
+    )
     steps_total: int = column("The number of steps, with items, rounds and members.")
     steps_succeeded: int = column("The number of steps that succeeded.", start=0)
     steps_failed: int = column("The number of steps that failed.", start=0)

@@ -14,6 +14,8 @@ from orc.cli.completion import complete_jobs
 from orc.cli.jobs.queue.candidates import Candidates
 from orc.ledger import LedgerReader, connect_reader
 from orc.projections.datasette.queries import QUERIES
+from orc.projections.history.timeline import read_timeline
+from orc.projections.tables.job_view import read_view
 from orc.scheduler.clock import Clock, format_time
 from tests.cli.command_line import orc, write
 
@@ -82,6 +84,22 @@ def test_the_queue_is_in_the_order_of_submission(here: Path, set_clock: SetClock
         queue = Candidates(ledger)
         assert queue.next(time.time(), without=()) == first
         assert queue.next(time.time(), without=(first,)) == second
+
+
+def test_a_job_that_was_submitted_by_a_fast_clock_has_a_timeline(
+    here: Path, set_clock: SetClock
+) -> None:
+    set_clock(DAY_S)
+    job_id = submit("submit", write("s.yaml", "project: p\nsteps: {a: {run: 'sleep 0.2'}}\n"))
+    set_clock(0.0)
+    assert orc("work", "--stop-when-empty").code == 0
+    with LedgerReader.open(here / "runs.db") as ledger:
+        view = read_view(ledger.connection, job_id)
+        now = view.job.finished_at
+        assert now is not None
+        timeline = read_timeline(ledger.connection, view, now=now, is_live=False)
+    assert timeline.begin_at < view.job.submitted_at
+    assert [span.end_s - span.begin_s >= 0.2 for span in timeline.rows[0].spans][-1:] == [True]
 
 
 def test_the_newest_result_of_a_cache_is_the_last_one(here: Path, set_clock: SetClock) -> None:
