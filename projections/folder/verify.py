@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.ledger import LedgerReader
+from orc.ledger.digest import canonical_json
 from orc.ledger.files.folder import Folder
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.money import NANO_PER_USD
@@ -152,7 +153,7 @@ def _is_older_form(
     content = folder.read(relative) or b""
     if relative == "events.jsonl":
         return any(
-            content == _lines_as_stored(ledger, job_id, with_hash=with_hash)
+            content == lines_as_stored(ledger, job_id, with_hash=with_hash)
             for with_hash in (True, False)
         )
     return _is_older_manifest(ledger, job_id, content, prices)
@@ -218,7 +219,7 @@ def _take_unrounded_costs(published: dict[str, Any], expected: dict[str, Any]) -
                 new[key] = then
 
 
-def _lines_as_stored(ledger: LedgerReader, job_id: str, *, with_hash: bool) -> bytes:
+def lines_as_stored(ledger: LedgerReader, job_id: str, *, with_hash: bool) -> bytes:
     """`events.jsonl` as older versions of orc published it: in the shapes of the stored events."""
     stored = ledger.connection.execute(
         "SELECT data FROM events WHERE job_id = ? ORDER BY version", (job_id,)
@@ -235,7 +236,10 @@ def _as_stored(shown: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in shown.items():
         older = name.replace("_nano_usd", "_usd")
-        if name in stored:
+        if name in stored and canonical_json(value) == canonical_json(stored[name]):
+            # In the order of its fields.
+            found[name] = value
+        elif name in stored:
             both = isinstance(value, dict) and isinstance(stored[name], dict)
             found[name] = _as_stored(value, stored[name]) if both else stored[name]
         elif older in stored:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import LedgerReader, open_ledger
+from orc.ledger.integrity import blobs_of
 from orc.ledger.reader import row_to_recorded
 from orc.ledger.secrets.masking import NO_MASK
-from orc.projections import Publisher, ReadModel
+from orc.projections import Publisher, ReadModel, event_line
+from orc.projections.folder.verify import lines_as_stored
 from orc.projections.verify import verify_job
 from tests.builders import JOB
 from tests.histories.recorder import COLUMNS, FOLDER
@@ -20,11 +22,20 @@ from tests.histories.recorder import COLUMNS, FOLDER
 @pytest.fixture
 def ledger(tmp_path: Path) -> LedgerReader:
     """A ledger with the stored rows of a job that an older version ran."""
-    rows = [json.loads(line) for line in (FOLDER / "doubt.jsonl").read_text("utf-8").splitlines()]
+    return ledger_of("doubt", tmp_path)
+
+
+def ledger_of(history: str, tmp_path: Path) -> LedgerReader:
+    text = (FOLDER / f"{history}.jsonl").read_text("utf-8")
+    rows = [json.loads(line) for line in text.splitlines()]
     path = tmp_path / "runs.db"
     with open_ledger(path, projector=ReadModel(), mask=NO_MASK) as ledger:
         for row in rows[:-1]:
             columns = [row[name] for name in COLUMNS]
+            ledger.connection.executemany(
+                "INSERT INTO blobs VALUES (?, 4, 'text')",
+                [(digest,) for digest in blobs_of(row["data"].encode())],
+            )
             marks = ", ".join("?" * len(COLUMNS))
             ledger.connection.execute(
                 f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({marks})", columns
@@ -43,7 +54,7 @@ def test_events_in_us_dollars_were_not_changed(ledger: LedgerReader, tmp_path: P
 
     assert verify_job(ledger, JOB, folder=folder).problems == ()
     events.write_text(then, "utf-8")
-    assert verify_job(ledger, JOB, folder=folder).problems == ()
+    assert "events.jsonl" not in " ".join(verify_job(ledger, JOB, folder=folder).problems)
     events.write_text(then.replace('"cost_usd": 0.1', '"cost_usd": 0.2'), "utf-8")
     assert verify_job(ledger, JOB, folder=folder).problems == (
         "events.jsonl was changed in the run folder",
@@ -65,3 +76,13 @@ def test_costs_of_a_manifest_may_have_parts_of_a_nano_dollar(
 
     problems = verify_job(ledger, JOB, folder=folder).problems
     assert problems == (() if is_fine else ("manifest.json was changed in the run folder",))
+
+
+@pytest.mark.parametrize("history", ["budget", "flow", "fallback"])
+def test_other_fields_are_compared_in_the_order_of_the_event(history: str, tmp_path: Path) -> None:
+    ledger = ledger_of(history, tmp_path)
+    now = "".join(f"{event_line(found)}\n" for found in ledger.read_stream(JOB))
+    then = re.sub(r', "v": 2', "", now)
+    then = re.sub(r'"(maximum|spent|needed)": (\d+)', r'"\1": \2.0', then)
+
+    assert lines_as_stored(ledger, JOB, with_hash=True).decode() == then
