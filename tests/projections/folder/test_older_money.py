@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import LedgerReader, open_ledger
+from orc.ledger.events import AnyEvent, ChildShape, JobStarted, StepExpanded
 from orc.ledger.integrity import blobs_of
 from orc.ledger.reader import row_to_recorded
 from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import Publisher, ReadModel, event_line
 from orc.projections.folder.verify import lines_as_stored
 from orc.projections.verify import verify_job
-from tests.builders import JOB
+from tests.builders import JOB, OWNER, job, record, started, step, submitted
 from tests.histories.recorder import COLUMNS, FOLDER
 
 
@@ -86,3 +87,22 @@ def test_other_fields_are_compared_in_the_order_of_the_event(history: str, tmp_p
     then = re.sub(r'"(maximum|spent|needed)": (\d+)', r'"\1": \2.0', then)
 
     assert lines_as_stored(ledger, JOB, with_hash=True).decode() == then
+
+
+def test_parts_of_an_event_are_compared_in_the_order_of_their_fields(tmp_path: Path) -> None:
+    shape = ChildShape(kind="prompt", needs=("a",), provider="p", model="m")
+    definition = job(step("all", kind="value"))
+    events: list[AnyEvent] = [
+        submitted(definition),
+        JobStarted(owner=OWNER),
+        started("all"),
+        StepExpanded(
+            step="all", attempt=1, children=("all[0]",), first=0, total=1, shapes=(shape,)
+        ),
+    ]
+    with open_ledger(tmp_path / "runs.db", projector=ReadModel(), mask=NO_MASK) as ledger:
+        ledger.append(record(events))
+    with LedgerReader.open(tmp_path / "runs.db") as reader:
+        now = "".join(f"{event_line(found)}\n" for found in reader.read_stream(JOB))
+        assert '"provider": "p", "model": "m"' in now
+        assert lines_as_stored(reader, JOB, with_hash=True).decode() == now
