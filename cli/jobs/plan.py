@@ -36,7 +36,8 @@ _HISTORY = (
     "AND (? OR steps.calls > 0)"
 )
 _INSIDE = (
-    "SELECT sum(steps.cost_nano_usd), sum(steps.calls_unpriced) FROM steps JOIN jobs USING (job_id) "
+    "SELECT sum(steps.cost_nano_usd), sum(steps.calls_unpriced), "
+    "count(DISTINCT iif(steps.calls > 0, jobs.job_id, NULL)) FROM steps JOIN jobs USING (job_id) "
     "WHERE jobs.name = ? AND substr(steps.name, 1, ?) IN (?, ?, ?)"
 )
 _LONGEST = (
@@ -274,8 +275,11 @@ def _expected(
     if step.shape is not None:
         names = (len(name) + 1, f"{name}[", f"{name}#", f"{name}/")
         inside = connection.execute(_INSIDE, (definition.project, *names)).fetchone()
-        cost, unpriced = (cost or 0) + (inside[0] or 0), inside[1]
-    known = None if unpriced else -(-(cost or 0) // runs)
+        cost, unpriced, paid = inside
+    else:
+        paid = runs
+    # Runs in which the ledger had every reply do not say what the calls cost.
+    known = None if unpriced or not paid else -(-(cost or 0) // paid)
     return (0 if is_free else known), duration_s, runs
 
 

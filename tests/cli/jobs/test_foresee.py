@@ -196,8 +196,14 @@ def test_a_prompt_that_is_paid_for_again_is_not_cached(server: ModelServer) -> N
     assert orc("plan", spec).out.splitlines()[-1].startswith("expected $0.0110 in ")
 
 
-def test_a_reply_that_is_free_once_does_not_make_the_next_one_cheaper(server: ModelServer) -> None:
-    spec = write("spec.yaml", f"{HEAD}  a: {{prompt: hi, cache: ledger}}\n")
+@pytest.mark.parametrize(
+    ("step", "cost_usd"), [("prompt: hi", 0.011), ("for_each: [1, 2], prompt: hi", 0.022)]
+)
+def test_a_reply_that_is_free_once_does_not_make_the_next_one_cheaper(
+    server: ModelServer, step: str, cost_usd: float
+) -> None:
+    cached = step.replace("hi", "'hi ${{ item }}'") if "for_each" in step else step
+    spec = write("spec.yaml", f"{HEAD}  a: {{{cached}, cache: ledger}}\n")
     assert orc("run", spec).code == orc("run", spec).code == 0
-    paid = write("paid.yaml", f"{HEAD}  a: {{prompt: hi}}\n")
-    assert orc("plan", paid, "--json").json()["expected_cost_usd"] == 0.011
+    paid = write("paid.yaml", f"{HEAD}  a: {{{cached}}}\n")
+    assert orc("plan", paid, "--json").json()["expected_cost_usd"] == cost_usd
