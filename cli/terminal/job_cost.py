@@ -10,8 +10,8 @@ from orc.ledger.wording import cost_text
 
 def with_whole_cost(row: dict[str, Any]) -> dict[str, Any]:
     """The row in US dollars: None for a cost that is only partly known, and the known part beside it."""
-    found = dict(row)
-    known = usd_number(found.pop("cost_nano_usd") or 0)
+    found = {name: value for name, value in row.items() if not name.endswith("_nano_usd")}
+    known = usd_number(row["cost_nano_usd"] or 0)
     return {**found, "cost_usd": None if row["calls_unpriced"] else known, "cost_known_usd": known}
 
 
