@@ -38,7 +38,7 @@ from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
 from orc.scheduler.core.resolve.step_keys import has_images, limits_of, own_keys, required_of
-from orc.scheduler.core.resolve.step_tree import too_long_names
+from orc.scheduler.core.resolve.step_tree import path_in_spec, too_long_names
 from orc.scheduler.core.resolve.workflow import read_workflow
 from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.inputs import is_required, read_input
@@ -89,7 +89,7 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
             )
         )
     for found in find_shared_paths(definition):
-        place = _path_in_spec(found.step, spec.steps)
+        place = path_in_spec(found.step, spec.steps)
         where = place
         if place[-1] != "workflow":
             where = (*place, "files") if found.index is None else (*place, "files", found.index)
@@ -98,18 +98,6 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
     if problems or resolver.problems:
         raise SpecError(source_name, [*problems, *resolver.problems])
     return spec, definition
-
-
-def _path_in_spec(step_id: str, steps: Mapping[str, StepSpec]) -> Path:
-    """Where the spec has the step, or the workflow that has it."""
-    path: Path = ()
-    for name in step_id.split("/"):
-        path = (*path, "steps", name)
-        step = steps.get(name)
-        if step is None or step.workflow is not None:
-            return (*path, "workflow")
-        steps = step.steps or {}
-    return path
 
 
 class _Resolver:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 
 from orc.ledger.definition import StepDef
 from orc.ledger.step_names import KEY_CHARS_MAX, STEP_CHARS_MAX, lineage
+from orc.scheduler.core.spec.model import StepSpec
+from orc.scheduler.core.spec.yaml_source import Path
 
 _DIGITS_MAX = 5
 """Of the number of an item or a round."""
@@ -58,3 +60,15 @@ def upstream_of(name: str, steps: Mapping[str, StepDef]) -> set[str]:
 def is_before(step: str, needed: Set[str]) -> bool:
     """Whether the step, or a container around it, is among the needed ones."""
     return not needed.isdisjoint(lineage(step))
+
+
+def path_in_spec(step_id: str, steps: Mapping[str, StepSpec]) -> Path:
+    """Where the spec has the step, or the workflow that has it."""
+    path: Path = ()
+    for name in step_id.split("/"):
+        path = (*path, "steps", name)
+        step = steps.get(name)
+        if step is None or step.workflow is not None:
+            return (*path, "workflow")
+        steps = step.steps or {}
+    return path
