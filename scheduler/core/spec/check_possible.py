@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from orc.ledger.kinds import facts_of
+from orc.ledger.step_names import KEY_CHARS_MAX
 from orc.ledger.wording import duration_text
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
@@ -24,6 +25,7 @@ _OF_CALLS = frozenset(
 """Kinds of failures that only a call of a model, or a person, causes."""
 _OF_COMMANDS = frozenset("exit_code output_too_large rejected signal".split())
 """Kinds of failures that only a command, a function or a person causes."""
+_KEY = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{KEY_CHARS_MAX - 1}}}\Z", re.ASCII)
 _EXHAUSTED = ("loop", "on_exhausted")
 _NEVER = re.compile(r"\s*(?:\$\{\{)?\s*(?:false|False)\s*(?:\}\})?\s*\Z")
 
@@ -68,9 +70,10 @@ def check_possible(
             yield problem("is allowed with `until` only", *_EXHAUSTED)
         elif _NEVER.match(loop.until):
             yield problem("the step always fails, since `until` is never true", *_EXHAUSTED)
-    count = _count_of_items(step)
-    if step.key is not None and count is not None and count > 1 and not has_template(step.key):
-        yield problem("is the same for each item, and must be unique; use the item in it", "key")
+    if step.key is not None and not has_template(step.key):
+        reason = _key_problem(step.key, step)
+        if reason:
+            yield problem(reason, "key")
     approval = step.approval
     if approval is not None:
         if approval.options == ["reject"]:
@@ -132,6 +135,16 @@ def _check_retry_on(step: StepSpec, problem: _Report) -> Iterator[Problem]:
     for kind in step.retry_on or ():
         if kind in never:
             yield problem(f"a step of kind {facts.name} never fails with {kind!r}", "retry_on")
+
+
+def _key_problem(key: str, step: StepSpec) -> str:
+    """Why a key that is the same for each item fails the step; empty if it need not."""
+    if not _KEY.match(key):
+        return "a key may have letters, digits, - and _, and begins with a letter or _"
+    count = _count_of_items(step)
+    if count is not None and count > 1:
+        return "is the same for each item, and must be unique; use the item in it"
+    return ""
 
 
 def _count_of_items(step: StepSpec) -> int | None:

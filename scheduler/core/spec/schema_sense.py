@@ -40,9 +40,9 @@ def _impossible(schema: Any, place: str) -> Iterator[tuple[str, str]]:
                 yield where, f"`{low}` is {least!r} and `{high}` is {most!r}"
     if "$ref" not in schema:
         yield from ((where, reason) for reason in _unmet_values(schema))
-    missing = _closed_out(schema)
+    missing = _forbidden(schema)
     if missing:
-        yield where, f"{missing!r} is required, and `additionalProperties: false` forbids it"
+        yield where, f"{missing!r} is required, and no object may have it"
     for name, inner in _mapping(schema.get("properties")).items():
         yield from _impossible(inner, f"{place}/{name}".lstrip("/"))
     yield from _impossible(schema.get("items"), f"{place}/items".lstrip("/"))
@@ -55,16 +55,20 @@ def _unmet_values(schema: Mapping[str, Any]) -> Iterator[str]:
             continue
         rest = Draft202012Validator({name: rule for name, rule in schema.items() if name != key})
         values = schema["enum"] if key == "enum" else [schema["const"]]
-        if "$" not in "".join(map(str, schema)) and not any(map(rest.is_valid, values)):
+        if not values:
+            yield f"`{key}` has no value"
+        elif "$" not in "".join(map(str, schema)) and not any(map(rest.is_valid, values)):
             yield f"no value of `{key}` fits the rest, such as `type`"
 
 
-def _closed_out(schema: Mapping[str, Any]) -> str:
+def _forbidden(schema: Mapping[str, Any]) -> str:
     """A required property that the schema does not allow; empty if there is none."""
-    if schema.get("additionalProperties") is not False or "patternProperties" in schema:
-        return ""
-    allowed = _mapping(schema.get("properties"))
-    return next((name for name in schema.get("required", ()) if name not in allowed), "")
+    is_closed = schema.get("additionalProperties") is False and "patternProperties" not in schema
+    named = _mapping(schema.get("properties"))
+    return next(
+        (name for name in schema.get("required", ()) if named.get(name, not is_closed) is False),
+        "",
+    )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -84,7 +84,10 @@ NEVER = {
     SCHEMA % "type: object, properties: {b: {type: integer, const: x}}": "b: no value of `const`",
     SCHEMA % "type: integer, minimum: 5, maximum: 4": "`minimum` is 5 and `maximum` is 4",
     SCHEMA % "type: array, items: {minLength: 2, maxLength: 1}": "items: `minLength` is 2",
-    SCHEMA % "type: object, required: [b], additionalProperties: false": "'b' is required, and",
+    SCHEMA % "type: object, required: [b], additionalProperties: false": "'b' is required, and no",
+    SCHEMA % "type: object, required: [b], properties: {b: false}": "'b' is required, and no",
+    SCHEMA % "enum: []": "no value can meet it: `enum` has no value",
+    STEP % "for_each: [1], key: 'a b', value: 1": "steps.a.key: a key may have letters",
 }  # fmt: skip
 """The message for each spec."""
 
@@ -117,6 +120,9 @@ MAY_BE = [
     SCHEMA % "type: [string, 'null'], enum: [a, null]",
     SCHEMA % "type: integer, minimum: 5, maximum: 5",
     SCHEMA % "const: null",
+    SCHEMA % "type: object, required: [b]",
+    SCHEMA % "type: object, properties: {b: false}",
+    SCHEMA % "type: object, required: [b], properties: {b: true}, additionalProperties: false",
     SCHEMA % "$defs: {b: {type: string}}, properties: {c: {$ref: '#/$defs/b', enum: [d]}}",
 ]
 
