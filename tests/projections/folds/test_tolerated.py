@@ -8,22 +8,26 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import LedgerReader
-from orc.ledger.events import AnyEvent, LlmRequested, ToleratedCount
+from orc.ledger.definition import ForEachDef
+from orc.ledger.events import AnyEvent, ChildShape, LlmRequested, StepExpanded, ToleratedCount
 from orc.projections.folds.tolerated import SETTINGS, ToleranceFold, Tolerated, tolerances_of
 from orc.projections.tables.tolerated import count_tolerated, read_tolerated
 from tests.builders import (
+    JOB,
     amended,
     failed,
     job,
     record,
     requested,
     reused,
+    started,
     step,
     succeeded,
     switched,
     tool_returned,
 )
 from tests.histories.as_ledger import write_histories
+from tests.projections.support import begun, ledger_of
 
 UNTIL = "`until` was still false after 3 rounds: steps.a.output"
 COUNT = ToleratedCount(setting="continue_on_error", kind="exit_code", failures=2)
@@ -127,3 +131,28 @@ def fold(*events: AnyEvent) -> ToleranceFold:
     for recorded in record(events):
         found.apply(recorded)
     return found
+
+
+def test_the_tables_forget_what_an_amendment_drops_with_its_inner_steps() -> None:
+    steps = (step("a", for_each=ForEachDef(items=[1])), step("b"))
+    shapes = (ChildShape(kind="value", needs=()),)
+    grown = StepExpanded(
+        step="a", attempt=1, children=("a[0]",), first=0, total=1, shapes=shapes
+    )  # fmt: skip
+    story = begun(*steps).record(
+        started("a", kind="for_each"),
+        grown,
+        started("a[0]"),
+        failed("a[0]", tolerated=True),
+        succeeded("a"),
+        started("b"),
+        failed("b", tolerated=True),
+    )
+    with ledger_of(story) as ledger:
+        assert list(read_tolerated(ledger.connection, JOB)) == ["a[0]", "b"]
+    story.record(amended(job(*steps), "a"))
+    with ledger_of(story) as ledger:
+        assert list(read_tolerated(ledger.connection, JOB)) == ["b"]
+    story.record(amended(job(*steps), "b"))
+    with ledger_of(story) as ledger:
+        assert read_tolerated(ledger.connection, JOB) == {}
