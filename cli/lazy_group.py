@@ -18,6 +18,7 @@ from typer.main import get_command
 from orc.cli.command_table import ALIASES, COMMANDS, load_function
 from orc.cli.errors import UsageProblem
 from orc.cli.exit_codes import code_for_error
+from orc.ledger.command_lines import ledger_named
 from orc.ledger.files.written import written_path
 
 _MAY_BE_EMPTY = ("comment", "reason")
@@ -34,7 +35,8 @@ class PlainCommand(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run the command. An unexpected error of a damaged ledger becomes CorruptLedger."""
         try:
-            return super().invoke(ctx)
+            with ledger_named(ctx.params.get("database")):
+                return super().invoke(ctx)
         except Exception as error:
             # Imported here, since both are rarely needed and load slowly.
             if "database" in ctx.params and code_for_error(error) is None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import say
 from orc.ledger import connect_reader, find_job
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import storage_errors
 from orc.ledger.files.way import ledger_path
 from orc.projections.tables.own_schema import check_own_tables
@@ -145,7 +146,8 @@ def say_as_of(connection: sqlite3.Connection, job_id: str, at: int) -> str:
     ).fetchone()
     if row is None:
         raise UsageProblem(
-            f"--at {at}: {job_id} has the events 1 to {head}; `orc tail {job_id}` lists them"
+            f"--at {at}: {job_id} has the events 1 to {head}; "
+            f"{quoted_command('tail', job_id)} lists them"
         )
     recorded_at = str(row[0])
     say(f"as of event {at} of {head}, {recorded_at[:10]} {recorded_at[11:19]} UTC")

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import canonical_json
 from orc.ledger.errors import LedgerTooNew
 from orc.ledger.events import EVENT_TYPES, SHAPES, AnyEvent
@@ -65,7 +66,7 @@ def load_event(
         where = ".".join(str(part) for part in first["loc"])
         raise LedgerTooNew(
             f"cannot read a {type_name} event: {where}: {first['msg']}; a newer version of orc may "
-            "have written it (run `orc verify` to check whether it was changed)"
+            f"have written it (run {quoted_command('verify')} to check whether it was changed)"
         ) from None
 
 

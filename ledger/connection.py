@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from orc.ledger import failpoints
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import (
     CorruptLedger,
     ExposedFiles,
@@ -50,7 +51,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PATH_BYTES_MAX = 512 - len("-journal")
 """SQLite is usually built with this limit; only a path that was not opened is compared with it."""
 _SHORTER = "name a ledger with a shorter path, with --db or ORC_DB"
-_VERIFY = "run `orc verify` to see the damage, and restore the file from a backup"
 _WRITER_PRAGMAS = (
     "synchronous = FULL",
     "foreign_keys = ON",
@@ -246,7 +246,8 @@ def _is_interrupted(path: Path) -> str:
     if os.lstat(journal).st_uid == os.lstat(path).st_uid:
         return (
             f"{path} cannot be read: {journal} has an interrupted transaction, which orc does not play "
-            "back for other users. The ledger's owner can do it with orc rebuild"
+            "back for other users. The ledger's owner can do it with "
+            f"{quoted_command('rebuild')}"
         )
     return (
         f"{path} cannot be read: {journal} has a transaction, and does not belong to the ledger's "
@@ -278,7 +279,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise _translate(error, path) from error
     except UnicodeDecodeError as error:
         # If the file is damaged, SQLite's own error message may not be valid UTF-8.
-        raise CorruptLedger(f"{path}: stored text is damaged; {_VERIFY}") from error
+        raise CorruptLedger(f"{path}: stored text is damaged; {_verify_first()}") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise StorageError(f"{path}: {error.strerror}; {_SHORTER}") from error
@@ -295,13 +296,17 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
             "close that program, then resume the job"
         )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return CorruptLedger(f"{path}: {error}; {_VERIFY}")
+        return CorruptLedger(f"{path}: {error}; {_verify_first()}")
     if name.startswith("SQLITE_INTERRUPT"):
-        return CorruptLedger(f"{path}: its pages refer to each other without end; {_VERIFY}")
+        return CorruptLedger(
+            f"{path}: its pages refer to each other without end; {_verify_first()}"
+        )
     if name.startswith("SQLITE_TOOBIG"):
-        return CorruptLedger(f"{path}: it has a value that is larger than orc writes; {_VERIFY}")
+        return CorruptLedger(
+            f"{path}: it has a value that is larger than orc writes; {_verify_first()}"
+        )
     if str(error).startswith("Could not decode"):
-        return CorruptLedger(f"{path}: stored text is damaged; {_VERIFY}")
+        return CorruptLedger(f"{path}: stored text is damaged; {_verify_first()}")
     if name.startswith("SQLITE_FULL"):
         return StorageError(f"{path}: the disk is full; free some space, then resume the job")
     if name.startswith("SQLITE_READONLY"):
@@ -338,3 +343,7 @@ def _create_private(path: Path) -> None:
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     failpoints.hit("ledger.after_create")
+
+
+def _verify_first() -> str:
+    return f"run {quoted_command('verify')} to see the damage, and restore the file from a backup"

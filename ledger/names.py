@@ -6,6 +6,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import NoSuchJob
 from orc.ledger.stored import check_job_id
 from orc.ledger.wording import count_text
@@ -31,7 +32,9 @@ def find_job(connection: sqlite3.Connection, name: str, *, path: Path) -> str:
     if len(rows) == 1 and name:
         return check_job_id(rows[0][0], where=str(path))
     if not rows or not name:
-        raise NoSuchJob(f"no job in {path} has {name!r} in its id; `orc list` shows all jobs")
+        raise NoSuchJob(
+            f"no job in {path} has {name!r} in its id; {quoted_command('list')} shows all jobs"
+        )
     listed = ", ".join(check_job_id(row[0], where=str(path)) for row in rows[:5])
     more = ", ..." if len(rows) > 5 else ""
     raise NoSuchJob(f"{name!r} matches several jobs: {listed}{more}; give more of the id")
@@ -47,6 +50,8 @@ def _latest(connection: sqlite3.Connection, back: int, *, path: Path) -> str:
         return check_job_id(row[0], where=str(path))
     count = connection.execute("SELECT count(*) FROM events WHERE version = 1").fetchone()[0]
     if not count:
-        raise NoSuchJob(f"{path} has no jobs yet; `orc run SPEC` submits one")
+        raise NoSuchJob(f"{path} has no jobs yet; {quoted_command('run', 'SPEC')} submits one")
     jobs = count_text(count, "job")
-    raise NoSuchJob(f"{path} has only {jobs}, so latest~{back} does not exist; see `orc list`")
+    raise NoSuchJob(
+        f"{path} has only {jobs}, so latest~{back} does not exist; see {quoted_command('list')}"
+    )

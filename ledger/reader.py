@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from orc.ledger.blob_rows import STANDS_FOR_FILE, files_of, open_content, stands_for_file
 from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN, Gathered
 from orc.ledger.codec import load_event
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger, FileTooLarge, RemovedBlob
@@ -285,7 +286,8 @@ class LedgerReader:
                 number = row[by]
                 if number <= before:
                     raise CorruptLedger(
-                        f"{self.path}: event {number} comes after event {before}; run `orc verify` to "
+                        f"{self.path}: event {number} comes after event {before}; run "
+                        f"{quoted_command('verify')} to "
                         "see the damage, and restore the file from a backup"
                     )
                 before = number
@@ -300,7 +302,10 @@ def removal_note(connection: sqlite3.Connection, position: int) -> str:
         (position,),
     ).fetchone()
     if row is None:
-        return "were removed, but the ledger has no event for it; run `orc verify` for details"
+        return (
+            f"were removed, but the ledger has no event for it; run "
+            f"{quoted_command('verify')} for details"
+        )
     job_id, version, recorded_at, data = row
     fields = parse_object(data)
     reason = f": {fields['reason']}" if fields.get("reason") else ""

@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from orc.ledger.bounds import BLOB_BYTES_MAX
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.schema import MIGRATIONS
 
@@ -57,7 +58,7 @@ def check_file(connection: sqlite3.Connection, path: Path, version: int, uri: st
     if problem is not None:
         raise CorruptLedger(
             f"{path}: {problem}; another program has changed the ledger. Nothing was read: "
-            "`orc verify` lists what is wrong, and a backup has the ledger as it was"
+            f"{quoted_command('verify')} lists what is wrong, and a backup has the ledger as it was"
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from orc.ledger import failpoints
 from orc.ledger.blob_rows import files_of
 from orc.ledger.codec import dump_event
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import connect_writer, no_ledger, refuse_exposed, storage_errors
 from orc.ledger.digest import canonical_json, chain_hash, digest_bytes
 from orc.ledger.errors import (
@@ -159,7 +160,7 @@ class Ledger(LedgerReader):
             cause = f"{type(error).__name__}: {error}"
             raise CorruptLedger(
                 f"{self.path}: its tables cannot be derived from its events ({cause}); "
-                "run `orc verify` to see what was changed"
+                f"run {quoted_command('verify')} to see what was changed"
             ) from error
         self.connection.execute(
             "INSERT INTO orc_meta VALUES ('read_model', ?) "

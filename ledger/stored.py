@@ -17,6 +17,7 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.files.modes import is_mode
 from orc.ledger.step_names import STEP_CHARS_MAX
@@ -58,7 +59,6 @@ _good_ids: set[str] = set()
 """The job id that was checked last: events are read job by job."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _SHOWN_CHARS = 60
-_VERIFY = "run `orc verify` to see what was changed, and restore the ledger from a backup"
 
 
 class _Decoder(threading.local):
@@ -110,7 +110,7 @@ def is_job_id(value: object) -> bool:
 def check_job_id(value: object, *, where: str) -> str:
     """The value, which is a job id: it becomes part of paths. Raises CorruptLedger."""
     if not is_job_id(value):
-        raise CorruptLedger(f"{where}: {_shown(value)} is not a job id; {_VERIFY}")
+        raise CorruptLedger(f"{where}: {_shown(value)} is not a job id; {_verify_first()}")
     return str(value)
 
 
@@ -121,7 +121,7 @@ def parse_time(value: object) -> datetime:
             return datetime.fromisoformat(value)
         except ValueError:
             pass
-    raise CorruptLedger(f"the ledger has {_shown(value)} in place of a time; {_VERIFY}")
+    raise CorruptLedger(f"the ledger has {_shown(value)} in place of a time; {_verify_first()}")
 
 
 def parse_json(value: object) -> Any:
@@ -131,14 +131,16 @@ def parse_json(value: object) -> Any:
     are no Unicode, and values that are nested too deeply to be converted.
     """
     if not isinstance(value, str | bytes):
-        raise CorruptLedger(f"the ledger has {_shown(value)} in place of JSON; {_VERIFY}")
+        raise CorruptLedger(f"the ledger has {_shown(value)} in place of JSON; {_verify_first()}")
     try:
         text = value if isinstance(value, str) else value.decode()
         found = _decoder.decode(text)
         if _SURROGATE in text.lower():
             json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise CorruptLedger(f"a stored value is not JSON: {_reason(error)}; {_VERIFY}") from None
+        raise CorruptLedger(
+            f"a stored value is not JSON: {_reason(error)}; {_verify_first()}"
+        ) from None
     return found
 
 
@@ -146,7 +148,9 @@ def parse_object(value: object) -> dict[str, Any]:
     """The JSON object of a stored text. Raises CorruptLedger."""
     found = parse_json(value)
     if type(found) is not dict:
-        raise CorruptLedger(f"the ledger has {_shown(found)} in place of an object; {_VERIFY}")
+        raise CorruptLedger(
+            f"the ledger has {_shown(found)} in place of an object; {_verify_first()}"
+        )
     return found
 
 
@@ -155,7 +159,8 @@ def parse_version(value: object) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
     raise CorruptLedger(
-        f"orc_meta has {_shown(value)} in place of the version of the tables; `orc rebuild` derives "
+        f"orc_meta has {_shown(value)} in place of the version of the tables; "
+        f"{quoted_command('rebuild')} derives "
         "them again"
     )
 
@@ -214,7 +219,9 @@ def has_event_types(row: tuple[Any, ...]) -> bool:
 def check_number(value: int | float, *, name: str, where: str) -> None:
     """Raise CorruptLedger for a number that no count, size, time or cost of an event can have."""
     if abs(value) > (INTEGER_MAX if type(value) is int else FLOAT_MAX):
-        raise CorruptLedger(f"{where}: {name} is {_shown(value)}, which is too large; {_VERIFY}")
+        raise CorruptLedger(
+            f"{where}: {name} is {_shown(value)}, which is too large; {_verify_first()}"
+        )
 
 
 def check_path(path: str, *, where: str) -> None:
@@ -222,14 +229,14 @@ def check_path(path: str, *, where: str) -> None:
     if any(part in ("", ".", "..") or "\0" in part for part in path.split("/")):
         raise CorruptLedger(
             f"{where}: it names the file {_shown(path)}, which is not inside the job's folder; "
-            f"{_VERIFY}"
+            f"{_verify_first()}"
         )
 
 
 def check_mode(mode: str | None, *, where: str) -> None:
     """Raise CorruptLedger if the mode of a file is none that orc records."""
     if mode is not None and not is_mode(mode):
-        raise CorruptLedger(f"{where}: a file has the mode {_shown(mode)}; {_VERIFY}")
+        raise CorruptLedger(f"{where}: a file has the mode {_shown(mode)}; {_verify_first()}")
 
 
 @contextmanager
@@ -239,7 +246,7 @@ def as_damage(what: str) -> Iterator[None]:
         yield
     except UNEXPECTED as error:
         cause = f"{type(error).__name__}: {_shown_text(str(error))}"
-        raise CorruptLedger(f"{what} ({cause}); {_VERIFY}") from error
+        raise CorruptLedger(f"{what} ({cause}); {_verify_first()}") from error
 
 
 def _is_step(step: object) -> bool:
@@ -273,7 +280,9 @@ def _depth(text: str) -> int:
 
 
 def _damaged(row: tuple[Any, ...], problem: str) -> CorruptLedger:
-    return CorruptLedger(f"event {_shown(row[2])} of {_shown(row[1])}: {problem}; {_VERIFY}")
+    return CorruptLedger(
+        f"event {_shown(row[2])} of {_shown(row[1])}: {problem}; {_verify_first()}"
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -304,3 +313,8 @@ def is_plain(text: str) -> bool:
 
 def _shown_text(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _verify_first() -> str:
+    verify = quoted_command("verify")
+    return f"run {verify} to see what was changed, and restore the ledger from a backup"

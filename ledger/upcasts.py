@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger, LedgerTooNew
 from orc.ledger.money import nearest_nano_usd
 
@@ -75,7 +76,9 @@ def upcast(
     """
     shape = data.get("v", 1)
     if type(shape) is not int or shape < 1:
-        raise CorruptLedger(f"a {type_name} event has no valid shape; run `orc verify`")
+        raise CorruptLedger(
+            f"a {type_name} event has no valid shape; run {quoted_command('verify')}"
+        )
     fields = {name: value for name, value in data.items() if name != "v"}
     if shape > target:
         raise LedgerTooNew(

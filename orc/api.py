@@ -143,7 +143,7 @@ def resume(
     provider: str | None = None,
     replies: str | Path | None = None,
     timeout_s: float | None = None,
-    budget: str | None = None,
+    budget: str | Iterable[str] | None = None,
     spec: JobSpec | str | Path | None = None,
     inputs: Mapping[str, Any] | None = None,
     only: str | Iterable[str] = (),

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from orc.ledger import LedgerError, LedgerReader, connect_reader
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import storage_errors
 from orc.ledger.integrity import list_jobs
 from orc.ledger.stored import UNEXPECTED
@@ -30,7 +31,10 @@ def find_damage(path: Path, *, needs_tables: bool = True) -> str | None:
         with closing(connect_reader(path)) as connection, storage_errors(path):
             check_own_tables(connection)
             if needs_tables and has_older_tables(connection):
-                return "its tables are those of an older version; `orc rebuild` derives them again"
+                return (
+                    f"its tables are those of an older version; "
+                    f"{quoted_command('rebuild')} derives them again"
+                )
         with LedgerReader.open(path) as ledger, Verifier(ledger) as verifier:
             with storage_errors(path):
                 jobs = list(list_jobs(ledger.connection))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from orc.ledger import LedgerError, LedgerReader
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import storage_errors
 from orc.ledger.integrity import (
     check_blobs,
@@ -132,7 +133,9 @@ class Verifier:
         """How the tables themselves differ from orc's, whatever their rows are."""
         if self._shape is None:
             problem = own_tables_problem(self.ledger.connection)
-            self._shape = f"{problem}; `orc rebuild` derives it again" if problem else ""
+            self._shape = (
+                f"{problem}; {quoted_command('rebuild')} derives it again" if problem else ""
+            )
         return self._shape
 
     def _check_derived(
@@ -144,7 +147,7 @@ class Verifier:
         if self.tables and not has_current_tables(self.ledger.connection):
             notes.append(
                 "another version of orc made the tables: they were not compared; "
-                "`orc rebuild` derives them again"
+                f"{quoted_command('rebuild')} derives them again"
             )
         elif self.tables and self._tables_problem():
             yield self._tables_problem()

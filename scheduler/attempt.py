@@ -12,6 +12,7 @@ from typing import assert_never
 
 from orc.ledger import pack
 from orc.ledger.bounds import check_value
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.files.file_store import StoredFile
@@ -213,7 +214,9 @@ async def _perform_work(
         return Result(failed=Failed("template", str(error), 0.0, final=True))
     executor = context.executors.get(definition.executor)
     if executor is None:
-        message = f"there is no executor {definition.executor!r} here; see `orc executors`"
+        message = (
+            f"there is no executor {definition.executor!r} here; see {quoted_command('executors')}"
+        )
         return Result(failed=Failed("environment", message, 0.0, final=True))
     try:
         outcome = await executor.perform(attempt, work, placed=placed)

@@ -32,7 +32,9 @@ FOR_ALL = {
     "orc.ledger.wording",  # durations, costs, counts and sizes as people read them
 }
 MAY_IMPORT: dict[str, str] = {
-    "ledger.files": "ledger.digest ledger.errors ledger.failpoints orc.worker.file_modes",
+    "ledger.files": (
+        "ledger.command_lines ledger.digest ledger.errors ledger.failpoints orc.worker.file_modes"
+    ),
     "ledger.secrets": "",
     "ledger": "ledger.files ledger.secrets",
     "ledger.transport": "ledger ledger.files",
@@ -70,7 +72,9 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "projections.folder": "ledger ledger.files projections.folds projections.money",
     "projections.search": "ledger ledger.files projections.history projections.tables.own_schema",
-    "projections.why": "ledger projections.folds projections.history projections.tables",
+    "projections.why": (
+        "ledger ledger.transport projections.folds projections.history projections.tables"
+    ),
     "projections.pictures": "ledger projections.history projections.tables",
     "projections.pages": (
         "ledger ledger.files ledger.transport projections.damage projections.folder "

@@ -16,6 +16,7 @@ from orc.cli.terminal.excerpts import excerpt, when
 from orc.cli.terminal.job_folder import displayed_folder
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import LedgerReader
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import dump_step
 from orc.ledger.step_names import log_name
 from orc.ledger.wording import (
@@ -126,11 +127,11 @@ def _unknown(found: FoundFiles, name: str, job_id: str | None) -> str:
     if found.is_other_copy:
         return (
             f"{where} has no file with the bytes of {name}, and no file with its path; "
-            "`orc show JOB --files` lists the files of a job"
+            f"{quoted_command('show', job_id or 'latest', '--files')} lists the files of a job"
         )
     return (
         f"{name!r} is no path or SHA-256 of a file in {where}, and no file on disk; "
-        "`orc show JOB --files` lists the files of a job"
+        f"{quoted_command('show', job_id or 'latest', '--files')} lists the files of a job"
     )
 
 

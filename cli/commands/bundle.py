@@ -6,6 +6,7 @@ from orc.cli.jobs.bundle import bundle_job
 from orc.cli.ledger_access import find_places, read_ledger
 from orc.cli.options import Database, Job, Json, ReplaceFile, TargetFile
 from orc.cli.terminal.text import put_json, safe, say
+from orc.ledger.command_lines import quoted
 from orc.ledger.wording import count_text
 
 
@@ -37,5 +38,5 @@ def command(
         say(
             f"{job_id}: {count_text(head.version, 'event')}, head {head.hash[:12]}..., in {safe(file)}"
         )
-        say(f"to import it into another ledger: orc import {safe(file.name)}")
+        say(f"to import it into another ledger: orc import {quoted(file)}")
     return 0

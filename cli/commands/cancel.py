@@ -12,6 +12,7 @@ from orc.cli.jobs.cancel import cancel as cancel_job
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
 from orc.cli.terminal.text import put_json, say
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.exit_codes import CANCELLED, SUCCEEDED
 
 
@@ -44,7 +45,7 @@ def command(
     if as_json:
         put_json({"job_id": job_id, "status": done.status, "had_ended": not is_cancelled})
     elif is_cancelled:
-        say(f"{job_id} is cancelled; `orc resume {job_id}` continues it")
+        say(f"{job_id} is cancelled; {quoted_command('resume', job_id)} continues it")
     else:
         say(f"{job_id} has already ended: {done.status}")
     return SUCCEEDED if is_cancelled else CANCELLED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from orc.cli.jobs.prepare import Submission
@@ -9,6 +10,7 @@ from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Quiet, RunsDir
 from orc.cli.terminal.foreground import run_in_foreground
 from orc.cli.terminal.text import say
+from orc.ledger.command_lines import command_line
 from orc.ledger.definition import REPLAY
 
 
@@ -21,16 +23,23 @@ def command(
     """Run the example offline, from recorded replies."""
     spec = example_spec()
     places = find_places(database, runs_dir)
-    say(f"$ orc run {spec.name} --provider {REPLAY}", quiet=quiet)
+    shown = os.path.relpath(spec) if spec.is_relative_to(Path.cwd()) else spec
+    say(f"$ {command_line('run', shown, '--provider', REPLAY)}", quiet=quiet)
     submission = Submission(path=spec, provider=REPLAY)
     code = run_in_foreground(submission, places, quiet=quiet, as_json=as_json)
     if code == 0 and not quiet:
         say()
         say("Next:")
-        say("  orc show latest          the steps, with time, tokens and cost")
-        say("  orc show latest --files  the files, with the step that wrote each")
-        say("  orc tail latest          all events of the job")
-        say("  orc browse               the ledger in a web browser")
+        commands = {
+            ("show", "latest"): "the steps, with time, tokens and cost",
+            ("show", "latest", "--files"): "the files, with the step that wrote each",
+            ("tail", "latest"): "all events of the job",
+            ("browse",): "the ledger in a web browser",
+        }
+        lines = {command_line(*words): about for words, about in commands.items()}
+        width = max(map(len, lines))
+        for line, about in lines.items():
+            say(f"  {line.ljust(width)}  {about}")
     return code
 
 

@@ -19,6 +19,7 @@ from orc.cli.terminal.excerpts import when
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.text import put, put_json, put_piece, safe, table
 from orc.ledger import LedgerReader
+from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
 from orc.ledger.wording import count_text, duration_text, number_text
 from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, TextDifference
@@ -214,8 +215,8 @@ def _body(name: str, text: TextDifference, found: JobDiff, *, is_full: bool) -> 
     for line in lines:
         yield safe(line.replace("\t", "    "), width=None if is_full else max(40, width))
     if len(text.diff.lines) > len(lines):
-        jobs = f"{found.before.job_id} {found.after.job_id}"
-        yield f"... {count_text(len(text.diff.lines) - len(lines), 'more line')}: orc diff {jobs} --full"
+        whole = command_line("diff", found.before.job_id, found.after.job_id, "--full")
+        yield f"... {count_text(len(text.diff.lines) - len(lines), 'more line')}: {whole}"
 
 
 def _put_line(line: str) -> None:

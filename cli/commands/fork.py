@@ -38,6 +38,7 @@ from orc.cli.terminal.foreground import report
 from orc.cli.terminal.make_display import make_display
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger import JobId
+from orc.ledger.command_lines import command_line
 from orc.ledger.wording import count_text
 from orc.scheduler.core.fold.compare import Plan
 
@@ -121,5 +122,5 @@ def command(
         return report(forked.ended, display, strict=strict)
     if not as_json:
         put(forked.job_id)
-        say(f"next: orc resume {forked.job_id}", quiet=quiet)
+        say(f"next: {command_line('resume', forked.job_id)}", quiet=quiet)
     return 0

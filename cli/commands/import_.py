@@ -10,7 +10,8 @@ import typer
 from orc.cli.jobs.bundle import import_bundle
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json
-from orc.cli.terminal.text import put_json, safe, say
+from orc.cli.terminal.text import put_json, say
+from orc.ledger.command_lines import command_line
 from orc.ledger.files.descriptors import is_descriptor
 from orc.ledger.wording import count_text
 
@@ -53,7 +54,8 @@ def command(
     else:
         say(f"{done.job_id}: already in the ledger, with {count_text(done.after, 'event')}")
     if not done.is_trusted:
-        again = "FILE" if is_descriptor(file) else safe(file)
-        say(f"orc resume refuses this job until you run: orc import {again} --trust")
-    say(f"next: orc show {done.job_id}")
+        again = "FILE" if is_descriptor(file) else file
+        trusting = command_line("import", again, "--trust")
+        say(f"orc resume refuses this job until you run: {trusting}")
+    say(f"next: {command_line('show', done.job_id)}")
     return 0

@@ -12,6 +12,7 @@ from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.templates import ABOUT, read_template
 from orc.cli.options import Json, refuse_ignored
 from orc.cli.terminal.text import put, put_json, safe, say, table
+from orc.ledger.command_lines import command_line
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.new_file import what_is_no_file
 from orc.ledger.files.temporary import sweep
@@ -69,7 +70,7 @@ def command(
         put_json({"template": template, "spec": str(path), "replies": str(beside)})
         return 0
     say(f"wrote {safe(path)}, and {safe(beside)} with recorded replies to try it offline")
-    say(f"next: orc run {safe(path)} -p replay    then: orc run {safe(path)}")
+    say(f"next: {command_line('run', path, '-p', 'replay')}    then: {command_line('run', path)}")
     return 0
 
 

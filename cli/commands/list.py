@@ -16,6 +16,7 @@ from orc.cli.options import NUMBER_MAX, Database, Json, parse_since
 from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, put_json, safe, say, table
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
 from orc.ledger.money import nearest_nano_usd
 from orc.ledger.wording import count_text, duration_text, tokens_text
@@ -77,9 +78,10 @@ def command(
         return 0
     if not shown:
         say(
-            "there are no jobs yet: `orc run SPEC` submits one, `orc demo` runs an example"
+            f"there are no jobs yet: {quoted_command('run', 'SPEC')} submits one, "
+            f"{quoted_command('demo')} runs an example"
             if is_empty
-            else "no job matches; `orc list` lists all jobs"
+            else f"no job matches; {quoted_command('list')} lists all jobs"
         )
         return 0
     # A column only if it has something to say: few jobs tolerate failures.

@@ -15,6 +15,7 @@ from orc.cli.jobs.remove import apply_removal, find_unfinished, refuse_left_out
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Reason, Yes
 from orc.cli.terminal.removals import print_removal
+from orc.ledger.command_lines import command_line
 from orc.projections.removal_plan import plan_prune
 from orc.scheduler.clock import format_time
 from orc.scheduler.core.durations import parse_duration
@@ -64,10 +65,13 @@ def command(
         done = None
         if yes:
             done = apply_removal(ledger, plan, reason=reason, files=files, prices=prices)
-    command_line = ["orc prune", *([f"--older-than {older_than}"] if older_than else [])]
-    command_line += [f"--job {job}" for job in named]
-    command_line += ["--files"] if files else []
-    print_removal(plan, unfinished, done, command_line=" ".join(command_line), as_json=as_json)
+    words = ["prune", *(["--older-than", older_than] if older_than else [])]
+    words += [word for job in named for word in ("--job", job)]
+    words += ["--files"] if files else []
+    words += ["--reason", reason] if reason else []
+    print_removal(
+        plan, unfinished, done, command_line=command_line(*words, "--yes"), as_json=as_json
+    )
     return 0
 
 

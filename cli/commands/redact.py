@@ -18,6 +18,7 @@ from orc.cli.jobs.remove import (
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Reason, Yes
 from orc.cli.terminal.removals import print_removal
+from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
 from orc.projections.removal_plan import plan_redaction
 
@@ -59,6 +60,9 @@ def command(
         done = None
         if yes:
             done = apply_removal(ledger, plan, reason=reason, files=True, prices=prices)
-    command_line = ["orc redact", *digests, *(f"--job {job}" for job in named)]
-    print_removal(plan, unfinished, done, command_line=" ".join(command_line), as_json=as_json)
+    words = ["redact", *digests, *(word for job in named for word in ("--job", job))]
+    words += ["--reason", reason] if reason else []
+    print_removal(
+        plan, unfinished, done, command_line=command_line(*words, "--yes"), as_json=as_json
+    )
     return SUCCEEDED if done is None or done.is_compact else ENVIRONMENT

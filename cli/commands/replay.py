@@ -15,6 +15,7 @@ from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json, Quiet, RunsDir, SpecDir, Trust
 from orc.cli.terminal.make_display import make_display
 from orc.cli.terminal.text import put, put_json, safe
+from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
 
 SHOWN_MAX = 200
@@ -74,5 +75,5 @@ def command(
         others = len(replayed.differences) - 1
         if others:
             put(f"  (and {others} more)")
-        put(f"  see: orc show {replayed.ended.job_id} --events --json")
+        put(f"  see: {command_line('show', replayed.ended.job_id, '--events', '--json')}")
     return SUCCEEDED if first is None else VERIFICATION

@@ -28,6 +28,7 @@ from orc.cli.options import (
     split_names,
 )
 from orc.cli.terminal.foreground import resume_in_foreground
+from orc.ledger.command_lines import quoted_command
 from orc.scheduler.core.durations import parse_duration
 
 
@@ -50,10 +51,10 @@ def command(
         typer.Option(help="A new time limit for the whole job, such as 30m.", metavar="DURATION"),
     ] = None,
     budget: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="Raise a limit of the job's budget: +1.00 (dollars), +5000tokens or +10calls; for "
-            "a step's budget STEP=+1.00.",
+            "a step's budget STEP=+1.00. Repeatable.",
             metavar="AMOUNT",
         ),
     ] = None,
@@ -84,7 +85,8 @@ def command(
     """
     if inputs and spec is None:
         raise UsageProblem(
-            "-i changes inputs only together with --spec; add --spec SPEC, or use `orc fork`"
+            "-i changes inputs only together with --spec; add --spec SPEC, or use "
+            f"{quoted_command('fork', job, '--set', 'inputs.' + inputs[0])}"
         )
     return resume_in_foreground(
         job,
@@ -98,7 +100,7 @@ def command(
         provider=provider,
         replies=replies,
         timeout_s=_parse_timeout(timeout),
-        budget=budget,
+        budget=tuple(budget or ()),
         force=force,
         keep_work=keep_work,
         executors=parse_other_executors(executors),

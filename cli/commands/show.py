@@ -33,14 +33,15 @@ from orc.cli.terminal.text import (
     table,
     terminal_width,
 )
+from orc.ledger.command_lines import command_line
 from orc.ledger.files.project_places import place_of
 from orc.ledger.kinds import NOT_LIVE, QUEUED, SHOWN_RESUMABLE
-from orc.ledger.transport.imported import imported
+from orc.ledger.transport.imported import imported, resume_command
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
 from orc.projections.folds.tolerated import Tolerated
 from orc.projections.tables.job_view import JobView, read_circuits, read_view
 from orc.projections.tables.rows import CircuitRow, JobRow, StepRow
-from orc.projections.tables.status import QUEUED_TEXT, step_status
+from orc.projections.tables.status import queued_text, step_status
 from orc.projections.tables.step_notes import step_note
 
 _ASKED_MAX = 20
@@ -121,7 +122,7 @@ def _show_job(
     _put_steps(tables, view, status, is_all=is_all)
     if tables.at is None:
         put_kept(kept_work(_folder(tables, view), view.steps))
-        _put_next(view, status)
+        _put_next(tables, view, status)
     return 0
 
 
@@ -199,25 +200,31 @@ def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -
     ]
     put(table(("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"), cells))
     if any(is_cut(row[-1]) for row in cells):
-        put(f"notes that end in ... are cut: orc why {tables.job_id} STEP says all")
+        put(f"notes that end in ... are cut: {command_line('why', tables.job_id, 'STEP')} says all")
     if hidden:
         more = count_text(hidden, "more step")
-        put(f"and {more} inside these: orc show {tables.job_id} --all")
+        put(f"and {more} inside these: {command_line('show', tables.job_id, '--all')}")
 
 
-def _put_next(view: JobView, status: str) -> None:
-    job_id = view.job.job_id
+def _put_next(tables: JobTables, view: JobView, status: str) -> None:
+    job_id = tables.job_id
     if status == "waiting":
+        # Imported here, since a plain `orc show` starts fast.
+        from orc.ledger import LedgerReader
+        from orc.projections.tables.questions import answers_to
+
         for step in _asking(view.steps):
             put()
             put(paragraph(f"{safe(step.name)} asks:", step.question or ""))
-            put(f"next: orc approve {job_id} '{safe(step.name)}'    or orc reject")
+            answers = answers_to(LedgerReader(tables.path, tables.connection), job_id, step.name)
+            for word, answer in zip(("next", *["  or"] * len(answers)), answers, strict=False):
+                put(f"{word}: {answer}")
     if status == QUEUED:
         put()
-        put(QUEUED_TEXT)
+        put(queued_text())
     elif status in SHOWN_RESUMABLE:
         put()
-        put(f"next: orc resume {job_id}")
+        put(f"next: {resume_command(tables.connection, job_id)}")
 
 
 def _asking(steps: Sequence[StepRow]) -> list[StepRow]:

@@ -33,6 +33,7 @@ from orc.cli.options import (
 )
 from orc.cli.terminal.ask_inputs import ask_missing
 from orc.cli.terminal.text import put, put_json, safe, say
+from orc.ledger.command_lines import quoted_command
 
 
 def command(
@@ -93,5 +94,5 @@ def command(
         return 0
     put(job_id)
     if not quiet:
-        say("queued; `orc work` runs it")
+        say(f"queued; {quoted_command('work')} runs it")
     return 0

@@ -17,6 +17,7 @@ from orc.cli.terminal.event_lines import EventLines
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import say
 from orc.ledger import LedgerReader, Recorded, has_owner
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.events import EVENT_TYPES, JobInterrupted
 from orc.projections.tables.status import is_in_queue
 from orc.scheduler.core.errors import nearest
@@ -63,7 +64,9 @@ def command(
         wanted = EventFilter(_known_type(type_), step)
         if job is None and follow:
             if step is not None:
-                raise UsageProblem("--step needs a job: `orc tail JOB -f --step STEP`")
+                raise UsageProblem(
+                    f"--step needs a job: {quoted_command('tail', 'JOB', '-f', '--step', step)}"
+                )
             follow_all(ledger, wanted, last=last or 0, as_json=as_json)
             return 0
         job_id = ledger.find_job(job or "latest")

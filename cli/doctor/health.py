@@ -24,6 +24,7 @@ from orc.cli.doctor.providers import examine_providers
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.ledger import LedgerError, connect_reader
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.files.exposure import examine_folder, examine_ledger
 from orc.ledger.files.seat import lineage_of
 from orc.ledger.wording import count_text, size_text
@@ -124,7 +125,9 @@ def _leftover_files(database: Path) -> list[Finding]:
         found = find_leftover_files(database)
     except (LedgerError, LookupError, ValueError, TypeError) as error:
         cause = str(error) if isinstance(error, LedgerError) else "its events were changed"
-        message = f"what killed commands left cannot be found: {cause}; run `orc verify`"
+        message = (
+            f"what killed commands left cannot be found: {cause}; run {quoted_command('verify')}"
+        )
         return [Finding("note", "leftovers", message)]
     return _leftovers(found)
 

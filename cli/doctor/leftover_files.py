@@ -15,6 +15,7 @@ from pathlib import Path
 
 from orc.cli.jobs.folders import folder_of
 from orc.ledger import LedgerReader, has_owner
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.files.exposure import examine_ledger
 from orc.ledger.files.locks import locks_dir
 from orc.ledger.files.private_folder import KINDS, temporary_place
@@ -112,7 +113,7 @@ def _in_run_folders(ledger: LedgerReader) -> Iterator[LeftoverFile]:
         if paths and not has_owner(ledger.path, job_id):
             for path in paths:
                 what = f"a killed process left it in the run folder of {job_id}"
-                yield LeftoverFile(path, what, f"`orc export {job_id}` removes it")
+                yield LeftoverFile(path, what, f"{quoted_command('export', job_id)} removes it")
 
 
 def _in_output_folders(database: Path) -> Iterator[LeftoverFile]:
@@ -130,7 +131,7 @@ def _in_output_folders(database: Path) -> Iterator[LeftoverFile]:
         for path in _temporary_files(target):
             what = f"a killed process left it when it copied the files of {job_id}"
             yield LeftoverFile(
-                path, what, f"`orc resume {job_id}` copies them again and removes it"
+                path, what, f"{quoted_command('resume', job_id)} copies them again and removes it"
             )
 
 

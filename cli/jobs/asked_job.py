@@ -14,6 +14,7 @@ import trio
 from orc.cli.errors import OwnerSilent
 from orc.cli.jobs.owned_job import Caller, OwnedJob, own
 from orc.ledger import JobId, Ledger
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import OwnedElsewhere
 from orc.ledger.wording import duration_text
 
@@ -64,5 +65,5 @@ async def ask(
         await trio.sleep(_POLL_S)
     raise OwnerSilent(
         f"{request.job_id}: its owner has not {request.what} within {duration_text(ANSWER_WAIT_S)}; "
-        f"it may still do so: `orc show {request.job_id}` shows the state of the job"
+        f"it may still do so: {quoted_command('show', request.job_id)} shows the state of the job"
     )

@@ -16,6 +16,7 @@ from orc.cli.jobs.owned_job import Caller, OwnedJob
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, failpoints
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text
 from orc.ledger.kinds import JOB_ENDED
 from orc.scheduler.clock import Clock
@@ -112,5 +113,6 @@ async def _end_commands(owned: OwnedJob, places: Places, *, force: bool) -> None
             steps = ", ".join(ticket.step for ticket, _ in placed[:_NAMED_MAX])
             raise EnvironmentProblem(
                 f"{owned.job_id}: {steps} may still run there: {error}. Try again when it can be "
-                f"reached, or `orc cancel --force {owned.job_id}`, which ends the job only"
+                f"reached, or "
+                f"{quoted_command('cancel', '--force', owned.job_id)}, which ends the job only"
             ) from error

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from orc.cli.jobs.state import load_state
 from orc.ledger import LedgerError, LedgerReader
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger, RemovedBlob
 from orc.ledger.files.way import ledger_path
 from orc.ledger.files.written import written_path
@@ -47,7 +48,7 @@ def explain(error: Exception, database: Path) -> None:
     if problem is not None:
         raise CorruptLedger(
             f"{database}: {problem.removeprefix(f'{database}: ')} ({type(first).__name__}); "
-            "`orc verify` lists what is wrong"
+            f"{quoted_command('verify')} lists what is wrong"
         ) from error
 
 

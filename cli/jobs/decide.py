@@ -13,6 +13,7 @@ from orc.cli.jobs.owned_job import Caller, OwnedJob
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, failpoints
+from orc.ledger.command_lines import decision_commands
 from orc.ledger.digest import clean_text
 from orc.ledger.events import ApprovalDecided
 from orc.ledger.wording import count_text
@@ -144,9 +145,9 @@ def _check(ledger: Ledger, job_id: JobId, state: JobState, step: str, option: st
         status = state.steps[step].status
         raise UsageProblem(f"{step} does not wait for a decision: it is {status}")
     if option not in question.options:
+        answers = " or ".join(decision_commands(job_id, step, question.options))
         raise UsageProblem(
-            f"{step} has no option {option!r}{nearest(option, question.options)}; use "
-            f"--option {' | '.join(question.options)}"
+            f"{step} has no option {option!r}{nearest(option, question.options)}; use {answers}"
         )
 
 

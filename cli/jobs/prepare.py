@@ -23,6 +23,7 @@ from orc.cli.jobs.caller.secrets import (
 from orc.cli.jobs.caller.ship import read_shipped
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.caller.templates import read_template
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import JobDef, walk_steps
 from orc.ledger.files.way import ledger_path
 from orc.ledger.files.written import written_path
@@ -132,7 +133,8 @@ def prepare_run(
     for name in submission.executors.values():
         if name not in known:
             raise UsageProblem(
-                f"--executor {name}: unknown executor{nearest(name, known)}; `orc executors` shows them"
+                f"--executor {name}: unknown executor{nearest(name, known)}; "
+                f"{quoted_command('executors')} shows them"
             )
     spec, definition = prepare(submission, environment, files=files, executor_names=known)
     check_step_names("--executor", set(submission.executors) - {""}, _names_of(definition))

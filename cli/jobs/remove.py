@@ -11,6 +11,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import mask_of_jobs
 from orc.cli.jobs.folders import check_run_folder, folder_of
 from orc.ledger import Ledger, LedgerReader, OwnerLock, failpoints, has_owner
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text
 from orc.ledger.errors import OwnedElsewhere
 from orc.ledger.removal import compact, is_worth_compacting, remove_blobs, spec_blobs
@@ -227,7 +228,8 @@ def find_digest(ledger: Ledger, name: str) -> str:
     ).fetchall()
     if not rows:
         raise UsageProblem(
-            f"no blob has the digest {name}; `orc show JOB --events --json` prints those of a job"
+            f"no blob has the digest {name}; "
+            f"{quoted_command('show', 'JOB', '--events', '--json')} prints those of a job"
         )
     if len(rows) > 1:
         raise UsageProblem(f"more than one digest starts with {name}; give more digits")

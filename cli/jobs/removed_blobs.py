@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from orc.ledger import LedgerReader, Payload
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import walk_steps
 from orc.ledger.digest import Digest
 from orc.ledger.errors import RemovedBlob
@@ -35,8 +36,7 @@ def refuse_removed(
     except RemovedBlob as error:
         raise RemovedBlob(
             f"{job_id} cannot be continued: {what}{more} was removed. {error}. "
-            f"`orc rerun {job_id} --step STEP` runs the step again; `orc fork {job_id}` runs it again "
-            "in a new job",
+            f"{quoted_command('fork', job_id)} runs again, in a new job, what has lost its result",
             digest,
         ) from None
 

@@ -28,7 +28,7 @@ async def resume(
     provider: str | None = None,
     replies: Path | None = None,
     timeout_s: float | None = None,
-    budget: str | None = None,
+    budget: tuple[str, ...] = (),
     listener: Listener | None = None,
     force: bool = False,
     keep_work: bool = False,
@@ -75,7 +75,7 @@ async def continue_job(
     provider: str | None = None,
     replies: Path | None = None,
     timeout_s: float | None = None,
-    budget: str | None = None,
+    budget: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
     from_queue: bool = False,
 ) -> Ended:
@@ -91,8 +91,11 @@ async def continue_job(
     document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
     document = mask.value(document)
     owned.build_providers(replies=document, override=provider)
-    if budget is not None:
-        owned.append(parse_raise(budget, state))
+    for amount in budget:
+        # All are checked before the first is recorded.
+        parse_raise(amount, state)
+    for amount in budget:
+        owned.append(parse_raise(amount, state))
     start = start_command(
         ledger, job_id, state, provider, document, timeout_s, only or None, from_queue=from_queue
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from orc.ledger import JobId, Ledger, LedgerReader, Recorded
 from orc.ledger.codec import mask_event
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import load_job
 from orc.ledger.errors import CorruptLedger, NoSuchJob
 from orc.ledger.events import JobAmended, JobSubmitted, Payload
@@ -25,7 +26,7 @@ def load_state(ledger: LedgerReader, job_id: str) -> JobState:
         # The events that orc appends can always be folded: another program changed these.
         raise CorruptLedger(
             f"{ledger.path}: the events of {job_id} were changed and cannot be folded "
-            f"({type(error).__name__}: {error}); `orc verify {job_id}` shows what is wrong"
+            f"({type(error).__name__}: {error}); {quoted_command('verify', job_id)} shows what is wrong"
         ) from error
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
 from orc.ledger import LedgerReader, has_owner
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import NoSuchJob
 from orc.ledger.integrity import list_jobs
@@ -99,7 +100,7 @@ def _parse_heads(heads: Iterable[str], *, is_one: bool) -> dict[str, list[str]]:
         if match is None or not (match[1] or is_one):
             raise UsageProblem(
                 f"--head {text}: must be JOB=HASH, or HASH if a JOB is given; a HASH is 12 to 64 "
-                "hexadecimal digits, as in `orc verify --json` and in manifest.json"
+                f"hexadecimal digits, as in {quoted_command('verify', '--json')} and in manifest.json"
             )
         found[match[1] or ""].append(match[2])
     return found

@@ -12,6 +12,7 @@ from orc.cli.jobs.decide import Decision, decide
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, put_json, safe, say
+from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
 from orc.projections.tables.questions import read_questions
 
@@ -58,8 +59,8 @@ def decide_step(
         say(paragraph(f"{safe(step)} asked:", decision.question, stream=sys.stderr))
         say(f"{safe(step)}: {decision.option}")
         if not decision.has_owner:
-            by_worker = "a worker (orc work) continues the job"
-            say(f"next: {by_worker if decision.is_queued else f'orc resume {decision.job_id}'}")
+            words = ("work",) if decision.is_queued else ("resume", decision.job_id)
+            say(f"next: {command_line(*words)}")
     return SUCCEEDED if decision.is_ours else FAILED
 
 

@@ -14,11 +14,11 @@ from typing import Any, Protocol, Self
 
 from orc.cli.errors import ReaderGone
 from orc.cli.jobs.owned_job import Ended, Listener
+from orc.cli.terminal.next_commands import next_commands
 from orc.cli.terminal.run_lines import (
     DroppedParams,
     Totals,
     describe_change,
-    next_command,
     say_ending,
     say_questions,
 )
@@ -184,7 +184,7 @@ class JsonDisplay(QuietDisplay):
             ]
             say_questions(ended)
         if ended.status != "succeeded":
-            line["next"] = next_command(ended)
+            line["next"] = next_commands(ended)[0]
             if ended.status != "waiting":
                 say(f"next: {line['next']}")
         self._put(line)

@@ -21,7 +21,7 @@ def print_removal(
     command_line: str,
     as_json: bool,
 ) -> None:
-    """Print the plan, or, with `done`, the result; `command_line` is the command to repeat."""
+    """Print the plan, or, with `done`, the result; `command_line` is the command that removes."""
     if as_json:
         put_json(_as_json(plan, unfinished, done))
         return
@@ -68,7 +68,7 @@ def print_removal(
     for job_id in done.owned:
         say(
             f"the run folder of {job_id} was left alone, since a process has begun to run the job; "
-            f"later, run again: {command_line} --yes"
+            f"later, run again: {command_line}"
         )
     for path in done.files_left[:_SHOWN_MAX]:
         say(f"not removed: {safe(path)} holds the same bytes")
@@ -78,7 +78,7 @@ def print_removal(
     if not done.is_compact:
         say(
             "the ledger file was not rewritten, since another program uses it: unused pages in it "
-            f"may still hold the bytes; later, run again: {command_line} --yes"
+            f"may still hold the bytes; later, run again: {command_line}"
         )
 
 
@@ -98,9 +98,9 @@ def _say_planned(
         more = count_text(len(unfinished) - _SHOWN_MAX, "more run folder")
         say(f"would be completed: {more}")
     if plan.jobs:
-        say(f"nothing is removed yet; to remove it: {command_line} --yes")
+        say(f"nothing is removed yet; to remove it: {command_line}")
     elif unfinished:
-        say(f"nothing is done yet; to complete it: {command_line} --yes")
+        say(f"nothing is done yet; to complete it: {command_line}")
 
 
 def _say_copies(plan: Removal) -> None:

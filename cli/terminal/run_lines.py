@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain, repeat
 
 from orc.cli.jobs.folders import output_folder
 from orc.cli.jobs.owned_job import Ended
+from orc.cli.terminal.next_commands import answers_of, continue_command
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import safe, say
 from orc.ledger import LedgerReader, Recorded
+from orc.ledger.command_lines import command_line, quoted_command
 from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
@@ -233,7 +236,8 @@ def say_ending(ended: Ended) -> None:
         lead = f"  {safe(failure.step or 'the job')}: {failure.kind}:"
         say(paragraph(lead, failure.message, stream=sys.stderr))
     if len(failures) > _LISTED_MAX:
-        say(f"  and {number_text(len(failures) - _LISTED_MAX)} more: orc show {ended.job_id}")
+        more = number_text(len(failures) - _LISTED_MAX)
+        say(f"  and {more} more: {command_line('show', ended.job_id)}")
     if ended.status == "succeeded":
         say(f"  files: {safe(ended.folder / 'outputs' / ended.state.project)}")
         target = output_folder(ended.state, ended.database)
@@ -244,7 +248,8 @@ def say_ending(ended: Ended) -> None:
             say(
                 f"  not copied to {safe(target)}, since files are there that orc did not write: {names}"
             )
-            say(f"  next: orc resume {ended.job_id} --force    (overwrites them)")
+            overwriting = command_line("resume", ended.job_id, "--force")
+            say(f"  next: {overwriting}    (overwrites them)")
         return
     if ended.status == INTERRUPTED and ended.signal is None:
         say("  the requested steps have ended; the other steps are pending")
@@ -253,11 +258,11 @@ def say_ending(ended: Ended) -> None:
         steps = ", ".join(safe(name) for name in elsewhere[:5])
         more = ", ..." * (len(elsewhere) > 5)
         say(
-            f"  still running on other machines: {steps}{more}; `orc resume` takes them up again, "
-            "`orc cancel` ends them"
+            f"  still running on other machines: {steps}{more}; "
+            f"{quoted_command('resume', ended.job_id)} takes them up again, "
+            f"{quoted_command('cancel', ended.job_id)} ends them"
         )
-    timed_out = ended.state.job_failure is not None
-    say(f"  next: orc resume {ended.job_id}{' --timeout TIME' if timed_out else ''}")
+    say(f"  next: {continue_command(ended)}")
 
 
 def say_questions(ended: Ended) -> None:
@@ -268,26 +273,17 @@ def say_questions(ended: Ended) -> None:
         say(f"  {safe(step_id)} waits for a decision: {options}")
         if question is not None:
             say(paragraph("asked:", question.message, indent="    ", stream=sys.stderr))
-        say(f"  next: orc approve {ended.job_id} '{safe(step_id)}'    or orc reject")
-    more = len(ended.state.questions) - _LISTED_MAX
-    if more > 0:
-        say(f"  and {count_text(more, 'more question')}: orc approve {ended.job_id}")
+        for word, answer in zip(
+            chain(("next",), repeat("  or")), answers_of(ended, step_id), strict=False
+        ):
+            say(f"  {word}: {answer}")
+    left = len(ended.state.questions) - _LISTED_MAX
+    if left > 0:
+        questions = count_text(left, "more question")
+        say(f"  and {questions}: {command_line('approve', ended.job_id)}")
     for step_id in list(ended.state.over_budget)[:_LISTED_MAX]:
         say(f"  {safe(step_id)} waits for budget")
     if ended.state.over_budget:
-        say(f"  next: orc resume {ended.job_id} --budget +AMOUNT    (+1.00, +5000tokens, +10calls)")
+        say(f"  next: {continue_command(ended)}    (or another amount)")
         return
-    if ended.state.is_queued:
-        say("  then: a worker (orc work) continues the job")
-        return
-    say(f"  then: orc resume {ended.job_id}")
-
-
-def next_command(ended: Ended) -> str:
-    """The next command for a job that has not succeeded."""
-    for step_id in sorted(ended.state.questions):
-        return f"orc approve {ended.job_id} '{step_id}'"
-    if ended.status == INTERRUPTED and ended.state.is_queued:
-        return "orc work"
-    more = " --budget +AMOUNT" if ended.state.over_budget else ""
-    return f"orc resume {ended.job_id}{more}"
+    say(f"  then: {continue_command(ended)}")

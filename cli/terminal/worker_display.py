@@ -16,6 +16,7 @@ from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.run_lines import ending_line, say_questions
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import JobId
+from orc.ledger.command_lines import command_line
 from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.wording import count_text, duration_text
 from orc.projections.money.prices import PriceTable
@@ -46,7 +47,7 @@ def worker_lines(*, quiet: bool) -> WorkListener:
             count = count_text(len(ended.left_alone), "file")
             target = safe(output_folder(ended.state, ended.database))
             say(f"  {count} not copied to {target}, since orc did not write those that are there")
-            say(f"  next: orc resume {ended.job_id} --force    (overwrites them)")
+            say(f"  next: {command_line('resume', ended.job_id, '--force')}    (overwrites them)")
         if ended.status == "waiting":
             say_questions(ended)
         if ended.status == INTERRUPTED and not ended.state.is_queued:
@@ -86,7 +87,7 @@ def worker_json(prices: PriceTable) -> WorkListener:
 def _why_left(ended: Ended) -> str:
     if ended.state.only is not None:
         return "the requested steps have ended"
-    return f"it left the queue, since its workers died: orc show {ended.job_id}"
+    return f"it left the queue, since its workers died: {command_line('show', ended.job_id)}"
 
 
 def _say_left(job_id: JobId, error: BaseException) -> None:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import StorageError
 
 _written: Counter[tuple[int, int]] = Counter()
@@ -50,7 +51,8 @@ class FilesInUse:
         elif found != self._wal_identity:
             raise StorageError(
                 f"{self._wal} was deleted or replaced while it was in use; orc has stopped "
-                "writing. Run `orc verify` to see whether events were lost, then resume the job"
+                f"writing. Run "
+                f"{quoted_command('verify')} to see whether events were lost, then resume the job"
             )
 
 

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from typing import Any
 
+from orc.ledger.command_lines import command_line, quoted_command
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.stored import parse_object, parse_time
 
@@ -33,7 +34,7 @@ def imported(connection: sqlite3.Connection, job_id: str) -> dict[str, Any] | No
     note = parse_object(row[0])
     if not (isinstance(note.get("trusted"), bool) and isinstance(note.get("from"), str)):
         raise CorruptLedger(
-            f"orc_meta has a damaged note on the import of {job_id}; run `orc verify`"
+            f"orc_meta has a damaged note on the import of {job_id}; run {quoted_command('verify')}"
         )
     parse_time(note.get("at"))
     return note
@@ -48,3 +49,10 @@ def note_import(
         "INSERT INTO orc_meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         (f"imported:{job_id}", note),
     )
+
+
+def resume_command(connection: sqlite3.Connection, job_id: str) -> str:
+    """The command that continues the job; `--trust` is needed for an author who is not trusted."""
+    note = imported(connection, job_id)
+    is_trusted = note is None or note["trusted"]
+    return command_line("resume", job_id, *([] if is_trusted else ["--trust"]))

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orc.ledger.blob_rows import BundledFiles, files_of, stands_for_file
+from orc.ledger.command_lines import ledger_named, quoted_command
 from orc.ledger.digest import chain_hash
 from orc.ledger.errors import CorruptLedger, LedgerError, NoLedger, NotALedger, StorageError
 from orc.ledger.files.file_store import FileStore
@@ -132,9 +133,11 @@ def _copy_events(
             raise CorruptLedger(f"{where}: a column has a value of another type")
         job_id = job_id or row[0]
         if row[0] != job_id:
+            with ledger_named(path):
+                bundling = quoted_command("bundle", "JOB", "FILE")
             raise NotALedger(
                 f"{path} has more than one job: it is a ledger, not a bundle. Write a bundle of one "
-                f"job with `orc bundle JOB FILE --db {path}`"
+                f"job with {bundling}"
             )
         check_job_id(job_id, where=str(path))
         if row[1] != expected:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
+from orc.ledger.command_lines import command_line, ledger_named
 from orc.ledger.money import nearest_nano_usd
 from orc.ledger.visible import visible
 from orc.ledger.wording import cost_text, usd_text
@@ -155,9 +156,10 @@ def _job_status(status: str, place: CellPlace) -> str | None:
     shown = status_without_owner(place.database, job_id, status, is_queued=lambda: is_queued)
     if shown == status:
         return None
-    title = f"no process runs the job; orc resume {job_id} continues it"
-    if is_queued:
-        title = "no worker has taken the job; orc work runs it"
+    with ledger_named(place.database):
+        title = f"no process runs the job; {command_line('resume', job_id)} continues it"
+        if is_queued:
+            title = f"no worker has taken the job; {command_line('work')} runs it"
     return Markup('<span title="{}">{}</span>').format(title, shown)
 
 

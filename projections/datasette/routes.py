@@ -11,6 +11,7 @@ from typing import Any
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import NotFound, Response
 
+from orc.ledger.command_lines import quoted_command
 from orc.projections.pages.decisions import are_decisions_allowed
 from orc.projections.pages.routes import PAGES
 from orc.projections.pages.views import Page, answer, static
@@ -43,7 +44,9 @@ def _for_ledger(page: Page, is_ledger: _IsLedger) -> Callable[..., Any]:
 
 async def _decide(request: Any, datasette: Any, name: str) -> Any:
     if not are_decisions_allowed(datasette):
-        raise NotFound("decisions are not allowed here: start `orc browse --allow-decisions`")
+        raise NotFound(
+            f"decisions are not allowed here: start {quoted_command('browse', '--allow-decisions')}"
+        )
     # Imported late: it loads pydantic, for which Datasette's start need not wait.
     from orc.projections.pages.decide import decide_page
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.ledger import LedgerReader
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import canonical_json
 from orc.ledger.files.folder import Folder
 from orc.ledger.kinds import JOB_ENDED
@@ -95,10 +96,12 @@ def check_folder(
     if version < head_version:
         behind = f"the run folder has event {version} of {head_version}"
         if not _has_ended(ledger, job_id):
-            notes.append(f"{behind}, and was not compared; `orc resume {job_id}` updates it")
+            notes.append(
+                f"{behind}, and was not compared; {quoted_command('resume', job_id)} updates it"
+            )
             return
         if found:
-            yield f"{behind}; `orc export` updates it"
+            yield f"{behind}; {quoted_command('export', job_id)} updates it"
             return
     expected = expected_files(ledger, job_id, prices=prices)
     for relative, digest in sorted(expected.files.items()):
@@ -120,7 +123,10 @@ def check_folder(
         if found_digest is not None and found_digest != lost.whole:
             yield f"{relative} was changed in the run folder"
     for former in find_superseded(folder, expected.superseded):
-        yield f"{former.path} is not a file of the job any more; `orc export` removes it"
+        yield (
+            f"{former.path} is not a file of the job any more; "
+            f"{quoted_command('export', job_id)} removes it"
+        )
     if expected.lost:
         notes.append(removed_note(len(expected.lost)))
 

@@ -14,6 +14,7 @@ from datasette.utils.asgi import Response
 from orc.ledger.errors import LedgerError, NoSuchJob
 from orc.ledger.files.locks import has_owner
 from orc.ledger.reader import LedgerReader
+from orc.ledger.transport.imported import resume_command
 from orc.ledger.visible import visible
 from orc.projections.pages.decisions import DecisionRefused, DecisionRequest, decide_function_of
 from orc.projections.pages.views import PageRequest, answer, html, open_reader, page_request_of
@@ -140,6 +141,7 @@ def _page(
         done = f"{step.name} was decided: {step.decision}{who}."
     values = {
         "job_id": job_id,
+        "resume": resume_command(reader.connection, job_id),
         "done": done,
         "is_run": has_owner(page_request.database, job_id),
         "refusal": None if refusal is None else str(refusal),

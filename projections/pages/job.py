@@ -12,7 +12,7 @@ from typing import Any
 from orc.ledger.files.locks import has_owner
 from orc.ledger.kinds import JOB_ENDED, NOT_LIVE, SHOWN_RESUMABLE
 from orc.ledger.reader import LedgerReader
-from orc.ledger.transport.imported import imported
+from orc.ledger.transport.imported import imported, resume_command
 from orc.projections.folder.jsonl import event_object
 from orc.projections.folds.doubts import Doubts
 from orc.projections.history.definitions import SpecSeen, read_spec
@@ -25,8 +25,9 @@ from orc.projections.pictures.timeline_svg import draw_timeline
 from orc.projections.tables.inside import Usage
 from orc.projections.tables.job_view import JobView, read_circuits, read_files, read_view
 from orc.projections.tables.moment import tables_at
+from orc.projections.tables.questions import answers_to
 from orc.projections.tables.rows import StepRow
-from orc.projections.tables.status import QUEUED_TEXT, shown_status, step_state, step_status
+from orc.projections.tables.status import queued_text, shown_status, step_state, step_status
 from orc.projections.tables.step_notes import failures_of, step_note
 
 INSIDE_MAX = 20
@@ -114,7 +115,7 @@ def read_values(
         "status": status,
         "is_over": status in JOB_ENDED,
         "is_resumable": status in SHOWN_RESUMABLE,
-        "queued_text": QUEUED_TEXT,
+        "queued_text": queued_text(),
         "moment": moment,
         "progress": progress_of(view.job),
         "elapsed_s": elapsed_of(view.job, status, now),
@@ -127,10 +128,11 @@ def read_values(
         "tolerated_left": max(0, len(tolerated) - FAILURES_MAX),
         "is_live": is_live,
         "asking": [
-            step
+            (step, answers_to(reader, job_id, step.name))
             for step in view.steps
             if step.status == "waiting" and step.question and not step.decision
         ][:FAILURES_MAX],
+        "resume": resume_command(connection, job_id),
         "graph": draw_graph(nodes_of_view(view, is_live=is_live), link=link),
         "timeline": draw_timeline(timeline, link=link),
         "lines": lines,

@@ -11,6 +11,7 @@ from datasette.utils import tilde_encode
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from orc.ledger.command_lines import command_line
 from orc.ledger.stored import parse_time
 from orc.ledger.visible import visible
 from orc.ledger.wording import (
@@ -48,7 +49,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    made.globals.update(mark_of=mark_of)
+    made.globals.update(mark_of=mark_of, command=command_line)
     made.filters.update(
         bytes=size_text,
         cost=_cost,

@@ -25,6 +25,7 @@ from orc.projections.history.exchange import Exchange, read_exchange
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import TEXT_CHARS
 from orc.projections.tables.job_view import JobView, read_calls, read_rows, read_tools, read_view
+from orc.projections.tables.questions import answers_to
 from orc.projections.tables.rows import AttemptRow, CallRow, FileRow, StepRow, ToolRow
 from orc.projections.tables.status import shown_status, step_state
 from orc.projections.why.step import read_why
@@ -101,6 +102,7 @@ def read_step(
     return {
         "job": view.job,
         "step": step,
+        "answers": answers_to(reader, job_id, name) if step.question else [],
         "state": state,
         "is_open": state in OPEN,
         "is_live": status not in NOT_LIVE,

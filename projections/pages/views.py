@@ -18,6 +18,7 @@ from urllib.parse import quote
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import Response
 
+from orc.ledger.command_lines import ledger_named, quoted_command
 from orc.ledger.connection import storage_errors
 from orc.ledger.digest import digest_bytes
 from orc.ledger.errors import LedgerError, NoSuchJob
@@ -77,6 +78,11 @@ def links_of(datasette: Any, name: str) -> DatasetteLinks:
 
 
 def _make(page: Page, page_request: PageRequest) -> Any:
+    with ledger_named(page_request.database):
+        return _make_named(page, page_request)
+
+
+def _make_named(page: Page, page_request: PageRequest) -> Any:
     try:
         with open_reader(page_request.database) as reader:
             return page(reader, page_request)
@@ -95,7 +101,8 @@ def _make(page: Page, page_request: PageRequest) -> Any:
         return _unreadable(
             page_request,
             f"Its content is not what orc writes ({type(error).__name__}): {problem}. "
-            "`orc verify` lists what is wrong; `orc rebuild` makes the tables again.",
+            f"{quoted_command('verify')} lists what is wrong; {quoted_command('rebuild')} makes the "
+            "tables again.",
         )
 
 

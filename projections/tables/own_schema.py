@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import lru_cache
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.schema_check import Schema, digest_of, schema_of
 from orc.projections.tables.version import VERSION, read_version
@@ -36,7 +37,8 @@ def check_own_tables(connection: sqlite3.Connection) -> None:
     problem = own_tables_problem(connection)
     if problem is not None:
         raise CorruptLedger(
-            f"{problem}: another program has changed the tables; `orc rebuild` derives them from the "
+            f"{problem}: another program has changed the tables; "
+            f"{quoted_command('rebuild')} derives them from the "
             "events again"
         )
 

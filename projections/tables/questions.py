@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orc.ledger.command_lines import decision_commands
 from orc.ledger.events import ApprovalRequested
 from orc.ledger.reader import LedgerReader
 from orc.projections.tables.job_view import read_rows
@@ -32,6 +33,12 @@ def read_questions(reader: LedgerReader, job_id: str) -> list[Question]:
     )
     found = (read_question(reader, job_id, step.name) for step in waiting)
     return [question for question in found if question is not None]
+
+
+def answers_to(reader: LedgerReader, job_id: str, step: str) -> list[str]:
+    """The command for each option of the step's last question. Raises LedgerError."""
+    question = read_question(reader, job_id, step)
+    return [] if question is None else decision_commands(job_id, step, question.options)
 
 
 def read_question(reader: LedgerReader, job_id: str, step: str) -> Question | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.files.locks import has_owner
 from orc.ledger.kinds import CACHED, INTERRUPTED, QUEUED
 from orc.ledger.stored import check_job_id
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from orc.projections.tables.rows import StepRow
 
 
-QUEUED_TEXT = "queued: no worker has taken it; start one with `orc work`"
+def queued_text() -> str:
+    """What is said of a job that waits for a worker."""
+    return f"queued: no worker has taken it; start one with {quoted_command('work')}"
+
+
 """What people read about a job whose shown status is `queued`."""
 
 

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import storage_errors
 from orc.ledger.tables import Table
 from orc.projections.money.prices import PriceTable
@@ -77,7 +78,10 @@ def rows_of_no_job(connection: sqlite3.Connection) -> Iterator[str]:
             continue  # The table is missing or changed, which is a problem of each job.
         if found:
             shown = ", ".join(str(key) for (key,) in found)
-            yield f"table {table.name} has rows of no job: {shown}; `orc rebuild` derives it again"
+            yield (
+                f"table {table.name} has rows of no job: {shown}; "
+                f"{quoted_command('rebuild')} derives it again"
+            )
 
 
 _OTHER_STEP = "step_id IS NULL OR substr(step_id, 1, length(job_id) + 1) <> job_id || '/'"
@@ -111,11 +115,12 @@ def _differences(connection: sqlite3.Connection, table: Table, job_id: str) -> I
             {"job_id": job_id},
         ).fetchall()
     except sqlite3.OperationalError as error:
-        yield f"table {name}: {error}; `orc rebuild` derives it again"
+        yield f"table {name}: {error}; {quoted_command('rebuild')} derives it again"
         return
     shown = ", ".join(str(row[0]) for row in rows[:_SHOWN_MAX])
     more = f" and {len(rows) - _SHOWN_MAX} more" if len(rows) > _SHOWN_MAX else ""
     if rows:
         yield (
-            f"table {name} differs from the events in {shown}{more}; `orc rebuild` derives it again"
+            f"table {name} differs from the events in {shown}{more}; "
+            f"{quoted_command('rebuild')} derives it again"
         )

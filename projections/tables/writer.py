@@ -7,6 +7,7 @@ import sqlite3
 from collections import defaultdict
 from typing import Any
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import digest_json
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.events import Payload
@@ -83,7 +84,9 @@ class Writer:
             "SELECT content FROM blobs WHERE sha256 = ?", (payload.sha256,)
         ).fetchone()
         if row is None:
-            raise CorruptLedger(f"{job_id}: the blob of its spec is missing; run `orc verify`")
+            raise CorruptLedger(
+                f"{job_id}: the blob of its spec is missing; run {quoted_command('verify')}"
+            )
         if not isinstance(row[0], int):
             return parse_object(row[0])
         named = self.connection.execute(

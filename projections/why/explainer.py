@@ -37,11 +37,13 @@ from orc.ledger.events import (
 from orc.ledger.kinds import NOT_DONE, OPEN, facts_of
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import is_within, lineage
+from orc.ledger.transport.imported import resume_command
 from orc.ledger.wording import duration_text
 from orc.projections.folds.tolerated import tolerances_of
 from orc.projections.history.definitions import read_spec
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
+from orc.projections.tables.questions import answers_to
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import is_in_queue
 from orc.projections.why.cache import cache_statement, not_cached
@@ -170,6 +172,8 @@ class StepExplainer:
                 self.spec.definition,
                 is_live=is_live,
                 is_queued=is_in_queue(self.reader.connection, self.view.job.job_id),
+                resume=resume_command(self.reader.connection, self.view.job.job_id),
+                answers=answers_to(self.reader, self.view.job.job_id, self.row.name),
             )
 
     def _add_tolerated(self) -> None:

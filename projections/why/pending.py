@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import JobDef
 from orc.ledger.kinds import OPEN
 from orc.ledger.wording import number_text
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
-from orc.projections.tables.status import QUEUED_TEXT, step_status
+from orc.projections.tables.status import queued_text, step_status
 from orc.projections.why.texts import Statement, quoted
 
 _LISTED = 10
 
 
 def pending_statements(
-    view: JobView, row: StepRow, job: JobDef | None, *, is_live: bool, is_queued: bool
+    view: JobView,
+    row: StepRow,
+    job: JobDef | None,
+    *,
+    is_live: bool,
+    is_queued: bool,
+    resume: str,
+    answers: Sequence[str],
 ) -> Iterator[Statement]:
     """The reasons why the step has not ended, those of the whole job first.
 
     `is_live` says whether a process runs the job, `is_queued` whether workers run it otherwise.
+    `resume` is the command that continues the job, `answers` are those that answer the step's question.
     """
-    job_id = view.job.job_id
     if view.job.status == "running" and not is_live and is_queued:
-        yield Statement("waits", QUEUED_TEXT, ())
+        yield Statement("waits", queued_text(), ())
     elif view.job.status == "running" and not is_live:
-        text = f"no process runs the job; orc resume {job_id} continues it"
+        text = f"no process runs the job; `{resume}` continues it"
         yield Statement("waits", text, ())
     elif view.job.status == "waiting":
-        next_ = "a worker (orc work)" if is_queued else f"orc resume {job_id}"
+        next_ = f"a worker ({quoted_command('work')})" if is_queued else f"`{resume}`"
         text = f"the job waits for a person to act; after that, {next_} continues it"
         yield Statement("waits", text, ())
     if row.status == "waiting":
-        yield Statement("waits", _waits_for(row), ())
+        yield Statement("waits", _waits_for(row, answers), ())
     if row.status == "running":
         inside = [child for child in view.children_of.get(row.name, ()) if child.status in OPEN]
         if inside:
@@ -71,11 +79,12 @@ def _not_started(
         yield Statement("waits", text, ())
 
 
-def _waits_for(row: StepRow) -> str:
+def _waits_for(row: StepRow, answers: Sequence[str]) -> str:
     if row.question is not None and row.decision is None:
         first, found, _ = row.question.strip().partition("\n")
         more = " ..." if found else ""
-        return f"a person must decide: {first}{more} (orc approve or orc reject)"
+        commands = " or ".join(f"`{command}`" for command in answers)
+        return f"a person must decide: {first}{more} ({commands})"
     if row.failure_kind == "budget":
         return str(row.failure)
     return quoted(f"it will be retried after a failure: {row.failure_kind}", row.failure or "")

@@ -275,7 +275,7 @@ def test_a_stale_folder_is_told_from_a_changed_one(tmp_path: Path) -> None:
         ledger.append(told.stream[before:])
     (problem,) = _verify(tmp_path / "runs.db", folder=True).problems
     assert problem == (
-        f"the run folder has event {before} of {len(told.stream)}; `orc export` updates it"
+        f"the run folder has event {before} of {len(told.stream)}; `orc export {JOB}` updates it"
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import LOCAL, JobDef, StepDef, walk_steps
 from orc.scheduler.executors.remote import RemoteExecutor
 
@@ -72,7 +73,8 @@ async def open_executors(
                 )
             except EngineProblem as error:
                 raise EnvironmentProblem(
-                    f"the executor {site.name!r} cannot be used: {error}; `orc executors {site.name}` "
+                    f"the executor {site.name!r} cannot be used: {error}; "
+                    f"{quoted_command('executors', site.name)} "
                     "tells more"
                 ) from error
             if not engine.facts.get("is_encrypted"):

@@ -7,8 +7,12 @@ needs no trust.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from orc.cli.errors import UsageProblem
 from orc.ledger import LedgerReader
+from orc.ledger.command_lines import quoted_command
+from orc.ledger.files.descriptors import is_descriptor
 from orc.ledger.transport.imported import imported
 
 
@@ -18,8 +22,10 @@ def refuse_untrusted(ledger: LedgerReader, job_id: str, *, trust: bool) -> None:
         return
     note = imported(ledger.connection, job_id)
     if note is not None and not note["trusted"]:
+        # A pipe cannot be read again.
+        source = "FILE" if is_descriptor(Path(note["from"])) else note["from"]
         raise UsageProblem(
             f"{job_id} was imported from {note['from']}: to continue it would run its author's "
-            f"commands, as you. If you trust the author, add --trust (once), or run "
-            f"orc import {note['from']} --trust (for good)"
+            "commands, as you. If you trust the author, add --trust (once), or run "
+            f"{quoted_command('import', source, '--trust')} (for good)"
         )

@@ -145,7 +145,7 @@ def test_the_last_json_line_says_what_the_job_waits_for(here: Path) -> None:
     options = ["approve", "reject"]
     asked = {"step": "gate", "for": "approval", "question": "Publish?", "options": options}
     assert (last["status"], last["waiting"]) == ("waiting", [asked])
-    assert last["next"] == f"orc approve {last['job_id']} 'gate'"
+    assert last["next"] == f"orc approve {last['job_id']} gate"
 
 
 def test_the_live_table_has_what_is_inside_a_step_below_it(

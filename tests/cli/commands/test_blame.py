@@ -202,7 +202,7 @@ def test_bad_names_are_refused_with_what_to_do(
     for name, part in (
         ("nothing.md", "'nothing.md' is no path or SHA-256 of a file in this ledger"),
         ("unknown.txt", "has no file with the bytes of"),
-        ("", "'' is no path or SHA-256 of a file"),
+        ("", "an empty text was given"),
         ("\0", "and no file on disk"),
         ("/", "and no file on disk"),
     ):

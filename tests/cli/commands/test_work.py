@@ -112,12 +112,12 @@ def test_a_job_that_waits_for_a_person_is_taken_again_after_the_answer(here: Pat
     job = submit(ASKING)
     said = drain()
     assert "gate waits for a decision" in said
-    assert "then: a worker" in said
+    assert "then: orc work" in said
     assert status_of(job) == "waiting"
     assert drain() == ""
-    assert "a worker (orc work) continues it" in orc("why", job, "after").out
+    assert "a worker (`orc work`) continues it" in orc("why", job, "after").out
     approved = orc("approve", job, "gate")
-    assert "a worker (orc work) continues the job" in approved.err
+    assert "next: orc work" in approved.err
     assert f"{job} succeeded" in drain()
 
 

@@ -47,7 +47,7 @@ def test_calls_beyond_the_limit_are_not_sent_and_the_job_waits(server: ModelServ
     said = orc("run", write("s.yaml", HEAD + "budget: {max_calls: 4}\n" + MANY))
     assert said.code == 4
     assert len(server.seen) == 4
-    assert "--budget +AMOUNT" in said.err
+    assert "--budget +2calls" in said.err
     assert orc("show", "latest", "--json").json()["status"] == "waiting"
     assert orc("resume", "latest").code == 4
     assert len(server.seen) == 4

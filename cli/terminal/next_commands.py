@@ -1,0 +1,99 @@
+"""The next commands for a job that has stopped: each does what it is printed for, as it is printed."""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_UP, Decimal
+
+from orc.cli.jobs.owned_job import Ended
+from orc.ledger import LedgerReader
+from orc.ledger.command_lines import command_line, decision_commands
+from orc.ledger.events import BudgetExceeded
+from orc.ledger.money import NANO_PER_USD
+from orc.ledger.transport.imported import imported
+from orc.scheduler.core.fold.budgets import JOB, accounts_of
+from orc.scheduler.core.fold.evolve import JobState
+
+_CENT = Decimal("0.01")
+_LEFT_S_MIN = 0.1
+_UNITS = {"max_tokens": "tokens", "max_calls": "calls"}
+
+
+def next_commands(ended: Ended) -> list[str]:
+    """The commands for the job: those of which a person gives one, or the one that continues it."""
+    for step_id in sorted(ended.state.questions):
+        return answers_of(ended, step_id)
+    return [continue_command(ended)]
+
+
+def answers_of(ended: Ended, step_id: str) -> list[str]:
+    """The command for each option of a step that waits for human review."""
+    question = ended.state.steps[step_id].question
+    return [] if question is None else decision_commands(ended.job_id, step_id, question.options)
+
+
+def continue_command(ended: Ended) -> str:
+    """The command that continues the job; in the queue, a worker does unless a budget must be raised.
+
+    A limit that has stopped the job is raised by the worst case of the prompts that are left. When the
+    job's time is over, it gets as much again.
+    """
+    state = ended.state
+    if state.is_queued and not state.over_budget:
+        return command_line("work")
+    words: list[str] = ["resume", ended.job_id]
+    with LedgerReader.open(ended.database) as ledger:
+        note = imported(ledger.connection, ended.job_id)
+        if note is not None and not note["trusted"]:
+            words.append("--trust")
+        for amount in _raises(ledger, ended):
+            words += ["--budget", amount]
+    if state.timeout_s is not None and state.timeout_s - state.owned_s < _LEFT_S_MIN:
+        words += ["--timeout", str(math.ceil(state.owned_s + state.timeout_s))]
+    return command_line(*words)
+
+
+def _raises(ledger: LedgerReader, ended: Ended) -> list[str]:
+    """The values of `--budget` with which the waiting calls fit: `+0.05`, `write=+2calls`."""
+    state = ended.state
+    found: dict[tuple[str, str], str] = {}
+    for step_id in state.over_budget:
+        row = ledger.connection.execute(
+            "SELECT max(version) FROM events WHERE job_id = ? AND type = 'budget.exceeded' AND "
+            "step = ?",
+            (ended.job_id, step_id),
+        ).fetchone()
+        event = ledger.read_event(ended.job_id, row[0]).event
+        assert isinstance(event, BudgetExceeded)
+        left = _prompts_left(state, event.account or JOB)
+        needed = Decimal(event.needed) * left
+        missing = Decimal(event.spent) + needed - Decimal(event.maximum)
+        if event.limit == "max_cost_usd":
+            missing /= NANO_PER_USD
+        found[event.account or JOB, event.limit] = _amount(event.limit, missing)
+        for account, budget in accounts_of(state, step_id):
+            # Behind the limit that was reported, the number of calls may be used up, too.
+            if budget.max_calls is not None:
+                spent = state.spent[account].calls if account in state.spent else 0
+                missing = Decimal(spent + _prompts_left(state, account) - budget.max_calls)
+                if missing > 0:
+                    found[account, "max_calls"] = _amount("max_calls", missing)
+    return [f"{account}={amount}" if account else amount for (account, _), amount in found.items()]
+
+
+def _prompts_left(state: JobState, account: str) -> int:
+    """How many prompts that have not ended count on the account."""
+    return sum(
+        1
+        for name, step in state.steps.items()
+        if not step.is_done
+        and state.graph.steps[name].facts.calls_model
+        and state.graph.steps[name].shape is None
+        and any(account == counted for counted, _ in accounts_of(state, name))
+    )
+
+
+def _amount(limit: str, missing: Decimal) -> str:
+    if limit in _UNITS:
+        return f"+{max(1, math.ceil(missing))}{_UNITS[limit]}"
+    return f"+{max(_CENT, missing.quantize(_CENT, ROUND_UP))}"

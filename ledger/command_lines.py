@@ -1,0 +1,70 @@
+"""The commands of orc that messages name. Each can be typed as it is printed.
+
+A message is made far from the command line: the words are quoted here, and `--db` is added if the
+command would otherwise find another ledger. `ledger_named` says which ledger is in use.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from orc.ledger.files.way import ledger_path
+from orc.ledger.visible import visible
+
+WITHOUT_LEDGER = ("init", "schema", "validate", "chaos")
+"""The commands that have no option `--db`."""
+
+_named: ContextVar[Path | None] = ContextVar("ledger of the commands in messages", default=None)
+
+
+@contextmanager
+def ledger_named(path: Path | None) -> Iterator[None]:
+    """In this block, commands are for this ledger: as the caller named it, None for the default."""
+    token = _named.set(path)
+    try:
+        yield
+    finally:
+        _named.reset(token)
+
+
+def command_line(*words: object) -> str:
+    """A command of orc for a shell, such as `orc show job_1 --db other.db`.
+
+    The words are the command's name and its arguments. A word in capitals, such as SPEC, stands for
+    what only the reader knows.
+    """
+    texts = [quoted(word) for word in words]
+    return " ".join(["orc", *texts, *(_ledger_option() if words[0] not in WITHOUT_LEDGER else ())])
+
+
+def decision_commands(job_id: str, step: str, options: Sequence[str]) -> list[str]:
+    """The command for each option of a step that waits for human review, in the order of options."""
+    return [_decision(job_id, step, option) for option in options]
+
+
+def _decision(job_id: str, step: str, option: str) -> str:
+    if option in ("approve", "reject"):
+        return command_line(option, job_id, step)
+    return command_line("approve", job_id, step, "--option", option)
+
+
+def quoted(word: object) -> str:
+    """A word of a command, quoted for a shell; control characters are shown as escapes."""
+    return shlex.quote(visible(str(word)))
+
+
+def quoted_command(*words: object) -> str:
+    """The command in backquotes, for a sentence."""
+    return f"`{command_line(*words)}`"
+
+
+def _ledger_option() -> tuple[str, ...]:
+    path = _named.get()
+    if path is None or ledger_path(path, {}) == ledger_path(None, os.environ):
+        return ()
+    return ("--db", quoted(path))
