@@ -148,9 +148,15 @@ def record_history(history: History) -> str:
     return "\n".join([*lines, json.dumps({"summary": summary})]) + "\n"
 
 
+def _plain(value: Any) -> Any:
+    """The fields of a value. The summaries were recorded before payloads had parts."""
+    absent = {name for name in ("parts", "keys") if getattr(value, name, True) is None}
+    return value.model_dump(exclude=absent)
+
+
 def plain_summary(state: JobState) -> Any:
     """The summary of the state as a JSON value."""
-    return json.loads(json.dumps(state.summary(), default=lambda value: value.model_dump()))
+    return json.loads(json.dumps(state.summary(), default=_plain))
 
 
 @contextmanager
