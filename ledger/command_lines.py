@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from orc.ledger.files.way import ledger_path
-from orc.ledger.visible import visible
+from orc.ledger.wording import visible
 
 WITHOUT_LEDGER = ("init", "schema", "validate", "chaos")
 """The commands that have no option `--db`."""

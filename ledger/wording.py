@@ -1,4 +1,4 @@
-"""How durations, costs, counts and sizes are worded for people.
+"""How durations, costs, counts and sizes are worded for people, and how texts are made visible.
 
 Terminal, pages, exports, messages and logs use these functions, and no other code words
 such a value. Machine outputs (`--json`, the manifest, the tables' columns) hold numbers.
@@ -23,6 +23,7 @@ still running by the same rules (`durationText` in `orc.js`); a test compares th
 
 from __future__ import annotations
 
+import unicodedata
 from decimal import Decimal
 from math import floor, isfinite
 
@@ -137,3 +138,24 @@ def _plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def visible(text: str, *, kept: str = "") -> str:
+    """The text with every control, format, surrogate and separator character escaped.
+
+    Spaces and the characters in `kept` stay as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character in kept else _escape(character)
+        for character in text
+    )
+
+
+def _escape(character: str) -> str:
+    if character.isascii():
+        return f"\\x{ord(character):02x}"
+    if unicodedata.category(character)[0] in "CZ" and character not in "\u00a0\u3000":
+        return character.encode("unicode_escape").decode()
+    return character

@@ -17,8 +17,7 @@ from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.files.file_store import StoredFile
 from orc.providers.catalogue import SECTIONS, facts_of
-from orc.scheduler.attempt_context import AttemptContext
-from orc.scheduler.attempt_folder import AttemptFolder
+from orc.scheduler.attempt_context import AttemptContext, AttemptFolder
 from orc.scheduler.budget_gate import OverBudget
 from orc.scheduler.capture import Capture
 from orc.scheduler.core.commands import Failed, Interrupted, Outcome, Succeeded

@@ -1,4 +1,4 @@
-"""The objects that all attempts of one job share."""
+"""What attempts work with: the objects that all of one job share, and the working folder of each."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.executors.contract import Executor
 from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rendering import Renderer
+from orc.scheduler.shared_folder import SharedFolder
+from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptContext:
-    """The objects that all attempts of one job share."""
+    """What attempts work with: the objects that all of one job share, and the working folder of each."""
 
     state: JobState
     renderer: Renderer
@@ -40,3 +42,41 @@ class AttemptContext:
     store: FileStore
     cache: ReplyCache | None = None
     keeps_work: Literal["failed", "always"] | None = None
+
+
+class AttemptFolder:
+    """The working folder of an attempt, from its creation to its removal."""
+
+    def __init__(self, context: AttemptContext, step_id: str, globs: tuple[str, ...]) -> None:
+        self.folder: WorkFolder | None = None
+        self.succeeded = False
+        self._context = context
+        self._step_id = step_id
+        self._globs = globs
+
+    async def open(self) -> None:
+        """Create the folder, with the files of the steps before. Raises OSError, LedgerError."""
+        context = self._context
+        self.folder = context.workspace.attempt_folder(
+            self._step_id,
+            context.state.steps[self._step_id].attempts,
+            shared=context.state.graph.steps[self._step_id].workspace,
+            globs=self._globs,
+        )
+        is_remote = context.state.graph.steps[self._step_id].is_remote
+        inputs = {} if is_remote else context.renderer.inputs(self._step_id)
+        folders = () if is_remote else context.renderer.folders(self._step_id)
+        await context.workspace.open(self.folder, inputs, folders)
+
+    async def close(self) -> None:
+        """Remove the folder, unless the job or its caller keeps it."""
+        keeps = self._context.keeps_work
+        is_kept = keeps == "always" or (keeps == "failed" and not self.succeeded)
+        if self.folder is None:
+            return
+        if isinstance(self.folder, SharedFolder):
+            if not self.succeeded:
+                self.folder.discard()
+        elif is_kept:
+            return
+        await self._context.workspace.close(self.folder)

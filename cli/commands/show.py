@@ -45,13 +45,8 @@ from orc.projections.tables.status import queued_text, step_status
 from orc.projections.tables.step_notes import step_note
 
 _ASKED_MAX = 20
-_IN_JOB = (
-    "calls_in_doubt",
-    "in_doubt_usd",
-    "in_doubt_nano_usd",
-    "in_doubt_unpriced",
-    "runs_dir",
-    "position",
+_IN_JOB = tuple(
+    "calls_in_doubt in_doubt_usd in_doubt_nano_usd in_doubt_unpriced runs_dir position".split()
 )
 
 

@@ -21,9 +21,16 @@ from orc.cli.jobs.caller import executors as executing
 from orc.cli.jobs.caller.notices import notices_before_run
 from orc.cli.jobs.caller.providers import build_providers
 from orc.cli.jobs.caller.secrets import hide_secrets
-from orc.cli.jobs.folders import check_run_folder, deliver_files, folder_for, keep_published
+from orc.cli.jobs.folders import (
+    cannot_write,
+    check_run_folder,
+    deliver_files,
+    folder_for,
+    keep_published,
+    publish_first,
+    publish_last,
+)
 from orc.cli.jobs.places import Places
-from orc.cli.jobs.publishing import cannot_write, publish_first, publish_last
 from orc.cli.jobs.state import append_command, load_state
 from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
 from orc.ledger.connection import storage_errors

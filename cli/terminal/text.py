@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from orc.cli.errors import ReaderGone
 from orc.cli.output_mask import mask_output, widen_output_mask
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.visible import visible
+from orc.ledger.wording import visible
 
 CELL_CHARS_MAX = 80
 """A longer cell of a table is cut."""

@@ -18,8 +18,7 @@ from markupsafe import Markup
 
 from orc.ledger.command_lines import command_line, ledger_named
 from orc.ledger.money import nearest_nano_usd
-from orc.ledger.visible import visible
-from orc.ledger.wording import cost_text, usd_text
+from orc.ledger.wording import cost_text, usd_text, visible
 from orc.projections.tables.status import status_without_owner
 
 SHORT_CHARS = 200

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from orc.ledger.visible import visible
+from orc.ledger.wording import visible
 from orc.projections.pages.requests import Asgi
 
 _HEADER_BYTE = re.compile(rb"[^\x20-\x7e]")

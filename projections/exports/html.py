@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from orc.ledger.events import Recorded
 from orc.ledger.kinds import NOT_LIVE
-from orc.ledger.visible import visible
+from orc.ledger.wording import visible
 from orc.projections.exports.source import ExportSource
 from orc.projections.pages.file import read_content
 from orc.projections.pages.job import read_moment, read_values

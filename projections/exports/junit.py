@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from orc.ledger.kinds import CUT_SHORT
-from orc.ledger.visible import visible
-from orc.ledger.wording import cost_text
+from orc.ledger.wording import cost_text, visible
 from orc.projections.exports.source import ExportSource, read_log, read_logs, unix_ns
 from orc.projections.tables.rows import AttemptRow, StepRow
 from orc.projections.tables.step_notes import is_tolerated

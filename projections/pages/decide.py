@@ -15,7 +15,7 @@ from orc.ledger.errors import LedgerError, NoSuchJob
 from orc.ledger.files.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import resume_command
-from orc.ledger.visible import visible
+from orc.ledger.wording import visible
 from orc.projections.pages.decisions import DecisionRefused, DecisionRequest, decide_function_of
 from orc.projections.pages.views import PageRequest, answer, html, open_reader, page_request_of
 from orc.projections.tables.job_view import read_rows

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from orc.ledger.visible import visible
+from orc.ledger.wording import visible
 from orc.projections.pages.requests import Refusal, wants_html
 from orc.projections.pages.security import HEADERS
 from orc.projections.pages.static import read_static

@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 from orc.ledger.command_lines import command_line
 from orc.ledger.stored import parse_time
-from orc.ledger.visible import visible
 from orc.ledger.wording import (
     cost_text,
     count_text,
@@ -23,6 +22,7 @@ from orc.ledger.wording import (
     size_text,
     tokens_text,
     usd_text,
+    visible,
 )
 from orc.projections.pictures.marks import mark_of
 from orc.projections.tables.step_notes import skip_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orc.ledger.visible import visible
+from orc.ledger.wording import visible
 from orc.projections.pictures.collapse import Card, collapse_nodes
 from orc.projections.pictures.marks import NO_MARK, mark_of, states_text
 from orc.projections.pictures.nodes import GraphNode

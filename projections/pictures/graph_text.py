@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orc.ledger.visible import visible
+from orc.ledger.wording import visible
 from orc.projections.pictures.collapse import Card, collapse_nodes
 from orc.projections.pictures.labels import clip_cells
 from orc.projections.pictures.lanes import lay_lanes, plain

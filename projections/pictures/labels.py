@@ -10,7 +10,7 @@ from unicodedata import combining, east_asian_width
 
 from markupsafe import escape
 
-from orc.ledger.visible import visible
+from orc.ledger.wording import visible
 
 _NARROW = frozenset("iljtfrI.,:;|!'()[]/ -")
 _WIDE = frozenset("mwMW@%")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orc.ledger.visible import visible
-from orc.ledger.wording import duration_text, number_text
+from orc.ledger.wording import duration_text, number_text, visible
 from orc.projections.history.timeline import Span, Timeline, TimelineRow
 from orc.projections.pictures.labels import cells_of, clip_cells
 from orc.projections.pictures.marks import mark_of
