@@ -49,7 +49,7 @@ def test_a_job_that_is_not_there_ends_with_6(command: str, kept: Kept, here: Pat
     no_ledger = orc(command, "job_nobody", "--db", here / "none.db")
 
     assert (no_job.code, no_ledger.code) == (6, 6)
-    assert "`orc list` shows all jobs" in no_job.err
+    assert "` shows all jobs" in no_job.err
     assert f"there is no ledger at {here / 'none.db'}" in no_ledger.err
     assert list(here.iterdir()) == []
 
