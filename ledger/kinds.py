@@ -221,6 +221,9 @@ NOT_RUNNING: tuple[StepStatus, ...] = ("pending", "waiting")
 NOT_DONE: tuple[StepStatus, ...] = ("failed", "cancelled", "skipped")
 """Statuses of an ended step that a resume reopens."""
 
+ENDED: tuple[StepStatus, ...] = ("succeeded", *NOT_DONE)
+"""Statuses of a step that has ended."""
+
 DONE: tuple[StepStatus, ...] = ("succeeded", "skipped")
 """Statuses of a step that ended and that a resume leaves as it is."""
 

@@ -184,7 +184,7 @@ def build_plan(
         change, why = _with_verdict(step, does, *whys[step.id])
         cost, duration_s, runs = _expected(definition, step, connection)
         worst = _worst(definition, step, connection, prices)
-        if does in ("cached", "skipped", "fails"):
+        if does not in ("runs", "asks", "unknown"):
             cost, duration_s, worst = 0, 0.0, 0
         what = _what(step)
         steps.append(

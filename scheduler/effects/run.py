@@ -180,9 +180,7 @@ def _missing_command(request: CommandRequest) -> str:
         # Such a name is relative to the folder in which the command starts.
         path = request.cwd / name
         if not path.exists():
-            return (
-                f"there is no {name!a} in the folder in which the command starts; correct its path"
-            )
+            return f"there is no {name!a} in the folder where the command starts; correct its path"
         if path.is_file() and os.access(path, os.X_OK):
             return ""
         return f"the command {name!a} is not executable; run `chmod +x` on it"

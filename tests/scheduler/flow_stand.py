@@ -119,9 +119,9 @@ def _step(node: Node, around: tuple[str, ...]) -> dict[str, Any]:
         if node.abreast is not None:
             step["max_parallel"] = node.abreast
     if node.rounds is not None:
-        loop: dict[str, Any] = {"max_iterations": node.rounds, "on_exhausted": node.exhausted}
+        loop: dict[str, Any] = {"max_iterations": node.rounds}
         if node.until is not None:
-            loop["until"] = f"loop.index >= {node.until}"
+            loop |= {"until": f"loop.index >= {node.until}", "on_exhausted": node.exhausted}
         step["loop"] = loop
         around = (*around, "loop", "previous")
     if node.is_tolerated:

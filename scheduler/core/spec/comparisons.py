@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from orc.ledger.kinds import ENDED
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.language.expressions import Expression, references_in
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 
 if TYPE_CHECKING:
     from jinja2 import nodes
-
-STATUSES = ("succeeded", "failed", "skipped", "cancelled")
-"""The statuses that an expression can see: those of ended steps."""
 
 
 def hopeless_comparisons(
@@ -57,7 +55,7 @@ def _values_of(
             # An input that was left out is null.
             return f"the input {name!r}", [*allowed, None]
         case ("steps", name, "status") if name in steps:
-            return f"the status of {name!r}", list(STATUSES)
+            return f"the status of {name!r}", list(ENDED)
         case ("steps", name, "output", "decision"):
             options = _options_of(steps.get(name))
             return None if options is None else (f"the decision of {name!r}", options)
