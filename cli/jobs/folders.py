@@ -108,8 +108,8 @@ def deliver_files(
         if is_beside or not is_inside(str(target), ledger.path):
             raise EnvironmentProblem(
                 f"the job succeeded, and its files were not copied to {target}: this ledger was copied "
-                f"from {origin.path}, and the folder may belong to the job there; `orc resume {job_id} "
-                "--force` copies them all the same"
+                f"from {origin.path}, and the folder may belong to the job there; "
+                f"{quoted_command('resume', job_id, '--force')} copies them all the same"
             )
     try:
         note_output(ledger.path, job_id, target)
@@ -117,7 +117,7 @@ def deliver_files(
     except OSError as error:
         raise EnvironmentProblem(
             f"the job succeeded, but its files could not be copied to {target}: "
-            f"{error.strerror or error}; solve this, then `orc resume {job_id}` copies them"
+            f"{error.strerror or error}; solve this, then {quoted_command('resume', job_id)} copies them"
         ) from error
 
 

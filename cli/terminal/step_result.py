@@ -8,6 +8,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.terminal.ledger_changes import check_step
 from orc.cli.terminal.text import put, put_json
 from orc.ledger import JobId, LedgerReader
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.events import JobAmended, Payload, StepFailed, StepReused, StepSucceeded
 from orc.ledger.file_owners import dropped_by
 from orc.ledger.step_names import is_within
@@ -35,7 +36,7 @@ def put_result(
         elif isinstance(event, StepFailed):
             found = None
     if found is None:
-        raise UsageProblem(f"{step} has no result; `orc why {job_id} {step}` says why")
+        raise UsageProblem(f"{step} has no result; {quoted_command('why', job_id, step)} says why")
     value = ledger.read_payload(found)
     if as_json:
         put_json({"job_id": job_id, "step": step, "output": value})

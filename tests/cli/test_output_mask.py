@@ -167,7 +167,7 @@ def test_a_text_is_masked_before_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> N
         # What is not cut is masked when it is printed.
         assert VALUE[:2] not in mask_output(safe(text, width=width))
     assert VALUE[:4] not in table(["name"], [[f"{'x' * 70}{VALUE}"]])
-    (line,) = excerpt(f"{'x' * 70}{VALUE}{'y' * 80}", is_full=False)
+    line, _ = excerpt(f"{'x' * 70}{VALUE}{'y' * 80}", is_full=False)
     assert VALUE[:4] not in line
     lines = [*excerpt(f"a\n{VALUE[:9]}\nb", is_full=False)]
     assert len(lines) == 3

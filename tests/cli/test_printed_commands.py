@@ -278,9 +278,9 @@ SITUATIONS = {
     "decided": Situation(decided),
     "decided in the queue": Situation(decided_in_the_queue),
     "budget of calls": Situation(over_budget("budget: {max_calls: 1}")),
-    "budget of tokens": Situation(over_budget("budget: {max_tokens: 20}")),
+    "budget of tokens": Situation(over_budget("budget: {max_tokens: 25}")),
     "budget of a step": Situation(over_budget("", ", budget: {max_calls: 0}")),
-    "two budgets": Situation(over_budget("budget: {max_calls: 2}", ", budget: {max_tokens: 1}")),
+    "two budgets": Situation(over_budget("budget: {max_calls: 2}", ", budget: {max_tokens: 25}")),
     "interrupted": Situation(lambda: run(PARTED, "--until", "a") + seen(step="b")),
     "failed": Situation(lambda: run(FAILING) + seen(step="broken"), (0, 1)),
     "many failures": Situation(lambda: run(MANY), (0, 1)),
@@ -423,7 +423,7 @@ BUILT = {
     "cli/jobs/caller/trust.py": "imported",
     "cli/jobs/cancel.py": "`cancel --force` needs an engine: tests/executors",
     "cli/jobs/damage.py": _DAMAGE,
-    "cli/jobs/owned_job.py": "`resume` after the disk was full: tests/crash/test_disk.py",
+    "cli/jobs/folders.py": "`resume` after the disk was full: tests/crash/test_disk.py",
     "cli/jobs/prepare.py": "misused",
     "cli/jobs/remove.py": "redactable",
     "cli/jobs/removed_blobs.py": "without blobs",
@@ -435,6 +435,7 @@ BUILT = {
     "cli/terminal/next_commands.py": "budget of calls",
     "cli/terminal/removals.py": "prunable",
     "cli/terminal/run_lines.py": "many failures",
+    "cli/terminal/step_result.py": "`why` of a step without a result: tests/cli/commands/test_show.py",
     "cli/terminal/worker_display.py": "files left alone by a worker",
     "ledger/codec.py": _DAMAGE,
     "ledger/command_lines.py": "own options",
@@ -507,6 +508,9 @@ NAMED = {
     "scheduler/drivers/dask_driver.py",
     "scheduler/executors/capacity.py",
     "scheduler/executors/site.py",
+    # Recorded in events, which are read under other names of the ledger.
+    "scheduler/guard.py",
+    "scheduler/spec_folder.py",
 }
 
 

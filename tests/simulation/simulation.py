@@ -408,11 +408,12 @@ def _seeded(text: str) -> Iterator[None]:
     before = core._ALLOW_DETERMINISTIC_SCHEDULING, core._r.getstate()
     core._ALLOW_DETERMINISTIC_SCHEDULING = True
     core._r.seed(text)
-    ignored = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Not ignored: the runner would ignore it, too.
+    handler = signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, ignored)
+        signal.signal(signal.SIGTERM, handler)
         core._ALLOW_DETERMINISTIC_SCHEDULING = before[0]
         core._r.setstate(before[1])
 

@@ -52,7 +52,7 @@ def test_every_type_of_event_has_a_rule_or_a_reason_why_it_is_impossible() -> No
     assert set(every) == set(EVENT_TYPES)
 
 
-_SEEDS_OF_ALL_TYPES = (377, 6, 12, 68)
+_SEEDS_OF_ALL_TYPES = (6, 140, 25, 28, 143)
 
 
 @cache

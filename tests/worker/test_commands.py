@@ -230,7 +230,7 @@ def test_commands_get_gpus_that_no_other_one_has(
     [
         (["no-such-command-here"], "was not found on PATH of h1"),
         (["./plain.txt"], "is not executable"),
-        (["./missing"], "was not found"),
+        (["./missing"], "there is no './missing' in the folder where the command starts"),
     ],
 )
 def test_a_missing_command_is_a_matter_of_the_environment(
