@@ -38,7 +38,9 @@ def test_a_job_of_an_earlier_version_keeps_the_meaning_that_it_was_submitted_wit
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as earlier:
-        earlier.setattr("orc.scheduler.core.resolve.job._required", lambda file, *, is_strict: "no")
+        earlier.setattr(
+            "orc.scheduler.core.resolve.job.required_of", lambda file, *, is_strict: "no"
+        )
         job_id = submit(SPEC.replace("touch a.txt", "true"))
     assert orc("show", job_id, "--json").json()["steps"][0]["warning"] is None
     said = orc("rerun", job_id, "--step", "some")

@@ -332,6 +332,9 @@ for _name, (_situation, _command) in COMMON.items():
             "--quiet": (_situation, _command, "--quiet"),
         }
     )
+for _command in ("resume", "rerun", "fork", "replay"):
+    ELSEWHERE[_command, "--spec-dir"] = "a moved folder: tests/cli/test_moved_projects.py"
+ELSEWHERE["show", "--result"] = "tests/cli/commands/test_long_texts.py"
 for _option in ("--db", "--json"):
     ELSEWHERE["browse", _option] = "the server: tests/browser"
     ELSEWHERE["cluster", _option] = "the site file beside the ledger: tests/executors"

@@ -435,7 +435,7 @@ BUILT = {
     "cli/terminal/next_commands.py": "budget of calls",
     "cli/terminal/removals.py": "prunable",
     "cli/terminal/run_lines.py": "many failures",
-    "cli/terminal/step_result.py": "`why` of a step without a result: tests/cli/commands/test_show.py",
+    "cli/terminal/step_result.py": "`why STEP`: tests/cli/commands/test_long_texts.py",
     "cli/terminal/worker_display.py": "files left alone by a worker",
     "ledger/codec.py": _DAMAGE,
     "ledger/command_lines.py": "own options",
