@@ -28,6 +28,7 @@ CAUGHT = {
     "CallFailed": "ends an attempt",
     "CaptureProblem": "ends an attempt",
     "DecisionRefused": "answers a request of a browser",
+    "FilesMissing": "ends an attempt",
     "Lost": "ends an attempt",
     "NotAnIndex": "the index is made anew",
     "OverBudget": "lets a step wait",

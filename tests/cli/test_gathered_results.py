@@ -40,7 +40,7 @@ def job(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [
         ("show", "latest"),
         ("show", "latest", "--json"),
-        ("show", "latest", "--all", "--events"),
+        ("show", "latest", "--events"),
         ("why", "latest", "each"),
         ("tail", "latest"),
         ("tail", "latest", "--step", "each"),

@@ -339,7 +339,7 @@ class _Resolver:
             max_attempts=spec.max_attempts,
             backoff=spec.backoff,
             initial_s=spec.initial,
-            max_s=spec.max,
+            max_s=spec.max if "max" in spec.model_fields_set else max(spec.max, spec.initial),
             jitter=spec.jitter if spec.jitter is not None else min(max(jitter or 0.0, 0.0), 1.0),
         )
 

@@ -66,7 +66,9 @@ class RetrySpec(Strict):
         "exponential", description="How the wait grows from one retry to the next."
     )
     initial: Duration = Field(1.0, description="The wait before the first retry.")
-    max: Duration = Field(60.0, description="The maximum wait.")
+    max: Duration = Field(
+        60.0, description="The maximum wait. Without it, a longer first wait is the maximum."
+    )
     jitter: float | None = Field(
         None,
         ge=0,

@@ -34,8 +34,7 @@ NEVER = {
     INPUT % "required: true, default: x": "is never used, since the input has `required: true`",
     STEP % "run: x, retry: {initial: 10s, max: 1s}": "steps.a.retry: the first wait, 10 s, is longer "
     "than `max`, 1.0 s",
-    STEP % "run: x, retry: {initial: 2m}": "`max`, 1 m 00 s, its default; set `max` too",
-    "defaults: {retry: {initial: 2m}}\n" + STEP % "run: x": "defaults.retry: the first wait",
+    "defaults: {retry: {initial: 2m, max: 1m}}\n" + STEP % "run: x": "defaults.retry: the first wait",
     STEP % "run: x, timeout: 2m, total_timeout: 1m": "steps.a.timeout: 2 m 00 s is never reached, since "
     "`total_timeout` is 1 m 00 s",
     "defaults: {timeout: 2m}\n" + STEP % "run: x, total_timeout: 1m": "steps.a.total_timeout: is "
@@ -97,6 +96,7 @@ MAY_BE = [
     INPUT % "required: false, enum: [a]",
     INPUT % "required: true",
     STEP % "run: x, retry: {initial: 2m, max: 2m}",
+    STEP % "run: x, retry: {initial: 2m}",
     STEP % "run: x, timeout: 1m, total_timeout: 1m",
     "defaults: {timeout: 2m}\n" + STEP % "run: x, timeout: 10s, total_timeout: 1m",
     STEP % "prompt: x, total_timeout: 60s",
@@ -157,3 +157,12 @@ def test_a_schema_with_references_or_alternatives_is_left_to_the_run() -> None:
     assert impossible_part({"$ref": "#", "enum": [1]}) == ""
     assert impossible_part({"not": {"minimum": 2, "maximum": 1}}) == ""
     assert impossible_part({"items": {"exclusiveMinimum": 1, "maximum": 1}}) != ""
+
+
+@pytest.mark.parametrize(("keys", "most_s"), [("initial: 2m", 120.0), ("initial: 1s", 60.0)])
+def test_a_first_wait_that_is_longer_than_the_default_of_max_is_kept(
+    keys: str, most_s: float
+) -> None:
+    Path("spec.yaml").write_text(f"project: p\n{STEP}\n" % f"run: x, retry: {{{keys}}}")
+    _, definition = prepare(Submission(path=Path("spec.yaml")), {}, executor_names=None)
+    assert definition.steps[0].retry.max_s == most_s
