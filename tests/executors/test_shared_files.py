@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 
+from orc.scheduler.executors import lease_wait
 from orc.scheduler.executors.contract import (
     Census,
     Dropped,
@@ -31,6 +32,12 @@ from tests.executors.loopback_engine import LoopbackEngine
 
 LEASE_S = 1.0
 LARGE = os.urandom(200_000)
+
+
+@pytest.fixture(autouse=True)
+def short_margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workers here really are gone: nothing is to be waited for after the lease."""
+    monkeypatch.setattr(lease_wait, "MARGIN_S", 0.1)
 
 
 class DyingEngine(LoopbackEngine):
