@@ -56,6 +56,11 @@ class Amendment:
     ask: Ask = ask_nothing
     spec_dir: Path | None = None
 
+    @property
+    def edits_spec(self) -> bool:
+        """Whether the job gets another spec."""
+        return self.spec is not None or self.text is not None
+
     def apply(self, ledger: Ledger, job_id: JobId, state: JobState) -> JobState:
         """Amend the job, which this process must own; its new state.
 
@@ -73,7 +78,7 @@ class Amendment:
         assert state.submitted is not None
         before = spec_folder(state.submitted, ledger.path)
         edited = as_recorded(ledger, state, self.spec_dir)
-        is_edited = self.spec is not None or self.text is not None
+        is_edited = self.edits_spec
         if is_edited:
             edited = edit_job(
                 ledger,

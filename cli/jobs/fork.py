@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.executors import check_replaced
 from orc.cli.jobs.caller.providers import build_providers
 from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import hide_secrets
@@ -103,6 +104,7 @@ async def fork(
         before = load_state(ledger, parent)
         edited = _edit(ledger, before, request, environment)
         graph = build_graph(edited.definition.steps)
+        check_replaced(executors, edited.definition)
         check_step_names("--from", (request.start,) if request.start else (), graph.steps)
         results = collect_results(ledger.read_stream(parent))
         plan = _plan(ledger, before, edited, graph, results, request.start)

@@ -8,6 +8,7 @@ from pathlib import Path
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.amend import Amendment
 from orc.cli.jobs.caller.budgets import parse_raise
+from orc.cli.jobs.caller.executors import check_replaced
 from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import steps_to_run
 from orc.cli.jobs.caller.spec_dir import require_spec_folder
@@ -53,9 +54,12 @@ async def resume(
         caller = Caller(places, environment, listener or Listener(), force, keep_work, executors)
         with own(ledger, job_id, caller) as owned:
             state = owned.fold()
+            if amendment is None or not amendment.edits_spec:
+                check_replaced(executors, state.definition)
             if amendment is not None:
                 state = owned.state = amendment.apply(ledger, job_id, state)
             check_step_names("--only", only, state.steps)
+            check_replaced(executors, state.definition)
             if state.status == "succeeded":
                 return owned.publish_again()
             refuse_removed(ledger, job_id, state)

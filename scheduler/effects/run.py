@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 
 import trio
@@ -19,11 +18,8 @@ from orc.scheduler.effects.deadlines import cut_at
 from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import TAIL_CHARS, too_much_output
+from orc.scheduler.effects.pipes import are_closed, read_pipe
 from orc.scheduler.executors.contract import Broken, WorkOutcome
-
-DRAIN_S = 1.0
-"""How long background processes may keep the output open after the command has ended."""
-_CHUNK = 64 * 1024
 
 
 async def run_command(
@@ -117,11 +113,12 @@ async def _follow(
     process: trio.Process, output: _CommandOutput, groups: ProcessGroups, deadline: float
 ) -> None:
     """Read until the command has ended and closed its output, stdout is too large, or it is late."""
+    closed = trio.Event(), trio.Event()
     async with trio.open_nursery() as guard:
         guard.start_soon(_cancel_when, output.too_large, guard.cancel_scope)
         async with trio.open_nursery() as readers:
-            readers.start_soon(_read, process.stdout, output.from_stdout)
-            readers.start_soon(_read, process.stderr, output.from_stderr)
+            readers.start_soon(read_pipe, process.stdout, output.from_stdout, closed[0])
+            readers.start_soon(read_pipe, process.stderr, output.from_stderr, closed[1])
             with cut_at(deadline):
                 await process.wait()
             if process.poll() is None:
@@ -132,16 +129,9 @@ async def _follow(
             output.ended_at = await groups.ended_at(process, deadline=deadline)
             output.away_s = max(0.0, seen_at - output.ended_at)
             # A background process may hold the pipes open for ever.
-            readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
-        if readers.cancel_scope.cancelled_caught and not output.too_large.is_set():
-            output.has_left_children = True
+            output.has_left_children = not await are_closed(closed)
+            readers.cancel_scope.cancel()
         guard.cancel_scope.cancel()
-
-
-async def _read(stream: trio.abc.ReceiveStream | None, keep: Callable[[bytes], None]) -> None:
-    assert stream is not None
-    while chunk := await stream.receive_some(_CHUNK):
-        keep(bytes(chunk))
 
 
 async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -17,11 +17,10 @@ from orc.providers import Tool
 from orc.scheduler.effects.contract import KnownResult
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.log import Log
+from orc.scheduler.effects.pipes import are_closed, read_pipe
 from orc.scheduler.effects.tool_files import ToolMistake
 
 SHOWN_BYTES_MAX = 64 * 1024
-DRAIN_S = 1.0
-_CHUNK = 64 * 1024
 
 
 def describe_command(allow: Sequence[str]) -> Tool:
@@ -80,11 +79,13 @@ async def run_tool_command(
         raise ToolMistake(f"the program could not be started: {error.strerror}") from None
     output = _ProgramOutput(log_path, log_bytes, mask)
     try:
+        closed = trio.Event()
         async with trio.open_nursery() as readers:
-            readers.start_soon(_follow, process, output)
+            readers.start_soon(read_pipe, process.stdout, output.take, closed)
             await process.wait()
             # A background process may hold the pipe open for ever.
-            readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
+            await are_closed([closed])
+            readers.cancel_scope.cancel()
     finally:
         output.close()
         await groups.end(process)
@@ -115,9 +116,3 @@ class _ProgramOutput:
     def _keep(self, chunk: bytes) -> None:
         self.shown += chunk[: SHOWN_BYTES_MAX - len(self.shown)]
         self._log.write(chunk)
-
-
-async def _follow(process: trio.Process, output: _ProgramOutput) -> None:
-    assert process.stdout is not None
-    while chunk := await process.stdout.receive_some(_CHUNK):
-        output.take(bytes(chunk))

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orc.cli.errors import EnvironmentProblem
+from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import LOCAL, JobDef, StepDef, walk_steps
@@ -115,6 +115,16 @@ def local_amounts(
 def remote_executors(definition: JobDef) -> set[str]:
     """The executors of the job's steps, without `local`."""
     return {step.executor for step in walk_steps(definition.steps) if step.is_remote}
+
+
+def check_replaced(replaced: Collection[str], definition: JobDef) -> None:
+    """Raise UsageProblem unless the job has steps on each of these executors."""
+    names = remote_executors(definition)
+    for name in sorted(set(replaced) - names):
+        has = f"; it has steps on {', '.join(sorted(names))}" if names else ""
+        raise UsageProblem(
+            f"--executor {name}=...: no step of the job is on an executor {name!r}{has}"
+        )
 
 
 def _refuse_secrets(steps: Iterable[StepDef], name: str, site: Site) -> None:

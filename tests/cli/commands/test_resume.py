@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.command_line import orc, submit, write
 from tests.cli.conftest import Kept
 
@@ -46,3 +48,13 @@ def test_a_resume_refuses_another_provider_and_an_invalid_timeout(kept: Kept) ->
     assert (other.code, nonsense.code) == (2, 2)
     assert "only `replay` can replace them" in other.err
     assert "such as 90, 90s, 15m" in nonsense.err
+
+
+@pytest.mark.parametrize("command", ["resume latest", "rerun latest --step a", "fork latest"])
+def test_an_executor_that_no_step_is_on_cannot_be_replaced(here: Path, command: str) -> None:
+    orc("run", write("s.yaml", "project: p\nsteps: {a: {run: 'true'}, b: {run: exit 1}}\n"))
+    before = orc("show", "latest", "--events", "--json").out
+    said = orc(*command.split(), "--executor", "farm=other")
+    assert said.code == 2
+    assert "--executor farm=...: no step of the job is on an executor 'farm'" in said.err
+    assert orc("show", "latest", "--events", "--json").out == before

@@ -15,7 +15,7 @@ from orc.ledger.definition import DEFAULT_LIMITS
 from orc.ledger.secrets.masking import NO_MASK
 from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Result
 from orc.scheduler.effects.groups import ProcessGroups
-from orc.scheduler.effects.run import DRAIN_S
+from orc.scheduler.effects.pipes import DRAIN_S
 from tests.processes import members_of, wait_for
 from tests.scheduler.effects.conftest import GRACE_S, Command
 from tests.scheduler.effects.performing import perform_run
@@ -229,6 +229,19 @@ async def test_a_background_child_that_holds_stdout_does_not_keep_the_step(
         == "a background process kept the output open after the command ended; it was killed"
     )
     await assert_group_is_gone(int(str(result.value)))
+
+
+async def test_output_is_whole_although_orc_was_away_after_the_command_had_ended(
+    command: Command, groups: ProcessGroups
+) -> None:
+    async def go_away() -> None:
+        await trio.sleep(0.1)
+        time.sleep(DRAIN_S + 0.5)  # noqa: ASYNC251  # the loop stands still
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(go_away)
+        result = await perform(command("(sleep 0.3; echo late) & echo first"), groups)
+    assert (result.value, result.warning) == ("first\nlate", None)
 
 
 async def test_what_a_background_child_prints_just_after_the_end_is_kept(
