@@ -166,6 +166,8 @@ def _outcome(
 
 def _missing_command(request: CommandRequest) -> str:
     name = request.argv[0]
+    if not request.cwd.is_dir():
+        return f"there is no folder {request.cwd}, where the command starts"
     if "/" in name:
         # Such a name is relative to the folder in which the command starts.
         path = request.cwd / name

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 import orc
@@ -58,3 +61,20 @@ def test_the_message_says_what_to_write(messages: dict[str, str], name: str) -> 
 def test_another_failure_has_no_hint(messages: dict[str, str], name: str) -> None:
     assert "beside the spec" not in messages[name]
     assert "--spec-dir" not in messages[name]
+
+
+def test_a_folder_of_the_spec_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_in(tmp_path, monkeypatch)
+    (tmp_path / "lib").mkdir()
+    steps = "steps: {ask: {approval: go}, e: {needs: ask, cwd: spec, run: cat data.csv}}\n"
+    (tmp_path / "lib/inner.yaml").write_text(f"project: inner\n{steps}")
+    (tmp_path / "spec.yaml").write_text("project: p\nsteps: {w: {workflow: lib/inner.yaml}}\n")
+    job = orc.run("spec.yaml")
+    shutil.rmtree("lib")
+    orc.approve(job.job_id, "w/ask")
+    (failure,) = orc.resume(job.job_id).failures
+    assert "there is no folder" in failure.message
+    assert f"{tmp_path}/lib" in failure.message
+    assert "--spec-dir" in failure.message

@@ -183,7 +183,7 @@ RUN_ALL_TAKING = {
 }
 
 COMMAND_OPTIONS: dict[str, frozenset[str]] = {
-    **dict.fromkeys("su runuser".split(), _set("c command session-command")),
+    **dict.fromkeys("su runuser sg".split(), _set("c command session-command")),
     **dict.fromkeys("script flock vagrant nix".split(), _set("c command")),
     **dict.fromkeys("npx npm".split(), _set("c call")),
     "nix-shell": _set("run command"),
@@ -324,7 +324,8 @@ _CODE_VARIABLES = frozenset(
     "_JAVA_OPTIONS JDK_JAVA_OPTIONS GIT_SSH_COMMAND GIT_SSH GIT_EDITOR GIT_PAGER "
     "GIT_SEQUENCE_EDITOR GIT_EXTERNAL_DIFF GIT_PROXY_COMMAND GIT_ASKPASS SSH_ASKPASS SUDO_ASKPASS "
     "PAGER MANPAGER EDITOR VISUAL BROWSER LESSOPEN LESSCLOSE MAKEFLAGS MFLAGS RSYNC_RSH CVS_RSH "
-    "FZF_DEFAULT_COMMAND FCEDIT SHELL GCONV_PATH".split()
+    "FZF_DEFAULT_COMMAND FCEDIT SHELL GCONV_PATH PATH PYTHONPATH PYTHONHOME LD_LIBRARY_PATH "
+    "DYLD_LIBRARY_PATH PERL5LIB RUBYLIB NODE_PATH TAR_OPTIONS".split()
 )
 
 

@@ -95,6 +95,8 @@ def check_command(words: Sequence[Word], around: Surroundings, *, depth: int = 0
         check_test([word for word in words[1:] if word.literal != "]"])
     elif name in _BY_NAME or (name == "printf" and _literal(words, 1) == "-v"):
         check_names(name, words[1:])
+    elif name == "printf" and len(words) > 1 and words[1].value and not words[1].prefix:
+        raise option_problem(words[1].value, name)
     elif (reader := reader_of(name)) is not None:
         has_command = name == "yq" and _literal(words, 1) in _YQ_COMMANDS
         check_reader(name, reader, words[2 if has_command else 1 :], around)
@@ -290,7 +292,7 @@ def _check_command_options(name: str, words: list[Word], around: Surroundings) -
 
 def _check_other(name: str, words: list[Word], around: Surroundings, depth: int) -> None:
     _check_command_options(name, words, around)
-    if name in ("su", "runuser"):
+    if name in ("su", "runuser", "sg"):
         for word in words:
             if word.value:
                 raise as_code(word.value, f"the shell of {name}", "write the command in the text")

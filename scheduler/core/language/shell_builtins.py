@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.program_table import is_code_variable
-from orc.scheduler.core.language.shell_words import Word, refuse
+from orc.scheduler.core.language.shell_words import Hole, Word, refuse
 
 _BINARY_TESTS = frozenset("= == != =~ < > -eq -ne -lt -le -gt -ge -nt -ot -ef -a -o".split())
 _READING = ("read", "mapfile", "readarray")
-_READING_LETTERS = "dinNptuCcO"
+_READING_LETTERS = "dinNptucO"
+_INTEGERS = frozenset("RANDOM SRANDOM OPTIND HISTCMD LINENO SECONDS EPOCHSECONDS".split())
+"""Variables that bash evaluates as arithmetic when they are set, subscripts included."""
 
 
 def check_assignment(name: str, word: Word) -> None:
     """Refuse a value in a variable that shells or programs read as code."""
+    if word.value and name in _INTEGERS:
+        raise _integer_problem(word.value, name)
     if word.value and is_code_variable(name):
         raise refuse(
             word.value,
@@ -59,6 +64,8 @@ def check_names(name: str, words: list[Word]) -> None:
         literal = word.literal or ""
         if name == "printf" and index > 1:
             return
+        if not is_argument and literal in _INTEGERS:
+            raise _integer_problem(Hole(literal, True), literal)
         if is_argument or not word.value:
             is_option = name in _READING and literal.startswith("-")
             is_argument = is_option and literal[-1] in _READING_LETTERS
@@ -68,3 +75,11 @@ def check_names(name: str, words: list[Word]) -> None:
         raise refuse(
             word.value, f"{name} would read the value as the name of a variable", "write the name"
         )
+
+
+def _integer_problem(hole: Hole, name: str) -> TemplateError:
+    return refuse(
+        hole,
+        f"bash evaluates what the variable {name} is set to, and would run a subscript in it",
+        "use another name",
+    )

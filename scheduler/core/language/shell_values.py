@@ -86,6 +86,10 @@ class _Script:
             case "variable_assignment":
                 name = text_of(node.children[0])
                 check_assignment(name, self._flow.word(node))
+            case "for_statement":
+                variable = node.child_by_field_name("variable")
+                for value in node.children_by_field_name("value"):
+                    check_assignment(text_of(variable) if variable else "", self._flow.word(value))
             case "test_command":
                 self._check_test(node)
             case "arithmetic_expansion":

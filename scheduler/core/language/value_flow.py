@@ -25,8 +25,9 @@ _OWN_VARIABLE = re.compile(r"ORC_V[0-9]+\Z")
 _HARMLESS = re.compile(r"\$\((date|pwd|id|whoami|hostname|uname|nproc|mktemp)( [-\w+%.:']*)*\)\Z")
 """Command substitutions that print nothing that a value could have changed."""
 _GIVEN = re.compile(r"(?:-e|--env=)?([A-Za-z_][A-Za-z0-9_]*)=")
-_WRITING = frozenset("tee dd sponge".split())
+_WRITING = frozenset("tee sponge".split())
 _COPYING = frozenset("cp mv ln install rsync".split())
+_STDIN = ("-", "/dev/stdin")
 
 
 class Flow:
@@ -158,12 +159,19 @@ class Flow:
             elif node.type == "command":
                 words = self.words(node)
                 name = (words[0].literal or "").rpartition("/")[2] if words else ""
-                if name in _WRITING:
+                if name == "dd":
+                    names = (word.literal or "" for word in words[1:])
+                    found += [Word((n[3:],)) for n in names if n.startswith("of=")]
+                    found += [word for word in words[1:] if word.value]
+                elif name in _WRITING:
                     found += words[1:]
                 elif name in _COPYING:
                     copies.append(words[1:])
         for words in copies * 2:
-            if any(may_be_same(word, other) for word in words[:-1] for other in found):
+            sources = [word.literal or "" for word in words[:-1]]
+            if any(source in _STDIN or source.startswith("/dev/fd/") for source in sources) or any(
+                may_be_same(word, other) for word in words[:-1] for other in found
+            ):
                 found.append(words[-1])
         return found
 

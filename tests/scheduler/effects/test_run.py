@@ -150,7 +150,7 @@ async def test_a_missing_working_folder_is_a_fault_of_the_environment(
     assert failed is not None
     assert (failed.kind, failed.message) == (
         "environment",
-        "the command could not be started: No such file or directory",
+        f"there is no folder {tmp_path}/gone, where the command starts",
     )
 
 
