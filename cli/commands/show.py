@@ -6,7 +6,6 @@ It starts fast, since it reads only the tables, except with --events.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +20,7 @@ from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.job_doubts import JobDoubts, read_doubts
 from orc.cli.terminal.job_folder import displayed_folder, kept_work, put_kept
 from orc.cli.terminal.job_notes import note_lines, removals_of
+from orc.cli.terminal.next_lines import put_next
 from orc.cli.terminal.paragraphs import first_line, paragraph
 from orc.cli.terminal.step_selection import select_steps
 from orc.cli.terminal.text import (
@@ -35,16 +35,15 @@ from orc.cli.terminal.text import (
 )
 from orc.ledger.command_lines import command_line
 from orc.ledger.files.project_places import place_of
-from orc.ledger.kinds import NOT_LIVE, QUEUED, SHOWN_RESUMABLE
-from orc.ledger.transport.imported import imported, resume_command
+from orc.ledger.kinds import NOT_LIVE
+from orc.ledger.transport.imported import imported
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
 from orc.projections.folds.tolerated import Tolerated
 from orc.projections.tables.job_view import JobView, read_circuits, read_view
 from orc.projections.tables.rows import CircuitRow, JobRow, StepRow
-from orc.projections.tables.status import queued_text, step_status
+from orc.projections.tables.status import step_status
 from orc.projections.tables.step_notes import step_note
 
-_ASKED_MAX = 20
 _IN_JOB = tuple(
     "calls_in_doubt in_doubt_usd in_doubt_nano_usd in_doubt_unpriced runs_dir position".split()
 )
@@ -117,7 +116,7 @@ def _show_job(
     _put_steps(tables, view, status, is_all=is_all)
     if tables.at is None:
         put_kept(kept_work(_folder(tables, view), view.steps))
-        _put_next(tables, view, status)
+        put_next(tables, view, status)
     return 0
 
 
@@ -199,36 +198,6 @@ def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -
     if hidden:
         more = count_text(hidden, "more step")
         put(f"and {more} inside these: {command_line('show', tables.job_id, '--all')}")
-
-
-def _put_next(tables: JobTables, view: JobView, status: str) -> None:
-    job_id = tables.job_id
-    if status == "waiting":
-        # Imported here, since a plain `orc show` starts fast.
-        from orc.ledger import LedgerReader
-        from orc.projections.tables.questions import answers_to
-
-        for step in _asking(view.steps):
-            put()
-            put(paragraph(f"{safe(step.name)} asks:", step.question or ""))
-            answers = answers_to(LedgerReader(tables.path, tables.connection), job_id, step.name)
-            for word, answer in zip(("next", *["  or"] * len(answers)), answers, strict=False):
-                put(f"{word}: {answer}")
-    if status == QUEUED:
-        put()
-        put(queued_text())
-    elif status in SHOWN_RESUMABLE:
-        put()
-        put(f"next: {resume_command(tables.connection, job_id)}")
-
-
-def _asking(steps: Sequence[StepRow]) -> list[StepRow]:
-    asking = [
-        step
-        for step in steps
-        if step.status == "waiting" and step.question is not None and step.decision is None
-    ]
-    return asking[:_ASKED_MAX]
 
 
 def _cells(

@@ -38,32 +38,35 @@ def continue_command(ended: Ended) -> str:
     A limit that has stopped the job is raised by the worst case of the prompts that are left. When the
     job's time is over, it gets as much again.
     """
-    state = ended.state
+    with LedgerReader.open(ended.database) as ledger:
+        return command_to_continue(ledger, ended.job_id, ended.state)
+
+
+def command_to_continue(ledger: LedgerReader, job_id: str, state: JobState) -> str:
+    """As `continue_command`, for any job that has no owner."""
     if state.is_queued and not state.over_budget:
         return command_line("work")
-    words: list[str] = ["resume", ended.job_id]
-    with LedgerReader.open(ended.database) as ledger:
-        note = imported(ledger.connection, ended.job_id)
-        if note is not None and not note["trusted"]:
-            words.append("--trust")
-        for amount in _raises(ledger, ended):
-            words += ["--budget", amount]
+    words: list[str] = ["resume", job_id]
+    note = imported(ledger.connection, job_id)
+    if note is not None and not note["trusted"]:
+        words.append("--trust")
+    for amount in _raises(ledger, job_id, state):
+        words += ["--budget", amount]
     if state.timeout_s is not None and state.timeout_s - state.owned_s < _LEFT_S_MIN:
         words += ["--timeout", str(math.ceil(state.owned_s + state.timeout_s))]
     return command_line(*words)
 
 
-def _raises(ledger: LedgerReader, ended: Ended) -> list[str]:
+def _raises(ledger: LedgerReader, job_id: str, state: JobState) -> list[str]:
     """The values of `--budget` with which the waiting calls fit: `+0.05`, `write=+2calls`."""
-    state = ended.state
     found: dict[tuple[str, str], str] = {}
     for step_id in state.over_budget:
         row = ledger.connection.execute(
             "SELECT max(version) FROM events WHERE job_id = ? AND type = 'budget.exceeded' AND "
             "step = ?",
-            (ended.job_id, step_id),
+            (job_id, step_id),
         ).fetchone()
-        event = ledger.read_event(ended.job_id, row[0]).event
+        event = ledger.read_event(job_id, row[0]).event
         assert isinstance(event, BudgetExceeded)
         left = _prompts_left(state, event.account or JOB)
         needed = Decimal(event.needed) * left

@@ -36,6 +36,12 @@ def pending_statements(
     elif view.job.status == "running" and not is_live:
         text = f"no process runs the job; `{resume}` continues it"
         yield Statement("waits", text, ())
+    elif view.job.status == "waiting" and any(
+        step.status == "waiting" and step.failure_kind == "budget" for step in view.steps
+    ):
+        how = quoted_command("show", view.job.job_id)
+        text = f"the job waits for a larger budget; {how} says with which command it goes on"
+        yield Statement("waits", text, ())
     elif view.job.status == "waiting":
         next_ = f"a worker ({quoted_command('work')})" if is_queued else f"`{resume}`"
         text = f"the job waits for a person to act; after that, {next_} continues it"

@@ -103,7 +103,15 @@ def decided_in_the_queue() -> str:
 
 
 def over_budget(budget: str, own: str = "") -> Callable[[], str]:
-    return lambda: run(PAID.format(budget=budget, own=own))
+    def situation() -> str:
+        printed = run(PAID.format(budget=budget, own=own))
+        again = seen(step="second")
+        assert [line for line in printed_commands(again) if "resume" in line] == [
+            line for line in printed_commands(printed) if "resume" in line
+        ]
+        return printed + again
+
+    return situation
 
 
 def json_waiting() -> str:

@@ -1,0 +1,60 @@
+"""What `orc show` says last: the questions of a job, and the commands with which it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orc.cli.ledger_access import JobTables
+from orc.cli.terminal.paragraphs import paragraph
+from orc.cli.terminal.text import put, safe
+from orc.ledger.kinds import QUEUED, SHOWN_RESUMABLE
+from orc.ledger.transport.imported import resume_command
+from orc.projections.tables.job_view import JobView
+from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import queued_text
+
+_ASKED_MAX = 20
+
+
+def put_next(tables: JobTables, view: JobView, status: str) -> None:
+    """Print what the job asks, and the commands with which it goes on."""
+    job_id = tables.job_id
+    if status == "waiting":
+        # Imported here, since a plain `orc show` starts fast.
+        from orc.ledger import LedgerReader
+        from orc.projections.tables.questions import answers_to
+
+        for step in _asking(view.steps):
+            put()
+            put(paragraph(f"{safe(step.name)} asks:", step.question or ""))
+            answers = answers_to(LedgerReader(tables.path, tables.connection), job_id, step.name)
+            for word, answer in zip(("next", *["  or"] * len(answers)), answers, strict=False):
+                put(f"{word}: {answer}")
+    if status == QUEUED:
+        put()
+        put(queued_text())
+    elif status in SHOWN_RESUMABLE:
+        put()
+        word = "then" if _asking(view.steps) else "next"
+        put(f"{word}: {_continue_command(tables, view)}")
+
+
+def _continue_command(tables: JobTables, view: JobView) -> str:
+    """The command that continues the job, with a larger budget or more time if it needs that."""
+    if not any(step.failure_kind in ("budget", "timeout") for step in view.steps):
+        return resume_command(tables.connection, tables.job_id)
+    from orc.cli.jobs.state import load_state
+    from orc.cli.terminal.next_commands import command_to_continue
+    from orc.ledger import LedgerReader
+
+    reader = LedgerReader(tables.path, tables.connection)
+    return command_to_continue(reader, tables.job_id, load_state(reader, tables.job_id))
+
+
+def _asking(steps: Sequence[StepRow]) -> list[StepRow]:
+    asking = [
+        step
+        for step in steps
+        if step.status == "waiting" and step.question is not None and step.decision is None
+    ]
+    return asking[:_ASKED_MAX]
