@@ -52,16 +52,8 @@ def list_files(
 
     What is neither a regular file nor a folder is listed, and never opened.
     """
-    try:
-        folder = os.open(root, _DIRECTORY)
-    except OSError as error:
-        if is_shortage(error):
-            raise
-        return
-    try:
+    with _opened(root) as folder:
         yield from _walk(folder, "", enters, 0)
-    finally:
-        os.close(folder)
 
 
 def list_folders(
@@ -71,76 +63,68 @@ def list_folders(
 
     Links do not count as either. Folders that cannot be read are left out.
     """
-    try:
-        folder = os.open(root, _DIRECTORY)
-    except OSError as error:
-        if is_shortage(error):
-            raise
-        return
-    try:
+    with _opened(root) as folder:
         yield from _walk_folders(folder, "", enters, 0)
-    finally:
-        os.close(folder)
+
+
+def _walk(
+    folder: int | None, prefix: str, enters: Callable[[str], bool], depth: int
+) -> Iterator[tuple[str, os.stat_result, bool]]:
+    for name, found in _entries(folder):
+        path = f"{prefix}{name}"
+        if not stat.S_ISDIR(found.st_mode):
+            yield path, found, stat.S_ISREG(found.st_mode)
+        elif depth < DEPTH_MAX and enters(path):
+            with _opened(name, folder) as inner:
+                yield from _walk(inner, f"{path}/", enters, depth + 1)
 
 
 def _walk_folders(
-    folder: int, prefix: str, enters: Callable[[str], bool], depth: int
+    folder: int | None, prefix: str, enters: Callable[[str], bool], depth: int
 ) -> Iterator[tuple[str, bool]]:
     for name, found in _entries(folder):
         path = f"{prefix}{name}"
         if not stat.S_ISDIR(found.st_mode) or depth == DEPTH_MAX:
             continue
-        try:
-            inner = os.open(name, _DIRECTORY, dir_fd=folder)
-        except OSError as error:
-            if is_shortage(error):
-                raise
-            continue
-        try:
+        with _opened(name, folder) as inner:
+            if inner is None:
+                continue
             kinds = {stat.S_IFMT(each.st_mode) for _, each in _entries(inner)}
             yield path, not kinds & {stat.S_IFREG, stat.S_IFDIR}
             if enters(path):
                 yield from _walk_folders(inner, f"{path}/", enters, depth + 1)
-        finally:
-            os.close(inner)
 
 
-def _entries(folder: int) -> Iterator[tuple[str, os.stat_result]]:
-    for name in sorted(os.listdir(folder)):
-        try:
-            yield name, os.stat(name, dir_fd=folder, follow_symlinks=False)
-        except OSError as error:
-            if is_shortage(error):
-                raise
-
-
-def _walk(
-    folder: int, prefix: str, enters: Callable[[str], bool], depth: int
-) -> Iterator[tuple[str, os.stat_result, bool]]:
+@contextmanager
+def _opened(name: Path | str, folder: int | None = None) -> Iterator[int | None]:
+    """A descriptor of a folder; None if it cannot be opened. Raises OSError for a shortage."""
     try:
-        names = sorted(os.listdir(folder))
+        found = os.open(name, _DIRECTORY, dir_fd=folder)
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        yield None
+        return
+    try:
+        yield found
+    finally:
+        os.close(found)
+
+
+def _entries(folder: int | None) -> Iterator[tuple[str, os.stat_result]]:
+    """What is in a folder, sorted by name; nothing of what cannot be read, and of no folder."""
+    try:
+        names = [] if folder is None else sorted(os.listdir(folder))
     except OSError as error:
         if is_shortage(error):
             raise
         return
     for name in names:
-        path = f"{prefix}{name}"
         try:
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            if not stat.S_ISDIR(found.st_mode):
-                yield path, found, stat.S_ISREG(found.st_mode)
-                continue
-            if depth == DEPTH_MAX or not enters(path):
-                continue
-            inner = os.open(name, _DIRECTORY, dir_fd=folder)
+            yield name, os.stat(name, dir_fd=folder, follow_symlinks=False)
         except OSError as error:
             if is_shortage(error):
                 raise
-            continue
-        try:
-            yield from _walk(inner, f"{path}/", enters, depth + 1)
-        finally:
-            os.close(inner)
 
 
 @contextmanager
