@@ -43,6 +43,7 @@ class LiveAttempt:
         self._database = database
         self._mask = mask
         self._inputs = self.places["work"].with_name(f"{self.places['work'].name}.inputs")
+        self._copied: set[str] = set()
         self._lock = threading.Lock()
 
     async def place(self, placement: Placement) -> None:
@@ -81,17 +82,24 @@ class LiveAttempt:
         """See `Attempt.read_input`."""
         path = self._inputs / file.sha256
         with self._lock:
-            if not path.exists():
-                self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
-                # A reader of its own, since another thread may call this.
-                with (
-                    LedgerReader.open(self._database) as reader,
-                    reader.open_blob(file.sha256) as source,
-                    path.open("xb") as target,
-                ):
-                    for piece in read_pieces(source):
-                        target.write(piece)
+            if file.sha256 not in self._copied or not path.exists():
+                self._copy(file, path)
+                self._copied.add(file.sha256)
         return path
+
+    def _copy(self, file: WorkFile, path: Path) -> None:
+        # What an earlier process left under this name may be a part: it is written again.
+        self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.unlink()
+        # A reader of its own, since another thread may call this.
+        with (
+            LedgerReader.open(self._database) as reader,
+            reader.open_blob(file.sha256) as source,
+            path.open("xb") as target,
+        ):
+            for piece in read_pieces(source):
+                target.write(piece)
 
     def close(self) -> None:
         """Remove the copies of inputs."""

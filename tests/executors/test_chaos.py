@@ -53,9 +53,11 @@ def check_round(seed: int, cluster: Cluster, folder: Path, undisturbed: End) -> 
         assert [*job.problems(undisturbed)] == []
         verified = run_orc("verify", cwd=job.folder)
         assert verified.returncode == 0, verified
-    finally:
-        # Shown if the round fails.
+    except BaseException:
+        # Shown with the failure.
         print(*one.log, sep="\n")
+        print(run_orc("tail", "latest", cwd=job.folder).stdout)
+        raise
 
 
 @pytest.mark.parametrize("seed", [1, 2])
