@@ -195,7 +195,7 @@ def _parse(text: str, *, is_condition: bool) -> list[str | Expression]:
 
 def _sources(text: str) -> Iterator[str]:
     """The source text of each expression, in order, as delimited by Jinja's lexer."""
-    if text.count("${{") == 1:
+    if text.count("${{") == 1 and text.count("}}") == 1 and "}}}" not in text:
         yield text[text.index("${{") + 3 : text.rindex("}}")].strip()
         return
     source: list[str] = []

@@ -100,6 +100,22 @@ def test_expressions_have_the_expected_values(text: str, value: Any) -> None:
     assert render(text, x={"a-b": 1}, l=[1, 2]) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "sources"),
+    [
+        ("{${{ x }}}", ["x"]),
+        ('awk "BEGIN{print ${{ x.y | int }}}"', ["x.y | int"]),
+        ('${{ {"a": {"b": x}}["a"] }}}}', ['{"a": {"b": x}}["a"]']),
+        ("a }} ${{ x + 1 }} }}", ["x + 1"]),
+        ("{{${{ x }}}} ${{ '}}' ~ y }}}", ["x", "'}}' ~ y"]),
+    ],
+)
+def test_an_expression_is_quoted_without_the_braces_beside_it(
+    text: str, sources: list[str]
+) -> None:
+    assert [found.source for found in parse_template(text).expressions] == sources
+
+
 def test_default_handles_a_missing_name_and_no_other_error() -> None:
     with pytest.raises(TemplateError, match="division"):
         render("${{ 1 / 0 | default(1) }}")
