@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +22,7 @@ from orc.projections import ReadModel
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ledger", "providers", "scheduler", "projections", "cli")
+Nodes = tuple[ast.AST, ...]
 
 # What each package may import from this repository, by names without `orc.`; `orc` is the Python
 # API. Every package may import itself and the modules in FOR_ALL; a package's root (`__init__.py`)
@@ -183,11 +184,47 @@ FOLDER_MAX = 30
 LONGER = {"ledger/events.py": 700, "ledger/definition.py": 450}
 
 
-def modules() -> list[Path]:
+@cache
+def modules() -> tuple[Path, ...]:
     """The modules of the five folders, and those of `orc` itself (its subfolders are links)."""
     inside = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     worker = (ROOT / "orc" / "worker").rglob("*.py")
-    return sorted([*inside, *(ROOT / "orc").glob("*.py"), *worker])
+    return tuple(sorted([*inside, *(ROOT / "orc").glob("*.py"), *worker]))
+
+
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text("utf-8")
+
+
+def nodes_in(source: str) -> Nodes:
+    """Every node of the syntax tree of a module; its root is the first."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
+@cache
+def nodes_of(path: Path) -> Nodes:
+    """The nodes of a module of ours: read once, since many rules look at all of them."""
+    return nodes_in(text_of(path))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_kept() -> Iterator[None]:
+    """Remove the million nodes at the end, for the sake of the other tests in this process."""
+    yield
+    nodes_of.cache_clear()
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def those_with(
+    faults: Callable[[Path], Iterable[str]], paths: Iterable[Path]
+) -> dict[str, list[str]]:
+    """What a rule finds in each of these modules; a rule is one test, which names all of them."""
+    found = {name_of(path): list(faults(path)) for path in paths}
+    return {name: said for name, said in found.items() if said}
 
 
 def folder_of(path: Path) -> str:
@@ -232,20 +269,25 @@ def is_allowed(package: str, other: str) -> bool:
     return other == package or other in MAY_IMPORT[package].split()
 
 
-def names_imported(node: ast.AST) -> Iterator[str]:
+def names_imported(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
     """The modules that a statement imports: `a.b` for `from a import b` if `b` is a module of ours."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom):
+    else:
         assert node.level == 0, f"line {node.lineno}: a relative import"
         for alias in node.names:
             inside = f"{node.module}.{alias.name}"
             yield inside if inside in module_paths() else str(node.module)
 
 
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        yield from names_imported(node)
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    return tuple(
+        name
+        for node in nodes_of(path)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in names_imported(node)
+    )
 
 
 def test_the_modules_of_every_package_are_checked() -> None:
@@ -261,8 +303,8 @@ def test_the_modules_of_every_package_are_checked() -> None:
     }
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_only_what_its_package_may(path: Path) -> None:
+def imports_not_allowed(path: Path) -> Iterator[str]:
+    """What a module imports although its package may not."""
     package = package_of(path)
     is_root = path.name == "__init__.py"
     for name in imports(path):
@@ -272,9 +314,14 @@ def test_a_module_imports_only_what_its_package_may(path: Path) -> None:
             is_below = is_root and other.startswith(f"{package}.")
             # The modules of `orc/worker/` have their whole names in the rows.
             is_single = is_allowed(package, name.removeprefix("orc.")) or is_allowed(package, name)
-            assert is_below or is_single or is_allowed(package, other), name
-        elif root != "orc" and root not in sys.stdlib_module_names:
-            assert root in OUTSIDE[folder_of(path)], name
+            if not (is_below or is_single or is_allowed(package, other)):
+                yield name
+        elif root not in {"orc", *sys.stdlib_module_names, *OUTSIDE[folder_of(path)]}:
+            yield name
+
+
+def test_a_module_imports_only_what_its_package_may() -> None:
+    assert those_with(imports_not_allowed, modules()) == {}
 
 
 def test_every_package_has_its_row_and_no_row_is_stale() -> None:
@@ -296,22 +343,22 @@ def test_nothing_imports_the_five_folders_by_their_bare_names() -> None:
     assert not bare
 
 
-def modules_needed(source: str) -> set[str]:
-    """The modules of ours that a source imports, also inside functions, but not for types alone.
+def for_types(nodes: Nodes) -> Iterator[ast.stmt]:
+    """The statements below `if TYPE_CHECKING:`."""
+    for node in nodes:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name):
+            yield from node.body if node.test.id == "TYPE_CHECKING" else ()
+
+
+def modules_needed(nodes: Nodes) -> set[str]:
+    """The modules of ours that a module imports, also inside functions, but not for types alone.
 
     A name that a package's root loads lazily (`_HOMES`) stands for the module that defines it.
     """
-    tree = ast.parse(source)
-    for_types = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-        for statement in block.body
-        for node in ast.walk(statement)
-    }
+    skipped = {id(node) for statement in for_types(nodes) for node in ast.walk(statement)}
     found = set()
-    for node in ast.walk(tree):
-        if id(node) in for_types:
+    for node in nodes:
+        if not isinstance(node, ast.Import | ast.ImportFrom) or id(node) in skipped:
             continue
         found |= set(names_imported(node))
         if isinstance(node, ast.ImportFrom) and node.module in module_paths():
@@ -323,10 +370,7 @@ def modules_needed(source: str) -> set[str]:
 
 
 def test_no_modules_import_each_other_in_a_cycle() -> None:
-    left = {
-        name: modules_needed(path.read_text("utf-8")) - {name}
-        for name, path in module_paths().items()
-    }
+    left = {name: modules_needed(nodes_of(path)) - {name} for name, path in module_paths().items()}
     while True:
         # A module that imports none of the remaining modules is in no cycle.
         ends = {name for name, needed in left.items() if not needed & left.keys()}
@@ -350,7 +394,7 @@ def test_no_modules_import_each_other_in_a_cycle() -> None:
     ],
 )
 def test_the_rule_on_cycles_sees_every_form_of_import(source: str, needed: set[str]) -> None:
-    assert modules_needed(source) == needed
+    assert modules_needed(nodes_in(source)) == needed
 
 
 def test_every_command_is_the_module_of_its_name() -> None:
@@ -360,11 +404,14 @@ def test_every_command_is_the_module_of_its_name() -> None:
     }
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "scheduler" / "core").rglob("*.py")), ids=str)
-def test_the_core_imports_nothing_for_clocks_random_numbers_or_files(path: Path) -> None:
+def impure_imports(path: Path) -> set[str]:
     # `urllib.parse` does no I/O.
     names = set(imports(path)) - {"urllib.parse"}
-    assert not IMPURE.intersection(name.partition(".")[0] for name in names)
+    return IMPURE.intersection(name.partition(".")[0] for name in names)
+
+
+def test_the_core_imports_nothing_for_clocks_random_numbers_or_files() -> None:
+    assert those_with(impure_imports, (ROOT / "scheduler" / "core").rglob("*.py")) == {}
 
 
 def test_the_python_worker_imports_nothing_of_ours() -> None:
@@ -374,18 +421,15 @@ def test_the_python_worker_imports_nothing_of_ours() -> None:
 
 
 def test_the_rule_on_the_core_notices_a_clock() -> None:
-    assert "time" in set(imports(ROOT / "scheduler" / "clock.py")) & IMPURE
+    assert "time" in impure_imports(ROOT / "scheduler" / "clock.py")
 
 
 @pytest.mark.parametrize("package", ["orc", "orc.ledger", "orc.providers", "orc.projections"])
 def test_a_package_root_lists_its_lazy_names_and_their_types_alike(package: str) -> None:
     module = import_module(package)
-    tree = ast.parse(module_paths()[package].read_text("utf-8"))
     typed = {
         alias.name: (node.module or "").removeprefix(f"{package}.")
-        for block in tree.body
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-        for node in block.body
+        for node in for_types(nodes_of(module_paths()[package]))
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
@@ -407,40 +451,43 @@ def test_no_package_has_more_than_thirty_modules() -> None:
 def test_no_two_classes_in_a_folder_have_the_same_name() -> None:
     where: dict[tuple[str, str], list[str]] = {}
     for path in modules():
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes_of(path):
             if isinstance(node, ast.ClassDef):
                 key = (path.relative_to(ROOT).parts[0], node.name)
                 where.setdefault(key, []).append(str(path.relative_to(ROOT)))
     assert {key: paths for key, paths in where.items() if len(paths) > 1} == {}
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_module_is_longer_than_the_limit(path: Path) -> None:
-    lines = len(path.read_text("utf-8").splitlines())
-    assert lines <= LONGER.get(str(path.relative_to(ROOT)), LINES_MAX)
+def test_no_module_is_longer_than_the_limit() -> None:
+    lines = {name_of(path): len(text_of(path).splitlines()) for path in modules()}
+    long = {name: count for name, count in lines.items() if count > LONGER.get(name, LINES_MAX)}
+    assert long == {}
 
 
 # Values that may equal the name of a kind of step but are not one, such as the URL scheme `http`.
 NO_KINDS = ("url.scheme", "scope['type']")
 
 
-def kinds_compared(tree: ast.AST) -> Iterator[str]:
+def kinds_compared(nodes: Nodes) -> Iterator[str]:
     """The kinds of steps that a module compares something with, by `==`, `in` or `match`."""
-    for node in ast.walk(tree):
+    for node in nodes:
         values: list[ast.expr] = []
-        if isinstance(node, ast.Compare) and ast.unparse(node.left) not in NO_KINDS:
+        if isinstance(node, ast.Compare):
             values = [node.left, *node.comparators]
         elif isinstance(node, ast.MatchValue):
             values = [node.value]
         for value in values:
             for found in ast.walk(value):
-                if isinstance(found, ast.Constant) and found.value in KINDS:
-                    yield f"line {found.lineno}: {found.value}"
+                if not isinstance(found, ast.Constant) or found.value not in KINDS:
+                    continue
+                if isinstance(node, ast.Compare) and ast.unparse(node.left) in NO_KINDS:
+                    continue
+                yield f"line {found.lineno}: {found.value}"
 
 
-def kinds_listed(tree: ast.AST) -> Iterator[str]:
+def kinds_listed(nodes: Nodes) -> Iterator[str]:
     """Collections of two or more kinds, and kinds in SQL."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Dict):
             items = node.keys
         elif isinstance(node, ast.Tuple | ast.List | ast.Set):
@@ -465,14 +512,13 @@ def may_name_kinds(path: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in modules() if not may_name_kinds(path)],
-    ids=lambda path: str(path.relative_to(ROOT)),
-)
-def test_a_module_does_not_compare_or_list_names_of_kinds(path: Path) -> None:
-    tree = ast.parse(path.read_text("utf-8"))
-    assert not [*kinds_compared(tree), *kinds_listed(tree)]
+def kinds_named(nodes: Nodes) -> list[str]:
+    return [*kinds_compared(nodes), *kinds_listed(nodes)]
+
+
+def test_no_module_compares_or_lists_names_of_kinds() -> None:
+    others = [path for path in modules() if not may_name_kinds(path)]
+    assert those_with(lambda path: kinds_named(nodes_of(path)), others) == {}
 
 
 @pytest.mark.parametrize(
@@ -487,24 +533,22 @@ def test_a_module_does_not_compare_or_list_names_of_kinds(path: Path) -> None:
     ],
 )
 def test_the_rule_on_kinds_notices(source: str) -> None:
-    tree = ast.parse(source)
-    assert [*kinds_compared(tree), *kinds_listed(tree)]
+    assert kinds_named(nodes_in(source))
 
 
-def builders_of_events(source: str) -> bool:
+def makes_events(path: Path) -> bool:
     """Whether a module makes events that can be appended."""
-    return any(
+    return "Recorded(" in text_of(path) and any(
         isinstance(node, ast.Call) and ast.unparse(node.func) == "Recorded"
-        for node in ast.walk(ast.parse(source))
+        for node in nodes_of(path)
     )
 
 
 def test_every_module_that_makes_events_masks_them() -> None:
     makers = {
-        str(path.relative_to(ROOT))
+        name_of(path)
         for path in modules()
-        if builders_of_events(path.read_text("utf-8"))
-        and "mask_event(" not in path.read_text("utf-8")
+        if makes_events(path) and "mask_event(" not in text_of(path)
     }
     # It reads events that are stored.
     assert makers == {"ledger/reader.py"}
@@ -512,9 +556,7 @@ def test_every_module_that_makes_events_masks_them() -> None:
 
 def test_no_module_of_ours_opens_a_ledger_or_runs_a_job_without_a_mask() -> None:
     empty = re.compile(r"\bNO_MASK\b|\bMask\(\{\}\)")
-    found = {
-        str(path.relative_to(ROOT)) for path in modules() if empty.search(path.read_text("utf-8"))
-    }
+    found = {name_of(path) for path in modules() if empty.search(text_of(path))}
     # The output mask is empty until `main` widens it.
     assert found == {"ledger/secrets/masking.py", "cli/output_mask.py"}
 
@@ -539,9 +581,9 @@ WORDED_ELSEWHERE = {
 }
 
 
-def words_of(source: str) -> Iterator[str]:
+def words_of(nodes: Nodes) -> Iterator[str]:
     """What the f-strings of a module word for people, by the names in WORDED."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if not isinstance(node, ast.JoinedStr):
             continue
         text = "".join(
@@ -556,11 +598,7 @@ def words_of(source: str) -> Iterator[str]:
 
 def test_only_one_module_words_durations_costs_counts_and_sizes() -> None:
     others = [path for path in modules() if path != ROOT / "ledger" / "wording.py"]
-    found = {
-        (str(path.relative_to(ROOT)), what)
-        for path in others
-        for what in words_of(path.read_text("utf-8"))
-    }
+    found = {(name_of(path), what) for path in others for what in words_of(nodes_of(path))}
     assert found - set(WORDED_ELSEWHERE) == set()
     assert set(WORDED_ELSEWHERE) - found == set(), "stale reasons"
 
@@ -592,7 +630,7 @@ def test_templates_and_the_script_word_no_duration_cost_or_size_themselves() -> 
     ],
 )
 def test_the_rule_on_wording_notices(source: str, what: str) -> None:
-    assert what in set(words_of(source))
+    assert what in set(words_of(nodes_in(source)))
 
 
 HEAVY = set(
