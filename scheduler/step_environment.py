@@ -13,9 +13,10 @@ from orc.ledger.digest import clean_text
 from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.language.code_variables import code_problem, is_code_variable
 from orc.scheduler.core.language.evaluation import to_text
 from orc.scheduler.core.language.shell import VALUE_BYTES_MAX
-from orc.scheduler.core.language.templates import parse_template
+from orc.scheduler.core.language.templates import has_template, parse_template
 from orc.scheduler.scopes import Scopes
 
 
@@ -63,6 +64,9 @@ def render_env(
     found = {}
     for name, value in env.items():
         if value is not None:
+            if has_template(value) and is_code_variable(name):
+                # A job of an older version, or an imported one, may have such a definition.
+                raise TemplateError(f"env.{name}: {code_problem(name)}")
             text = to_text(parse_template(value).render(scope))
             found[name] = variable(text, name) if scope else text
         elif name in caller:

@@ -59,6 +59,8 @@ def first_parts(
         if name in taking and rest:
             return [Part(name, rest[0])], 2
         return [Part(name, NOTHING)], 1
+    if equals and len(name) > 1 and not (taking | attached).intersection(name):
+        return [Part(name, word.without(prefix.index("=") + 1))], 1
     found: list[Part] = []
     for place, letter in enumerate(prefix[1:], start=2):
         left = word.without(place)

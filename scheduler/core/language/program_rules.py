@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.shell_words import (
@@ -19,11 +19,17 @@ from orc.scheduler.core.language.shell_words import (
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a command depends on beside its words."""
+    """What a command depends on beside its words.
+
+    `read_shell` checks shell text. `written` are files in which a value may be, `tainted` the
+    variables in which one may be, and `texts` the contents of files that the text itself writes.
+    """
 
     read_shell: Callable[[str, Input], None]
     stdin: Input = NO_INPUT
     written: tuple[Word, ...] = ()
+    tainted: frozenset[str] = frozenset()
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_file(word: Word, around: Surroundings) -> None:

@@ -13,8 +13,6 @@ from functools import lru_cache
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.expressions import Expression
 from orc.scheduler.core.language.kinds_of_values import gives_number
-from orc.scheduler.core.language.program_rules import Surroundings
-from orc.scheduler.core.language.programs import check_command
 from orc.scheduler.core.language.shell_words import Hole, Input, Word
 from orc.scheduler.core.language.templates import has_template, parse_template
 
@@ -76,15 +74,18 @@ def check_words(words: tuple[str, ...]) -> None:
     """Raise TemplateError if a command without a shell could run a template's value as code."""
     if not any(has_template(word) for word in words):
         return
+    from orc.scheduler.core.language.program_rules import Surroundings
+    from orc.scheduler.core.language.programs import check_command
+    from orc.scheduler.core.language.shell_values import check_script
+    from orc.scheduler.core.language.value_flow import names_given
+
     read = [_word(word) for word in words]
+    given = frozenset(names_given(read))
 
     def read_shell(text: str, stdin: Input) -> None:
-        from orc.scheduler.core.language.shell_values import check_script
-        from orc.scheduler.core.language.value_flow import names_given
+        check_script(text, {}, tainted=given, stdin=stdin)
 
-        check_script(text, {}, tainted=frozenset(names_given(read)), stdin=stdin)
-
-    check_command(read, Surroundings(read_shell))
+    check_command(read, Surroundings(read_shell, tainted=given))
 
 
 def _word(text: str) -> Word:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.program_table import is_code_variable
+from orc.scheduler.core.language.code_variables import is_code_variable
 from orc.scheduler.core.language.shell_words import Hole, Word, refuse
 
 _BINARY_TESTS = frozenset("= == != =~ < > -eq -ne -lt -le -gt -ge -nt -ot -ef -a -o".split())
@@ -64,8 +64,10 @@ def check_names(name: str, words: list[Word]) -> None:
         literal = word.literal or ""
         if name == "printf" and index > 1:
             return
-        if not is_argument and literal in _INTEGERS:
-            raise _integer_problem(Hole(literal, True), literal)
+        if not is_argument and name != "unset":
+            given = next((other.value for other in words if other.value), None)
+            if name != "printf" or given is not None:
+                check_assignment(literal, Word((given or Hole(literal, True),)))
         if is_argument or not word.value:
             is_option = name in _READING and literal.startswith("-")
             is_argument = is_option and literal[-1] in _READING_LETTERS

@@ -24,6 +24,13 @@ _LITERAL = frozenset("word number variable_name file_descriptor test_operator".s
 _OPAQUE = frozenset("raw_string comment ansi_c_string".split())
 _PATTERNS = frozenset("regex extglob_pattern".split())
 _GLOB = re.compile(r"(?<!\\)[*?\[{]")
+_STATEMENTS = frozenset("command redirected_statement declaration_command".split())
+_OPERATORS = frozenset("== =~".split())
+_WORDS = frozenset(
+    "word string raw_string ansi_c_string translated_string number concatenation expansion "
+    "simple_expansion command_substitution process_substitution arithmetic_expansion "
+    "brace_expression extglob_pattern".split()
+)
 _TEXT_BYTES_MAX = 131_072
 
 
@@ -51,6 +58,11 @@ def parse_script(text: str) -> Node:
                 f"line {line} of the shell text cannot be read with certainty, so that it is "
                 f"unknown what happens to the values in it; write it more simply, {BY_VARIABLE}"
             )
+        if _has_stray_words(node):
+            raise TemplateError(
+                f"line {line} of the shell text has words that orc cannot place; write redirections "
+                f"at the end of a command, {BY_VARIABLE}"
+            )
         if _hides_code(node):
             raise TemplateError(
                 f"line {line} of the shell text has a substitution inside {_shown(node)!r}, which "
@@ -68,6 +80,62 @@ def _hides_code(node: Node) -> bool:
     if node.type in ("heredoc_body", "heredoc_start", "heredoc_end") and is_quoted_heredoc(node):
         return False
     return bool(_STARTS_CODE.search(_ESCAPE.sub("", text_of(node))))
+
+
+def _has_stray_words(node: Node) -> bool:
+    """Whether the parser left out a text, or has words of a redirection that belong to no command."""
+    if any(gap.strip("\\\n \t;&") not in ("", "-") for _, gap in gaps(node)):
+        return True
+    is_command = any(child.type == "command" for child in node.children)
+    return node.type == "redirected_statement" and not is_command and any(_words_after(node))
+
+
+def gaps(node: Node) -> Iterator[tuple[int, str]]:
+    """The texts in a statement that the parser left out, with their offsets."""
+    if node.type not in _STATEMENTS:
+        return
+    content = node.text or b""
+    at = 0
+    for child in node.children:
+        start = child.start_byte - node.start_byte
+        gap = content[at:start].decode()
+        if gap.strip():
+            yield node.start_byte + at, gap
+        at = child.end_byte - node.start_byte
+
+
+def words_of(command: Node) -> list[Node | int]:
+    """The nodes of a command's words in order; an offset for a hyphen that has no node.
+
+    A command may have words after its redirections, `cat > out.txt a.txt`, which the parser counts
+    as a part of these.
+    """
+    found: list[tuple[int, Node | int]] = [
+        (child.start_byte, child)
+        for child in command.children
+        if (child.is_named or child.type in _OPERATORS)
+        and child.type not in ("variable_assignment", "comment")
+        and not child.type.endswith("_redirect")
+    ]
+    around = command.parent
+    statements = [command]
+    if around is not None and around.type == "redirected_statement":
+        statements.append(around)
+        found += [(child.start_byte, child) for child in _words_after(around)]
+    for statement in statements:
+        found += [(at, at) for at, gap in gaps(statement) if gap.strip("\\\n \t") == "-"]
+    return [word for _, word in sorted(found, key=lambda pair: pair[0])]
+
+
+def _words_after(statement: Node) -> Iterator[Node]:
+    """The words after the target of a redirection."""
+    for redirect in statement.children:
+        if redirect.type == "heredoc_redirect":
+            yield from (child for child in redirect.children if child.type in _WORDS)
+        elif redirect.type.endswith("_redirect"):
+            yield from redirect.children_by_field_name("destination")[1:]
+        if redirect.type.endswith("_redirect"):
+            yield from _words_after(redirect)
 
 
 def is_quoted_heredoc(node: Node) -> bool:

@@ -191,7 +191,7 @@ class _Script:
                     raise refuse(Hole(name, True), *_NO_ARITHMETIC)
 
     def _around(self, stdin: Input) -> Surroundings:
-        return Surroundings(self._read_shell, stdin, self._flow.written)
+        return Surroundings(self._read_shell, stdin, self._flow.written, tainted=self._flow.tainted)
 
     def _read_shell(self, text: str, stdin: Input) -> None:
         """Check shell text that another shell, or `eval`, reads. It may have all variables."""

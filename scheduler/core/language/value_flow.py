@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orc.scheduler.core.language.program_rules import may_be_same
-from orc.scheduler.core.language.shell_tree import read_word, text_of, walk
+from orc.scheduler.core.language.shell_tree import read_word, text_of, walk, words_of
 from orc.scheduler.core.language.shell_words import Hole, Word
 
 if TYPE_CHECKING:
@@ -134,11 +134,7 @@ class Flow:
     def words(self, command: Node) -> list[Word]:
         """The words of a command, without assignments and redirections."""
         return [
-            self.word(child)
-            for child in command.children
-            if child.is_named
-            and child.type not in ("variable_assignment", "comment")
-            and not child.type.endswith("_redirect")
+            Word(("-",)) if isinstance(node, int) else self.word(node) for node in words_of(command)
         ]
 
     def _written_files(self) -> list[Word]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from orc.ledger.kinds import facts_of
 from orc.scheduler.core.errors import Problem
-from orc.scheduler.core.language.program_table import is_code_variable
+from orc.scheduler.core.language.code_variables import code_problem, is_code_variable
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.spec.model import StepSpec, kind_of
@@ -58,8 +58,4 @@ def check_env(
             f"{where}: templates are allowed in the `env` of a step only", *document.place(path)
         )
     elif value is not None and has_template(value) and is_code_variable(name):
-        yield Problem(
-            f"{where}: programs read the variable {name} as code, or as the name of a program, so "
-            "that the value of the template would be run; write its text in the spec",
-            *document.place(path),
-        )
+        yield Problem(f"{where}: {code_problem(name)}", *document.place(path))

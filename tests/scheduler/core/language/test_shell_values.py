@@ -20,6 +20,7 @@ from orc.scheduler.core.errors import SpecError, TemplateError
 from orc.scheduler.core.language.evaluation import to_text
 from orc.scheduler.core.language.shell import check_words, parse_shell
 from orc.scheduler.core.spec.parse import parse_spec
+from orc.scheduler.step_environment import render_env
 from tests.scheduler.profiles import bounded
 
 COMMANDS = Path(__file__).with_name("commands")
@@ -180,6 +181,8 @@ def runs_value(shell: str, text: str, value: str, folder: Path, *, tools: str) -
         ["git", "commit", "-m", "${{ x }}"],
         ["${{ x }}", "--version"],
         ["ssh", "--", "${{ x }}", "uptime"],
+        ["npx", "prettier", "${{ x }}"],
+        ["python3", "-c", "import subprocess; subprocess.run(['ls', '.'])", "${{ x }}"],
     ],
 )
 def test_words_in_which_a_value_stays_data_are_accepted(words: list[str]) -> None:
@@ -215,6 +218,13 @@ def test_words_in_which_a_value_stays_data_are_accepted(words: list[str]) -> Non
         ["xargs", "-I{}", "sh", "-c", "{} ${{ x }}"],
         ["node", "-e", "1", "${{ x }}"],
         ["bash", "${{ x }}"],
+        ["python3", "-c", "import sys; exec(sys.argv[1])", "${{ x }}"],
+        ["env", "A=${{ x }}", "perl", "-e", "system($ENV{A})"],
+        ["go", "build", "-toolexec=${{ x }}"],
+        ["kubectl", "exec", "p", "--", "psql", "-c", "${{ x }}"],
+        ["docker", "run", "-e", "LD_PRELOAD=${{ x }}", "image"],
+        ["fd", "-x", "sh", "-c", "${{ x }}"],
+        ["env", "HOME=${{ x }}", "git", "log"],
     ],
 )  # fmt: skip
 def test_words_in_which_a_value_would_be_code_are_refused(words: list[str]) -> None:
@@ -229,6 +239,8 @@ def test_words_in_which_a_value_would_be_code_are_refused(words: list[str]) -> N
         ("run: 'eval \"echo ${{ inputs.x }}\"'", "eval would read the value as code"),
         ('run: [bash, -c, "${{ inputs.x }}"]', "sh -c 'echo"),
         ("{run: env, env: {BASH_ENV: '${{ inputs.x }}'}}", "BASH_ENV as code"),
+        ("{run: make, env: {CC: '${{ inputs.x }}'}}", "CC as code"),
+        ("run: [perl, -e, 'system(shift)', --, '${{ inputs.x }}']", "constant words"),
         ("run: 'echo $((${{ inputs.x }} + 1))'", r"\| int"),
     ],
 )
@@ -250,3 +262,9 @@ def test_a_script_without_templates_is_its_authors_business() -> None:
 def test_a_text_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(TemplateError):
         parse_shell(f"{text} echo ${{{{ x }}}}")
+
+
+def test_an_older_job_with_a_value_in_such_a_variable_fails_before_its_command() -> None:
+    env = {"BASH_ENV": "${{ inputs.x }}"}
+    with pytest.raises(TemplateError, match=r"env\.BASH_ENV: programs read"):
+        render_env(env, {"inputs": {"x": "touch PWNED"}}, caller={})
