@@ -20,6 +20,7 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
 from orc.ledger.money import nearest_nano_usd
 from orc.ledger.wording import count_text, duration_text, tokens_text
+from orc.projections.tables.inner_waits import JobWaits
 
 
 def command(
@@ -90,7 +91,7 @@ def command(
     rows = [
         (
             job.job_id,
-            job.status,
+            job.status + _waits(job),
             job.project,
             f"{job.steps_succeeded}/{job.steps_total}",
             *(_tolerated(job),) * has_tolerated,
@@ -119,6 +120,13 @@ def _asked(
         "AND question IS NOT NULL AND decision IS NULL ORDER BY position LIMIT 20"
     )
     return [row for job in jobs for row in connection.execute(query, (job.job_id,))]
+
+
+def _waits(job: JobSummary) -> str:
+    """` for 2 answers`: what a waiting job waits for."""
+    if job.status != "waiting":
+        return ""
+    return f" {JobWaits(job.open_questions, job.over_budget).text()}"
 
 
 def _tolerated(job: JobSummary) -> str:

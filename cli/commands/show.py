@@ -208,7 +208,7 @@ def _cells(
     more = f"not sent: {dropped}" if dropped else ""
     return (
         step.name,
-        step_status(step, is_live=is_live),
+        step_status(view, step, is_live=is_live),
         step.kind,
         step.attempts,
         duration_text(step.duration_s),
@@ -261,7 +261,7 @@ def _step_value(
     return with_whole_cost(
         {
             "step": step.name,
-            "status": step_status(step, is_live=is_live),
+            "status": step_status(view, step, is_live=is_live),
             "kind": step.kind,
             "attempts": step.attempts,
             "duration_s": step.duration_s,

@@ -53,7 +53,7 @@ def _put_why(ledger: LedgerReader, job: str, step: str, *, is_full: bool, as_jso
             {
                 "job_id": job_id,
                 "step": step,
-                "status": why.step.status,
+                "status": why.status,
                 "verdict": why.verdict,
                 "causes": [asdict(link) for link in why.causes],
                 "statements": [asdict(said) for said in why.statements],

@@ -11,20 +11,21 @@ from orc.cli.jobs.asked_job import Request, ask
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.owned_job import Caller, OwnedJob
 from orc.cli.jobs.places import Places, open_for_writing
-from orc.cli.jobs.state import load_state
+from orc.cli.jobs.state import load_state, wait_text
 from orc.ledger import JobId, Ledger, failpoints
-from orc.ledger.command_lines import decision_commands
+from orc.ledger.command_lines import decision_commands, quoted_command
 from orc.ledger.digest import clean_text
 from orc.ledger.events import ApprovalDecided
-from orc.ledger.wording import count_text
+from orc.ledger.step_names import is_within
+from orc.ledger.wording import count_text, number_text
 from orc.projections.tables.questions import read_question
-from orc.projections.tables.status import is_in_queue
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import DecideApproval
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.fold.evolve import JobState
 
 COMMENT_CHARS_MAX = 10_000
+_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,7 @@ class Decision:
     """The decision of a step. `is_ours` is False if another one was recorded before.
 
     `by` is the user who decided; None if the step's timeout did. `has_owner` is whether a process
-    runs the job, `is_queued` whether a worker continues it otherwise. `question` is the whole text
-    on which was decided.
+    runs the job. `question` is the whole text on which was decided.
     """
 
     job_id: JobId
@@ -42,7 +42,6 @@ class Decision:
     by: str | None
     is_ours: bool
     has_owner: bool
-    is_queued: bool = False
     question: str = ""
 
 
@@ -89,7 +88,6 @@ async def decide(
             if found is None:
                 return None
             is_ours = known is not None or found.signal_id == wanted.signal_id
-            is_queued = is_in_queue(ledger.connection, job_id)
             asked = read_question(ledger, job_id, step)
             return Decision(
                 job_id,
@@ -98,7 +96,6 @@ async def decide(
                 found.by,
                 is_ours,
                 has_owner,
-                is_queued,
                 "" if asked is None else asked.message,
             )
 
@@ -142,13 +139,26 @@ def _check(ledger: Ledger, job_id: JobId, state: JobState, step: str, option: st
         if before is not None:
             who = f"by {before.by}" if before.by else "by its timeout"
             raise UsageProblem(f"{step} has already been decided: {before.option}, {who}")
-        status = state.steps[step].status
-        raise UsageProblem(f"{step} does not wait for a decision: it is {status}")
+        raise UsageProblem(_asks_nothing(job_id, state, step))
     if option not in question.options:
         answers = " or ".join(decision_commands(job_id, step, question.options))
         raise UsageProblem(
             f"{step} has no option {option!r}{nearest(option, question.options)}; use {answers}"
         )
+
+
+def _asks_nothing(job_id: JobId, state: JobState, step: str) -> str:
+    """That a step asks nothing itself, and which steps inside it do."""
+    inside = sorted(name for name in state.questions if is_within(name, {step}))
+    if not inside:
+        return f"{step} does not wait for a decision: {wait_text(state, step)}"
+    shown = [quoted_command("approve", job_id, name) for name in inside[:_NAMED_MAX]]
+    left = len(inside) - _NAMED_MAX
+    more = f", and {number_text(left)} more" if left > 0 else ""
+    return (
+        f"{step} does not ask itself: {wait_text(state, step)}; name the step that asks: "
+        f"{' or '.join(shown)}{more}"
+    )
 
 
 def _find(ledger: Ledger, job_id: JobId, step: str) -> ApprovalDecided | None:

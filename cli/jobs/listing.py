@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from orc.cli.errors import UsageProblem
-from orc.ledger.kinds import SHOWN_JOB_STATUSES
+from orc.ledger.kinds import JOB_OPEN, SHOWN_JOB_STATUSES
 from orc.ledger.money import usd_number
+from orc.projections.tables.inner_waits import JobWaits, read_job_waits
 
 _JOBS = (
     "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "
@@ -25,7 +26,8 @@ class JobSummary:
 
     `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.
     `calls_in_doubt` counts calls that may have been paid for without a reply. `duration_s` is None
-    for a job that has not ended. `tolerated_failures` counts the failures after which the job went on.
+    for a job that has not ended. `tolerated_failures` counts the failures after which the job went on,
+    `open_questions` the steps that ask a person, and `over_budget` those that need a larger budget.
     """
 
     job_id: str
@@ -42,6 +44,8 @@ class JobSummary:
     calls_in_doubt: int
     calls: int
     tolerated_failures: int
+    open_questions: int
+    over_budget: int
 
 
 def list_jobs(
@@ -64,7 +68,8 @@ def list_jobs(
             f"--status: there is no status {unknown!r}{nearest(unknown, SHOWN_JOB_STATUSES)}"
         )
     for row in connection.execute(_JOBS, (project, since)):
-        job_id, stored, name, done, total, duration_s, tokens, known, unpriced, *more = row
+        job_id, stored, name, done, total, duration_s, tokens, known, unpriced = row[:9]
+        submitted_at, doubts, calls, failures = row[9:]
         if statuses and stored not in statuses and stored != "running":
             continue
         status = shown_status(job_id, stored)
@@ -72,6 +77,8 @@ def list_jobs(
             continue
         known = usd_number(known or 0)
         cost = None if unpriced else known
+        waits = read_job_waits(connection, job_id) if stored in JOB_OPEN else JobWaits(0, 0)
         yield JobSummary(
-            job_id, status, name, done, total, duration_s, tokens, cost, known, unpriced, *more
-        )
+            job_id, status, name, done, total, duration_s, tokens, cost, known, unpriced,
+            submitted_at, doubts, calls, failures, waits.questions, waits.over_budget,
+        )  # fmt: skip

@@ -15,7 +15,7 @@ from orc.cli.jobs.caller.spec_files import SpecFiles
 from orc.cli.jobs.foresee import foresee
 from orc.cli.jobs.places import Places, open_for_reading
 from orc.cli.jobs.prepare import Submission, prepare, spec_dir_of
-from orc.cli.jobs.state import load_state
+from orc.cli.jobs.state import load_state, waits_inside
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import TokenUsage
@@ -212,6 +212,7 @@ def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, 
         return
     changes = find_changes(state.definition, definition)
     plan = plan_changes(state, build_graph(definition.steps), changes)
+    waits = waits_inside(state)
     for step in definition.steps:
         why = plan.runs.get(step.id)
         if step.id in changes:
@@ -223,7 +224,9 @@ def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, 
         elif why is None:
             yield step.id, ("same", "unchanged; a new job runs it again")
         else:
-            yield step.id, ("same", f"unchanged; in the latest job it {why}")
+            inside = waits.get(step.id)
+            more = f": {inside.text()}" if inside is not None and inside.waiting else ""
+            yield step.id, ("same", f"unchanged; in the latest job it {why}{more}")
 
 
 def _with_verdict(step: StepDef, does: Verdict, change: str, why: str) -> tuple[str, str]:

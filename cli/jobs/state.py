@@ -1,7 +1,8 @@
-"""Loads a job's state by folding its events, and appends events outside of a run."""
+"""A job's state without a run: loads it, appends events to it, and words what its steps wait for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from orc.ledger import JobId, Ledger, LedgerReader, Recorded
@@ -11,6 +12,7 @@ from orc.ledger.definition import load_job
 from orc.ledger.errors import CorruptLedger, NoSuchJob
 from orc.ledger.events import JobAmended, JobSubmitted, Payload
 from orc.ledger.stored import UNEXPECTED
+from orc.projections.tables.inner_waits import WAITS_FOR, InnerWaits, StepWait, inner_waits
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import Command
 from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
@@ -46,6 +48,33 @@ def append_command(
             evolve(state, recorded)
             batch.append(recorded)
     ledger.append(batch, blobs=blobs)
+
+
+def waits_inside(state: JobState) -> dict[str, InnerWaits]:
+    """The waits inside each open container, by the id of the container; empty if no step waits."""
+    if all(step.waits_for is None for step in state.steps.values()):
+        return {}
+    return inner_waits(_steps(state))
+
+
+def wait_text(state: JobState, step_id: str) -> str:
+    """What a step or the steps inside it wait for, or else its status: `it is pending`."""
+    step = state.steps[step_id]
+    if step.waits_for is not None:
+        return f"it waits {WAITS_FOR[step.waits_for]}"
+    inside = waits_inside(state).get(step_id)
+    if inside is not None and inside.waiting:
+        return inside.text()
+    if step.status == "running" and state.status == "waiting":
+        return "it goes on when the job is resumed"
+    return f"it is {step.status}"
+
+
+def _steps(state: JobState) -> Iterator[StepWait]:
+    for name, step in state.steps.items():
+        definition = state.graph.steps[name]
+        kind = definition.shape or definition.kind
+        yield StepWait(name, step.parent, kind, step.status, step.waits_for)
 
 
 def _fold(ledger: LedgerReader, job_id: str) -> JobState:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain, repeat
 from pathlib import Path
 
 import trio
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.decide import Decision, decide
+from orc.cli.jobs.state import load_state
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
+from orc.cli.terminal.next_commands import command_to_continue
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, put_json, safe, say
-from orc.ledger.command_lines import command_line
+from orc.ledger.command_lines import command_line, decision_commands
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
+from orc.ledger.wording import count_text
 from orc.projections.tables.questions import read_questions
 
 _NAMED_MAX = 5
@@ -58,10 +62,25 @@ def decide_step(
     else:
         say(paragraph(f"{safe(step)} asked:", decision.question, stream=sys.stderr))
         say(f"{safe(step)}: {decision.option}")
-        if not decision.has_owner:
-            words = ("work",) if decision.is_queued else ("resume", decision.job_id)
-            say(f"next: {command_line(*words)}")
+        _say_next(decision, database)
     return SUCCEEDED if decision.is_ours else FAILED
+
+
+def _say_next(decision: Decision, database: Path | None) -> None:
+    """Print the questions that are still open with their commands, and how the job goes on."""
+    with read_ledger_and_tables(database) as ledger:
+        questions = read_questions(ledger, decision.job_id)
+        then = command_to_continue(ledger, decision.job_id, load_state(ledger, decision.job_id))
+    for asked in questions[:_NAMED_MAX]:
+        say(paragraph(f"{safe(asked.step)} asks:", asked.message, stream=sys.stderr))
+        answers = decision_commands(decision.job_id, asked.step, asked.options)
+        for word, answer in zip(chain(("next",), repeat("  or")), answers, strict=False):
+            say(f"{word}: {answer}")
+    left = len(questions) - _NAMED_MAX
+    if left > 0:
+        say(f"and {count_text(left, 'more question')}: {command_line('approve', decision.job_id)}")
+    if not decision.has_owner:
+        say(f"{'then' if questions else 'next'}: {then}")
 
 
 def _step_missing(job: str, database: Path | None, *, as_json: bool) -> UsageProblem:

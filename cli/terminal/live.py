@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from orc.cli.jobs.owned_job import Ended
+from orc.cli.jobs.state import waits_inside
 from orc.cli.terminal.display import QuietDisplay
 from orc.cli.terminal.live_notes import budget_note, wait_note
 from orc.cli.terminal.live_rows import LiveRow, choose, lay_out
@@ -40,6 +41,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.wording import cost_text, duration_text, number_text
 from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable, Spending
+from orc.projections.tables.inner_waits import InnerWaits
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.state import Inside
 
@@ -169,7 +171,8 @@ class LiveTable(QuietDisplay):
         state = self._state
         if state is None:
             return Text("")
-        rows = [self._row(state, step_id) for step_id in self._shown(state)]
+        waits = waits_inside(state)
+        rows = [self._row(state, step_id, waits) for step_id in self._shown(state)]
         table = lay_out(rows, width=self._console.width)
         hidden = len(state.steps) - len(rows)
         counts = _counts(state)
@@ -187,17 +190,19 @@ class LiveTable(QuietDisplay):
         shown = choose(statuses, self._recent, room=room)
         return sorted(shown, key=lambda step_id: _place(state, step_id))
 
-    def _row(self, state: JobState, step_id: str) -> LiveRow:
+    def _row(self, state: JobState, step_id: str, waits: Mapping[str, InnerWaits]) -> LiveRow:
         step = state.steps[step_id]
         last = self._notes.get(step_id, "")
-        status, note = wait_note(state, step_id, now_s=time.time(), last=last)
+        inside = waits.get(step_id)
+        status, note = wait_note(state, step_id, now_s=time.time(), last=last, inside=inside)
         took = self._took.get(step_id)
         if status == "running":
             took = time.monotonic() - self._started.get(step_id, time.monotonic())
             # The text that a model is sending, on one line.
             note = " ".join(last.split())
             if step.inside is not None:
-                note = _progress(state, step_id, step.inside)
+                waiting = inside.text() if inside is not None else ""
+                note = "; ".join(filter(None, (_progress(state, step_id, step.inside), waiting)))
         tokens = self._tokens.get(step_id)
         return LiveRow(
             step=safe(step_id),

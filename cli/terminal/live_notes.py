@@ -5,17 +5,23 @@ from __future__ import annotations
 from orc.cli.terminal.text import safe
 from orc.ledger.kinds import JOB_AT_REST, QUEUED
 from orc.ledger.wording import count_text, duration_text, number_text, usd_text
+from orc.projections.tables.inner_waits import InnerWaits
 from orc.scheduler.core.fold.budgets import JOB, current_limits
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import held_by_circuit, room_at, room_of
 from orc.scheduler.core.fold.state import Spent
 
 
-def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tuple[str, str]:
+def wait_note(
+    state: JobState, step_id: str, *, now_s: float, last: str, inside: InnerWaits | None = None
+) -> tuple[str, str]:
     """The status to show, and the note: until when the step waits, or which limit holds it back.
 
-    `now_s` is in seconds since 1970. `last` is the note of the step's last event.
+    `now_s` is in seconds since 1970. `last` is the note of the step's last event, `inside` what the
+    steps inside it wait for.
     """
+    if inside is not None and inside.is_waiting:
+        return "waiting", inside.text()
     step = state.steps[step_id]
     held = held_by_circuit(state, step_id, now_s)
     if held is not None:

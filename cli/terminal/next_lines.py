@@ -9,6 +9,7 @@ from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, safe
 from orc.ledger.kinds import QUEUED, SHOWN_RESUMABLE
 from orc.ledger.transport.imported import resume_command
+from orc.projections.tables.inner_waits import is_asking
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import queued_text
@@ -52,9 +53,4 @@ def _continue_command(tables: JobTables, view: JobView) -> str:
 
 
 def _asking(steps: Sequence[StepRow]) -> list[StepRow]:
-    asking = [
-        step
-        for step in steps
-        if step.status == "waiting" and step.question is not None and step.decision is None
-    ]
-    return asking[:_ASKED_MAX]
+    return [step for step in steps if is_asking(step)][:_ASKED_MAX]

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from orc.ledger.kinds import CUT_SHORT
+from orc.ledger.kinds import CUT_SHORT, NOT_LIVE
 from orc.ledger.wording import cost_text, visible
 from orc.projections.exports.source import ExportSource, read_log, read_logs, unix_ns
 from orc.projections.tables.rows import AttemptRow, StepRow
-from orc.projections.tables.step_notes import is_tolerated
+from orc.projections.tables.status import step_status
+from orc.projections.tables.step_notes import is_tolerated, step_note
 
 LOG_BYTES_MAX = 64 * 1024
 """The size limit of an attempt's log; only the end of a longer one is in the report."""
@@ -108,7 +109,7 @@ class _Report:
             self._failure(case, step, attempts)
         elif step.status != "succeeded":
             self._counts.skipped += 1
-            kind, why = _not_run(step)
+            kind, why = _not_run(self._source, step)
             ET.SubElement(case, "skipped", type=kind, message=_shown(why))
         printed = self._printed(step, attempts)
         if printed:
@@ -172,12 +173,14 @@ class _Report:
         return _text("".join(parts))
 
 
-def _not_run(step: StepRow) -> tuple[str, str]:
+def _not_run(source: ExportSource, step: StepRow) -> tuple[str, str]:
     if step.status == "failed":
         return "tolerated", f"failed, but the job continues: {step.failure_kind}: {step.failure}"
     if step.status == "skipped":
         return "skipped", step.skip_reason or "skipped"
-    return step.status, f"the step has not ended: {step.status}"
+    status = step_status(source.view, step, is_live=source.status not in NOT_LIVE)
+    note = step_note(source.view, step, is_live=source.status not in NOT_LIVE)
+    return status, f"the step has not ended: {status}{note and f': {note}'}"
 
 
 def _seconds(duration_s: float | None) -> str:

@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from orc.ledger.kinds import CUT_SHORT, JOB_ENDED_BADLY
+from orc.ledger.kinds import CUT_SHORT, JOB_ENDED_BADLY, NOT_LIVE
 from orc.projections.exports import otlp
 from orc.projections.exports.otel_calls import (
     EventFacts,
@@ -27,6 +27,7 @@ from orc.projections.exports.otel_calls import (
 from orc.projections.exports.otlp import OtlpSpan
 from orc.projections.exports.source import ExportSource, spec_name
 from orc.projections.tables.rows import AttemptRow, StepRow
+from orc.projections.tables.status import step_status
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
 _ENDED_BADLY = (*JOB_ENDED_BADLY, *CUT_SHORT)
@@ -126,6 +127,7 @@ class _Trace:
         is_over = step.finished_at is not None
         end_at = max(filter(None, ends), default=self._source.as_of)
         holder = step.parent if step.parent in self._begun else None
+        is_live = self._source.status not in NOT_LIVE
         span = OtlpSpan(
             key=(step.job_id, "step", step.name),
             name=f"step {spec_name(self._view, step)}",
@@ -136,7 +138,7 @@ class _Trace:
                 "orc.job": step.job_id,
                 "orc.step": step.name,
                 "orc.kind": step.kind,
-                "orc.status": step.status,
+                "orc.status": step_status(self._view, step, is_live=is_live),
                 "orc.unfinished": None if is_over else True,
                 "orc.attempts": step.attempts,
                 "orc.skip_reason": step.skip_reason,

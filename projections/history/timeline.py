@@ -14,6 +14,7 @@ from orc.ledger.kinds import CUT_SHORT, INTERRUPTED, facts_of
 from orc.ledger.stored import parse_time
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import AttemptRow, StepRow
+from orc.projections.tables.status import step_state
 
 SpanKind = Literal["queued", "attempt", "retry_wait", "decision", "budget", "reused"]
 
@@ -44,11 +45,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """A step and its spans, in order; a step that has not started has no spans."""
+    """A step and its spans, in order; a step that has not started has no spans.
+
+    `state` is the one that is shown, as in `step_state`.
+    """
 
     step: StepRow
     depth: int
     spans: tuple[Span, ...]
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +124,19 @@ class _Builder:
 
     def build(self) -> Timeline:
         rows = [
-            TimelineRow(step, depth, tuple(self._spans(step)))
+            TimelineRow(
+                step,
+                depth,
+                tuple(self._spans(step)),
+                self._state(step),
+            )
             for step, depth in self._view.in_order()
         ]
         length_s = max(self._now_s, *(s.end_s for r in rows for s in r.spans), 0.001)
         return Timeline(self._begin_at, length_s, tuple(rows), self._stopped, self._is_live)
+
+    def _state(self, step: StepRow) -> str:
+        return step_state(self._view, step, is_live=self._is_live)
 
     def _spans(self, step: StepRow) -> list[Span]:
         attempts = self._view.attempts_of.get(step.name, [])
@@ -148,12 +161,16 @@ class _Builder:
         if not is_decision and attempt.status in CUT_SHORT:
             end_s = self._interrupted_s(begin_s, end_s)
         end_s = max(begin_s, end_s)
-        is_cut = is_open and not self._is_live and self._view.job.status == "running"
+        status = attempt.status
+        if is_open and (is_decision or self._state(step) == "waiting"):
+            status = "waiting"
+        elif is_open and not self._is_live and self._view.job.status == "running":
+            status = INTERRUPTED
         span = Span(
             "decision" if is_decision else "attempt",
             begin_s,
             end_s,
-            "waiting" if is_decision and is_open else INTERRUPTED if is_cut else attempt.status,
+            status,
             attempt.attempt,
             is_open and self._is_running,
             attempt.attempt_id in self._cached,

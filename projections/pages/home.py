@@ -16,6 +16,7 @@ from orc.ledger.wording import cost_text, count_text, duration_text, number_text
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import since_s
 from orc.projections.pictures.bars import draw_bars, draw_progress
+from orc.projections.tables.inner_waits import read_job_waits
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import JobRow
 from orc.projections.tables.status import shown_status
@@ -56,6 +57,8 @@ class JobLine:
     spark: Markup | None
     tolerated: int
     """How many failures the job tolerated."""
+    waits: str
+    """What a waiting job waits for."""
 
 
 def read_home(
@@ -77,7 +80,9 @@ def read_home(
     return {
         "filters": filters,
         "statuses": STATUSES,
-        "lines": [_line(job, unended, runs, tolerated[job.job_id], now) for job in shown],
+        "lines": [
+            _line(connection, job, unended, runs, tolerated[job.job_id], now) for job in shown
+        ],
         "older": _address(links, filters, shown[-1].position) if more else None,
         "newest": _address(links, filters, None) if filters.before else None,
         "projects": sorted(runs, key=str.casefold)[:200],
@@ -146,6 +151,7 @@ def _recent_runs(connection: sqlite3.Connection) -> dict[str, dict[str, float | 
 
 
 def _line(
+    connection: sqlite3.Connection,
     job: JobRow,
     unended: Mapping[str, str],
     runs: Mapping[str, Mapping[str, float | None]],
@@ -154,7 +160,9 @@ def _line(
 ) -> JobLine:
     status = unended.get(job.job_id, job.status)
     spark = _spark(job, runs.get(job.name, {}))
-    return JobLine(job, status, elapsed_of(job, status, now), progress_of(job), spark, tolerated)
+    waits = read_job_waits(connection, job.job_id).text() if status == "waiting" else ""
+    elapsed_s = elapsed_of(job, status, now)
+    return JobLine(job, status, elapsed_s, progress_of(job), spark, tolerated, waits)
 
 
 def elapsed_of(job: JobRow, status: str, now: str) -> float | None:

@@ -22,6 +22,7 @@ from orc.projections.pages.links import Links
 from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_view
 from orc.projections.pictures.timeline_svg import draw_timeline
+from orc.projections.tables.inner_waits import is_asking
 from orc.projections.tables.inside import Usage
 from orc.projections.tables.job_view import JobView, read_circuits, read_files, read_view
 from orc.projections.tables.moment import tables_at
@@ -128,16 +129,14 @@ def read_values(
         "tolerated_left": max(0, len(tolerated) - FAILURES_MAX),
         "is_live": is_live,
         "asking": [
-            (step, answers_to(reader, job_id, step.name))
-            for step in view.steps
-            if step.status == "waiting" and step.question and not step.decision
+            (step, answers_to(reader, job_id, step.name)) for step in view.steps if is_asking(step)
         ][:FAILURES_MAX],
         "resume": resume_command(connection, job_id),
         "graph": draw_graph(nodes_of_view(view, is_live=is_live), link=link),
         "timeline": draw_timeline(timeline, link=link),
         "lines": lines,
         "inner_tables": inner_tables,
-        "state_of": partial(step_state, is_live=is_live),
+        "state_of": partial(step_state, view, is_live=is_live),
         "files": read_files(connection, job_id),
         "step_names": {step.step_id: step.name for step in view.steps},
         "circuits": read_circuits(connection, job_id),
@@ -193,7 +192,7 @@ def _lines(
             yield from _lines(view, children, depth + 1, inner_tables, is_live=is_live)
             continue
         yield StepLine(step, min(depth, _DEPTH_MAX), note, used, len(children))
-        counts = Counter(step_status(child, is_live=is_live) for child in children)
+        counts = Counter(step_status(view, child, is_live=is_live) for child in children)
         inner: list[InnerTable] = []
         within = tuple(_lines(view, children, 0, inner, is_live=is_live))
         inner_tables.append(InnerTable(step, within, counts))

@@ -95,7 +95,7 @@ def read_step(
     if step is None:
         return None
     status = shown_status(connection, database, job_id, view.job.status)
-    state = step_state(step, is_live=status not in NOT_LIVE)
+    state = step_state(view, step, is_live=status not in NOT_LIVE)
     events = list(reader.read_step(job_id, name))
     calls = read_calls(connection, step.step_id)
     definition = read_spec(reader, job_id).step(name)
@@ -142,7 +142,7 @@ def read_attempts(
     `events` are the events of the step; `is_live` says whether a process runs the job. Raises
     LedgerError.
     """
-    state = step_state(step, is_live=is_live)
+    state = step_state(view, step, is_live=is_live)
     logs: dict[int, ShownText] = {}
     tools: dict[str, tuple[Payload, Payload | None]] = {}
     for recorded in events:

@@ -33,7 +33,7 @@ def nodes_of_view(view: JobView, *, is_live: bool = True) -> list[GraphNode]:
         GraphNode(
             step.name,
             step.kind,
-            step_state(step, is_live=is_live),
+            step_state(view, step, is_live=is_live),
             step.needed,
             step.parent,
             _note(step),

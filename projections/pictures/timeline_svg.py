@@ -22,7 +22,6 @@ from orc.projections.pictures.marks import MARKS, mark_of
 from orc.projections.pictures.shapes import Link
 from orc.projections.pictures.timeline_rows import SharedRow, Shown, collapse_rows, count_busy
 from orc.projections.pictures.timeline_scale import CUT_WIDTH, TimeScale, find_cuts
-from orc.projections.tables.status import step_state
 
 _NAMES = 210
 _PLOT = 860
@@ -120,9 +119,8 @@ class _Drawing:
         if isinstance(row, SharedRow):
             yield from self._shared_row(row, top)
             return
-        state = step_state(row.step, is_live=self._timeline.is_live)
         start = 12 + _INDENT * min(row.depth, 5)
-        mark = mark_of(state)
+        mark = mark_of(row.state)
         hollow = " g-hollow" if mark.is_hollow else ""
         yield self._open(row.step.name, "t-name")
         yield (
@@ -199,7 +197,8 @@ class _Drawing:
         at = self._zero + timedelta(seconds=span.begin_s)
         taken = duration_text(span.end_s - span.begin_s)
         if span.kind == "attempt":
-            still = "running for" if span.is_open else f"{span.status} after"
+            is_open = span.is_open or span.status == "waiting"
+            still = f"{span.status} for" if is_open else f"{span.status} after"
             cached = ", answered from the ledger" if span.is_cached else ""
             words = f"attempt {span.attempt}: {still} {taken}{cached}"
         elif span.kind == "reused":

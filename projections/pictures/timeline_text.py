@@ -10,15 +10,14 @@ from orc.projections.pictures.labels import cells_of, clip_cells
 from orc.projections.pictures.marks import mark_of
 from orc.projections.pictures.timeline_rows import SharedRow, Shown, collapse_rows, count_busy
 from orc.projections.pictures.timeline_scale import Cut, TimeScale, find_cuts
-from orc.projections.tables.status import step_state
 
 _NAME_MAX = 32
 _TAKEN = 12
 _INDENT = 2
 _LEAST_PLOT = 20
 
-_BARS = {"succeeded": "█", "running": "▓", "failed": "▒", "cached": "◇"}
-_PLAIN_BARS = {"succeeded": "#", "running": ">", "failed": "x", "cached": "="}
+_BARS = {"succeeded": "█", "running": "▓", "failed": "▒", "cached": "◇", "waiting": "·"}
+_PLAIN_BARS = {"succeeded": "#", "running": ">", "failed": "x", "cached": "=", "waiting": "."}
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _PLAIN_LEVELS = " .:-=+*#@"
 
@@ -41,7 +40,6 @@ class _Lines:
             timeline.length_s, self._plot, self._cuts, cut_width=3, label_room=room
         )
         self._length_s = timeline.length_s
-        self._is_live = timeline.is_live
         self._is_plain = is_plain
 
     def lines(self) -> Iterator[str]:
@@ -62,8 +60,7 @@ class _Lines:
         return f"{'':{self._name + 2}}{''.join(cells)}".rstrip()
 
     def _row(self, row: TimelineRow) -> str:
-        state = step_state(row.step, is_live=self._is_live)
-        mark = mark_of(state).plain if self._is_plain else mark_of(state).text
+        mark = mark_of(row.state).plain if self._is_plain else mark_of(row.state).text
         cells = self._empty()
         for span in row.spans:
             self._draw(cells, span)

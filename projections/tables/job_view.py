@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from orc.projections.folds.tolerated import Tolerated
 from orc.projections.tables.columns import Row, table_of
+from orc.projections.tables.inner_waits import InnerWaits, inner_waits, wait_of
 from orc.projections.tables.inside import Usage, tolerated_by_step, total_of, usage_by_step
 from orc.projections.tables.rows import (
     AttemptRow,
@@ -73,6 +74,11 @@ class JobView:
     def usage(self) -> dict[str, Usage]:
         """What each step used, with the steps inside it."""
         return usage_by_step(self.steps)
+
+    @cached_property
+    def inner_waits(self) -> dict[str, InnerWaits]:
+        """What the steps inside each open container wait for."""
+        return inner_waits(map(wait_of, self.steps))
 
     @cached_property
     def tolerated(self) -> dict[str, Tolerated]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.files.locks import has_owner
-from orc.ledger.kinds import CACHED, INTERRUPTED, QUEUED
+from orc.ledger.kinds import CACHED, INTERRUPTED, QUEUED, facts_of
 from orc.ledger.stored import check_job_id
 
 if TYPE_CHECKING:
+    from orc.projections.tables.job_view import JobView
     from orc.projections.tables.rows import StepRow
 
 
@@ -57,24 +58,29 @@ def is_in_queue(connection: sqlite3.Connection, job_id: str) -> bool:
     return connection.execute(query, (job_id,)).fetchone() is not None
 
 
-def step_state(step: StepRow, *, is_live: bool = True) -> str:
-    """The state in which pictures and pages show a step.
+def step_state(view: JobView, step: StepRow, *, is_live: bool = True) -> str:
+    """The state in which pictures and pages show a step of the job.
 
     `cached` if its result was copied from another step; `queued` if it waits for a worker of its
-    executor; `interrupted` if it was running here and no process runs the job.
+    executor; `waiting`, too, if it contains steps that wait and none that runs; `interrupted` if it
+    was running here and no process runs the job.
     """
     if step.status == "succeeded" and step.reused is not None:
         return CACHED
     if step.is_queued:
         return QUEUED
+    if step.status == "running" and facts_of(step.kind).is_container:
+        inside = view.inner_waits.get(step.name)
+        if view.job.status == "waiting" or (inside is not None and inside.is_waiting):
+            return "waiting"
     if step.status == "running" and not is_live and step.executor is None:
         return INTERRUPTED
     return step.status
 
 
-def step_status(step: StepRow, *, is_live: bool) -> str:
-    """The status of a step in words: as stored, but `queued` or `interrupted` as in `step_state`."""
-    state = step_state(step, is_live=is_live)
+def step_status(view: JobView, step: StepRow, *, is_live: bool) -> str:
+    """The status of a step in words: that of `step_state`, but of a cached step the stored one."""
+    state = step_state(view, step, is_live=is_live)
     return step.status if state == CACHED else state
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from orc.ledger.kinds import CUT_SHORT, INTERRUPTED, facts_of
 from orc.ledger.step_names import lineage
-from orc.ledger.wording import duration_text
+from orc.ledger.wording import count_text, duration_text, number_text
+from orc.projections.tables.inner_waits import is_asking, is_over_budget
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import step_state
@@ -36,8 +37,10 @@ def _first(view: JobView, step: StepRow, is_live: bool) -> str:
     if step.status == "skipped":
         return skip_text(step.skip_reason)
     if step.status == "waiting":
-        return waiting_text(step)
-    if step_state(step, is_live=is_live) == INTERRUPTED and not facts_of(step.kind).is_container:
+        return waiting_text(step, is_live=is_live)
+    if step.status == "running" and facts_of(step.kind).is_container:
+        return container_text(view, step)
+    if step_state(view, step, is_live=is_live) == INTERRUPTED:
         return "was running when its process ended"
     if step.status == "pending":
         attempts = view.attempts_of.get(step.name)
@@ -94,13 +97,28 @@ def skip_text(reason: str | None) -> str:
     return f"{said}: {steps}" if found else said
 
 
-def waiting_text(step: StepRow) -> str:
+def waiting_text(step: StepRow, *, is_live: bool) -> str:
     """What a waiting step waits for."""
-    if step.question is not None and step.decision is None:
+    if is_asking(step):
         return f"asks: {step.question}"
-    if step.failure_kind == "budget":
+    if is_over_budget(step):
         return step.failure or "waits for a larger budget"
-    return f"will be retried after {step.failure_kind}: {step.failure}"
+    resumed = "" if is_live else " when the job is resumed,"
+    return f"will be retried{resumed} after {step.failure_kind}: {step.failure}"
+
+
+def container_text(view: JobView, step: StepRow) -> str:
+    """What the steps inside an open container wait for; empty if they go on by themselves."""
+    inside = view.inner_waits.get(step.name)
+    if inside is None:
+        return ""
+    if inside.waiting or view.job.status != "waiting":
+        return inside.text()
+    if inside.ended < inside.total:
+        left = number_text(inside.total - inside.ended)
+        return f"{left} of {count_text(inside.total, inside.holds)} have not started"
+    ended = count_text(inside.total, inside.holds)
+    return f"{ended} ended; the job must be resumed to end it"
 
 
 def _where(step: StepRow) -> str:

@@ -8,9 +8,11 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import JobDef
 from orc.ledger.kinds import OPEN
 from orc.ledger.wording import number_text
+from orc.projections.tables.inner_waits import is_asking, is_over_budget
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import queued_text, step_status
+from orc.projections.tables.step_notes import container_text
 from orc.projections.why.texts import Statement, quoted
 
 _LISTED = 10
@@ -47,11 +49,14 @@ def pending_statements(
         text = f"the job waits for a person to act; after that, {next_} continues it"
         yield Statement("waits", text, ())
     if row.status == "waiting":
-        yield Statement("waits", _waits_for(row, answers), ())
+        yield Statement("waits", _waits_for(row, answers, is_live=is_live), ())
     if row.status == "running":
         inside = [child for child in view.children_of.get(row.name, ()) if child.status in OPEN]
-        if inside:
-            names = _names(inside, is_live=is_live)
+        waits = container_text(view, row)
+        if waits:
+            yield Statement("waits", f"{waits}{_waiting_inside(view, row)}", ())
+        elif inside:
+            names = _names(view, inside, is_live=is_live)
             yield Statement("waits", f"it waits for the steps inside it: {names}", ())
         if row.is_queued:
             yield Statement("waits", "no worker has taken it yet", ())
@@ -69,12 +74,12 @@ def _not_started(
         if name in view.by_name and view.by_name[name].status in OPEN
     ]
     if open_needs:
-        yield Statement("waits", f"it needs {_names(open_needs, is_live=is_live)}", ())
+        yield Statement("waits", f"it needs {_names(view, open_needs, is_live=is_live)}", ())
         return
     if row.parent is not None and row.parent in view.by_name:
         running = [child for child in view.children_of[row.parent] if child.status == "running"]
         if running:
-            names = _names(running, is_live=is_live)
+            names = _names(view, running, is_live=is_live)
             text = f"other steps of {row.parent} run first: {names}"
             yield Statement("waits", text, ())
             return
@@ -85,18 +90,35 @@ def _not_started(
         yield Statement("waits", text, ())
 
 
-def _waits_for(row: StepRow, answers: Sequence[str]) -> str:
-    if row.question is not None and row.decision is None:
+def _waiting_inside(view: JobView, row: StepRow) -> str:
+    """The steps inside a container that wait, and the command that says how each goes on."""
+    inside = view.inner_waits[row.name]
+    if not inside.waiting:
+        return ""
+    shown = ", ".join(inside.names[:_LISTED])
+    more = len(inside.names) - _LISTED
+    left = f" and {number_text(more)} more" if more > 0 else ""
+    how = quoted_command("show", view.job.job_id)
+    told = f"; {how} says how to go on" if inside.is_left_to_people else ""
+    return f": {shown}{left}{told}"
+
+
+def _waits_for(row: StepRow, answers: Sequence[str], *, is_live: bool) -> str:
+    if row.question is not None and is_asking(row):
         first, found, _ = row.question.strip().partition("\n")
         more = " ..." if found else ""
         commands = " or ".join(f"`{command}`" for command in answers)
         return f"a person must decide: {first}{more} ({commands})"
-    if row.failure_kind == "budget":
+    if is_over_budget(row):
         return str(row.failure)
-    return quoted(f"it will be retried after a failure: {row.failure_kind}", row.failure or "")
+    then = "" if is_live else " then"
+    lead = f"it will{then} be retried after a failure: {row.failure_kind}"
+    return quoted(lead, row.failure or "")
 
 
-def _names(rows: list[StepRow], *, is_live: bool) -> str:
-    shown = ", ".join(f"{row.name} ({step_status(row, is_live=is_live)})" for row in rows[:_LISTED])
+def _names(view: JobView, rows: list[StepRow], *, is_live: bool) -> str:
+    shown = ", ".join(
+        f"{row.name} ({step_status(view, row, is_live=is_live)})" for row in rows[:_LISTED]
+    )
     more = len(rows) - _LISTED
     return f"{shown} and {number_text(more)} more" if more > 0 else shown

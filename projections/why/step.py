@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.trace import read_story, read_trace
-from orc.projections.tables.job_view import read_rows, read_view
+from orc.projections.tables.inner_waits import wait_of
+from orc.projections.tables.job_view import JobView, read_rows, read_view
 from orc.projections.tables.rows import StepRow
-from orc.projections.tables.status import step_state
+from orc.projections.tables.status import step_state, step_status
 from orc.projections.why.causes import Cause, chain_text, read_causes
 from orc.projections.why.explainer import StepExplainer
 from orc.projections.why.texts import Statement
@@ -23,10 +24,12 @@ from orc.projections.why.texts import Statement
 class Why:
     """The explanation of one step: `verdict` is one sentence, `statements` follow the events.
 
+    `status` is the one that is shown, as in `step_status`.
     `causes` are the chain of causes of a skipped or failed step, the step itself first.
     """
 
     step: StepRow
+    status: str
     verdict: str
     statements: tuple[Statement, ...]
     causes: tuple[Cause, ...]
@@ -50,13 +53,13 @@ def read_why(reader: LedgerReader, job_id: str, step_id: str, *, is_live: bool) 
         read_causes(reader, view, trace, step_id) if row.status in ("skipped", "failed") else ()
     )
     statements = tuple(explainer.statements)
-    verdict = _verdict(row, causes, statements, is_live=is_live)
+    verdict = _verdict(view, row, causes, statements, is_live=is_live)
     tolerated = view.tolerated.get(step_id)
     if tolerated is not None:
         verdict = _with(verdict, f"; tolerated: {tolerated.text()}")
     elif row.warning:
         verdict = _with(verdict, f"; {row.warning}")
-    return Why(row, verdict, statements, causes)
+    return Why(row, step_status(view, row, is_live=is_live), verdict, statements, causes)
 
 
 def _with(verdict: str, more: str) -> str:
@@ -66,12 +69,17 @@ def _with(verdict: str, more: str) -> str:
 
 
 def _verdict(
-    row: StepRow, causes: tuple[Cause, ...], statements: tuple[Statement, ...], *, is_live: bool
+    view: JobView,
+    row: StepRow,
+    causes: tuple[Cause, ...],
+    statements: tuple[Statement, ...],
+    *,
+    is_live: bool,
 ) -> str:
     """The chain of causes, or the step's status with the last statement that explains it."""
     if causes:
         return chain_text(causes)
-    phrase = _phrase(row, is_live=is_live)
+    phrase = _phrase(view, row, is_live=is_live)
     wanted: dict[str, tuple[str, ...]] = {
         "succeeded": ("started", "reused"),
         "cancelled": ("cancelled",),
@@ -85,14 +93,21 @@ def _verdict(
     return f"{row.name} {phrase}"
 
 
-def _phrase(row: StepRow, *, is_live: bool) -> str:
-    if step_state(row, is_live=is_live) == INTERRUPTED:
+def _phrase(view: JobView, row: StepRow, *, is_live: bool) -> str:
+    state = step_state(view, row, is_live=is_live)
+    if state == INTERRUPTED:
         return "was running when its process ended"
+    inside = view.inner_waits.get(row.name)
+    is_for_retries = wait_of(row).waits_for == "retry" or (
+        state == "waiting" and inside is not None and not inside.is_left_to_people
+    )
+    if is_for_retries and not is_live and view.job.status == "running":
+        return "waits until the job is resumed"
     if row.is_queued:
         return f"is queued on {row.executor}"
     if row.status == "running" and row.host is not None:
         return f"is running on host {row.host} ({row.executor})"
-    status = "again" if row.status == "pending" and row.attempts else row.status
+    status = "again" if row.status == "pending" and row.attempts else state
     return _STATUS_PHRASES.get(status, f"is {status}")
 
 

@@ -85,6 +85,17 @@ def item_waiting() -> str:
     return run(text + "    approval: {message: Ship it?, options: [ship, hold]}\n") + seen()
 
 
+def container_waiting() -> str:
+    text = "project: asking\nsteps:\n  gate:\n    for_each: [1, 2]\n    approval: Ship it?\n"
+    run(text)
+    return answer("approve", "latest", "gate", "--db", LEDGER) + seen(step="gate")
+
+
+def decided_one_of_two() -> str:
+    run("project: asking\nsteps:\n  one: {approval: Ship it?}\n  two: {approval: Ship it?}\n")
+    return answer("approve", "latest", "one", "--db", LEDGER)
+
+
 def queued() -> str:
     write("spec.yaml", PASSING)
     return answer("submit", "spec.yaml", "--db", LEDGER) + seen(step="first")
@@ -281,9 +292,11 @@ SITUATIONS = {
     "waiting": Situation(waiting()),
     "own options": Situation(waiting(options="[ship, hold]")),
     "item": Situation(item_waiting),
+    "container": Situation(container_waiting),
     "json": Situation(json_waiting),
     "queued": Situation(queued),
     "decided": Situation(decided),
+    "decided one of two": Situation(decided_one_of_two),
     "decided in the queue": Situation(decided_in_the_queue),
     "budget of calls": Situation(over_budget("budget: {max_calls: 1}")),
     "budget of tokens": Situation(over_budget("budget: {max_tokens: 25}")),
@@ -431,6 +444,7 @@ BUILT = {
     "cli/jobs/caller/trust.py": "imported",
     "cli/jobs/cancel.py": "`cancel --force` needs an engine: tests/executors",
     "cli/jobs/damage.py": _DAMAGE,
+    "cli/jobs/decide.py": "container",
     "cli/jobs/folders.py": "`resume` after the disk was full: tests/crash/test_disk.py",
     "cli/jobs/prepare.py": "misused",
     "cli/jobs/remove.py": "redactable",

@@ -107,6 +107,20 @@ def _group(*events: AnyEvent, **fields: Any) -> State:
     return State(definition, (started("a", kind="group"), _grown("a/x", "a/y"), *events))
 
 
+def _asked(step_id: str) -> AnyEvent:
+    return ApprovalRequested(
+        step=step_id, attempt=1, message="Ship?", options=("approve", "reject")
+    )
+
+
+def _over(step_id: str) -> AnyEvent:
+    return _BUDGET.model_copy(update={"step": step_id})
+
+
+def _paused(*steps: str) -> AnyEvent:
+    return JobWaiting(reason="approval", steps=steps)
+
+
 def _loop(*events: AnyEvent) -> State:
     loop = LoopDef(until="false", max_iterations=2)
     definition = step("a", kind="run", run="true", loop=loop)
@@ -284,6 +298,44 @@ STATES: dict[str, Callable[[], State]] = {
         END,
         continue_on_error=True,
     ),
+    "run waiting for a retry, no process": lambda: _run(
+        started("a"), failed("a", retry_at=9.0, **_BROKE), _SIGNAL, retry=RetryDef(max_attempts=2)
+    ),
+    "for_each waiting for a person": lambda: _each(
+        started("a[0]"), _asked("a[0]"), started("a[1]"), succeeded("a[1]"), _paused("a[0]")
+    ),
+    "for_each waiting for a person, live": lambda: _each(
+        started("a[0]"), _asked("a[0]"), started("a[1]"), _asked("a[1]"), live=True
+    ),
+    "for_each of which one item waits and one runs": lambda: _each(
+        started("a[0]"), _asked("a[0]"), started("a[1]"), live=True
+    ),
+    "for_each of which one item waited when the process died": lambda: _each(
+        started("a[0]"), _asked("a[0]"), started("a[1]")
+    ),
+    "for_each waiting for a retry": lambda: _each(
+        started("a[0]"), failed("a[0]", retry_at=9.0, **_BROKE), live=True
+    ),
+    "for_each waiting for a retry, no process": lambda: _each(
+        started("a[0]"), failed("a[0]", retry_at=9.0, **_BROKE), _SIGNAL
+    ),
+    "for_each waiting for a person and a budget": lambda: _asking(
+        started("a[0]"), _asked("a[0]"), started("a[1]"), _over("a[1]"), _paused("a[0]", "a[1]")
+    ),
+    "for_each with items that were not reached": lambda: _asking(
+        started("a[0]"), _over("a[0]"), JobWaiting(reason="budget", steps=("a[0]",))
+    ),
+    "for_each behind a budget": lambda: replace(
+        _each(started("b"), _over("b"), JobWaiting(reason="budget", steps=("b",))),
+        others=(step("b", prompt="?"),),
+    ),
+    "group waiting for a person": lambda: _group(
+        started("a/x"), _asked("a/x"), started("a/y"), _asked("a/y"), _paused("a/x", "a/y")
+    ),
+    "group whose members have ended": lambda: _group(
+        started("a/x"), succeeded("a/x"), started("a/y"), succeeded("a/y"), _paused("b")
+    ),
+    "loop waiting for a person": lambda: _loop(started("a#1"), _asked("a#1"), _paused("a#1")),
     "loop exhausted": lambda: _loop(
         started("a#1"), succeeded("a#1"), succeeded("a", warning=_EXHAUSTED), END
     ),

@@ -82,7 +82,7 @@ def plan_changes(
             after = [name for name in graph.needs[step_id] if name in again]
             runs[step_id] = f"after {', '.join(after[:3])}{', ...' * (len(after) > 3)}"
         elif step_id not in done:
-            runs[step_id] = f"was {state.steps[step_id].status}"
+            runs[step_id] = _was(state, step_id)
     return Plan(
         runs=runs,
         reset=tuple(name for name in graph.steps if name in again and name in state.steps),
@@ -93,6 +93,13 @@ def plan_changes(
             if step.parent is None and name not in graph.steps
         ),
     )
+
+
+def _was(state: JobState, step_id: str) -> str:
+    """The state of a step that has no result. A container is running also while it waits."""
+    status = state.steps[step_id].status
+    is_container = state.graph.steps[step_id].shape is not None
+    return "had not ended" if is_container and status == "running" else f"was {status}"
 
 
 def rebase(recorded: JobDef, base: JobDef, edited: JobDef) -> JobDef:

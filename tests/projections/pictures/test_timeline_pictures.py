@@ -181,7 +181,7 @@ def test_a_shared_row_of_containers_shows_the_work_inside_them() -> None:
         at_work = (Span("attempt", begin_s, begin_s + 1, "succeeded"),)
         whole = (Span("attempt", 0.0, 60.0, "succeeded"),)
         found = replace(row.step, name=name, parent=parent, children=children)
-        return TimelineRow(found, name.count("/"), whole if children else at_work)
+        return TimelineRow(found, name.count("/"), whole if children else at_work, "running")
 
     rows = [made("each", None, 60, 0)]
     for number in range(60):

@@ -63,18 +63,19 @@ def summary(ledger: Ledger, *, is_live: bool = True) -> str:
 
 
 def test_a_started_attempt_is_queued_until_a_worker_takes_it(ledger: Ledger) -> None:
-    row = view_after(ledger, START).by_name["a"]
+    view = view_after(ledger, START)
+    row = view.by_name["a"]
     assert (row.status, row.executor, row.host) == ("running", "cluster", None)
-    assert step_state(row) == "queued"
-    assert step_state(row) == step_state(row, is_live=False) == "queued"
+    assert step_state(view, row) == "queued"
+    assert step_state(view, row) == step_state(view, row, is_live=False) == "queued"
     assert summary(ledger) == "a is queued on cluster: no worker has taken it yet"
 
 
 def test_a_placed_attempt_runs_on_its_host_also_without_an_owner(ledger: Ledger) -> None:
     view = view_after(ledger, START, placed("a"), reattached("a"))
     row, (attempt,) = view.by_name["a"], view.attempts_of["a"]
-    assert (row.host, step_state(row)) == ("node1", "running")
-    assert step_state(row, is_live=False) == "running"
+    assert (row.host, step_state(view, row)) == ("node1", "running")
+    assert step_state(view, row, is_live=False) == "running"
     assert (attempt.executor, attempt.host, attempt.worker) == ("cluster", "node1", "w1")
     assert attempt.placed_at == at(4)
     assert summary(ledger).startswith("a is running on host node1 (cluster)")
