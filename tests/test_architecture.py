@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, str] = {
     "ledger": "ledger.files ledger.secrets",
     "ledger.transport": "ledger ledger.files",
     "providers": "",
-    "scheduler.core": "ledger orc.worker.capture_rules",
+    "scheduler.core": "ledger orc.worker.capture_rules orc.worker.sizes",
     "scheduler.core.language": "ledger scheduler.core",
     "scheduler.core.spec": "ledger scheduler.core scheduler.core.language",
     "scheduler.core.resolve": "ledger scheduler.core scheduler.core.language scheduler.core.spec",
@@ -116,7 +116,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "cli.browse": "cli cli.terminal ledger.files projections.pages scheduler.stopping",
     "cli.cluster": (
-        "cli cli.jobs.caller ledger providers scheduler.drivers scheduler.executors "
+        "cli cli.jobs.caller ledger providers scheduler.core scheduler.drivers scheduler.executors "
         "scheduler.stopping"
     ),
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 from orc.cli.errors import UsageProblem
 from orc.providers import REGISTRY
+from orc.scheduler.core.sizes import parse_amount
 from orc.scheduler.drivers.addresses import is_loopback
-from orc.scheduler.executors.site import Site, parse_amount
+from orc.scheduler.executors.site import Site
 from orc.scheduler.stopping import ignored_signals
 
 _SETTINGS = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable
@@ -16,15 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from orc.worker.problems import RequestProblem
+from orc.worker.sizes import size_in_bytes
 
 LIMIT_BYTES = 10 * 1024**3
+LIMIT_BYTES_MAX = 1 << 60
 PIECE_BYTES_MAX = 16 * 1024**2
 PARTIAL_MAX = 64
 """How many contents may be incomplete at a time."""
 _CHUNK = 1 << 20
 _CLONE = 0x40049409
 """FICLONE of Linux: another file with the same blocks, copied when one of them is written."""
-_SIZE = re.compile(r"(\d{1,15})\s*([KMGT]?)B?", re.IGNORECASE)
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -32,12 +32,12 @@ def limit_from(text: str | None) -> int:
     """The limit that `$ORC_WORKER_CACHE` gives, such as `10G`. Raises RequestProblem."""
     if not text:
         return LIMIT_BYTES
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
+    found = size_in_bytes(text)
+    if found is None or found > LIMIT_BYTES_MAX:
         raise RequestProblem(
             "environment", f"ORC_WORKER_CACHE must be a size such as 10G, not {text[:40]!a}"
         )
-    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
+    return int(found)
 
 
 class _Partial:

@@ -1,32 +1,36 @@
-"""Parses sizes: `1000`, `64K`, `2M`, `8GiB`, `1.5GB`."""
+"""Parses sizes: `1000`, `64K`, `2M`, `8GiB`, `1.5GB`; and amounts, which may be sizes."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-SIZE_PATTERN = r"^\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(?:([KMGT])(iB|B)?|B)?\s*$"
-"""A size that is a text, also for the JSON Schema."""
-_SIZE = re.compile(SIZE_PATTERN)
-_POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
+from orc.worker.sizes import SIZE_PATTERN, size_in_bytes
+
+__all__ = ["SIZE_MAX", "SIZE_PATTERN", "parse_amount", "parse_size"]
+
 SIZE_MAX = 2**53
 """The largest whole number that JSON keeps everywhere."""
 
 
 def parse_size(value: Any) -> int:
     """The size in bytes. `K`, `KiB` count in 1024, `KB` in 1000. Raises ValueError if it is no size."""
-    size = _bytes(value)
+    size = value if isinstance(value, int) and not isinstance(value, bool) else _written(value)
     if size is None or not 1 <= size <= SIZE_MAX:
         raise ValueError("must be a size of at least one byte, such as 1000, 64K, 2M or 8GiB")
-    return size
+    return int(size)
 
 
-def _bytes(value: Any) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    match = _SIZE.match(value) if isinstance(value, str) else None
-    if match is None:
-        return None
-    base = 1000 if match[3] == "B" else 1024
-    size = float(match[1]) * base ** _POWERS.get(match[2], 0)
-    return int(size) if size <= SIZE_MAX else None
+def parse_amount(value: Any) -> float:
+    """A number from 0, or a size such as `32G`, as a number. Raises ValueError."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    amount = float(value) if is_number else _written(value)
+    if amount is None:
+        raise ValueError("must be a number, or a size such as 512M or 32G")
+    # NaN is not in order with any number.
+    if not 0 <= amount <= SIZE_MAX:
+        raise ValueError("must be a number from 0")
+    return amount
+
+
+def _written(value: Any) -> float | None:
+    return size_in_bytes(value) if isinstance(value, str) else None

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 from orc.ledger.files.written import written_path
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.sizes import parse_amount
 from orc.scheduler.core.spec.base import Strict, no_value
 from orc.scheduler.core.spec.yaml_source import Document, dotted, parse_yaml
 
@@ -25,7 +26,6 @@ LOCAL = "local"
 FILE_NAME = "executors.yaml"
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([KMGT])i?B?|B)?\s*\Z", re.IGNORECASE)
 _SCHEMES = ("tcp", "tls")
 _WANTED = {
     "dict_type": "a mapping",
@@ -38,27 +38,12 @@ _WANTED = {
 }
 
 
-def parse_amount(value: Any) -> float:
-    """A number, or a size such as `32G` (powers of 1024), as a number. Raises ValueError."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        amount = float(value)
-    else:
-        match = _SIZE.match(value) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError("must be a number, or a size such as 512M or 32G")
-        amount = float(match[1]) * 1024 ** " KMGT".index((match[2] or " ").upper())
-    if not 0 <= amount < 1e18:
-        raise ValueError("must be a number from 0")
-    return amount
-
-
 def _check_path(value: str) -> str:
     written_path(value)
     return value
 
 
 _Path = Annotated[str, AfterValidator(_check_path)]
-_Amount = Annotated[float, BeforeValidator(parse_amount)]
 _Duration = Annotated[float, BeforeValidator(parse_duration)]
 
 
