@@ -346,7 +346,7 @@ def _with_hint(context: AttemptContext, step_id: str, result: Result, message: s
     hint = hint_for(
         f"{message}\n{result.complaint}",
         step_id=step_id,
-        files=renderer.files_of_others(step_id),
+        writer_of=partial(renderer.writer_of, except_for=step_id),
         seen=seen,
     )
     if hint is None and isinstance(work := renderer.request(step_id), Work):

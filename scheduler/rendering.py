@@ -25,7 +25,7 @@ from orc.scheduler.core.language.evaluation import to_text
 from orc.scheduler.core.language.shell import check_words, parse_shell
 from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.paths import path_problem
-from orc.scheduler.core.resolve.unseen_files import declared_names
+from orc.scheduler.core.resolve.unseen_files import DeclaredFiles
 from orc.scheduler.effects.contract import (
     OUTPUT_BYTES_MAX,
     KnownReply,
@@ -93,6 +93,7 @@ class Renderer:
         self.job_id = job_id
         self._values: dict[str, Any] = {}
         self._upstream = Upstream(state)
+        self._declared = DeclaredFiles()
         definition = state.definition
         self._views = StepViews(state, ledger=ledger, read=self.payload)
         self._scopes = Scopes(
@@ -167,21 +168,12 @@ class Renderer:
         prefix = f"{self._state.project}/"
         return tuple(path.removeprefix(prefix) for path in self._upstream.folders(step_id))
 
-    def files_of_others(self, step_id: str) -> dict[str, str]:
-        """The files that other steps have written or will write: the step by the path."""
-        prefix = f"{self._state.project}/"
-        declared = {
-            path: other
-            for other, definition in self._state.graph.steps.items()
-            if other != step_id
-            for path in declared_names(definition)
-        }
-        written = {
-            owned.file.path.removeprefix(prefix): owned.step
-            for owned in self._state.owned
-            if owned.step != step_id
-        }
-        return declared | written
+    def writer_of(self, path: str, *, except_for: str) -> str | None:
+        """Another step that has written or will write a file; None if there is none."""
+        owner = self._state.owned.step_of(f"{self._state.project}/{path}")
+        if owner is not None and owner != except_for:
+            return owner
+        return self._declared.writer(path, steps=self._state.graph.steps, except_for=except_for)
 
     def tool_context(
         self, step_id: str, *, open_folder: Callable[[], Awaitable[None]]

@@ -7,9 +7,10 @@ spec shows such a name; the message of a command that failed gets a hint (`hint_
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import islice
 
 from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.step_names import lineage
@@ -17,6 +18,7 @@ from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.resolve.step_tree import is_before, upstream_of, walk
 
 _WORD = re.compile(r"[\w./-]+")
+_QUOTED = re.compile(r"'([^'\n]+)'|\"([^\"\n]+)\"|`([^`\n]+)`")
 _OTHERS_MAX = 1000
 
 
@@ -77,14 +79,18 @@ def find_unseen_files(definition: JobDef) -> list[UnseenFile]:
     return found
 
 
-def hint_for(text: str, *, step_id: str, files: Mapping[str, str], seen: Set[str]) -> str | None:
+def hint_for(
+    text: str, *, step_id: str, writer_of: Callable[[str], str | None], seen: Set[str]
+) -> str | None:
     """The hint for a failure whose text names a file of a step that the step does not depend on.
 
-    `files` has the step that writes each path; `seen` are the paths that the step got.
+    `writer_of` says which other step writes a path; `seen` are the paths that the step got. The cost
+    is that of the text, whatever the number of files.
     """
-    for path in _Names(path for path in files if path not in seen).found_in(text):
-        writer = files[path]
-        return f"{path} is a file of step {writer!r}; {remedy(step_id, writer)}"
+    for path in _names_in(text):
+        writer = None if path in seen else writer_of(path)
+        if writer is not None:
+            return f"{path} is a file of step {writer!r}; {remedy(step_id, writer)}"
     return None
 
 
@@ -94,6 +100,36 @@ def declared_names(step: StepDef) -> Iterator[str]:
         name = file.path if file.path is not None else file.glob
         if name and not has_template(name) and not set(name) & set("*?"):
             yield name.rstrip("/")
+
+
+class DeclaredFiles:
+    """Which steps of a graph name a file in their definitions. It follows a graph that grows."""
+
+    def __init__(self) -> None:
+        self._steps: Mapping[str, StepDef] = {}
+        self._writers: dict[str, list[str]] = {}
+        self._known = 0
+
+    def writer(self, path: str, *, steps: Mapping[str, StepDef], except_for: str) -> str | None:
+        """Another step that names the file; None if there is none."""
+        if steps is not self._steps:
+            self._steps, self._writers, self._known = steps, {}, 0
+        for name, step in islice(steps.items(), self._known, None):
+            for declared in declared_names(step):
+                self._writers.setdefault(declared, []).append(name)
+        self._known = len(steps)
+        return next(
+            (one for one in reversed(self._writers.get(path, [])) if one != except_for), None
+        )
+
+
+def _names_in(text: str) -> Iterator[str]:
+    """What may be the name of a file: words, quoted texts, and the parts of a message."""
+    words = (word.removeprefix("./").rstrip(".") for word in _WORD.findall(text))
+    quoted = ("".join(found) for found in _QUOTED.findall(text))
+    parts = (part.strip() for line in text.splitlines() for part in line.split(": "))
+    # A name such as `out` may be any word.
+    yield from (name for name in dict.fromkeys((*words, *quoted, *parts)) if {".", "/"} & set(name))
 
 
 class _Names:
