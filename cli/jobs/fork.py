@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.compare import Plan, find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import Graph, build_graph
+from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.ids import new_job_id
 
 
@@ -122,16 +124,20 @@ async def fork(
             providers = build_providers(part, environment, replies=document)
         check_runs_dir(places.runs_dir)
         caller = Caller(places, environment, listener or Listener(), force, keep_work, executors)
-        with own(ledger, new_job_id(), caller) as owned:
-            # A skipped step has no result: its condition is evaluated again.
-            kept = {step: results[step] for step in plan.kept if step in results}
+        # A skipped step has no result: its condition is evaluated again.
+        kept = {step: results[step] for step in plan.kept if step in results}
+        async with AsyncExitStack() as stack:
+            connected: list[RemoteExecutor] = []
+            if run:
+                connected = await stack.enter_async_context(caller.connect(edited.definition))
+            owned = stack.enter_context(own(ledger, new_job_id(), caller))
             _submit(owned, edited, parent, document, kept, version)
             announce(parent, owned.job_id, plan)
             if not run:
                 owned.publish_submitted()
                 return Forked(parent, owned.job_id, plan, None)
             owned.providers = providers
-            ended = await owned.run(StartJob(owner_here()))
+            ended = await owned.run(StartJob(owner_here()), connected)
             return Forked(parent, owned.job_id, plan, ended)
 
 

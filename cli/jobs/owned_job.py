@@ -8,7 +8,7 @@ its run folder and delivers its files.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,7 @@ from orc.providers import Provider
 from orc.scheduler.core.commands import Command, ResumeJob, StartJob, SubmitJob
 from orc.scheduler.core.fold.evolve import JobState, initial_state
 from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.rates import SharedLimits
 from orc.scheduler.runner import Observer, Runner
 from orc.scheduler.stopping import OpenStops, stops_by_signals
@@ -109,6 +110,21 @@ class Caller:
     executors: Mapping[str, str] = field(default_factory=dict)
     shared: SharedLimits | None = None
     open_stops: OpenStops = stops_by_signals
+
+    def connect(self, definition: JobDef) -> AbstractAsyncContextManager[list[RemoteExecutor]]:
+        """The executors of a job's steps, connected until the block ends.
+
+        A use case connects before it records anything, so that an executor that cannot be used
+        leaves nothing. Raises UsageProblem, EnvironmentProblem.
+        """
+        return executing.open_executors(
+            executing.remote_executors(definition),
+            definition.steps,
+            database=self.places.database,
+            environment=self.environment,
+            renamed=self.executors,
+            on_notice=self.listener.on_notice,
+        )
 
 
 @contextmanager
@@ -200,11 +216,11 @@ class OwnedJob:
             self.state.definition, self.caller.environment, replies=replies, override=override
         )
 
-    async def run(self, start: Command) -> Ended:
+    async def run(self, start: Command, executors: list[RemoteExecutor]) -> Ended:
         """Run the job until it ends or stops, publish its run folder, and deliver its files.
 
-        `start` is the first command of the run. Raises LedgerError, StorageError if the run folder
-        cannot be written, EnvironmentProblem.
+        `start` is the first command of the run; `executors` are those of `Caller.connect`. Raises
+        LedgerError, StorageError if the run folder cannot be written, EnvironmentProblem.
         """
         state, job_id, folder, caller = self.state, self.job_id, self.folder, self.caller
         listener, prices = caller.listener, caller.places.prices
@@ -216,13 +232,13 @@ class OwnedJob:
             for notice in (*unwritten, *known):
                 listener.on_notice(notice)
             mask = self.ledger.mask
-            build = partial(
-                Runner,
+            runner = Runner(
                 job_id=job_id,
                 state=state,
                 ledger=self.ledger,
                 workspace=Workspace(folder, project=state.project, ledger=self.ledger, mask=mask),
                 providers=self.providers,
+                executors=executors,
                 environment=caller.environment,
                 observer=listener.on_events,
                 on_delta=listener.on_delta,
@@ -238,19 +254,9 @@ class OwnedJob:
                 ),
             )
             try:
-                async with (
-                    executing.open_executors(
-                        executing.remote_executors(state.definition),
-                        state.definition.steps,
-                        database=self.ledger.path,
-                        environment=caller.environment,
-                        renamed=caller.executors,
-                        on_notice=listener.on_notice,
-                    ) as executors,
-                    trio.open_nursery() as nursery,
-                ):
+                async with trio.open_nursery() as nursery:
                     nursery.start_soon(keep_published, publisher)
-                    await build(executors=executors).run(start)
+                    await runner.run(start)
                     nursery.cancel_scope.cancel()
             finally:
                 with trio.CancelScope(shield=True):

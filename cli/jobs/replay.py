@@ -71,12 +71,13 @@ async def replay(
         hide_secrets(ledger, before.definition, environment, steps=steps)
         check_runs_dir(places.runs_dir)
         caller = Caller(places, environment, listener or Listener())
-        with own(ledger, new_job_id(), caller) as owned:
-            owned.build_providers(replies=_submit(owned, original, before, version, folder))
-            ended = await owned.run(StartJob(owner_here()))
-            decisions = _recorded_decisions(ledger, original)
-            while _decide_as_before(owned, decisions):
-                ended = await owned.run(ResumeJob(owner_here()))
+        async with caller.connect(before.definition) as executors:
+            with own(ledger, new_job_id(), caller) as owned:
+                owned.build_providers(replies=_submit(owned, original, before, version, folder))
+                ended = await owned.run(StartJob(owner_here()), executors)
+                decisions = _recorded_decisions(ledger, original)
+                while _decide_as_before(owned, decisions):
+                    ended = await owned.run(ResumeJob(owner_here()), executors)
         differences = find_differences(
             ledger.read_stream(original), ledger.read_stream(ended.job_id), ledger.read_payload
         )

@@ -98,9 +98,17 @@ async def continue_job(
     for amount in budget:
         # All are checked before the first is recorded.
         parse_raise(amount, state)
-    for amount in budget:
-        owned.append(parse_raise(amount, state))
-    start = start_command(
-        ledger, job_id, state, provider, document, timeout_s, only or None, from_queue=from_queue
-    )
-    return await owned.run(start)
+    async with owned.caller.connect(state.definition) as executors:
+        for amount in budget:
+            owned.append(parse_raise(amount, state))
+        start = start_command(
+            ledger,
+            job_id,
+            state,
+            provider,
+            document,
+            timeout_s,
+            only or None,
+            from_queue=from_queue,
+        )
+        return await owned.run(start, executors)

@@ -33,16 +33,18 @@ async def run(
     if record is not None:
         check_target(record, force=force)
     prepared = prepare_run(submission, environment, database=places.database)
-    with open_for_writing(places, environment, create=True) as ledger:
-        ledger.widen_mask(prepared.mask)
-        check_runs_dir(places.runs_dir)
-        caller = Caller(places, environment, listener or Listener(), force, keep_work)
-        with own(ledger, new_job_id(), caller) as owned:
-            submit_owned(owned, prepared, version=version)
-            owned.providers = prepared.providers
-            try:
-                return await owned.run(StartJob(owner_here(), only=submission.until or None))
-            finally:
-                # Also after a failed or interrupted run, since its replies were paid for.
-                if record is not None:
-                    write_recording(ledger, owned.job_id, record)
+    caller = Caller(places, environment, listener or Listener(), force, keep_work)
+    async with caller.connect(prepared.definition) as executors:
+        with open_for_writing(places, environment, create=True) as ledger:
+            ledger.widen_mask(prepared.mask)
+            check_runs_dir(places.runs_dir)
+            with own(ledger, new_job_id(), caller) as owned:
+                submit_owned(owned, prepared, version=version)
+                owned.providers = prepared.providers
+                start = StartJob(owner_here(), only=submission.until or None)
+                try:
+                    return await owned.run(start, executors)
+                finally:
+                    # Also after a failed or interrupted run, since its replies were paid for.
+                    if record is not None:
+                        write_recording(ledger, owned.job_id, record)

@@ -262,3 +262,23 @@ def test_a_shared_folder_is_an_absolute_path_and_private(tmp_path: Path) -> None
     said = orc("executors")
     assert said.code == 7
     assert f"the shared folder {folder} can be used by other users; run `chmod 700" in said.out
+
+
+ON_CLUSTER = "project: far\nsteps: {a: {run: 'true', executor: cluster}}\n"
+
+
+@needs_dask
+def test_an_executor_that_cannot_be_reached_leaves_no_job(here: Path) -> None:
+    site_file(ENTRY)
+    write("spec.yaml", ON_CLUSTER)
+    before = sorted(here.iterdir())
+    said = orc("run", "spec.yaml")
+    assert said.code == 7
+    assert "the executor 'cluster' cannot be used: the scheduler file cannot be read" in said.err
+    assert sorted(here.iterdir()) == before
+
+    write("local.yaml", ON_CLUSTER.replace(", executor: cluster", ""))
+    assert orc("run", "local.yaml").code == 0
+    said = orc("fork", "latest", "--spec", "spec.yaml")
+    assert said.code == 7
+    assert len(orc("list", "--json").lines()) == 1
