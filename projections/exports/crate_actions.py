@@ -40,6 +40,7 @@ class Actions:
         self._results: dict[str, list[str]] = {}
         self._written: dict[str, list[tuple[int | None, str]]] = {}
         self._people: set[str] = set()
+        self._machines: set[str] = set()
         self.tools: list[str] = []
         self.how_to_steps: list[str] = []
         self.control_actions: list[str] = []
@@ -137,6 +138,7 @@ class Actions:
                 "actionStatus": action_status("Failed" if failed else _activity(attempt)),
                 "error": f"{attempt.failure_kind or attempt.status}: {error}" if failed else None,
                 "agent": self._person(step.decided_by) if is_last else None,
+                "location": self._machine(attempt),
             },
             step, tools, results,
         )  # fmt: skip
@@ -228,6 +230,20 @@ class Actions:
         if key not in self._people:
             self._people.add(key)
             self._entities.append({"@id": key, "@type": "Person", "name": name})
+        return ref(key)
+
+    def _machine(self, attempt: AttemptRow) -> Entity | None:
+        """The worker of an executor that took the attempt."""
+        if attempt.executor is None or attempt.host is None:
+            return None
+        worker = attempt.worker or ""
+        key = fragment("worker", attempt.executor, attempt.host, worker)
+        if key not in self._machines:
+            self._machines.add(key)
+            described = f"Worker {worker} of the executor {attempt.executor}."
+            self._entities.append(
+                {"@id": key, "@type": "Place", "name": attempt.host, "description": described}
+            )
         return ref(key)
 
 

@@ -28,10 +28,12 @@ from orc.ledger.events import (
     StepExpanded,
     StepFailed,
     StepInterrupted,
+    StepPlaced,
     StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepUnplaced,
     TokenUsage,
 )
 from orc.ledger.file_owners import dropped_by
@@ -49,6 +51,9 @@ MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
 TOLERATED_KEY = "tolerated_failures"
 """The key that manifests of older versions of orc do not have."""
 
+PLACED_KEY = "placed"
+"""The key of a step that older versions did not write, either."""
+
 UNKNOWN_SPEC: dict[str, Any] = {"provider": None, "model": None, "steps": []}
 """Takes the place of a spec whose bytes were removed from the ledger."""
 
@@ -64,6 +69,7 @@ class _Step:
     tolerated: bool = False
     has_expanded: bool = False
     reused_from: dict[str, str] | None = None
+    placed: dict[str, str] | None = None
     doubts: Doubts = field(default_factory=Doubts)
 
 
@@ -159,7 +165,15 @@ class Manifest:
                 self._ended(recorded, event)
             case StepStarted():
                 step = self._steps[event.step]
-                step.status, step.attempts = "running", event.attempt
+                step.status, step.attempts, step.placed = "running", event.attempt, None
+            case StepPlaced():
+                self._steps[event.step].placed = {
+                    "executor": event.executor,
+                    "worker": event.worker,
+                    "host": event.host,
+                }
+            case StepUnplaced():
+                self._steps[event.step].placed = None
             case StepSucceeded() | StepFailed() | StepInterrupted():
                 self._attempt_ended(event)
             case StepSkipped():
@@ -198,6 +212,7 @@ class Manifest:
                     "provider_calls": step.provider_calls,
                     "usage": step.usage,
                     **({"reused_from": step.reused_from} if step.reused_from else {}),
+                    **({PLACED_KEY: step.placed} if step.placed else {}),
                     **({"in_doubt": step.doubts.value()} if step.doubts.calls else {}),
                 }
                 for name, step in steps.items()
@@ -236,7 +251,7 @@ class Manifest:
 
     def _reused(self, event: StepReused) -> None:
         step = self._steps[event.step]
-        step.status, step.failure = "succeeded", None
+        step.status, step.failure, step.placed = "succeeded", None, None
         step.reused_from = {
             "job_id": event.from_job,
             "step": event.from_step,
@@ -254,7 +269,7 @@ class Manifest:
             # Attempts, time and usage stay: they were spent.
             step = self._steps[name]
             step.status, step.failure, step.reused_from = "pending", None, None
-            step.tolerated = step.has_expanded = False
+            step.tolerated, step.has_expanded, step.placed = False, False, None
         before = self._removed | self._steps
         self._steps = _Steps(
             {step["id"]: before.pop(step["id"], _Step()) for step in spec["steps"]}

@@ -18,7 +18,13 @@ from orc.ledger.money import NANO_PER_USD
 from orc.ledger.stored import parse_object
 from orc.ledger.wording import count_text
 from orc.projections.folder.jsonl import event_object, render_line
-from orc.projections.folder.manifest import MONEY_KEYS, TOLERATED_KEY, Manifest, render_manifest
+from orc.projections.folder.manifest import (
+    MONEY_KEYS,
+    PLACED_KEY,
+    TOLERATED_KEY,
+    Manifest,
+    render_manifest,
+)
 from orc.projections.folder.run_folder import expected_files
 from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
@@ -170,7 +176,8 @@ def _is_older_manifest(
 ) -> bool:
     """Whether a manifest differs only in costs by another table of prices, or by its older form.
 
-    An older one has another order of the steps, or does not count tolerated failures.
+    An older one has another order of the steps, does not count tolerated failures, or does not name
+    workers.
     """
     manifest = Manifest(ledger.read_payload, prices=prices)
     for recorded in ledger.read_stream(job_id):
@@ -189,6 +196,10 @@ def _in_form_of(published: dict[str, Any], expected: dict[str, Any]) -> bytes:
     """The expected manifest, with the costs of the published one if its prices are others."""
     if TOLERATED_KEY not in published:
         expected.pop(TOLERATED_KEY, None)
+    steps = published.get("steps")
+    if not any(PLACED_KEY in step for step in (steps.values() if isinstance(steps, dict) else ())):
+        for step in expected["steps"].values():
+            step.pop(PLACED_KEY, None)
     _take_unrounded_costs(published, expected)
     if published.get("prices_sha256") == expected["prices_sha256"]:
         return render_manifest(expected)

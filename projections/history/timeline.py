@@ -23,7 +23,8 @@ SpanKind = Literal["queued", "attempt", "retry_wait", "decision", "budget", "reu
 class Span:
     """A part of a step's time, from `begin_s` to `end_s`. `is_open`: it has not ended yet.
 
-    - `queued`: the steps that it depends on have ended, and it has not started.
+    - `queued`: the steps that it depends on have ended, and it has not started; or an attempt has
+      started, and waits for a worker of its executor.
     - `attempt`: an attempt; `status` is that of the attempt.
     - `retry_wait`: the wait between two attempts.
     - `decision`: the wait for a person.
@@ -161,6 +162,10 @@ class _Builder:
         if not is_decision and attempt.status in CUT_SHORT:
             end_s = self._interrupted_s(begin_s, end_s)
         end_s = max(begin_s, end_s)
+        waits = self._waits_for_worker(attempt, begin_s, end_s)
+        if waits is not None and waits.is_open:
+            return [waits]
+        begin_s = begin_s if waits is None else waits.end_s
         status = attempt.status
         if is_open and (is_decision or self._state(step) == "waiting"):
             status = "waiting"
@@ -176,7 +181,7 @@ class _Builder:
             attempt.attempt_id in self._cached,
             _note(attempt),
         )
-        spans = [span]
+        spans = [span] if waits is None else [waits, span]
         if attempt.retry_delay_s is not None or attempt.failure_kind == "budget":
             kind: SpanKind = "retry_wait" if attempt.retry_delay_s is not None else "budget"
             until_s = self._now_s if next_attempt is None else self._since(next_attempt.started_at)
@@ -188,6 +193,16 @@ class _Builder:
                     )
                 )
         return spans
+
+    def _waits_for_worker(self, attempt: AttemptRow, begin_s: float, end_s: float) -> Span | None:
+        """The span from the start of an attempt until a worker took it; None for one that ran here."""
+        if attempt.executor is None:
+            return None
+        is_open = attempt.placed_at is None and attempt.finished_at is None
+        if attempt.placed_at is not None:
+            end_s = min(end_s, max(begin_s, self._since(attempt.placed_at)))
+        note = f"for a worker of {attempt.executor}"
+        return Span("queued", begin_s, end_s, "pending", attempt.attempt, is_open, note=note)
 
     def _interrupted_s(self, begin_s: float, end_s: float) -> float:
         """The end of an interrupted attempt: when its process ended, not when the next one noted it."""

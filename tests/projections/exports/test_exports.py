@@ -23,7 +23,7 @@ from orc.projections.exports.source import spec_name
 from orc.projections.money.prices import NO_PRICES
 from orc.projections.tables.job_view import read_view
 from orc.scheduler.core.commands import CancelJob, Settle
-from tests.builders import JOB, OTHER, reused, step, switched, tool_returned
+from tests.builders import JOB, OTHER, placed, reused, step, switched, tool_returned
 from tests.projections.exported import (
     attributes,
     check_crate,
@@ -398,3 +398,15 @@ def test_items_rounds_and_members_have_their_names_in_the_spec(tmp_path: Path) -
         ("x[a b]/lint#2", "x/lint"),
         ("y", "y"),
     ]
+
+
+def test_a_crate_names_the_worker_that_took_an_attempt(tmp_path: Path) -> None:
+    story = begun(step("a", kind="run", executor="cluster"), step("b", kind="run")).start("a", "b")
+    story.record(placed("a")).succeed("a").succeed("b").tell(Settle())
+    with source_of(story) as source:
+        write_crate(source, tmp_path / "crate", prices=NO_PRICES)
+    entities = check_crate(tmp_path / "crate")
+    place = entities[entities["#attempt/a/1"]["location"]["@id"]]
+    assert (place["@type"], place["name"]) == ("Place", "node1")
+    assert place["description"] == "Worker w1 of the executor cluster."
+    assert "location" not in entities["#attempt/b/1"]

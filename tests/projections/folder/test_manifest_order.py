@@ -15,7 +15,7 @@ from orc.projections.folder.publish import Publisher
 from orc.projections.verify import verify_job
 from orc.scheduler.core.commands import ExpandStep, FinishAttempt, Settle, Succeeded
 from orc.scheduler.core.fold.containers import child_ids
-from tests.builders import EPOCH_S, JOB, step
+from tests.builders import EPOCH_S, JOB, placed, step, unplaced
 from tests.projections.support import Story, begun, ledger_of
 
 VOLATILE = ("started_at", "finished_at", "duration_s", "ledger_head")
@@ -77,6 +77,34 @@ def test_a_manifest_of_a_version_that_counted_no_tolerated_failures_is_not_repor
         (folder / "manifest.json").write_bytes(render_manifest(older))
         assert verify_job(ledger, JOB, folder=folder).problems == ()
         older["tolerated_failures"] = {"total": 2}
+        (folder / "manifest.json").write_bytes(render_manifest(older))
+        assert len(verify_job(ledger, JOB, folder=folder).problems) == 1
+
+
+def test_a_manifest_names_the_worker_that_took_the_last_attempt() -> None:
+    story = begun(step("a", executor="cluster"), step("b")).start("a", "b")
+    assert "placed" not in manifest_of(story)["steps"]["a"]
+    story.record(placed("a"), unplaced("a"), placed("a", run="run2", worker="w2", host="node2"))
+    value = manifest_of(story.succeed("a"))
+    assert value["steps"]["a"]["placed"] == {
+        "executor": "cluster",
+        "worker": "w2",
+        "host": "node2",
+    }
+    assert "placed" not in value["steps"]["b"]
+
+
+def test_a_manifest_of_a_version_that_named_no_workers_is_not_reported() -> None:
+    story = begun(step("a", executor="cluster")).start("a")
+    story.record(placed("a")).succeed("a").tell(Settle())
+    older = manifest_of(story)
+    del older["steps"]["a"]["placed"]
+    with ledger_of(story) as ledger:
+        folder = ledger.path.parent / "out"
+        Publisher(ledger, JOB, folder).publish()
+        (folder / "manifest.json").write_bytes(render_manifest(older))
+        assert verify_job(ledger, JOB, folder=folder).problems == ()
+        older["steps"]["a"]["placed"] = {"executor": "other", "worker": "w1", "host": "node1"}
         (folder / "manifest.json").write_bytes(render_manifest(older))
         assert len(verify_job(ledger, JOB, folder=folder).problems) == 1
 

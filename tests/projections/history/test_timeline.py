@@ -7,7 +7,7 @@ from orc.ledger.events import ApprovalRequested
 from orc.projections.history.timeline import Span, Timeline, read_timeline
 from orc.projections.tables.job_view import read_view
 from orc.scheduler.core.commands import CancelJob, DecideApproval, InterruptJob, ResumeJob, Settle
-from tests.builders import JOB, OWNER, at, reused, step
+from tests.builders import JOB, OWNER, at, placed, reused, step
 from tests.projections.support import Story, begun, ledger_of
 
 
@@ -41,6 +41,34 @@ def test_a_step_is_queued_from_the_end_of_its_dependencies_until_its_attempt() -
     assert spans(found, "b") == [("queued", 3.0, 8.0, "pending"), ("attempt", 8.0, 10.0, "running")]
     assert span(found, "b", 1).is_open
     assert found.length_s == 10.0
+
+
+def test_an_attempt_on_an_executor_waits_for_a_worker() -> None:
+    story = begun(step("a", executor="cluster")).start("a")
+    story.clock_s += 4
+    waiting = timeline(story, after_s=1)
+    assert spans(waiting, "a")[1:] == [("queued", 2.0, 7.0, "pending")]
+    assert span(waiting, "a", 1).is_open
+    assert span(waiting, "a", 1).note == "for a worker of cluster"
+    story.record(placed("a"))
+    running = timeline(story, after_s=2)
+    assert spans(running, "a")[1:] == [
+        ("queued", 2.0, 6.0, "pending"),
+        ("attempt", 6.0, 8.0, "running"),
+    ]
+    assert not span(running, "a", 1).is_open
+    ended = timeline(story.succeed("a"))
+    assert spans(ended, "a")[2:] == [("attempt", 6.0, 7.0, "succeeded")]
+
+
+def test_an_attempt_that_no_worker_took_has_no_length() -> None:
+    story = begun(step("a", executor="cluster")).start("a")
+    story.clock_s += 4
+    found = timeline(story.fail("a"), after_s=9)
+    assert spans(found, "a")[1:] == [
+        ("queued", 2.0, 7.0, "pending"),
+        ("attempt", 7.0, 7.0, "failed"),
+    ]
 
 
 def test_a_retry_waits_until_its_next_attempt() -> None:
