@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -67,14 +67,14 @@ class LiveAttempt:
             finally:
                 os.close(fd)
 
-    def take_log(self, path: Path) -> None:
+    def take_log(self, pieces: Iterable[bytes]) -> None:
         """See `Attempt.take_log`."""
         masked = self._mask.byte_stream()
         with suppress(FileNotFoundError):
             self.log_path.unlink()
         fd = os.open(self.log_path, _LOG | os.O_EXCL, 0o600)
-        with open(path, "rb", buffering=0) as source, os.fdopen(fd, "wb") as target:
-            for piece in read_pieces(source):
+        with os.fdopen(fd, "wb") as target:
+            for piece in pieces:
                 target.write(masked.feed(piece))
             target.write(masked.close())
 

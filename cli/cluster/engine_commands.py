@@ -21,12 +21,19 @@ from orc.scheduler.drivers.addresses import is_loopback
 from orc.scheduler.executors.site import Site
 from orc.scheduler.stopping import ignored_signals
 
-_SETTINGS = {
+ENGINE_SETTINGS = {
     # Another start of a task would only ask in vain.
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
     # The least that the engine allows is ten of its heartbeats.
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "60s",
+    # The engine looks at the stacks of its threads 100 times a second, and wakes up as often. Work of
+    # orc is in other processes, so that this shows nothing.
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    # It measures each message, to pack large ones in a thread; those of orc have a bound.
+    "DASK_DISTRIBUTED__COMM__OFFLOAD": "False",
 }
+"""Variables for each process of the engine."""
 _ENCRYPTED = {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True"}
 # Without an address, the HTTP server listens on all interfaces, even without a dashboard.
 _HTTP = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
@@ -119,7 +126,7 @@ def machine_amounts(
 
 
 def _settings(site: Site) -> dict[str, str]:
-    return {**_SETTINGS, **(_ENCRYPTED if site.tls is not None else {})}
+    return {**ENGINE_SETTINGS, **(_ENCRYPTED if site.tls is not None else {})}
 
 
 def _tls(site: Site) -> list[str]:

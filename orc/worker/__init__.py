@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from orc.worker.agent import Agent
 
-__all__ = ["control", "perform", "set_alive"]
+__all__ = ["control", "control_at_once", "perform", "set_alive"]
 
 _lock = threading.Lock()
 _agents: list[Agent] = []
@@ -73,6 +73,14 @@ def control(request: Mapping[str, Any]) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         return {"ok": False, "protocol": PROTOCOL, "error": "environment", "message": str(error)}
     return agent.control(request)
+
+
+def control_at_once(request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The same as `control` for a request that needs no disk; None for another one."""
+    agent = _agents[0] if _agents else None
+    if agent is None or agent.pid != os.getpid():
+        return None
+    return agent.control_at_once(request)
 
 
 def set_alive(is_alive: Callable[[], bool]) -> None:

@@ -10,13 +10,12 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from orc.worker.clocks import lease_clock
-from orc.worker.confined import open_file
+from orc.worker.confined import read_piece
 from orc.worker.content_cache import PIECE_BYTES_MAX, ContentCache, limit_from
-from orc.worker.lease import BEAT_S_MAX, Leases
+from orc.worker.lease import BEAT_S_MAX, BEATS_A_LEASE, Leases
 from orc.worker.outcomes import (
     keep_outcome,
     open_shared,
@@ -36,6 +35,7 @@ from orc.worker.wire import (
     check_protocol,
     decode,
     names_of,
+    read_count,
     read_names,
     read_payload,
 )
@@ -64,6 +64,7 @@ class Agent:
             self._folder / "cache", limit_bytes=limit_bytes, needed=self._table.needed
         )
         self._changed = threading.Event()
+        self._beats_at = float("inf")
         self._discarded = threading.Event()
         self._closes = False
         # Removing many files takes long: the thread that beats does not do it.
@@ -115,7 +116,7 @@ class Agent:
                 known.done.wait()
                 say_ended(copy, known)
             return
-        self._changed.set()
+        self._beat_within(work.lease_s / BEATS_A_LEASE)
         outcome = _failed("the agent could not go on")
         try:
             self._wait_for_permission(copy)
@@ -125,8 +126,12 @@ class Agent:
             self.leases.end(watch)
             if not self._table.refuse(copy, "the agent could not go on"):
                 self._table.finish(copy, outcome)
-            self._changed.set()
+            self._beat_within(work.keep_s)
         say_ended(copy, copy)
+
+    def control_at_once(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
+        """See `orc.worker.control_at_once`."""
+        return None if self._table.needs_disk(request) else self.control(request)
 
     def control(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a request of the coordinator; see `orc.worker.control`."""
@@ -285,8 +290,8 @@ class Agent:
             raise RequestProblem("request", "the digest of the request is not valid")
         return self._cache.put(
             sha256,
-            offset=_count(request, "offset"),
-            size=_count(request, "size"),
+            offset=read_count(request, "offset"),
+            size=read_count(request, "size"),
             data=decode(request.get("data")),
         )
 
@@ -309,8 +314,8 @@ class Agent:
             root = copy.spool / place
         else:
             raise RequestProblem("request", "there is no such place")
-        length = min(_count(request, "length"), PIECE_BYTES_MAX)
-        data = _read_piece(root, str(path), _count(request, "offset"), length)
+        length = min(read_count(request, "length"), PIECE_BYTES_MAX)
+        data = read_piece(root, str(path), read_count(request, "offset"), length)
         if data is None:
             raise RequestProblem("path", "the file is not there any more")
         return {"data": data}
@@ -351,9 +356,16 @@ class Agent:
             self._discarded.set()
         return {"known": copy is not None}
 
+    def _beat_within(self, wait_s: float) -> None:
+        """Let the thread that beats wake up within this time, unless it does so anyway."""
+        if lease_clock() + wait_s < self._beats_at:
+            self._changed.set()
+
     def _beat(self) -> None:
         """Renew the leases, and drop what nobody fetched, until the agent closes."""
         while not self._closes:
+            # What comes from here on may need an earlier beat than is found now.
+            self._beats_at = float("inf")
             try:
                 beat_s = self.leases.beat()
             except OSError:
@@ -366,7 +378,9 @@ class Agent:
                 self._table.stop(copy, copy.work.grace_s, abandoned=True)
             expiry_s = self._table.next_expiry_s()
             waits_s = [one for one in (beat_s, expiry_s, _IDLE_S) if one is not None]
-            self._changed.wait(max(0.01, min(waits_s)))
+            wait_s = max(0.01, min(waits_s))
+            self._beats_at = lease_clock() + wait_s
+            self._changed.wait(wait_s)
             self._changed.clear()
 
     def _sweep(self) -> None:
@@ -379,20 +393,3 @@ class Agent:
 
 def _failed(message: str) -> Outcome:
     return Outcome(broken={"kind": "environment", "message": message})
-
-
-def _count(request: Mapping[str, Any], name: str) -> int:
-    value = request.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
-        raise RequestProblem("request", f"the field {name} of the request is not a count")
-    return value
-
-
-def _read_piece(root: Path, path: str, offset: int, length: int) -> bytes | None:
-    fd = open_file(root, path)
-    if fd is None:
-        return None
-    try:
-        return os.pread(fd, length, offset)
-    finally:
-        os.close(fd)

@@ -39,6 +39,17 @@ def open_file(root: Path, relative: str) -> int | None:
     return found
 
 
+def read_piece(root: Path, relative: str, offset: int, length: int) -> bytes | None:
+    """A piece of a regular file; None if there is no such file."""
+    fd = open_file(root, relative)
+    if fd is None:
+        return None
+    try:
+        return os.pread(fd, length, offset)
+    finally:
+        os.close(fd)
+
+
 def create_file(root: Path, relative: str) -> int:
     """A descriptor of a new file, to write and read. Raises OSError if a file is there."""
     with _parent(root, relative, create=True) as (parent, name):

@@ -62,9 +62,10 @@ def perform(payload: bytes) -> None:
 
 
 async def control(request: dict[str, Any], dask_worker: Any = None) -> dict[str, Any]:
-    """Answer a request of the driver, in a thread. Nothing is raised.
+    """Answer a request of the driver; in a thread, if it may have to wait for a disk.
 
-    The engine would log the arguments of a call that fails, and they may contain secrets.
+    Nothing is raised: the engine would log the arguments of a call that fails, and they may contain
+    secrets.
     """
     try:
         _Pulse.of(dask_worker)
@@ -76,21 +77,20 @@ async def control(request: dict[str, Any], dask_worker: Any = None) -> dict[str,
             # Another process took over the address.
             return {"error": "gone", "message": "the worker's process has been replaced"}
         if request["op"] == "many":
-            return {"answers": await asyncio.to_thread(_control_all, request["requests"])}
-        return await asyncio.to_thread(orc.worker.control, request)
+            return {"answers": [await _answer(one) for one in request["requests"]]}
+        return await _answer(request)
     except Exception as error:
         return {"error": "failed", "message": f"{type(error).__name__} in {request.get('op')}"}
 
 
-def _control_all(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    answers: list[dict[str, Any]] = []
-    for request in requests:
-        try:
-            answers.append(orc.worker.control(request))
-        except Exception as error:
-            message = f"{type(error).__name__} in {request.get('op')}"
-            answers.append({"error": "failed", "message": message})
-    return answers
+async def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        answer = orc.worker.control_at_once(request)
+        if answer is None:
+            answer = await asyncio.to_thread(orc.worker.control, request)
+        return answer
+    except Exception as error:
+        return {"error": "failed", "message": f"{type(error).__name__} in {request.get('op')}"}
 
 
 def scheduler_settings(dask_scheduler: Any = None) -> dict[str, Any]:

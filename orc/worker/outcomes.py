@@ -36,7 +36,7 @@ def store_outcome(copy: Copy, spool: Path, outcome: Outcome) -> Outcome:
         # A disk without space does not lose the result.
         return outcome
     copy.is_stored = True
-    return replace(outcome, stdout=b"", stderr_tail=b"", answer=None)
+    return replace(outcome, stdout=b"", stderr_tail=b"", answer=None, log=None)
 
 
 def whole_outcome(copy: Copy) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class Performance:
             os.close(wake_write)
             printed.close()
             outcome.duration_s = round(lease_clock() - started, 6)
-            outcome.log_bytes = log.size
+            outcome.log_bytes, outcome.log = log.size, log.short
             outcome.stdout, outcome.stderr_tail = bytes(printed.stdout), bytes(printed.tail)
         self._judge(outcome, reason, following, printed, answer)
         warnings = [log.warning, _LEFT_CHILDREN if following.has_left_children else None]

@@ -14,12 +14,15 @@ from orc.worker.problems import WorkBroken, describe_shortage, is_shortage
 TAIL_BYTES = 1200
 PIECE_BYTES_MAX = 16 * 1000
 PIECES_A_SECOND = 10
+SHORT_LOG_BYTES = 16 * 1024
+"""A log of at most so many bytes is part of the outcome, so that nobody has to fetch it."""
 
 
 class Log:
     """The log of an attempt, with a limit. Pieces of it are shown at once, some may be left out.
 
-    `show` receives an offset and a piece. A disk that is full ends the attempt, see `broken`.
+    `show` receives an offset and a piece. A disk that is full ends the attempt, see `broken`. There
+    is no file before something is printed.
     """
 
     def __init__(
@@ -31,16 +34,27 @@ class Log:
         self._limit_bytes = limit_bytes
         self._show = show
         self._host = host
-        self._fd = create_file(spool, "log")
+        self._spool = spool
+        self._fd: int | None = None
+        self._begin = bytearray()
         self._unshown = bytearray()
         self._shown_at = float("-inf")
+
+    @property
+    def short(self) -> bytes | None:
+        """The whole log; None if it is long."""
+        return bytes(self._begin) if self.size == len(self._begin) else None
 
     def write(self, content: bytes) -> None:
         """Append what is masked already."""
         kept = content[: self._limit_bytes - self.size]
         if len(kept) < len(content) and self.warning is None:
             self.warning = "the log was cut at its limit"
+        if not kept:
+            return
         try:
+            if self._fd is None:
+                self._fd = create_file(self._spool, "log")
             written = 0
             while written < len(kept):
                 written += os.write(self._fd, kept[written:])
@@ -52,6 +66,8 @@ class Log:
             else:
                 self.warning = f"the log could not be written: {error.strerror}"
             return
+        if self.size + len(kept) <= SHORT_LOG_BYTES:
+            self._begin += kept
         self.size += len(kept)
         self._unshown += kept
         # A flood is not shown as a whole: the coordinator reads what it misses.
@@ -71,7 +87,8 @@ class Log:
         """Show the rest and close the file."""
         if self._unshown:
             self._show_all()
-        os.close(self._fd)
+        if self._fd is not None:
+            os.close(self._fd)
 
     def _show_all(self) -> None:
         self._show(self.size - len(self._unshown), bytes(self._unshown))

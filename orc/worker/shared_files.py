@@ -201,6 +201,7 @@ def keep_all(
             files=[kept("work", file) for file in outcome.files],
             artifacts=[kept("artifacts", file) for file in outcome.artifacts],
             log_bytes=size,
+            log=None,
         ),
         log=log,
     )

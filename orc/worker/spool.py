@@ -5,7 +5,7 @@
   gpu-<device>            locks
   agents/<boot>/          of one agent; it holds `lock` as long as it lives
     <run>-<number>/       of one copy: work/ spec/ artifacts/ log
-    trash/                what is being removed
+    trash/                folders of agents that died, which are being removed
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import shutil
 import stat
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -61,6 +62,7 @@ class Spools:
         new.rename(self._own)
         self._lock = threading.Lock()
         self._made = 0
+        self._discarded: deque[Path] = deque()
 
     def create(self, run: str) -> Path:
         """A new spool with its folders."""
@@ -73,12 +75,15 @@ class Spools:
         return spool
 
     def discard(self, spool: Path) -> None:
-        """Take a spool away at once; `sweep` removes its files."""
-        with suppress(OSError):
-            spool.rename(self._trash / spool.name)
+        """Let `sweep` remove a spool. This does not wait for a disk."""
+        self._discarded.append(spool)
 
     def sweep(self) -> None:
-        """Remove the files of what was discarded."""
+        """Remove what was discarded."""
+        while self._discarded:
+            spool = self._discarded.popleft()
+            if not _remove_empty(spool):
+                remove_tree(spool)
         for path in list(self._trash.iterdir()):
             remove_tree(path)
 
@@ -144,6 +149,17 @@ def remove_tree(path: Path) -> None:
         with suppress(OSError):
             os.chmod(folder, 0o700)
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_empty(spool: Path) -> bool:
+    """Remove the spool of a copy that left nothing, as most do, in few calls; whether that was done."""
+    try:
+        for name in FOLDERS:
+            os.rmdir(spool / name)
+        os.rmdir(spool)
+    except OSError:
+        return False
+    return True
 
 
 def _is_left(folder: Path) -> bool:

@@ -53,8 +53,8 @@ def hold_gpus(work: Assignment, folder: Path, holder: ExitStack) -> list[str]:
     machine exclude each other by locks in `folder`. Raises WorkBroken if too few are free.
     """
     wanted = math.ceil(work.resources.get("gpu", 0))
-    devices = _devices()
-    if not wanted or not devices:
+    devices = _devices() if wanted else []
+    if not devices:
         return []
     deadline = time.monotonic() + GPU_WAIT_S
     while True:

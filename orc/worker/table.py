@@ -19,7 +19,7 @@ from orc.worker.clocks import lease_clock
 from orc.worker.lease import Watch
 from orc.worker.problems import RequestProblem
 from orc.worker.shared_files import SharedFiles
-from orc.worker.wire import Assignment, Outcome
+from orc.worker.wire import Assignment, Outcome, read_names
 
 REMEMBERED_MAX = 10_000
 """How many forgotten copies, and how many epochs of jobs, are remembered."""
@@ -149,6 +149,23 @@ class Table:
         if epoch < highest:
             raise RequestProblem("superseded", "a later process owns this job", epoch=highest)
         return epoch
+
+    def needs_disk(self, request: Mapping[str, Any]) -> bool:
+        """Whether the answer to a request may have to wait for a disk."""
+        try:
+            copy = self.find(*read_names(request))
+        except RequestProblem:
+            # A copy that is not known has nothing on the disk.
+            return request.get("op") not in ("allow", "refuse", "cancel", "outcome", "forget")
+        match request.get("op"):
+            case "refuse" | "cancel" | "forget":
+                return False
+            case "allow":
+                return bool(copy.work.inputs or copy.work.shipped)
+            case "outcome":
+                return copy.is_stored
+            case _:
+                return True
 
     def refuse(self, copy: Copy, reason: str) -> bool:
         """Refuse a copy that still asks; False if it asks no more."""

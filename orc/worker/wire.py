@@ -91,7 +91,7 @@ class Outcome:
     """How a copy ended.
 
     Besides the fields of `WorkOutcome`: `lost` says why there is no result (the lease was over), and
-    `cancelled` that the coordinator ended the command.
+    `cancelled` that the coordinator ended the command. `log` is the whole log, if it is short.
     """
 
     exit_code: int | None = None
@@ -105,6 +105,7 @@ class Outcome:
     artifacts: list[FileItem] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     log_bytes: int = 0
+    log: bytes | None = None
     duration_s: float = 0.0
     queued_s: float = 0.0
     lost: str | None = None
@@ -124,6 +125,7 @@ class Outcome:
             "artifacts": [file.to_json() for file in self.artifacts],
             "folders": self.folders,
             "log_bytes": self.log_bytes,
+            "log": None if self.log is None else encode(self.log),
             "duration_s": self.duration_s,
             "queued_s": self.queued_s,
             "lost": self.lost,
@@ -166,6 +168,14 @@ def read_names(request: Mapping[str, Any]) -> tuple[str, str]:
     if not isinstance(run, str) or not _RUN.fullmatch(run):
         raise _malformed("run")
     return ticket, run
+
+
+def read_count(request: Mapping[str, Any], name: str) -> int:
+    """A field of a request that is a whole number from 0. Raises RequestProblem."""
+    value = request.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
+        raise RequestProblem("request", f"the field {name} of the request is not a count")
+    return value
 
 
 def read_payload(payload: bytes) -> Assignment:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from distributed.security import Security
 
 from orc.scheduler.drivers.addresses import is_safe
 from orc.scheduler.drivers.dask_calls import SMALL, Lane
+from orc.scheduler.drivers.dask_links import Links
 from orc.scheduler.drivers.lines import Refused
 from orc.scheduler.drivers.rooms import SLOTS
 from orc.worker import dask_side
@@ -35,7 +36,11 @@ _NAMES = {"CPU": "cpu", "MEMORY": "memory", "GPU": "gpu"}
 """Names of resources in the engine, and in orc. Others have the same name in both."""
 
 _OUTAGES_MAX = 2
+_SEND_EVERY_S = 0.001
+"""How long what goes to the scheduler is collected: 10 ms by default, for graphs of many tasks."""
 _LOOK_S = 0.1
+_POSTED_S = 1.0
+"""How long the end waits for requests that were posted."""
 _NOT_INSTALLED = ("ImportError(", "ModuleNotFoundError(")
 _T = TypeVar("_T")
 _NOT_PLAIN = (
@@ -66,6 +71,8 @@ class Cluster:
         self.faulty: dict[str, str] = {}
         """Workers that cannot perform steps, by address, with the reason."""
         self._comm = client.scheduler_comm
+        self._comm.interval = _SEND_EVERY_S
+        self._links = Links(client)
         self._lanes: dict[str, Lane] = {}
         self._wake = asyncio.Event()
         self._down = asyncio.Event()
@@ -121,6 +128,10 @@ class Cluster:
 
     async def close(self) -> None:
         """End the connection. What the engine holds goes on."""
+        if self.is_up:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POSTED_S):
+                    await asyncio.gather(*(lane.empty() for lane in self._lanes.values()))
         self._looking.cancel()
         await _close(self.client)
 
@@ -146,15 +157,23 @@ class Cluster:
     ) -> dict[str, Any]:
         """Ask the agent on one worker. Raises Refused: `gone`, `timeout`, or what the agent says."""
         if request["op"] in SMALL:
-            lane = self._lanes.get(worker)
-            if lane is None:
-                lane = self._lanes[worker] = Lane(partial(self._call_checked, worker))
-            answer = await lane.ask(dict(request))
+            answer = await self._lane(worker).ask(dict(request))
         else:
             answer = await self._call_checked(worker, request, timeout_s)
         if "error" in answer:
             raise Refused(str(answer["error"]), str(answer.get("message", ""))[:1000])
         return answer
+
+    def post(self, worker: str, request: Mapping[str, Any]) -> None:
+        """Send a small request with the next call to that worker, or soon. It may get lost."""
+        if worker in self.workers:
+            self._lane(worker).post(dict(request))
+
+    def _lane(self, worker: str) -> Lane:
+        lane = self._lanes.get(worker)
+        if lane is None:
+            lane = self._lanes[worker] = Lane(partial(self._call_checked, worker))
+        return lane
 
     async def _call_checked(
         self, worker: str, request: Mapping[str, Any], timeout_s: float = CALL_S
@@ -162,7 +181,8 @@ class Cluster:
         address = self.workers.get(worker)
         if address is None:
             raise Refused("gone", f"the worker {worker} has left the cluster")
-        answer = await self._call_at(address, {**request, "worker": worker}, timeout_s)
+        call = self._links.call(address, {**request, "worker": worker})
+        answer = await self._answer_of(call, timeout_s)
         if request["op"] == "many" and "error" in answer:
             raise Refused(str(answer["error"]), str(answer.get("message", ""))[:1000])
         return answer
@@ -206,7 +226,7 @@ class Cluster:
 
     def drop(self, worker: str) -> None:
         """Forget a worker whose process has ended."""
-        self.workers.pop(worker, None)
+        self._links.drop(self.workers.pop(worker, ""))
         self.capacity.pop(worker, None)
         self.facts.pop(worker, None)
         self._lanes.pop(worker, None)
@@ -235,7 +255,7 @@ class Cluster:
 
     async def _greet(self, address: str) -> None:
         try:
-            facts = await self._call_at(address, {"op": "hello"}, HELLO_S)
+            facts = await self._answer_of(self._links.greet(address, {"op": "hello"}), HELLO_S)
         except Refused as refused:
             self.faulty[address] = str(refused)
             return
@@ -246,23 +266,17 @@ class Cluster:
         self.workers[str(facts["worker"])] = address
         self.facts[str(facts["worker"])] = facts
 
-    async def _call_at(
-        self, address: str, request: Mapping[str, Any], timeout_s: float
-    ) -> dict[str, Any]:
+    async def _answer_of(self, call: Coroutine[Any, Any, Any], timeout_s: float) -> dict[str, Any]:
         try:
-            answers = await self._bounded(
-                self.client.run(
-                    dask_side.control, dict(request), workers=[address], on_error="return"
-                ),
-                timeout_s,
-            )
+            answer = await self._bounded(call, timeout_s)
         except TimeoutError:
             raise Refused("timeout", "the worker has not answered in time") from None
         except OSError as error:
             raise Refused("unreachable", "the scheduler does not answer") from error
-        answer = answers.get(address)
         # The scheduler passes on the text of an error that it does not unpack.
-        if isinstance(answer, Exception) and str(answer).startswith(_NOT_INSTALLED):
+        if isinstance(answer, Exception) and (
+            isinstance(answer, ImportError) or str(answer).startswith(_NOT_INSTALLED)
+        ):
             raise Refused("missing", f"orc is not installed on the worker: {str(answer)[:200]}")
         if isinstance(answer, OSError) or answer is None:
             raise Refused("gone", "the worker cannot be reached")

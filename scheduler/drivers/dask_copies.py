@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from distributed import Client, Future
 
@@ -30,11 +30,12 @@ class HeldCopy:
     """How many bytes of the log have been shown; None before the first."""
     printed_until: int = 0
     reader: asyncio.Task[None] | None = None
+    key: str = field(init=False)
+    """The engine's name of the task: all have one prefix, which the engine never forgets."""
 
-    @property
-    def key(self) -> str:
-        """The engine's name of the task: all have one prefix, which the engine never forgets."""
-        return f"orc-{hashlib.sha256(f'{self.ticket} {self.run}'.encode()).hexdigest()[:32]}"
+    def __post_init__(self) -> None:
+        digest = hashlib.sha256(f"{self.ticket} {self.run}".encode()).hexdigest()
+        self.key = f"orc-{digest[:32]}"
 
 
 def adopt(client: Client, copy: HeldCopy) -> Future:

@@ -49,9 +49,9 @@ async def put_content(cluster: Cluster, request: Message) -> Message:
 async def fetch_copy(cluster: Cluster, request: Message, outcome: Any = None) -> Message:
     """Write the files of an ended copy into a folder, by number; the outcome as the worker gives it.
 
-    Number 0 is the log; then come the files, then the artifacts, in the outcome's order. Nothing
-    is checked here: orc reads what is written, and trusts neither the worker nor this process.
-    `outcome` is what the worker has given already, if it has.
+    Number 0 is the log, unless the outcome has it; then come the files, then the artifacts, in the
+    outcome's order. Nothing is checked here: orc reads what is written, and trusts neither the worker
+    nor this process. `outcome` is what the worker has given already, if it has.
     """
     place = {"ticket": request["ticket"], "run": request["run"]}
     worker, folder = request["worker"], Path(request["folder"])
@@ -60,11 +60,11 @@ async def fetch_copy(cluster: Cluster, request: Message, outcome: Any = None) ->
         outcome = reply["outcome"]
     items = list(_items(outcome))
     # A worker may claim any size.
-    if sum(size for _, size in items) > shutil.disk_usage(folder).free:
+    if sum(size for _, _, size in items) > shutil.disk_usage(folder).free:
         raise Refused(
             "environment", "the disk has no room for the files of the step; free some space"
         )
-    for number, (item, size) in enumerate(items):
+    for number, item, size in items:
         await _fetch(cluster, worker, {**place, **item}, size, folder / str(number))
     return {"outcome": outcome}
 
@@ -76,13 +76,15 @@ async def read_log(cluster: Cluster, worker: str, ticket: str, run: str, offset:
     return bytes(answer["data"])
 
 
-def _items(outcome: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
+def _items(outcome: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any], int]]:
     if not isinstance(outcome, dict) or outcome.get("lost") is not None:
         return
-    yield {"place": "log", "path": "log"}, int(outcome["log_bytes"])
-    for place, name in (("work", "files"), ("artifacts", "artifacts")):
-        for file in outcome[name]:
-            yield {"place": place, "path": file["path"]}, int(file["size_bytes"])
+    if outcome.get("log") is None:
+        yield 0, {"place": "log", "path": "log"}, int(outcome["log_bytes"])
+    files = [("work", file) for file in outcome["files"]]
+    files += [("artifacts", file) for file in outcome["artifacts"]]
+    for number, (place, file) in enumerate(files, 1):
+        yield number, {"place": place, "path": file["path"]}, int(file["size_bytes"])
 
 
 async def _fetch(

@@ -109,7 +109,7 @@ class _Ending:
                 return is_refused and self._watch.is_placed(news.run, news.worker)
             case Ended() if self._watch.is_placed(news.run, news.worker):
                 # The log is worth keeping.
-                await self._watch.fetch()
+                await self._watch.fetch(news.outcome)
                 return True
             case Printed() | Gone() | EngineSeen() | Dropped():
                 await self._watch.take(news)

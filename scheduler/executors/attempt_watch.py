@@ -138,7 +138,7 @@ class AttemptWatch:
                     self._attempt.printed(news.offset, news.content)
             case Ended():
                 if self.is_placed(news.run, news.worker):
-                    return await self.fetch()
+                    return await self.fetch(news.outcome)
                 await self._forget(news.run, news.worker)
             case Dropped():
                 await self._dropped(news)
@@ -310,13 +310,13 @@ class AttemptWatch:
         else:
             self.lease.begin(f"the worker on {placed.host} left the cluster")
 
-    async def fetch(self) -> WorkOutcome | None:
+    async def fetch(self, told: WorkOutcome | None = None) -> WorkOutcome | None:
         """The result of the placed copy, which has ended; None if it cannot be reached now."""
-        placed = self.placed
+        placed, kept = self.placed, self._executor.kept
         assert placed is not None
         await self._found()
         try:
-            return await fetch_result(self._engine, self._executor.kept, self._attempt, placed)
+            return await fetch_result(self._engine, kept, self._attempt, placed, told)
         except EngineUnreachable:
             # The result stays there; the next census finds it again.
             return None

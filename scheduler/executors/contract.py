@@ -11,7 +11,7 @@ has committed `step.placed` for exactly that copy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -139,10 +139,10 @@ class WorkOutcome:
 
     One of `exit_code`, `signal` and `broken` is set; a function that answered has `exit_code` 0 and
     its `answer`, one line of JSON. `stdout` is whole, `stderr_tail` the end of stderr. The contents
-    of `files` and `artifacts` lie in the attempt's folder under `work/` and `artifacts/`, its log in
-    the file `log`. `folders` are declared folders that are empty. `away_s` is how long orc did not see
-    the end of a local command. Nothing in an outcome is trusted: digests, sizes and paths are checked
-    again.
+    of `files` and `artifacts` lie in the attempt's folder under `work/` and `artifacts/`. `log` is the
+    whole log if it came with the outcome; otherwise it is in the file `log`. `folders` are declared
+    folders that are empty. `away_s` is how long orc did not see the end of a local command. Nothing in
+    an outcome is trusted: digests, sizes and paths are checked again.
     """
 
     exit_code: int | None = None
@@ -156,9 +156,15 @@ class WorkOutcome:
     artifacts: tuple[WorkFile, ...] = ()
     folders: tuple[str, ...] = ()
     log_bytes: int = 0
+    log: bytes | None = None
     duration_s: float = 0.0
     queued_s: float = 0.0
     away_s: float = 0.0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing more belongs to it that would have to be fetched."""
+        return self.log is not None and not (self.files or self.artifacts or self.folders)
 
 
 class Lost(Exception):
@@ -210,8 +216,8 @@ class Attempt(LocalAttempt, Inputs, Protocol):
     async def reattach(self, run: str) -> None:
         """Commit `step.reattached`: a copy that an earlier process placed is still there."""
 
-    def take_log(self, path: Path) -> None:
-        """Take the whole log of the attempt from a file."""
+    def take_log(self, pieces: Iterable[bytes]) -> None:
+        """Take the whole log of the attempt."""
 
     def printed(self, offset: int, content: bytes) -> None:
         """Show a piece of the log, which begins at `offset`. Pieces may be missing or come twice."""
@@ -268,7 +274,7 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A copy has ended; its files can be fetched from that worker."""
+    """A copy has ended; what is not part of its outcome can be fetched from that worker."""
 
     ticket: str
     run: str

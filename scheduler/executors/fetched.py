@@ -22,7 +22,8 @@ def take_files(value: Any, parts: Path, folder: Path) -> WorkOutcome:
     outcome = checked_outcome(value)
     if outcome.broken is not None and outcome.broken.kind == "protocol":
         return outcome
-    os.replace(parts / "0", folder / "log")
+    if outcome.log is None:
+        os.replace(parts / "0", folder / "log")
     places = [("work", file) for file in outcome.files]
     places += [("artifacts", file) for file in outcome.artifacts]
     for number, (place, file) in enumerate(places, 1):

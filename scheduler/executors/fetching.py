@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,23 @@ if TYPE_CHECKING:
     from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 
 
+_PIECE_BYTES = 1 << 20
+
+
 async def fetch_result(
-    engine: Engine, kept: KeptOutcomes | None, attempt: Attempt, placed: Placement
+    engine: Engine,
+    kept: KeptOutcomes | None,
+    attempt: Attempt,
+    placed: Placement,
+    told: WorkOutcome | None = None,
 ) -> WorkOutcome:
     """Fetch the files and the log of an ended copy, by `kept` if they are there.
 
-    Raises Lost, EngineProblem.
+    `told` is the outcome, if its worker has told it: most have nothing that must be fetched. Raises
+    Lost, EngineProblem.
     """
+    if told is not None and told.is_whole:
+        return _take_whole(attempt, told)
 
     async def fetch(folder: Path) -> WorkOutcome:
         return await engine.fetch(attempt.ticket, placed.run, placed.worker, folder)
@@ -47,6 +58,15 @@ async def fetch_kept(kept: KeptOutcomes, attempt: Attempt, placed: Placement) ->
     return await _place(attempt, fetch)
 
 
+def _take_whole(attempt: Attempt, outcome: WorkOutcome) -> WorkOutcome:
+    failpoints.hit("fetch.midway")
+    try:
+        attempt.take_log([outcome.log or b""])
+    except OSError as error:
+        return _not_stored(error)
+    return outcome
+
+
 async def _place(
     attempt: Attempt, fetch: Callable[[Path], Awaitable[WorkOutcome | None]]
 ) -> WorkOutcome | None:
@@ -60,15 +80,26 @@ async def _place(
             return None
         failpoints.hit("fetch.midway")
         await trio.to_thread.run_sync(_move, folder, work, artifacts, outcome)
-        if (folder / "log").is_file():
-            attempt.take_log(folder / "log")
+        await trio.to_thread.run_sync(_take_log, attempt, outcome, folder / "log")
     except OSError as error:
-        message = f"the result could not be stored here: {describe_system_error(error)}"
-        return WorkOutcome(broken=Broken("environment", message))
+        return _not_stored(error)
     finally:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
     return outcome
+
+
+def _take_log(attempt: Attempt, outcome: WorkOutcome, file: Path) -> None:
+    if outcome.log is not None:
+        attempt.take_log([outcome.log])
+    elif file.is_file():
+        with open(file, "rb", buffering=0) as log:
+            attempt.take_log(iter(partial(log.read, _PIECE_BYTES), b""))
+
+
+def _not_stored(error: OSError) -> WorkOutcome:
+    message = f"the result could not be stored here: {describe_system_error(error)}"
+    return WorkOutcome(broken=Broken("environment", message))
 
 
 def _make_empty(folder: Path) -> None:

@@ -99,6 +99,7 @@ def outcome_of(value: Any) -> WorkOutcome:
         artifacts=_files(value.get("artifacts", [])),
         folders=_folders(value.get("folders", [])),
         log_bytes=_count(value.get("log_bytes", 0)),
+        log=None if value.get("log") is None else decode_bytes(value["log"]),
         duration_s=_seconds(value.get("duration_s", 0.0)),
         queued_s=_seconds(value.get("queued_s", 0.0)),
     )

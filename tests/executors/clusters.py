@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import pytest
 import trio
 
+from orc.cli.cluster.engine_commands import ENGINE_SETTINGS
 from orc.ledger.digest import Digest
 from orc.scheduler.executors.contract import (
     Asked,
@@ -40,7 +41,8 @@ WAIT_S = 40.0
 JOB = "20261130-120000-abcdef"
 _Event = TypeVar("_Event")
 
-_SETTINGS = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+# With the engine's own time to live, to see what orc says of it.
+_SETTINGS = {name: to for name, to in ENGINE_SETTINGS.items() if not name.endswith("WORKER_TTL")}
 _INSPECT = """
 import json, sys
 from distributed import Client

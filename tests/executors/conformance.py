@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,8 @@ class Given:
     async def reattach(self, run: str) -> None:
         self.commits.append("reattached")
 
-    def take_log(self, path: Path) -> None:
-        self.log_path.write_bytes(path.read_bytes())
+    def take_log(self, pieces: Iterable[bytes]) -> None:
+        self.log_path.write_bytes(b"".join(pieces))
 
     def printed(self, offset: int, content: bytes) -> None:
         if offset == len(self.shown):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -99,7 +99,7 @@ class FakeAttempt:
     async def reattach(self, run: str) -> None:
         await self._commit("reattached", run)
 
-    def take_log(self, path: Path) -> None:
+    def take_log(self, pieces: Iterable[bytes]) -> None:
         raise NotImplementedError
 
     def printed(self, offset: int, content: bytes) -> None:

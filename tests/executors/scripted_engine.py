@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,8 +153,8 @@ class Performed:
         await trio.lowlevel.checkpoint()
         self.commits.append(("reattached", run))
 
-    def take_log(self, path: Path) -> None:
-        self.logs.append(path.read_bytes())
+    def take_log(self, pieces: Iterable[bytes]) -> None:
+        self.logs.append(b"".join(pieces))
 
     def printed(self, offset: int, content: bytes) -> None:
         self.shown.append(content)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from orc.ledger.digest import Digest
 from orc.scheduler.executors.contract import (
     PROTOCOL,
     Broken,
@@ -18,6 +20,7 @@ from orc.scheduler.executors.contract import (
     EngineSeen,
     Gone,
     Lost,
+    WorkFile,
     WorkOutcome,
 )
 from orc.scheduler.executors.errors import EngineProblem, EngineUnreachable, WorkerLeft
@@ -26,6 +29,7 @@ from tests.executors.remote_simulation import no_threads
 from tests.executors.scripted_engine import JOB, LEASE_S, PLACED, ScriptedEngine, performing
 from tests.executors.test_resume_table import LOST_AFTER_S, TICKET, ends
 
+FILE = WorkFile("a.txt", Digest("0" * 64), 1)
 NOT_NOW = EngineUnreachable("timeout", "the engine has not answered in time")
 
 
@@ -53,6 +57,22 @@ async def test_a_command_that_fails_is_an_outcome(
         ]
         engine.say(Ended(TICKET, one.run, "w1", engine.outcome))
         assert await ends(one) == engine.outcome
+
+
+async def test_nothing_is_fetched_of_a_copy_that_has_told_all(
+    engine: ScriptedEngine, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    told = WorkOutcome(exit_code=0, stdout=b"all", log_bytes=3, log=b"all")
+    assert told.is_whole
+    for files in ({"files": (FILE,)}, {"artifacts": (FILE,)}, {"folders": ("d",)}, {"log": None}):
+        assert not replace(told, **files).is_whole
+    async with performing(tmp_path, engine) as one:
+        one.ask()
+        await one.settle()
+        engine.say(Ended(TICKET, one.run, "w1", told))
+        assert await ends(one) == told
+        assert engine.called("fetch") == []
+        assert one.logs == [b"all"]
 
 
 @pytest.mark.parametrize("more", [False, True])

@@ -68,5 +68,5 @@ def test_whatever_comes_a_copy_starts_once_and_only_when_allowed(
     for one in engine.control("census", job_id="")["copies"]:
         assert one["state"] in ("ended", "refused")
         assert engine.control("forget", ticket=one["ticket"], run=one["run"])["known"]
-    assert engine.spools() == []
+    wait_until(lambda: engine.spools() == [])
     wait_until(lambda: not [path for path in engine.files() if path.name == "log"])
