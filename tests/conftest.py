@@ -1,5 +1,8 @@
 """The suite does not depend on what its caller hands down: settings of Python, ignored signals.
 
+Its files are in memory, where the system has room for them there: a commit waits for the disk, and
+the suite commits some hundred thousand times. What is about disks says so, and injects their faults.
+
 Python may keep the compiled modules, whatever the environment says.
 The suite starts hundreds of interpreters. Where `PYTHONDONTWRITEBYTECODE` is set, as in many
 container images, each of them would compile all of orc anew, and each worker of pytest would also
@@ -11,8 +14,17 @@ Signals that a script in the background, or `nohup`, ignores would be ignored by
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 << 30
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for the workers and every process of a test
 sys.dont_write_bytecode = False
@@ -22,3 +34,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for _number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether the suite's folders can be there: it writes much, and runs programs of its own."""
+    no_programs = getattr(os, "ST_NOEXEC", 0)  # macOS has no such flag
+    if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & no_programs:
+        return False
+    return shutil.disk_usage(folder).free >= ROOM_BYTES
+
+
+if _has_room(MEMORY):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # where pytest makes `tmp_path`
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """TMPDIR, with all that a killed process leaves there, is a folder that pytest removes."""
+    folder = tmp_path_factory.mktemp("temporary", numbered=False)
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setenv("TMPDIR", str(folder))
+        patches.setattr(tempfile, "tempdir", None)
+        yield folder

@@ -54,7 +54,7 @@ def as_user(function: Callable[[], Value], uid: int = ANOTHER) -> Value:
 @contextmanager
 def shared_folder(mode: int = 0o755) -> Iterator[Path]:
     """A new folder that other users can enter."""
-    folder = Path(tempfile.mkdtemp(prefix="orc-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="orc-test-", dir="/tmp"))  # TMPDIR is of this user alone
     folder.chmod(mode)
     try:
         yield folder.resolve()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from orc.cli.jobs import folders
 from orc.ledger.exit_codes import ENVIRONMENT, STORAGE
 from tests.cli.command_line import orc as orc_command
 from tests.cli.command_line import work_in, write
+from tests.other_users import shared_folder
 from tests.processes import ORC, WAIT_S, orc_environment
 
 NOBODY = 65534
@@ -49,8 +49,7 @@ def run_with_one_process(*arguments: str, cwd: Path) -> subprocess.CompletedProc
 @pytest.fixture
 def foreign() -> Iterator[Path]:
     """The other user's folder, with a spec in it, where that user can reach it."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with shared_folder() as folder:
         (folder / "spec.yaml").write_text(
             "project: few\nsteps:\n  a: {run: echo x}\n"
             "  b: {python: 'math:sqrt', args: {x: 4}}\n  c: {value: 1}\n"

@@ -21,7 +21,6 @@ from orc.ledger import LedgerReader
 from orc.ledger.digest import digest_bytes
 from orc.projections import Publisher, Verifier
 from tests.crash.power_cut import Disk, Op, record
-from tests.projections.support import MEMORY
 
 STEPS = 24
 CUTS = 150
@@ -160,7 +159,7 @@ def cuts_of(recording: Recording, count: int) -> Iterator[tuple[int, Said, Path]
             if op.kind == "say":
                 said.hear(op)
         done = moment
-        with tempfile.TemporaryDirectory(dir=MEMORY) as place:
+        with tempfile.TemporaryDirectory() as place:
             target = Path(place) / "job"
             disk.cut(target, seed=seed)
             yield seed, said, target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,9 +62,6 @@ from tests.builders import (
     step,
     submitted,
 )
-
-MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
-"""A folder in memory, where commits are fast; None if the system has none."""
 
 _mostly = st.sampled_from((True, True, True, True, False))
 _endings: st.SearchStrategy[Command] = st.sampled_from(
@@ -326,7 +322,7 @@ def ledger_of(
     *told: Story, batches: Iterable[Sequence[Recorded]] | None = None
 ) -> Iterator[Ledger]:
     """A ledger in a temporary folder with the stories, each appended in one batch."""
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder, open_in(Path(folder)) as ledger:
+    with tempfile.TemporaryDirectory() as folder, open_in(Path(folder)) as ledger:
         write(ledger, *told, batches=batches)
         yield ledger
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -26,7 +25,7 @@ from orc.ledger.integrity import list_jobs
 from orc.projections import Verifier
 from orc.scheduler.core.commands import Settle
 from tests.builders import JOB, step
-from tests.projections.support import MEMORY, OTHER, begun, open_in, write
+from tests.projections.support import OTHER, begun, open_in, write
 
 SEED = int(os.environ.get("ORC_FLIP_SEED", "20260301"))
 
@@ -142,45 +141,40 @@ def _with_files(kept: Kept, changed: dict[str, bytes], folder: Path, *, heads: b
     return _verify_files(folder, kept, heads=heads)
 
 
-@pytest.fixture
-def fast(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory if the system has one."""
-    folder = (MEMORY or tmp_path) / f"orc-flips-{os.getpid()}"
-    folder.mkdir()
-    yield folder
-    shutil.rmtree(folder)
-
-
 def _sample(changes: Iterable[Any], count: int) -> list[Any]:
     every = list(changes)
     return random.Random(SEED).sample(every, min(count, len(every)))
 
 
-def test_a_flipped_bit_is_reported_or_changes_no_event(kept: tuple[Kept, Kept], fast: Path) -> None:
-    found = _try(kept[0], _sample(_flips(kept[0], SEED), 1200), fast, heads=False)
+def test_a_flipped_bit_is_reported_or_changes_no_event(
+    kept: tuple[Kept, Kept], tmp_path: Path
+) -> None:
+    found = _try(kept[0], _sample(_flips(kept[0], SEED), 1200), tmp_path, heads=False)
     assert found["reported"] > 200
     assert found["unreadable"] > 0
 
 
 def test_a_flipped_bit_in_a_ledger_with_its_log_shows_against_the_known_heads(
-    kept: tuple[Kept, Kept], fast: Path
+    kept: tuple[Kept, Kept], tmp_path: Path
 ) -> None:
     log = [flip for flip in _flips(kept[1], SEED) if flip[0].endswith("-wal")]
-    found = _try(kept[1], _sample(log, 500), fast, heads=True)
+    found = _try(kept[1], _sample(log, 500), tmp_path, heads=True)
     assert found["reported"] > 200
 
 
-def test_a_file_cut_short_is_reported_at_any_length(kept: tuple[Kept, Kept], fast: Path) -> None:
-    _cut(kept, fast, count=150)
+def test_a_file_cut_short_is_reported_at_any_length(
+    kept: tuple[Kept, Kept], tmp_path: Path
+) -> None:
+    _cut(kept, tmp_path, count=150)
 
 
-def test_every_byte_of_every_row_of_events_counts(kept: tuple[Kept, Kept], fast: Path) -> None:
+def test_every_byte_of_every_row_of_events_counts(kept: tuple[Kept, Kept], tmp_path: Path) -> None:
     data = kept[0].files["runs.db"]
     # The hashes are in the table only, and not in an index: the chain must show each flip.
     for head in kept[0].heads.values():
         place = data.index(head.encode())
         for bit in (1, 2, 4):
-            found = _try(kept[0], [("runs.db", place + bit, bit)], fast, heads=False)
+            found = _try(kept[0], [("runs.db", place + bit, bit)], tmp_path, heads=False)
             assert found == {"reported": 1}
 
 
@@ -197,28 +191,28 @@ def _cut(kept: tuple[Kept, Kept], folder: Path, *, count: int) -> None:
 
 
 @pytest.mark.torture
-def test_one_bit_of_every_byte_of_a_ledger(kept: tuple[Kept, Kept], fast: Path) -> None:
-    found = _try(kept[0], _flips(kept[0], SEED), fast, heads=False)
+def test_one_bit_of_every_byte_of_a_ledger(kept: tuple[Kept, Kept], tmp_path: Path) -> None:
+    found = _try(kept[0], _flips(kept[0], SEED), tmp_path, heads=False)
     assert sum(found.values()) == len(kept[0].files["runs.db"])
 
 
 @pytest.mark.torture
 def test_one_bit_of_every_byte_of_a_ledger_with_its_log(
-    kept: tuple[Kept, Kept], fast: Path
+    kept: tuple[Kept, Kept], tmp_path: Path
 ) -> None:
-    found = _try(kept[1], _flips(kept[1], SEED), fast, heads=True)
+    found = _try(kept[1], _flips(kept[1], SEED), tmp_path, heads=True)
     assert sum(found.values()) == sum(map(len, kept[1].files.values()))
 
 
 @pytest.mark.torture
-def test_a_file_cut_short_at_every_length(kept: tuple[Kept, Kept], fast: Path) -> None:
-    _cut(kept, fast, count=10**9)
+def test_a_file_cut_short_at_every_length(kept: tuple[Kept, Kept], tmp_path: Path) -> None:
+    _cut(kept, tmp_path, count=10**9)
 
 
 def test_the_verification_in_these_tests_notices_other_events(
-    kept: tuple[Kept, Kept], fast: Path
+    kept: tuple[Kept, Kept], tmp_path: Path
 ) -> None:
-    (fast / "runs.db").write_bytes(kept[0].files["runs.db"])
+    (tmp_path / "runs.db").write_bytes(kept[0].files["runs.db"])
     other = Kept({}, kept[0].heads, kept[1].content)
-    assert _verify_files(fast, other, heads=False) == "WRONG"
-    connect_reader(fast / "runs.db").close()
+    assert _verify_files(tmp_path, other, heads=False) == "WRONG"
+    connect_reader(tmp_path / "runs.db").close()

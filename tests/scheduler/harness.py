@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import tempfile
@@ -249,8 +248,7 @@ def empty_stand(
     plan: Plan, definition: JobDef | None = None, models: Mapping[str, Any] | None = None
 ) -> Iterator[Stand]:
     """A new ledger in a temporary folder, for the plan's job, without its submission."""
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
+    folder = Path(tempfile.mkdtemp())
     lanes = {choice.lane for task in plan.tasks for choice in task.choices if choice.lane}
     if models is None:
         models = {lane: ScriptedModel(lane, plan) for lane in sorted(lanes)}

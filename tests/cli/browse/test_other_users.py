@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.other_users import shared_folder
 from tests.processes import end_process, run_orc, start_orc
 
 OTHER = 65534
@@ -98,8 +98,7 @@ def port(folder: Path) -> Iterator[dict[str, Any]]:
 def unix(folder: Path) -> Iterator[dict[str, Any]]:
     """`orc browse` on a Unix socket."""
     # Others may enter this folder, so that the mode of the socket alone decides.
-    with tempfile.TemporaryDirectory() as own:
-        os.chmod(own, 0o711)
+    with shared_folder(0o711) as own:
         yield from browse(folder, "--uds", f"{own}/orc.sock")
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.modes import bits_of, delivered_bits
 from orc.worker.file_modes import kept_mode, restored_bits
+from tests.other_users import shared_folder
 
 UMASKS = (0o022, 0o077, 0o002, 0o027, 0o000)
 NOBODY = 65534
@@ -64,8 +63,7 @@ def test_what_orc_publishes_and_delivers_is_readable_by_its_owner() -> None:
 
 def test_a_file_that_its_owner_may_not_read_is_read_and_keeps_its_mode() -> None:
     own = os.geteuid()
-    with TemporaryDirectory() as name:
-        folder = Path(name)
+    with shared_folder() as folder:
         path = folder / "locked"
         path.write_text("content")
         path.chmod(0o040)

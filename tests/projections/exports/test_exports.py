@@ -32,7 +32,7 @@ from tests.projections.exported import (
     many,
     source_of,
 )
-from tests.projections.support import MEMORY, Story, begun, stories
+from tests.projections.support import Story, begun, stories
 
 POISON = "\x1b]0;owned\x07\x00\r\u202e\ufffe<!--]]>&lt;<script>alert(1)</script> \"'ü\n\tend"
 _quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -41,7 +41,7 @@ _quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthC
 @_quick
 @given(story=stories())
 def test_any_job_can_be_exported_in_any_format(story: Story) -> None:
-    with source_of(story) as source, TemporaryDirectory(dir=MEMORY) as name:
+    with source_of(story) as source, TemporaryDirectory() as name:
         suite = check_junit(render_junit(source))
         spans = check_otlp(json.loads(render_otel(source, content=True)))
         write_crate(source, Path(name) / "crate", prices=NO_PRICES)
