@@ -31,6 +31,7 @@ from tests.executors.conformance import (
     FAULTS,
     GRACE_S,
     MODULE,
+    SECRET,
     Case,
     Given,
     Seen,
@@ -40,6 +41,7 @@ from tests.executors.loopback_engine import open_loopback
 from tests.processes import needs_proc, new_marker, processes_with, wait_for
 
 LIMIT_S = 60.0
+AT_ONCE = 4
 STANDS = ["local", "loopback", "shared", pytest.param("dask", marks=needs_dask)]
 
 
@@ -50,16 +52,16 @@ def _a_stray_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Any:
-    """The shared cluster for cases on it; else nothing."""
+    """The shared cluster for a stand on it; else nothing."""
     is_needed = request.node.callspec.params.get("stand") == "dask"
     return request.getfixturevalue("shared_cluster") if is_needed else None
 
 
 @asynccontextmanager
-async def executing(stand: str, folder: Path, given: Given, cluster: Any) -> AsyncIterator[Any]:
+async def executing(stand: str, folder: Path, cluster: Any) -> AsyncIterator[Any]:
     """The executor of a stand."""
     if stand == "local":
-        mask = Mask(given.secrets)
+        mask = Mask({"KEY": SECRET})
         groups = ProcessGroups(grace_s=GRACE_S)
         workers = WorkerPool(groups, mask=mask)
         try:
@@ -124,21 +126,33 @@ def _captured(outcome: WorkOutcome, folder: WorkFolder, work: Work) -> WorkOutco
     return replace(outcome, files=tuple(files))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("stand", STANDS)
 async def test_work_ends_the_same_wherever_it_is_performed(
-    stand: str, case: Case, cluster: Any, tmp_path: Path, request: pytest.FixtureRequest
+    stand: str, cluster: Any, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    fault = FAULTS.get((stand, case.name))
-    if fault is not None:
-        request.applymarker(pytest.mark.xfail(reason=fault, strict=True))
-    given, work = case.given(tmp_path / "attempt", f"step{CASES.index(case)}")
-    async with executing(stand, tmp_path, given, cluster) as executor:
-        seen = await perform(executor, given, work)
-    check_case(case, seen, stand=stand)
-    if stand != "local":
-        assert given.commits == ["placed"]
-        assert bytes(given.shown) == seen.log[: len(given.shown)]
+    """Some cases at a time, as in a job: many of them wait, and starting an executor takes long."""
+    seen: dict[str, tuple[Given, Seen]] = {}
+    slots = trio.CapacityLimiter(AT_ONCE)
+
+    async def see(number: int, case: Case) -> None:
+        async with slots:
+            given, work = case.given(tmp_path / f"attempt-{number}", f"step{number}")
+            seen[case.name] = given, await perform(executor, given, work)
+
+    async with executing(stand, tmp_path, cluster) as executor, trio.open_nursery() as nursery:
+        for number, case in enumerate(CASES):
+            nursery.start_soon(see, number, case)
+    for case in CASES:
+        with subtests.test(case.name):
+            given, found = seen[case.name]
+            if (stand, case.name) in FAULTS:
+                with pytest.raises(AssertionError):
+                    check_case(case, found, stand=stand)
+                continue
+            check_case(case, found, stand=stand)
+            if stand != "local":
+                assert given.commits == ["placed"]
+                assert bytes(given.shown) == found.log[: len(given.shown)]
 
 
 @needs_proc
@@ -152,7 +166,7 @@ async def test_a_cancelled_command_is_dead_when_perform_returns(
     marker = new_marker()
     case = Case("cancelled", script, work={"env": {"MARKER": marker}})
     given, work = case.given(tmp_path / "attempt", f"cancelled{len(script)}")
-    async with executing(stand, tmp_path, given, cluster) as executor:
+    async with executing(stand, tmp_path, cluster) as executor:
         with trio.fail_after(LIMIT_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(perform, executor, given, work)
