@@ -23,6 +23,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.budget"]
+
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
 
