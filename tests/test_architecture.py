@@ -76,11 +76,12 @@ MAY_IMPORT: dict[str, str] = {
     "projections.why": (
         "ledger ledger.transport projections.folds projections.history projections.tables"
     ),
+    "projections.contents": "ledger",
     "projections.pictures": "ledger projections.history projections.tables",
     "projections.pages": (
-        "ledger ledger.files ledger.transport projections.damage projections.folder "
-        "projections.folds projections.history projections.money projections.pictures "
-        "projections.search projections.tables projections.why"
+        "ledger ledger.files ledger.transport projections.contents projections.damage "
+        "projections.folder projections.folds projections.history projections.money "
+        "projections.pictures projections.search projections.tables projections.why"
     ),
     "projections.exports": (
         "ledger projections.folds projections.history projections.money projections.pages "
@@ -155,7 +156,16 @@ OUTSIDE = {
     },
     "scheduler": {"trio", "tenacity", "pydantic", "jsonschema", "referencing"},
     "scheduler/drivers": {"distributed"},
-    "projections": {"pydantic", "sqlite_utils", "datasette", "jinja2", "markupsafe"},
+    "projections": {
+        "pydantic",
+        "sqlite_utils",
+        "datasette",
+        "jinja2",
+        "markdown_it",
+        "markupsafe",
+        "nh3",
+        "pygments",
+    },
     "cli": {
         "typer",
         "click",

@@ -15,12 +15,13 @@ from orc.ledger.events import Recorded
 from orc.ledger.kinds import NOT_LIVE
 from orc.ledger.wording import visible
 from orc.projections.exports.source import ExportSource
-from orc.projections.pages.file import read_content
+from orc.projections.history.turns import AttemptTurn, ShownText, read_attempts, read_output
 from orc.projections.pages.job import read_moment, read_values
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import render, shorten
+from orc.projections.pages.shown_file import ShownFile, read_shown
 from orc.projections.pages.static import read_static
-from orc.projections.pages.step import CALLS_MAX, AttemptTurn, ShownText, read_attempts, read_output
+from orc.projections.pages.step import CALLS_MAX
 from orc.projections.tables.job_view import read_calls, read_files
 from orc.projections.tables.rows import FileRow, StepRow
 
@@ -31,6 +32,8 @@ Texts above the limit are left out. A character takes up to ten bytes: `&#128512
 """
 _FRAME_BYTES = 200
 """The approximate size of the markup around a text."""
+_ROWS_MAX = 50
+_IMAGE_BYTES_MAX = 256_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class FilePart:
 
     file: FileRow
     anchor: str
-    content: ShownText | None = None
+    content: ShownFile | None = None
 
 
 def render_html(source: ExportSource, *, content: bool) -> str:
@@ -109,7 +112,11 @@ class _SizeLimit:
         # A character takes at least one byte: texts that cannot fit are not escaped first.
         if sum(map(len, shown)) > self.size_bytes:
             return False
-        wanted = sum(map(_written_bytes, shown))
+        return self.take_written(*map(_written_bytes, shown))
+
+    def take_written(self, *sizes_bytes: int) -> bool:
+        """Take these bytes; False if they do not fit."""
+        wanted = sum(sizes_bytes)
         if wanted > self.size_bytes:
             return False
         self.size_bytes -= wanted
@@ -150,11 +157,25 @@ def _steps(
             yield replace(part, is_left_out=True)
 
 
-def _file(source: ExportSource, file: FileRow, limit: _SizeLimit) -> ShownText | None:
+def _file(source: ExportSource, file: FileRow, limit: _SizeLimit) -> ShownFile | None:
     if limit.size_bytes < _FRAME_BYTES:
         return None
-    found = read_content(source.reader, file)
-    return found if limit.take(_shown_texts(found)) else None
+    found = read_shown(source.reader, file, rows=_ROWS_MAX, embedded_bytes_max=_IMAGE_BYTES_MAX)
+    return found if limit.take_written(*_written_of(found)) else None
+
+
+def _written_of(shown: ShownFile) -> Iterator[int]:
+    """The bytes of what the page shows of a file; a table counts with its markup."""
+    if shown.grid is not None:
+        for cell in (*shown.grid.columns, *(cell for row in shown.grid.rows for cell in row)):
+            yield _written_bytes(cell) - _FRAME_BYTES + len("<td></td>")
+    elif shown.address:
+        yield len(shown.address)
+    elif shown.html is not None:
+        yield len(shown.html.encode("ascii", "xmlcharrefreplace"))
+    else:
+        yield _written_bytes(shown.text.text)
+    yield _FRAME_BYTES
 
 
 def _texts(attempts: Iterable[AttemptTurn]) -> Iterator[str]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Callable
 from typing import Any
 
-from orc.ledger.bounds import STORED_BYTES_MIN
-from orc.ledger.errors import LedgerError
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.exchange import read_exchange
 from orc.projections.history.lineage import read_lineage
 from orc.projections.pages.links import Links
-from orc.projections.pages.step import ShownText, cut_text
+from orc.projections.pages.shown_file import ROWS_MAX, ShownFile, is_image, read_shown
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import FileRow
 
-_HEX_BYTES = 256
+_IMAGES_MAX = 20
+"""The number of images that the page of a Markdown file shows."""
 
 
 def find_file(reader: LedgerReader, job_id: str, path: str) -> FileRow | None:
@@ -23,13 +24,22 @@ def find_file(reader: LedgerReader, job_id: str, path: str) -> FileRow | None:
     return found[0] if found else None
 
 
-def read_file(reader: LedgerReader, file: FileRow, links: Links) -> dict[str, Any]:
-    """The values of the template `file.html`. Raises LedgerError."""
+def read_file(
+    reader: LedgerReader, file: FileRow, links: Links, *, part: int = 1, as_source: bool = False
+) -> dict[str, Any]:
+    """The values of the template `file.html`. Raises LedgerError.
+
+    `part` is the part of a table, from 1; with `as_source`, the file is shown as plain text.
+    """
     lineage = read_lineage(reader, file)
     call = lineage.reply
+    shown = show_file(reader, file, links, first=(part - 1) * ROWS_MAX + 1)
     return {
         "file": file,
-        "content": read_content(reader, file),
+        "shown": shown.as_source() if as_source else shown,
+        "has_source": shown.has_source,
+        "as_source": as_source,
+        "part": part,
         "lineage": lineage,
         "call": call,
         "exchange": None if call is None else read_exchange(reader, call),
@@ -37,21 +47,32 @@ def read_file(reader: LedgerReader, file: FileRow, links: Links) -> dict[str, An
     }
 
 
-def read_content(reader: LedgerReader, file: FileRow) -> ShownText:
-    """The beginning of the file as text; for a binary file, its first bytes in hexadecimal.
+def show_file(
+    reader: LedgerReader, file: FileRow, links: Links, *, first: int = 1, rows: int = ROWS_MAX
+) -> ShownFile:
+    """The content of the file, with the images of its job that its Markdown shows."""
+    return read_shown(
+        reader,
+        file,
+        address=links.preview(file.job_id, file.path),
+        address_of=_images_beside(reader, file, links),
+        first=first,
+        rows=rows,
+    )
 
-    Nothing of a large file is shown.
-    """
-    try:
-        if reader.blob_size(file.sha256) > STORED_BYTES_MIN:
-            return ShownText(digest=file.sha256, is_large=True)
-        content = reader.read_blob(file.sha256)
-    except LedgerError as error:
-        return ShownText(digest=file.sha256, lost=str(error).partition(": ")[2])
-    try:
-        return cut_text(content.decode("utf-8"), file.sha256)
-    except UnicodeDecodeError:
-        head = content[:_HEX_BYTES]
-        lines = [head[at : at + 16].hex(" ") for at in range(0, len(head), 16)]
-        # More characters than are shown, so that the page says that the content is cut.
-        return ShownText("\n".join(lines), len(content) * 3, file.sha256)
+
+def _images_beside(reader: LedgerReader, file: FileRow, links: Links) -> Callable[[str], str]:
+    """A function from a path in the text of the file to the address of that image of the job."""
+    folder, left = posixpath.dirname(file.path), _IMAGES_MAX
+
+    def address_of(path: str) -> str:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            return ""
+        found = find_file(reader, file.job_id, posixpath.normpath(posixpath.join(folder, path)))
+        if found is None or not is_image(reader, found):
+            return ""
+        return links.preview(found.job_id, found.path)
+
+    return address_of

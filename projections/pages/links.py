@@ -33,6 +33,14 @@ class Links:
         """The download of a file."""
         return ""
 
+    def preview(self, job_id: str, path: str) -> str:
+        """The bytes of an image or a document, for a browser to show."""
+        return ""
+
+    def file_part(self, job_id: str, path: str, **query: str | None) -> str:
+        """A file, with a part of its table, or as source."""
+        return ""
+
     def blob(self, digest: str) -> str:
         """A blob's row, with its whole content."""
         return ""
@@ -82,6 +90,14 @@ class DatasetteLinks(Links):
     def raw(self, job_id: str, path: str) -> str:
         """See `Links`."""
         return self._ours(f"/{tilde_encode(job_id)}/raw/{tilde_encode(path)}")
+
+    def preview(self, job_id: str, path: str) -> str:
+        """See `Links`."""
+        return self._ours(f"/{tilde_encode(job_id)}/preview/{tilde_encode(path)}")
+
+    def file_part(self, job_id: str, path: str, **query: str | None) -> str:
+        """See `Links`."""
+        return self._ours(f"/{tilde_encode(job_id)}/file/{tilde_encode(path)}", query)
 
     def blob(self, digest: str) -> str:
         """See `Links`."""

@@ -24,11 +24,9 @@ from orc.ledger.wording import (
     usd_text,
     visible,
 )
+from orc.projections.history.turns import TEXT_CHARS
 from orc.projections.pictures.marks import mark_of
 from orc.projections.tables.step_notes import skip_text
-
-TEXT_CHARS = 20_000
-"""The number of characters of a text that a page shows; a link leads to the whole text."""
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:

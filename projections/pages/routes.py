@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orc.ledger.reader import LedgerReader
-from orc.projections.pages.views import Page, PageNotFound, PageRequest, attachment, html, unchanged
+from orc.projections.pages.security import FRAMING_POLICY, POLICY
+from orc.projections.pages.views import (
+    Page,
+    PageNotFound,
+    PageRequest,
+    attachment,
+    html,
+    inline,
+    unchanged,
+)
+
+if TYPE_CHECKING:
+    from orc.projections.tables.rows import FileRow
 
 
 def home(reader: LedgerReader, page_request: PageRequest) -> Any:
@@ -65,24 +77,35 @@ def step(reader: LedgerReader, page_request: PageRequest) -> Any:
 
 def file(reader: LedgerReader, page_request: PageRequest) -> Any:
     """The page of a file, with its lineage."""
-    from orc.projections.pages.file import find_file, read_file
+    from orc.projections.pages.file import read_file
 
-    job_id, path = _job_id(reader, page_request), page_request.names["path"]
-    found = find_file(reader, job_id, path)
-    if found is None:
-        raise PageNotFound(f"{job_id} has no file {path!r}")
-    return html("file.html", page_request, read_file(reader, found, page_request.links))
+    found = _file(reader, page_request)
+    values = read_file(
+        reader,
+        found,
+        page_request.links,
+        part=max(1, _position(page_request.query.get("part")) or 1),
+        as_source=page_request.query.get("as") == "source",
+    )
+    policy = FRAMING_POLICY if values["shown"].is_document else POLICY
+    return html("file.html", page_request, values, policy=policy)
 
 
 def raw(reader: LedgerReader, page_request: PageRequest) -> Any:
     """The bytes of a file, as a download."""
-    from orc.projections.pages.file import find_file
+    found = _file(reader, page_request)
+    return attachment(reader, found.sha256, found.path)
 
-    job_id, path = _job_id(reader, page_request), page_request.names["path"]
-    found = find_file(reader, job_id, path)
-    if found is None:
-        raise PageNotFound(f"{job_id} has no file {path!r}")
-    return attachment(reader, found.sha256, path)
+
+def preview(reader: LedgerReader, page_request: PageRequest) -> Any:
+    """The bytes of an image or a document, for the page of the file."""
+    from orc.projections.pages.shown_file import read_preview
+
+    found = _file(reader, page_request)
+    shown = read_preview(reader, found)
+    if shown is None:
+        raise PageNotFound(f"{found.path!r} is neither an image nor a document; download it")
+    return inline(shown.content, shown.media_type, found.path, is_document=shown.is_document)
 
 
 def search(reader: LedgerReader, page_request: PageRequest) -> Any:
@@ -100,6 +123,7 @@ PAGES: tuple[tuple[str, Page], ...] = (
     (f"/{_JOB}/step/(?P<step>[^/]+)", step),
     (f"/{_JOB}/file/(?P<path>[^/]+)", file),
     (f"/{_JOB}/raw/(?P<path>[^/]+)", raw),
+    (f"/{_JOB}/preview/(?P<path>[^/]+)", preview),
 )
 """The path after `/-/orc/<ledger>`, and the function that makes the page; the first match counts."""
 
@@ -107,6 +131,17 @@ PAGES: tuple[tuple[str, Page], ...] = (
 def _job_id(reader: LedgerReader, page_request: PageRequest) -> str:
     """The job in the address, which may be a part of an id, or `latest`. Raises NoSuchJob."""
     return str(reader.find_job(page_request.names["job"]))
+
+
+def _file(reader: LedgerReader, page_request: PageRequest) -> FileRow:
+    """The file in the address. Raises NoSuchJob, PageNotFound."""
+    from orc.projections.pages.file import find_file
+
+    job_id, path = _job_id(reader, page_request), page_request.names["path"]
+    found = find_file(reader, job_id, path)
+    if found is None:
+        raise PageNotFound(f"{job_id} has no file {path!r}")
+    return found
 
 
 def _position(value: str | None) -> int | None:

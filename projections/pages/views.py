@@ -27,7 +27,7 @@ from orc.ledger.reader import LedgerReader
 from orc.projections.damage import SUSPICIOUS, find_damage
 from orc.projections.pages.decisions import are_decisions_allowed
 from orc.projections.pages.links import DatasetteLinks
-from orc.projections.pages.security import HEADERS
+from orc.projections.pages.security import HEADERS, POLICY, PREVIEW_POLICY
 from orc.projections.pages.static import TYPES, read_static, static_digest
 from orc.projections.tables.own_schema import check_own_tables
 
@@ -138,6 +138,7 @@ def html(
     status: int = 200,
     etag: str = "",
     cache: str = "no-cache",
+    policy: str = POLICY,
 ) -> Any:
     """A page as a response, with the security headers."""
     # Imported here, so that Jinja loads with the first page and not when Datasette starts.
@@ -151,7 +152,7 @@ def html(
         "words": "",
         "csrf": page_request.csrf,
     }
-    headers = {**HEADERS, "cache-control": cache}
+    headers = {**HEADERS, "content-security-policy": policy, "cache-control": cache}
     if etag:
         headers["etag"] = etag
     return Response.html(render(template, {**shared, **values}), status=status, headers=headers)
@@ -176,16 +177,30 @@ async def static(request: Any) -> Any:
     return Response(read_static(name), content_type=TYPES[name], headers=headers)
 
 
+def inline(content: bytes, media_type: str, path: str, *, is_document: bool) -> Any:
+    """Bytes that others wrote and a browser shows: an image, or a document in a frame."""
+    headers = {
+        **HEADERS,
+        "content-security-policy": PREVIEW_POLICY,
+        "content-disposition": f"inline; filename*=UTF-8''{_file_name(path)}",
+        "cache-control": "no-cache",
+    }
+    return Response(content, content_type=media_type, headers=headers)
+
+
+def _file_name(path: str) -> str:
+    return quote(path.rpartition("/")[2], safe="")
+
+
 def attachment(reader: LedgerReader, digest: str, path: str) -> Any:
     """A download of bytes that others wrote; a browser saves them and does not display them.
 
     A file of the store is sent in parts. Raises LedgerError.
     """
-    name = quote(path.rpartition("/")[2], safe="")
     headers = {
         **HEADERS,
         "content-security-policy": "default-src 'none'; sandbox",
-        "content-disposition": f"attachment; filename*=UTF-8''{name}",
+        "content-disposition": f"attachment; filename*=UTF-8''{_file_name(path)}",
     }
     if not reader.is_stored_file(digest):
         content = reader.read_blob(digest)

@@ -11,8 +11,8 @@ from datasette.utils import tilde_encode
 
 from orc.ledger import LedgerReader
 from orc.ledger.files import file_store
-from orc.projections.pages import file as file_page
-from orc.projections.pages.file import read_content
+from orc.projections.pages import shown_file
+from orc.projections.pages.shown_file import read_shown
 from orc.projections.pages.views import attachment
 from orc.projections.tables.job_view import read_files
 from tests.builders import JOB
@@ -33,7 +33,7 @@ PAGE = f"/-/orc/runs/{JOB}/file/{tilde_encode('demo/tool.bin')}"
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(file_page, "STORED_BYTES_MIN", 10_000)
+    monkeypatch.setattr(shown_file, "STORED_BYTES_MIN", 10_000)
     with open_in(tmp_path) as ledger:
         write_large(ledger, large_story())
     return tmp_path / "runs.db"
@@ -76,7 +76,7 @@ def test_nothing_of_a_large_file_is_read_for_its_page(database: Path) -> None:
     stored_path(database, TEXT_DIGEST).unlink()
     with LedgerReader.open(database) as reader:
         files = {file.path: file for file in read_files(reader.connection, JOB)}
-        shown = read_content(reader, files["demo/big.txt"])
+        shown = read_shown(reader, files["demo/big.txt"]).text
     assert (shown.is_large, shown.text, shown.lost) == (True, "", None)
 
 
