@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -38,6 +38,10 @@ class Gathered:
     """A value that is too large to be one; `why_not_one` says so."""
 
     why_not_one: str
+
+
+class LazyList(Sequence[Any]):
+    """A list whose items are read when they are asked for. As a whole, it is a list like others."""
 
 
 class Size(NamedTuple):
@@ -76,7 +80,7 @@ def check_value(value: Any, *, beside: Size = NOTHING, levels_max: int = LEVELS_
             if isinstance(item, Mapping):
                 chars += _chars_of_keys(item)
                 below.extend(item.values())
-            elif isinstance(item, list | tuple):
+            elif isinstance(item, list | tuple | LazyList):
                 below.extend(item)
             else:
                 check_scalar(item)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from orc.ledger.digest import Digest
+from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
 from orc.ledger.money import limit_nano_usd
 from orc.ledger.values import Limits
@@ -226,7 +227,8 @@ class StepDef(Resolved):
 
     `condition` is evaluated once, when all `needs` have ended; `item_condition` once per
     item. With `runs_after="any"` the step runs even if its needs failed or were skipped.
-    If a group has `inputs`, its `steps` see these and nothing else from outside the group.
+    If a group has `inputs`, its `steps` see these and nothing else from outside the group; `read`
+    are those of them that were read from files.
     `on_unknown` says what to do with an attempt that is in doubt: its process died after the
     work began, so the result is unknown. `secrets` are environment variables that the step's
     commands receive and that orc masks everywhere.
@@ -258,6 +260,7 @@ class StepDef(Resolved):
     loop: LoopDef | None = None
     steps: tuple[StepDef, ...] = ()
     inputs: dict[str, Any] | None = None
+    read: dict[str, ReadInput] = {}
     approval: ApprovalDef | None = None
     budget: BudgetDef | None = None
     on_unknown: OnUnknown = "retry"
@@ -357,7 +360,8 @@ class JobDef(Resolved):
     """A job; `output_dir` is absolute, or in events relative to the ledger's folder.
 
     The keys of `concurrency` are `total`, and names of providers and executors. `ship` are the files
-    of the spec's folder that travel with the job.
+    of the spec's folder that travel with the job. `read` are the inputs that are files and tables,
+    and `inputs` the values of the others.
 
     `keep_work` says whether the working folders of attempts are kept: of all, of failed ones, or
     (None) of none.
@@ -377,7 +381,14 @@ class JobDef(Resolved):
     ship: tuple[ShippedDef, ...] = ()
     env: dict[str, str | None] = {}
     inputs: dict[str, Any] = {}
+    read: dict[str, ReadInput] = {}
     steps: tuple[StepDef, ...]
+
+    def all_read(self) -> Iterator[ReadInput]:
+        """The inputs that were read from files: those of the job, then those of its workflows."""
+        yield from self.read.values()
+        for step in walk_steps(self.steps):
+            yield from step.read.values()
 
     def step(self, name: str) -> StepDef | None:
         """The definition of the step with this id; None if there is no such step.

@@ -64,7 +64,7 @@ class AttemptFolder:
             globs=self._globs,
         )
         is_remote = context.state.graph.steps[self._step_id].is_remote
-        inputs = {} if is_remote else context.renderer.inputs(self._step_id)
+        inputs = {} if is_remote else context.renderer.placed(self._step_id)
         folders = () if is_remote else context.renderer.folders(self._step_id)
         await context.workspace.open(self.folder, inputs, folders)
 

@@ -20,6 +20,7 @@ from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.files.file_store import FileStore, StoredFile
 from orc.ledger.files.modes import mode_of
+from orc.ledger.inputs.media_types import media_type_of
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text, size_text
 from orc.scheduler.core.paths import path_problem
@@ -28,7 +29,7 @@ from orc.scheduler.effects.text import without_fence
 from orc.scheduler.globs import Globs
 from orc.scheduler.rendering import RenderedFile
 from orc.scheduler.work_folder import WorkFolder, confined, read_pieces
-from orc.scheduler.workspace import CaptureProblem, FilesMissing, file_ref, media_type_of
+from orc.scheduler.workspace import CaptureProblem, FilesMissing, file_ref
 from orc.worker.declared import (
     Declared,
     failure_message,

@@ -36,6 +36,7 @@ from orc.scheduler.effects.contract import (
 from orc.scheduler.effects.tools import ToolContext
 from orc.scheduler.executors.contract import (
     INHERITED,
+    INPUTS_PLACE,
     PLACES,
     Place,
     Work,
@@ -43,6 +44,8 @@ from orc.scheduler.executors.contract import (
     WorkLimits,
 )
 from orc.scheduler.executors.surroundings import local_environment
+from orc.scheduler.inputs.placed import StepInputs
+from orc.scheduler.inputs.values import InputReads
 from orc.scheduler.messages import render_messages
 from orc.scheduler.scopes import Scopes, StepViews, Variables
 from orc.scheduler.step_environment import (
@@ -53,6 +56,7 @@ from orc.scheduler.step_environment import (
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import Workspace
 from orc.worker.declared import Declared
+from orc.worker.spool import INPUTS_FOLDER
 
 EffectRequest = PromptRequest | Work | ValueRequest
 """What an attempt of a step is to do."""
@@ -95,19 +99,23 @@ class Renderer:
         self._upstream = Upstream(state)
         self._declared = DeclaredFiles()
         definition = state.definition
-        self._views = StepViews(state, ledger=ledger, read=self.payload)
+        self._views = StepViews(state, ledger=ledger, read=self._seen)
+        self._reads = InputReads(definition, ledger, mask)
         self._scopes = Scopes(
             state,
             read=self.payload,
             views=self._views,
+            reads=self._reads,
             base={
                 "project": definition.project,
                 "task_description": definition.task_description,
-                "inputs": definition.inputs,
+                "inputs": self._reads.values(definition.inputs, definition.read),
                 "env": mask.value(render_env(definition.env, {}, caller=environment)),
                 "job": {"id": job_id},
             },
         )
+        self._has_read = any(True for _ in definition.all_read())
+        self._step_inputs = StepInputs(self._scopes, has_any=self._has_read)
         self.environment = StepEnvironment(
             state, caller=environment, scopes=self._scopes, job_id=job_id
         )
@@ -163,6 +171,14 @@ class Renderer:
             for path, owned in self._upstream.files(step_id).items()
         }
 
+    def read_files(self, step_id: str) -> dict[str, FileRef]:
+        """The files of the job's inputs that the step gets, by their paths in its working folder."""
+        return self._step_inputs.files(step_id, self._state.graph.steps[step_id])
+
+    def placed(self, step_id: str) -> dict[str, FileRef]:
+        """All files that lie in the step's working folder at the start, by their paths there."""
+        return self.inputs(step_id) | self.read_files(step_id)
+
     def folders(self, step_id: str) -> tuple[str, ...]:
         """The empty folders that these steps left, by their paths in the step's working folder."""
         prefix = f"{self._state.project}/"
@@ -209,6 +225,10 @@ class Renderer:
                 self._values.pop(next(iter(self._values)))
             self._values[payload.sha256] = self.mask.value(self._ledger.read_payload(payload))
         return self._values[payload.sha256]
+
+    def _seen(self, payload: Payload | None) -> Any:
+        """The value of a payload as templates see it."""
+        return self._reads.restored(self.payload(payload))
 
     def _prompt(self, step_id: str, definition: StepDef, scope: Variables) -> PromptRequest:
         step = self._state.steps[step_id]
@@ -281,14 +301,14 @@ class Renderer:
         return Work(
             kind="command",
             env=env,
-            places=PLACES,
+            places={**PLACES, **INPUTS_PLACE} if self._has_read else PLACES,
             folder=definition.folder if definition.is_remote else "",
             cwd=definition.cwd,
             inherited=INHERITED,
             secrets=definition.secrets,
             inputs=tuple(
                 WorkFile(path, file.sha256, file.size_bytes, file.mode)
-                for path, file in self.inputs(step_id).items()
+                for path, file in self.placed(step_id).items()
             ),
             globs=self.declared(step_id),
             folders=self.folders(step_id),
@@ -337,6 +357,7 @@ class Renderer:
         return {
             "work": folder.path,
             "artifacts": folder.artifacts,
+            "inputs": folder.path / INPUTS_FOLDER,
             "spec": self.spec_folder(step_id),
         }
 

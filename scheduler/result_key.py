@@ -108,6 +108,9 @@ class ResultReuse:
             "schema": definition.output_schema,
             "inputs": self._inputs(step_id),
         }
+        read = self._renderer.read_files(step_id)
+        if read:
+            work["read"] = {path: file.sha256 for path, file in read.items()}
         if self._renderer.folders(step_id):
             work["folders"] = self._renderer.folders(step_id)
         match request:

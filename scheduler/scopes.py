@@ -12,11 +12,13 @@ from typing import Any
 from orc.ledger import LedgerReader
 from orc.ledger.errors import FileTooLarge
 from orc.ledger.events import FileRef, Payload
+from orc.ledger.inputs.read_inputs import ReadInput
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.containers import CHILDREN_MAX
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.state import StepState
 from orc.scheduler.core.spec.references import STEP_FIELDS
+from orc.scheduler.inputs.values import InputReads
 
 Variables = Mapping[str, Any]
 ReadPayload = Callable[[Payload | None], Any]
@@ -26,10 +28,17 @@ class Scopes:
     """The scopes of one job's steps; `base` is part of every scope."""
 
     def __init__(
-        self, state: JobState, *, base: Variables, views: StepViews, read: ReadPayload
+        self,
+        state: JobState,
+        *,
+        base: Variables,
+        views: StepViews,
+        read: ReadPayload,
+        reads: InputReads,
     ) -> None:
         self._state = state
         self._read = read
+        self._reads = reads
         self._views = views
         # The top-level steps do not change while the job runs.
         self._top = {name: name for name, step in state.steps.items() if step.parent is None}
@@ -52,7 +61,7 @@ class Scopes:
         """The scope of the `key` of an item that is not created yet."""
         definition = self._state.graph.steps[step_id]
         assert definition.for_each is not None
-        return {**self.inside(step_id), definition.for_each.name: value}
+        return {**self.inside(step_id), definition.for_each.name: self._reads.restored(value)}
 
     def after_round(self, step_id: str, round_id: str) -> Variables:
         """The scope of a loop's `until`: it adds the last round, or the members of the last round."""
@@ -64,6 +73,30 @@ class Scopes:
         else:
             names[_own_name(step_id)] = round_id
         return {**inner, "steps": StepsView(names, self._views)}
+
+    def inputs_of(self, step_id: str) -> Mapping[str, ReadInput]:
+        """The inputs that were read, of those that the step's templates see."""
+        for name in self._enclosing(step_id):
+            definition = self._state.graph.steps[name]
+            if definition.has_members and definition.inputs is not None:
+                return definition.read
+        return self._state.definition.read
+
+    def item_names(self, step_id: str) -> list[str]:
+        """The variables of the items around the step."""
+        found = []
+        for name in self._enclosing(step_id):
+            definition = self._state.graph.steps[name]
+            if definition.for_each is not None:
+                found.append(definition.for_each.name)
+        return found
+
+    def _enclosing(self, step_id: str) -> Iterator[str]:
+        """The steps around the step, the innermost first."""
+        name = self._state.steps[step_id].parent
+        while name is not None:
+            yield name
+            name = self._state.steps[name].parent
 
     def _statuses(self, step_id: str, step: StepState) -> dict[str, bool]:
         needs = self._state.graph.needs[step_id]
@@ -99,7 +132,9 @@ class Scopes:
                 inside = self._state.steps[step.parent].inside
                 assert inside is not None
                 env = {name: text for name, text in holder.env.items() if text is not None}
-                variables = {"inputs": self._read(inside.values[0]), "env": env}
+                given = self._reads.restored(self._read(inside.values[0]))
+                inputs = self._reads.values(given, holder.read)
+                variables = {"inputs": inputs, "env": env}
         return variables, self._names_from(step_id)
 
     def _names_from(self, step_id: str) -> Mapping[str, str]:
@@ -121,7 +156,7 @@ class Scopes:
         inside = self._state.steps[step.parent].inside
         assert inside is not None
         values = self._read(inside.values[step.number // CHILDREN_MAX])
-        return values[step.number % CHILDREN_MAX]
+        return self._reads.restored(values[step.number % CHILDREN_MAX])
 
     def _loop(self, step: StepState) -> dict[str, Any]:
         assert step.parent is not None
@@ -130,7 +165,7 @@ class Scopes:
         previous = None
         if step.number > 1:
             before = self._state.steps[inside.children[step.number - 2]]
-            previous = self._read(before.output)
+            previous = self._reads.restored(self._read(before.output))
         return {"index": step.number, "previous": previous}
 
 

@@ -26,6 +26,7 @@ from orc.scheduler.work_folder import (
     remove_attempt_folder,
     remove_tree,
 )
+from orc.worker.spool import INPUTS_FOLDER
 
 
 class SharedFolder(WorkFolder):
@@ -40,6 +41,8 @@ class SharedFolder(WorkFolder):
     def create(self) -> None:
         """Create the folders. What an attempt made that was cut off is removed."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The step before may have had other files of inputs.
+        remove_tree(self.path / INPUTS_FOLDER)
         if self.artifacts.exists():
             remove_tree(self.artifacts)
         self.artifacts.mkdir(mode=0o700, parents=True)

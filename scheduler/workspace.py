@@ -8,11 +8,10 @@ publisher: no step reads or writes them.
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -22,6 +21,7 @@ from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN
 from orc.ledger.digest import digest_bytes
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.files.folder import Folder
+from orc.ledger.inputs.media_types import media_type_of
 from orc.ledger.kinds import FailureKind
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.step_names import log_name, work_name
@@ -192,27 +192,3 @@ def file_ref(path: str, content: bytes, mode: str | None = None) -> FileRef:
         media_type=media_type_of(path),
         mode=mode,
     )
-
-
-def media_type_of(path: str) -> str:
-    """The media type for a file name (RFC 2046).
-
-    The table is built in and ignores the system's, so that all machines record the same type.
-    """
-    return _media_types().guess_type(f"/{path}")[0] or "application/octet-stream"
-
-
-@lru_cache(maxsize=1)
-def _media_types() -> mimetypes.MimeTypes:
-    types = mimetypes.MimeTypes(filenames=())
-    for media_type, suffix in (
-        ("text/markdown", ".md"),
-        ("text/x-python", ".py"),
-        ("application/yaml", ".yaml"),
-        ("application/yaml", ".yml"),
-        ("application/toml", ".toml"),
-        ("text/x-sh", ".sh"),
-        ("text/plain", ".log"),
-    ):
-        types.add_type(media_type, suffix)
-    return types

@@ -37,13 +37,17 @@ MAY_IMPORT: dict[str, str] = {
         "ledger.command_lines ledger.digest ledger.errors ledger.failpoints orc.worker.file_modes"
     ),
     "ledger.secrets": "",
-    "ledger": "ledger.files ledger.secrets",
+    "ledger.inputs": "ledger.digest ledger.values",
+    "ledger": "ledger.files ledger.inputs ledger.secrets",
     "ledger.transport": "ledger ledger.files",
     "providers": "",
     "scheduler.core": "ledger orc.worker.capture_rules orc.worker.sizes",
     "scheduler.core.language": "ledger scheduler.core",
-    "scheduler.core.spec": "ledger scheduler.core scheduler.core.language",
-    "scheduler.core.resolve": "ledger scheduler.core scheduler.core.language scheduler.core.spec",
+    "scheduler.core.spec": "ledger ledger.inputs scheduler.core scheduler.core.language",
+    "scheduler.core.resolve": (
+        "ledger ledger.inputs scheduler.core scheduler.core.language scheduler.core.spec"
+    ),
+    "scheduler.core.tables": "ledger scheduler.core scheduler.core.spec",
     "scheduler.core.fold": "ledger scheduler.core scheduler.core.language",
     "scheduler.core.rules": "ledger scheduler.core scheduler.core.fold",
     # What runs on another machine is importable there without the rest, from the standard library.
@@ -58,14 +62,18 @@ MAY_IMPORT: dict[str, str] = {
         "ledger ledger.files ledger.secrets orc.worker providers scheduler.core "
         "scheduler.executors.contract"
     ),
+    "scheduler.inputs": (
+        "ledger ledger.inputs ledger.secrets orc.worker scheduler.core scheduler.core.language "
+        "scheduler.core.tables"
+    ),
     "scheduler": (
-        "ledger ledger.files ledger.secrets orc.worker providers scheduler.core "
+        "ledger ledger.files ledger.inputs ledger.secrets orc.worker providers scheduler.core "
         "scheduler.core.fold scheduler.core.language scheduler.core.resolve scheduler.core.rules "
-        "scheduler.core.spec scheduler.effects scheduler.executors"
+        "scheduler.core.spec scheduler.effects scheduler.executors scheduler.inputs"
     ),
     # How a provider is billed, and what telemetry calls it: plain data, and no provider's code.
     "projections.money": "ledger providers.catalogue",
-    "projections.folds": "ledger ledger.files projections.money",
+    "projections.folds": "ledger ledger.files ledger.inputs projections.money",
     "projections.caches": "ledger ledger.transport projections.folds",
     "projections.tables": "ledger ledger.files projections.folds projections.money",
     "projections.history": (
@@ -93,9 +101,10 @@ MAY_IMPORT: dict[str, str] = {
     "projections": "ledger projections.folder projections.money projections.tables",
     # Use cases do not import the terminal, so that the Python API can be built on them.
     "cli.jobs.caller": (
-        "cli ledger ledger.files ledger.secrets ledger.transport projections.history "
-        "projections.money providers scheduler.core scheduler.core.fold scheduler.core.spec "
-        "scheduler.drivers scheduler.executors scheduler.globs scheduler.work_folder"
+        "cli ledger ledger.files ledger.inputs ledger.secrets ledger.transport "
+        "projections.history projections.money providers scheduler.core scheduler.core.fold "
+        "scheduler.core.spec scheduler.core.tables scheduler.drivers scheduler.executors "
+        "scheduler.globs scheduler.work_folder"
     ),
     "cli.jobs": (
         "cli cli.jobs.caller ledger ledger.files ledger.secrets ledger.transport projections "
@@ -176,6 +185,7 @@ OUTSIDE = {
         "yaml",
         "pydantic",
         "cryptography",  # certificates of a cluster
+        "pyarrow",  # tables in Parquet
     },
     "orc": {"trio", "yaml"},
     # In one script, to describe functions as tools: that happens beside the scheduler only. An

@@ -7,7 +7,7 @@ its run folder and delivers its files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +36,7 @@ from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
 from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef
 from orc.ledger.events import Failure, JobSubmitted, Owner, Payload
+from orc.ledger.files.file_store import StoredFile
 from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
 from orc.ledger.files.run_places import note_folder
 from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
@@ -164,7 +165,12 @@ class OwnedJob:
         return folder_for(self.ledger, self.state, self.job_id, self.caller.places.runs_dir)
 
     def create(
-        self, definition: JobDef, event: JobSubmitted, *commands: Command, blobs: list[bytes]
+        self,
+        definition: JobDef,
+        event: JobSubmitted,
+        *commands: Command,
+        blobs: Iterable[bytes],
+        stored: Iterable[StoredFile] = (),
     ) -> None:
         """Append the job's first event, and the events of the commands, in one transaction.
 
@@ -176,7 +182,7 @@ class OwnedJob:
             # Before the first event: a process that is killed then has chosen its folder.
             with storage_errors(self.ledger.path):
                 note_folder(self.ledger.path, self.job_id, chosen)
-        self.append(SubmitJob(event), *commands, blobs=blobs)
+        self.append(SubmitJob(event), *commands, blobs=blobs, stored=stored)
 
     def fold(self) -> JobState:
         """Fold the events of an existing job, and check its run folder; its state.
@@ -194,9 +200,11 @@ class OwnedJob:
             with storage_errors(self.ledger.path):
                 note_folder(self.ledger.path, self.job_id, self.folder)
 
-    def append(self, *commands: Command, blobs: list[bytes] | None = None) -> None:
+    def append(
+        self, *commands: Command, blobs: Iterable[bytes] = (), stored: Iterable[StoredFile] = ()
+    ) -> None:
         """Decide on the commands and commit their events. Raises LedgerError."""
-        append_command(self.ledger, self.job_id, self.state, *commands, blobs=blobs or [])
+        append_command(self.ledger, self.job_id, self.state, *commands, blobs=blobs, stored=stored)
 
     def read_secrets(self, *, steps: Collection[str]) -> Mask:
         """Read the secrets of the steps that will run, and hide them everywhere.

@@ -13,6 +13,7 @@ from orc.cli.jobs.caller.budgets import check_prices
 from orc.cli.jobs.caller.executors import KnownExecutors
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.cli.jobs.caller.providers import build_providers, find_dropped
+from orc.cli.jobs.caller.read_inputs import InputReader
 from orc.cli.jobs.caller.replies import read_replies_for_run
 from orc.cli.jobs.caller.secrets import (
     hide_in_inputs,
@@ -69,6 +70,7 @@ def prepare(
     environment: Mapping[str, str],
     *,
     files: SpecFiles | None = None,
+    inputs: InputReader | None = None,
     executor_names: Collection[str] | None = None,
 ) -> tuple[Spec, JobDef]:
     """Read and check a spec, and the files that it names; nothing is written.
@@ -77,6 +79,7 @@ def prepare(
     """
     text, name = read_spec(submission)
     files = files or SpecFiles(spec_dir_of(submission))
+    inputs = inputs or InputReader(files.folder)
     settings = Settings(
         providers={
             entry.name: ProviderFacts(entry.default_model, entry.model_variables, entry.has_address)
@@ -94,6 +97,7 @@ def prepare(
         read_text=files.read_text,
         read_template=lambda name: read_spec_or_template(files, name),
         ship=lambda patterns: read_shipped(files, patterns),
+        read_input=inputs.read,
         executors=submission.executors,
         executor_names=executor_names,
         is_strict=submission.strict,
@@ -113,6 +117,7 @@ class Prepared:
     replies: Any
     providers: dict[str, Provider]
     files: SpecFiles
+    inputs: InputReader
     mask: Mask
 
 
@@ -129,6 +134,7 @@ def prepare_run(
     SpecError, UsageProblem, EnvironmentProblem.
     """
     files = SpecFiles(spec_dir_of(submission))
+    inputs = InputReader(files.folder)
     known = KnownExecutors(database or ledger_path(None, environment), environment)
     for name in submission.executors.values():
         if name not in known:
@@ -136,7 +142,9 @@ def prepare_run(
                 f"--executor {name}: unknown executor{nearest(name, known)}; "
                 f"{quoted_command('executors')} shows them"
             )
-    spec, definition = prepare(submission, environment, files=files, executor_names=known)
+    spec, definition = prepare(
+        submission, environment, files=files, inputs=inputs, executor_names=known
+    )
     check_step_names("--executor", set(submission.executors) - {""}, _names_of(definition))
     refuse_missing_extras(definition)
     if submission.stream is not None:
@@ -144,7 +152,7 @@ def prepare_run(
     check_step_names("--until", submission.until, {step.id for step in definition.steps})
     steps = needed_steps(definition, submission.until) if is_run else ()
     mask = read_mask(definition, environment, steps=steps)
-    definition = hide_in_inputs(mask, definition)
+    definition = inputs.hide(mask, hide_in_inputs(mask, definition))
     refuse_secrets_in_spec(mask, definition, spec.text, spec.source_name, files.named())
     replies = read_replies_for_run(definition, given=submission.replies, spec=submission.path)
     replies = mask.value(replies)
@@ -153,7 +161,7 @@ def prepare_run(
         providers = build_providers(definition, environment, replies=replies)
     if submission.strict and is_run:
         refuse_dropped(definition, providers)
-    return Prepared(submission, spec, definition, replies, providers, files, mask)
+    return Prepared(submission, spec, definition, replies, providers, files, inputs, mask)
 
 
 def _names_of(definition: JobDef) -> set[str]:

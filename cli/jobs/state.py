@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from orc.ledger import JobId, Ledger, LedgerReader, Recorded
@@ -11,6 +11,7 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import load_job
 from orc.ledger.errors import CorruptLedger, NoSuchJob
 from orc.ledger.events import JobAmended, JobSubmitted, Payload
+from orc.ledger.files.file_store import StoredFile
 from orc.ledger.stored import UNEXPECTED
 from orc.projections.tables.inner_waits import WAITS_FOR, InnerWaits, StepWait, inner_waits
 from orc.scheduler.clock import Clock
@@ -33,7 +34,12 @@ def load_state(ledger: LedgerReader, job_id: str) -> JobState:
 
 
 def append_command(
-    ledger: Ledger, job_id: JobId, state: JobState, *commands: Command, blobs: list[bytes]
+    ledger: Ledger,
+    job_id: JobId,
+    state: JobState,
+    *commands: Command,
+    blobs: Iterable[bytes],
+    stored: Iterable[StoredFile] = (),
 ) -> None:
     """Decide on commands outside of a run, and append their events in one transaction.
 
@@ -47,7 +53,7 @@ def append_command(
             recorded = Recorded(job_id, state.version + 1, at, mask_event(ledger.mask, event))
             evolve(state, recorded)
             batch.append(recorded)
-    ledger.append(batch, blobs=blobs)
+    ledger.append(batch, blobs=blobs, stored=stored)
 
 
 def waits_inside(state: JobState) -> dict[str, InnerWaits]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import EnvironmentProblem
+from orc.cli.jobs.caller.notices import read_notices
 from orc.cli.jobs.caller.providers import build_providers
 from orc.cli.jobs.caller.secrets import needed_steps, read_mask, refuse_secrets_in_paths
 from orc.cli.jobs.folders import check_runs_dir
@@ -48,6 +50,8 @@ def submit(
         if submission.strict:
             raise missing
         on_notice(f"{missing}. The worker that runs the job needs it")
+    for notice in read_notices(prepared.definition):
+        on_notice(notice)
     with open_for_writing(places, environment, create=True) as ledger:
         ledger.widen_mask(prepared.mask)
         check_runs_dir(places.runs_dir)
@@ -84,7 +88,7 @@ def submit_owned(
 ) -> None:
     """Append the first event of the owned job; `queued` puts it into the queue. Raises LedgerError."""
     definition = with_recorded_places(prepared.definition, owned.ledger.path)
-    event, blobs = submission_of(
+    event, named = submission_of(
         definition,
         text=prepared.spec.text,
         source_name=clean_text(prepared.spec.source_name),
@@ -95,8 +99,10 @@ def submit_owned(
         version=version,
         queued=queued,
     )
-    blobs += prepared.files.contents.values()
-    owned.create(definition, event, blobs=blobs)
+    stored = prepared.inputs.store(definition, owned.ledger.files)
+    contents = prepared.files.contents.values()
+    blobs = chain(named, contents, prepared.inputs.blobs(definition))
+    owned.create(definition, event, blobs=blobs, stored=stored)
 
 
 def with_recorded_places(definition: JobDef, database: Path) -> JobDef:
@@ -105,6 +111,12 @@ def with_recorded_places(definition: JobDef, database: Path) -> JobDef:
         return definition
     place = recorded_target(definition.output_dir, database, given_in=Path.cwd())
     return definition.model_copy(update={"output_dir": place})
+
+
+def recorded_inputs(definition: JobDef) -> dict[str, Any]:
+    """The inputs as events record them for people: values, and what was read from files."""
+    read = {name: found.summary() for name, found in definition.read.items()}
+    return {**definition.inputs, **read}
 
 
 def submission_of(
@@ -149,7 +161,7 @@ def submission_of(
         submit_dir=clean_text(recorded_place(here, database)),
         runs_dir=clean_text(recorded_target(places.runs_dir, database, given_in=here)),
         ledger_dir=clean_text(str(database.parent)),
-        inputs=packed(definition.inputs),
+        inputs=packed(recorded_inputs(definition)),
         replies=None if replies is None else packed(replies),
         forked_from=forked_from,
         queued=queued,

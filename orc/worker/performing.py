@@ -17,7 +17,7 @@ from orc.worker.masking import SecretMask
 from orc.worker.printed import Log, Printed
 from orc.worker.problems import ContentGone, WorkBroken, describe_shortage, is_shortage
 from orc.worker.processes import Following, Reason, start
-from orc.worker.spool import FOLDERS, lay_out, make_folders
+from orc.worker.spool import FOLDERS, INPUTS_FOLDER, lay_out, make_folders
 from orc.worker.surroundings import environment, hold_gpus
 from orc.worker.table import Copy
 from orc.worker.wire import FileItem, Outcome, encode
@@ -45,6 +45,7 @@ class Performance:
         self._watch = copy.watch
         self._folders = {name: spool / name for name in FOLDERS}
         self._folders["spec"] /= copy.work.folder
+        self._folders["inputs"] = self._folders["work"] / INPUTS_FOLDER
         self._leases = leases
         self._fill = fill
         self._locks = locks

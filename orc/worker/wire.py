@@ -26,7 +26,7 @@ PROTOCOL = 2
 DIGEST = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(r"[0-9a-f]{8}")
 
-_PLACES = ("work", "spec", "artifacts")
+_PLACES = ("work", "spec", "artifacts", "inputs")
 _NAME = re.compile(r"[^=\0]+")
 
 

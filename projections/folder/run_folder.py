@@ -26,6 +26,7 @@ from orc.ledger.files.modes import bits_of
 from orc.ledger.step_names import log_name
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import Manifest
+from orc.projections.folds.input_files import InputFiles
 from orc.projections.folds.owned_files import (
     OwnedFiles,
     Superseded,
@@ -95,6 +96,7 @@ class RunFolder:
     def __init__(self, ledger: LedgerReader, *, prices: PriceTable = NO_PRICES) -> None:
         self._ledger = ledger
         self._owned = OwnedFiles()
+        self._inputs = InputFiles()
         self._manifest = Manifest(ledger.read_payload, prices=prices, owned=self._owned)
         self._lines = bytearray()
         self._requests: dict[tuple[str, int, int], Payload] = {}
@@ -116,6 +118,9 @@ class RunFolder:
             case JobSubmitted() | JobAmended():
                 self._add("inputs/spec.yaml", self._text(event.source))
                 self._add("inputs/inputs.json", self._json(event.inputs))
+                self._inputs.apply(event, self._ledger)
+                for path, file in self._inputs.files.items():
+                    self._add(path, _Source(None, (file.sha256,), file.sha256))
             case StepSucceeded() | StepFailed() | StepInterrupted():
                 if event.log is not None:
                     name = f"logs/{log_name(event.step, event.attempt)}"
@@ -164,6 +169,7 @@ class RunFolder:
     def superseded(self) -> Iterator[Superseded]:
         """The files that an earlier publication may have written, and that no step owns any more."""
         yield from self._owned.superseded()
+        yield from self._inputs.superseded()
 
     def folders(self) -> list[str]:
         """The paths of the empty folders that belong to steps' results, sorted."""

@@ -34,15 +34,17 @@ Placement = WorkerPlace
 process and `worker` its worker, so that neither is mistaken for a later one.
 """
 
-Place = Literal["work", "spec", "artifacts"]
+Place = Literal["work", "spec", "artifacts", "inputs"]
 """A folder that the performing side fills in: the working folder, the files of the spec's folder
-that travel with the job, and the folder for artifacts."""
+that travel with the job, the folder for artifacts, and the files of inputs in the working folder."""
 PLACES: Mapping[str, Place] = {
     "ORC_SPEC_DIR": "spec",
     "ORC_ARTIFACTS": "artifacts",
     "ORC_WORK_DIR": "work",
 }
 """The variables whose values are places."""
+INPUTS_PLACE: Mapping[str, Place] = {"ORC_INPUTS": "inputs"}
+"""The variable of a job that has inputs which are files or tables."""
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 """The variables that the performing side passes on from its own environment."""
 

@@ -56,7 +56,15 @@ def test_orc_accepts_every_spec_on_a_page(tmp_path: Path) -> None:
 def write_files(folder: Path) -> None:
     """The files that the examples name."""
     (folder / "scripts").mkdir()
-    for name, text in (("review.yaml", REVIEW), ("train.py", ""), ("scripts/a.sh", "")):
+    (folder / "notes").mkdir()
+    for name, text in (
+        ("review.yaml", REVIEW),
+        ("train.py", ""),
+        ("scripts/a.sh", ""),
+        ("notes/one.md", "A note.\n"),
+        ("logo.png", "\x89PNG"),
+        ("questions.csv", "id,question,points\nq1,What is 1+1?,2\n"),
+    ):
         (folder / name).write_text(text, "utf-8")
 
 
@@ -64,6 +72,7 @@ def write_files(folder: Path) -> None:
 def test_a_spec_on_a_page_without_a_model_call_succeeds(block: Block, tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(block.text, "utf-8")
+    write_files(tmp_path)
     job = orc.run(path, db=tmp_path / "runs.db")
     assert job.status == "succeeded", job.failures
 

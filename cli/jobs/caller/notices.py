@@ -25,6 +25,8 @@ def notices_before_run(
     environment: Mapping[str, str],
 ) -> Iterator[str]:
     """What the user should know before the job runs."""
+    if state.status == "submitted":
+        yield from read_notices(state.definition)
     yield from unavailable_fallbacks(providers)
     unset = [name for name in _passed_on(state.definition) if name not in environment]
     if unset:
@@ -38,6 +40,11 @@ def notices_before_run(
             f"{ledger.path}: the filesystem does not support a write-ahead log. Commits are durable, "
             "but slower, and other processes cannot read the ledger during a commit"
         )
+
+
+def read_notices(definition: JobDef) -> Iterator[str]:
+    """What was read for the inputs that are files and tables."""
+    return (found.describe() for found in definition.all_read())
 
 
 def _replies_of_no_step(definition: JobDef, replies: Any) -> Iterator[str]:

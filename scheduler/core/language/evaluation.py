@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from orc.ledger.bounds import Gathered
+from orc.ledger.bounds import Gathered, LazyList
 from orc.ledger.digest import clean_text
 from orc.ledger.gathered import GatheredList
 from orc.scheduler.core.errors import TemplateError
@@ -43,7 +43,7 @@ TESTS = (
 
 
 _SHOWN_CHARS = 80
-_INDEXED = (list, tuple, str, GatheredList)
+_INDEXED = (list, tuple, str, GatheredList, LazyList)
 
 
 STATUS_CALLS = ("success()", "failure()", "always()", "cancelled()")
@@ -62,15 +62,25 @@ def to_plain(value: Any) -> Any:
 
     Raises TemplateError for a value that cannot be stored (`ledger/bounds.py`).
     """
+    return _plain(_storable(value))
+
+
+class LazyMapping(Mapping[str, Any]):
+    """A mapping with fields that are read when they are looked up, and are not in the iteration."""
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, LazyList):
+        value = list(value)
     refuse_unstorable(value)
-    return _plain(value)
+    return value
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, *, keeps: type | tuple[()] = ()) -> Any:
     if isinstance(value, Mapping):
-        return {key: _plain(value[key]) for key in value}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return value if isinstance(value, keeps) else {key: _plain(value[key]) for key in value}
+    if isinstance(value, list | tuple | LazyList):
+        return [_plain(item, keeps=keeps) for item in value]
     return value
 
 
@@ -337,8 +347,9 @@ def _filter(node: Any, scope: Scope) -> Any:
             return arguments[0] if arguments else ""
     else:
         value = evaluate(node.node, scope)
-    if not (isinstance(value, Gathered) and node.name in ("length", "count")):
-        value = to_plain(value)
+    if not (isinstance(value, Gathered | LazyList) and node.name in ("length", "count")):
+        # Filters may look up what is read when it is asked for: `map(attribute='text')`.
+        value = _plain(_storable(value), keeps=LazyMapping)
     try:
         check_filter(node.name, value, arguments, keywords)
         result = jinja_environment().call_filter(node.name, value, arguments, keywords)
@@ -368,6 +379,7 @@ def _test(node: Any, scope: Scope) -> bool:
 
 
 def _calculate(function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    left, right = (list(one) if isinstance(one, LazyList) else one for one in (left, right))
     check_operands(left, right)
     name = function.__name__
     if name == "mod" and not isinstance(left, int | float):

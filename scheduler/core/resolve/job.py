@@ -34,6 +34,7 @@ from orc.scheduler.core.resolve.flow import (
     resolve_flow,
     unbounded_prompts,
 )
+from orc.scheduler.core.resolve.job_inputs import resolve_inputs, workflow_inputs
 from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
@@ -41,7 +42,6 @@ from orc.scheduler.core.resolve.step_keys import has_images, limits_of, own_keys
 from orc.scheduler.core.resolve.step_tree import path_in_spec, too_long_names
 from orc.scheduler.core.resolve.workflow import read_workflow
 from orc.scheduler.core.spec.beside import beside
-from orc.scheduler.core.spec.inputs import is_required, read_input
 from orc.scheduler.core.spec.model import RetrySpec, StepSpec, kind_of
 from orc.scheduler.core.spec.parse import Spec, examine
 from orc.scheduler.core.spec.references import needs_of
@@ -128,7 +128,8 @@ class _Resolver:
 
     def job(self) -> JobDef:
         job = self.spec.job
-        inputs = self._inputs()
+        folder = beside("", self.spec.folder_of("inputs"))
+        inputs, read = resolve_inputs(job.inputs, self.settings, folder, report=self._report)
         concurrency = {"total": job.concurrency.total, **(job.concurrency.model_extra or {})}
         providers = self.settings.providers
         steps = self._steps(self.spec.steps, ("steps",))
@@ -167,6 +168,7 @@ class _Resolver:
             ship=self._ship(),
             env=job.env,
             inputs=inputs,
+            read=read,
             steps=steps,
         )
 
@@ -276,7 +278,16 @@ class _Resolver:
         for found in inner.problems:
             place = f"{workflow.chain[-1]}:{found.line}:{found.column}"
             self._report(f"{dotted(path)}.workflow: {place}: {found.message}", *path, "workflow")
-        return {"steps": steps, "inputs": workflow.inputs, "env": workflow.spec.job.env}
+        inputs, read, reasons = workflow_inputs(
+            workflow.spec.job.inputs,
+            {} if step.with_ is None else step.with_,
+            self.settings,
+            outer=self.folder,
+            inner=beside(dirname(workflow.chain[-1]), workflow.spec.folder_of("inputs")),
+        )
+        for reason in reasons:
+            self._report(f"{dotted(path)}.{reason}", *path, "workflow")
+        return {"steps": steps, "inputs": inputs, "read": read, "env": workflow.spec.job.env}
 
     def _expanded(self, output_dir: str | None) -> str | None:
         try:
@@ -348,28 +359,6 @@ class _Resolver:
         if named is not None:
             return tuple(named)
         return facts.retry_on
-
-    def _inputs(self) -> dict[str, Any]:
-        declared = self.spec.job.inputs
-        values: dict[str, Any] = {}
-        for name in self.settings.inputs:
-            if name not in declared:
-                self._report(f"inputs.{name}: the spec has no such input{nearest(name, declared)}")
-        for name, spec in declared.items():
-            if name in self.settings.inputs:
-                values[name], reason = read_input(self.settings.inputs[name], spec)
-                if reason:
-                    self._report(f"inputs.{name}: {reason}")
-            elif is_required(spec):
-                about = f" ({spec.description})" if spec.description else ""
-                self._report(
-                    f"inputs.{name}: a value is required{about}; give it with -i {name}=VALUE",
-                    "inputs",
-                    name,
-                )
-            else:
-                values[name] = spec.default
-        return values
 
     def _env_number(self, name: str, default: float | None) -> float | None:
         text = self.environment.get(name)

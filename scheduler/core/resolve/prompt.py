@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 from orc.ledger.definition import REPLAY, MessageDef, PartDef, ShippedDef, TargetDef, ToolDef
 from orc.ledger.digest import Digest
+from orc.ledger.inputs.read_inputs import ReadInput
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.images import image_type
 from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.spec.data_inputs import ReadRequest
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.parse import Spec
 from orc.scheduler.core.spec.prompt import MessageSpec, PartSpec, TargetSpec, ToolSpec, tool_name
@@ -39,6 +41,11 @@ def refuse_ship(patterns: tuple[str, ...]) -> tuple[ShippedDef, ...]:
     raise ValueError("the spec has no folder whose files could be shipped")
 
 
+def refuse_input(request: ReadRequest) -> ReadInput:
+    """The `read_input` of specs without a folder. Raises ValueError."""
+    raise ValueError("the spec has no folder whose files could be read")
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderFacts:
     """The facts about a provider that are needed to check a spec."""
@@ -57,7 +64,8 @@ class Settings:
     the spec. `take_file` stores a file that
     the spec names, and returns its digest. `read_text` returns the text of a file, `read_template`
     the text of a spec file or a built-in template. `ship` reads and stores the files of the spec's
-    folder that match its patterns. All five raise ValueError.
+    folder that match its patterns. `read_input` reads an input that is a file, files or a table. All
+    six raise ValueError.
 
     `executors` replaces the executors of the spec: by the ids of steps, and "" for all. The names in
     `executor_names` are those that this machine knows; None: names are not checked.
@@ -78,6 +86,7 @@ class Settings:
     read_text: Callable[[str], str] = refuse_text
     read_template: Callable[[str], str] = refuse_text
     ship: Callable[[tuple[str, ...]], tuple[ShippedDef, ...]] = refuse_ship
+    read_input: Callable[[ReadRequest], ReadInput] = refuse_input
     executors: Mapping[str, str] = field(default_factory=dict)
     executor_names: Collection[str] | None = None
     is_strict: bool = False

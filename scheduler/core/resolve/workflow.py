@@ -11,6 +11,7 @@ from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.resolve.prompt import Settings
 from orc.scheduler.core.spec.beside import beside
+from orc.scheduler.core.spec.data_inputs import data_problem, is_data
 from orc.scheduler.core.spec.inputs import input_problem, is_required
 from orc.scheduler.core.spec.job_template import is_file
 from orc.scheduler.core.spec.model import InputSpec, JobSpec, StepSpec
@@ -86,7 +87,11 @@ def _input_problems(
         if name not in declared:
             yield f"with.{name}: {path} has no such input{nearest(name, declared)}"
         elif not texts_in(value):
-            reason = input_problem(value, declared[name].type, declared[name].enum)
+            spec = declared[name]
+            if is_data(spec):
+                reason = data_problem(value, spec)
+            else:
+                reason = input_problem(value, spec.type, spec.enum)
             if reason:
                 yield f"with.{name}: {reason}"
     for name, spec in declared.items():

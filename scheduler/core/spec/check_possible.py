@@ -13,6 +13,7 @@ from orc.ledger.step_names import KEY_CHARS_MAX
 from orc.ledger.wording import duration_text
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.spec.data_inputs import is_data, key_problems
 from orc.scheduler.core.spec.inputs import default_problem, enum_problem
 from orc.scheduler.core.spec.model import DefaultsSpec, InputSpec, RetrySpec, StepSpec, kind_of
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
@@ -33,6 +34,10 @@ _NEVER = re.compile(r"\s*(?:\$\{\{)?\s*(?:false|False)\s*(?:\}\})?\s*\Z")
 def check_input(name: str, spec: InputSpec, document: Document) -> Iterator[Problem]:
     """Problems of an input whose values or whose default cannot be given."""
     path: Path = ("inputs", name)
+    for key, reason in key_problems(spec):
+        yield Problem(f"inputs.{name}.{key}: {reason}", *document.place((*path, key), key=True))
+    if is_data(spec) and spec.enum is not None:
+        return
     for index, value in enumerate(spec.enum or ()):
         reason = enum_problem(value, spec)
         if reason:

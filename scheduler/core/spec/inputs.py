@@ -7,6 +7,7 @@ from typing import Any
 from orc.ledger.bounds import INNER_LEVELS_MAX, Unstorable, check_value
 from orc.ledger.digest import clean_json
 from orc.scheduler.core.spec.base import no_value, shown_value
+from orc.scheduler.core.spec.data_inputs import data_problem, data_value, is_data
 from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.spec.yaml_source import read_plain
 from orc.scheduler.core.strict_json import parse_json
@@ -53,6 +54,8 @@ def default_problem(spec: InputSpec) -> str:
         return ""
     if spec.default is None:
         return no_value("for an input that may be left out, write `required: false` in its place")
+    if is_data(spec):
+        return data_problem(spec.default, spec)
     return input_problem(spec.default, spec.type, spec.enum)
 
 
@@ -79,8 +82,10 @@ def read_input(given: Any, spec: InputSpec) -> tuple[Any, str]:
     """The value, and why it does not fit (empty if it does).
 
     A text is parsed as JSON unless the input's type is `string`; else, as a number or a boolean of
-    YAML.
+    YAML. Of an input that is read from files, the value is what is to be read.
     """
+    if is_data(spec):
+        return data_value(given, spec)
     try:
         check_value(given, levels_max=INNER_LEVELS_MAX)
     except ValueError as error:

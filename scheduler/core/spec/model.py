@@ -25,6 +25,7 @@ from orc.scheduler.core.spec.base import (
     shorthand,
 )
 from orc.scheduler.core.spec.flow import Approval, BudgetSpec, Condition, LoopSpec
+from orc.scheduler.core.spec.input_spec import InputSpec as InputSpec
 from orc.scheduler.core.spec.prompt import (
     MessageSpec,
     OutputSpec,
@@ -108,22 +109,6 @@ class FileSpec(Strict):
 File = Annotated[
     FileSpec, BeforeValidator(shorthand("glob", str), json_schema_input_type=str | FileSpec)
 ]
-
-
-class InputSpec(Strict):
-    """A value that the caller gives with `-i NAME=VALUE`."""
-
-    type: Literal["string", "number", "integer", "boolean", "list", "object"] = Field(
-        "string", description="The type of the value."
-    )
-    description: str | None = Field(
-        None, description="An explanation, shown when orc asks for the value."
-    )
-    required: bool | None = Field(
-        None, description="Whether a value must be given. Default: true if there is no `default`."
-    )
-    default: Any = Field(None, description="The value if none is given.")
-    enum: list[Any] | None = Field(None, min_length=1, description="The allowed values.")
 
 
 class DefaultsSpec(Strict):

@@ -1,0 +1,57 @@
+"""Reads the rows of a Parquet file, with the optional package pyarrow."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from orc.cli.errors import EnvironmentProblem
+
+_BATCH_ROWS = 1000
+
+
+def parquet_rows(file: BinaryIO) -> Iterator[tuple[None, dict[str, Any]]]:
+    """The rows, with values of JSON: times become ISO 8601 texts, decimal numbers texts.
+
+    Raises EnvironmentProblem without the package, ValueError for a damaged file, and for a column
+    of bytes.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise EnvironmentProblem(
+            "a Parquet table needs the package pyarrow; install it with "
+            "pip install 'orc-ledger[parquet]', or give the table as CSV"
+        ) from None
+    try:
+        table = parquet.ParquetFile(file)
+        for batch in table.iter_batches(batch_size=_BATCH_ROWS):
+            for row in batch.to_pylist():
+                yield None, {name: _plain(value, name) for name, value in row.items()}
+    except pa.ArrowException as error:
+        raise ValueError(f"it is not a Parquet file that can be read: {error}") from None
+
+
+def _plain(value: Any, column: str) -> Any:
+    match value:
+        case dt.datetime() | dt.date() | dt.time():
+            return value.isoformat()
+        case dt.timedelta():
+            return value.total_seconds()
+        case decimal.Decimal():
+            return str(value)
+        case bytes():
+            raise ValueError(
+                f"column {column!r} has bytes, which are no value of JSON; leave it out"
+            )
+        case float() if value != value:
+            return None
+        case dict():
+            return {str(key): _plain(item, column) for key, item in value.items()}
+        case list():
+            return [_plain(item, column) for item in value]
+        case _:
+            return value

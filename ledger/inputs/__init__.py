@@ -1,0 +1,1 @@
+"""Inputs of jobs that are files and tables: what the ledger records of them."""

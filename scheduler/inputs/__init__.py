@@ -1,0 +1,1 @@
+"""Inputs of jobs that are files and tables: as templates see them, and as commands get them."""

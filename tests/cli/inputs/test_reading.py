@@ -1,0 +1,189 @@
+"""Inputs that are files and tables: what is read, what steps get, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command_line import orc
+
+CSV = 'question;answer\nWhat is 1+1?;2\n"Two; three?";3\n'
+ALL = """\
+project: read
+inputs:
+  notes: {type: files, default: "notes/**/*.md"}
+  questions: {type: table, default: questions.csv, columns: {answer: integer}}
+  logo: {type: file, default: notes/a.md}
+steps:
+  each: {for_each: "${{ inputs.notes }}", value: "${{ item.path }}=${{ item.text | trim }}"}
+  rows:
+    for_each: ${{ inputs.questions }}
+    key: q${{ item.answer }}
+    value: ${{ item.answer + 1 }}
+  sum: {value: "${{ inputs.questions | length }} ${{ inputs.logo.stem }}
+      ${{ inputs.notes | join('', attribute='text') }}"}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes" / "sub").mkdir(parents=True)
+    (tmp_path / "notes" / "a.md").write_text("first\n")
+    (tmp_path / "notes" / "sub" / "b.md").write_text("second\n")
+    (tmp_path / "notes" / ".hidden.md").write_text("no\n")
+    (tmp_path / "notes" / "link.md").symlink_to("a.md")
+    (tmp_path / "questions.csv").write_text(CSV)
+    return tmp_path
+
+
+def result(step: str) -> Any:
+    said = orc("show", "latest", "--json", "--result", step)
+    assert said.code == 0, said.err
+    return said.json()["output"]
+
+
+def run(spec: str, *options: str) -> Any:
+    Path("spec.yaml").write_text(spec if "project:" in spec else f"project: read\n{spec}")
+    return orc("run", "spec.yaml", "--quiet", *options)
+
+
+def test_files_and_tables_are_values_of_templates(folder: Path) -> None:
+    said = run(ALL)
+    assert said.code == 0, said.err
+    assert result("each") == ["a.md=first", "sub/b.md=second"]
+    assert result("rows") == [3, 4]
+    assert result("sum") == "2 a first\nsecond\n"
+
+
+def test_what_was_read_is_said(folder: Path) -> None:
+    Path("spec.yaml").write_text(ALL)
+    said = orc("run", "spec.yaml")
+    assert "questions.csv: 2 rows, 2 columns (semicolon, UTF-8)" in said.err
+    assert "notes/**/*.md: 2 files" in said.err
+
+
+def test_the_files_are_published_and_verified(folder: Path) -> None:
+    assert run(ALL).code == 0
+    (job,) = (folder / "runs").iterdir()
+    assert (job / "inputs" / "notes" / "sub" / "b.md").read_text() == "second\n"
+    assert (job / "inputs" / "questions" / "questions.csv").read_text() == CSV
+    assert orc("verify").code == 0
+    (job / "inputs" / "notes" / "a.md").write_text("changed")
+    assert orc("verify").code != 0
+
+
+def test_a_command_gets_the_files_that_it_names_and_an_item_only_its_own(folder: Path) -> None:
+    spec = """\
+project: commands
+inputs:
+  notes: {type: files, default: "notes/**/*.md"}
+  questions: {type: table, default: questions.csv}
+steps:
+  item:
+    for_each: ${{ inputs.notes }}
+    run: cat "$ORC_INPUTS"/notes/${{ item.path }}; find "$ORC_INPUTS"/notes -type f | wc -l
+  named: {run: 'cd "$ORC_INPUTS" && find . -type f | sort && cat questions/questions.csv'}
+  one: {run: 'cd "$ORC_INPUTS/questions"; find .. -type f | wc -l'}
+  none: {run: 'ls -A "$ORC_WORK_DIR" | wc -l'}
+"""
+    said = run(spec)
+    assert said.code == 0, said.err
+    assert [text.split() for text in result("item")] == [["first", "1"], ["second", "1"]]
+    assert result("named").startswith("./notes/a.md\n./notes/sub/b.md\n./questions/questions.csv\n")
+    assert result("one").strip() == "1"
+    assert result("none").strip() == "0"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "the file is empty"),
+        ("a,b\n", "the table has no rows"),
+        ("a,a\n1,2\n", "two columns have the name 'a'"),
+        ("a,,b\n1,2,3\n", "column 2 has no name"),
+        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, and the first line has 2 columns"),
+        ('a,b\n1,"2\n3,4\n', "line 2: its quote is never closed"),
+        ("a\0b,c\n", "NUL bytes"),
+        ("PK\x03\x04rest", "a spreadsheet, not text; export it as CSV"),
+        ('{\n"a": 1}\n', "it looks like JSON"),
+        ("<!DOCTYPE html>\n<p>", "it is a page (HTML or XML), not CSV"),
+        (b"a,b\n1,\xe9\n", "line 2 is not UTF-8 text; save the file as UTF-8"),
+    ],
+)
+def test_a_csv_that_is_none_is_refused_with_its_place(
+    folder: Path, content: str | bytes, said: str
+) -> None:
+    (folder / "questions.csv").write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
+    found = run("inputs: {t: {type: table, default: questions.csv}}\nsteps: {a: {value: 1}}\n")
+    assert found.code == 2
+    assert said in " ".join(found.err.split())
+    assert "questions.csv" in found.err
+    assert not (folder / "runs.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("none/*.md", "cannot read the folder"),
+        ("notes/*.txt", "matches no file in"),
+        ("link*.md", "matches no file in"),
+        ("notes/l*.md", "links are not followed (link.md)"),
+        ("notes", "is a folder; write"),
+        ("gone.md", "No such file"),
+        ("pipe", "is not a regular file"),
+        ("/dev/null", "is not a regular file"),
+        ("loop", "symbolic links"),
+        ("$HOME/x", "is not replaced in a path"),
+        ("bad*", "is not UTF-8 text; rename the file"),
+    ],
+)
+def test_files_that_cannot_be_read_are_refused_with_their_place(
+    folder: Path, pattern: str, said: str
+) -> None:
+    os.mkfifo("pipe")
+    Path("loop").symlink_to("loop")
+    Path(os.fsdecode(b"bad\xff")).write_text("x")
+    found = run(
+        f"inputs: {{f: {{type: files, default: '{pattern}'}}}}\nsteps: {{a: {{value: 1}}}}\n"
+    )
+    assert found.code == 2
+    assert said in " ".join(found.err.split())
+    assert "inputs.f" in found.err
+    assert not (folder / "runs.db").exists()
+
+
+def test_a_file_over_the_limit_is_refused(folder: Path) -> None:
+    found = run(
+        "inputs: {f: {type: file, default: questions.csv, max_size: 10}}\nsteps: {a: {value: 1}}\n"
+    )
+    assert found.code == 2
+    assert "set `max_size` of the input" in " ".join(found.err.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "q,n\nä,1\nb,2\n".encode("utf-16")),
+        ("t.csv", b"\xef\xbb\xbf" + "q|n\r\nä|1\r\n\r\nb|2\r\n".encode()),
+        ("t.tsv", "q\tn\nä\t1\nb\t2".encode()),
+        ("t.jsonl", '{"q": "ä", "n": 1}\n\n{"q": "b", "n": 2}\n'.encode()),
+        ("t.json", '[{"q": "ä", "n": 1}, {"q": "b", "n": 2}]'.encode()),
+        ("t.yaml", "- {q: ä, n: 1}\n- {q: b, n: 2}\n".encode()),
+    ],
+)
+def test_each_format_and_encoding_gives_the_same_rows(
+    folder: Path, name: str, content: bytes
+) -> None:
+    Path(name).write_bytes(content)
+    said = run(
+        f"inputs: {{t: {{type: table, default: {name}, columns: {{n: integer}}}}}}\n"
+        'steps: {a: {value: "${{ inputs.t }}"}}\n'
+    )
+    assert said.code == 0, said.err
+    assert result("a") == [{"q": "ä", "n": 1}, {"q": "b", "n": 2}]
