@@ -28,6 +28,7 @@ COMMANDS = {
     "blame": "Show which step, prompt, model and reply produced a file.",
     "why": "Explain why a step ran, waited, failed or was skipped.",
     "diff": "Compare two jobs: spec, steps, texts, files, cost and time.",
+    "scores": "Show the scores of a job, or compare those of two jobs.",
     "cost": "Add up what model calls cost, and what the caches saved.",
     "tail": "Print a job's events; with -f, follow it until it stops.",
     "logs": "Print the output of a step's commands and functions.",

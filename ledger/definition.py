@@ -166,13 +166,18 @@ class ForEachDef(Resolved):
     """A fan-out: `items` is a template or a list that may contain templates.
 
     `name` is the variable that holds an item. `key` is a template for the item's id; without
-    it, the id is the item's index from 0.
+    it, the id is the item's index from 0. With `repeat`, each item is created that many times.
     """
 
     items: Any
     name: str = "item"
     key: str | None = None
     max_parallel: int | None = None
+    repeat: int | None = None
+
+    def repetition_of(self, number: int) -> int:
+        """The repetition, from 1, of the child with that number, from 0."""
+        return number % (self.repeat or 1) + 1
 
 
 class LoopDef(Resolved):
@@ -193,6 +198,15 @@ class ApprovalDef(Resolved):
     options: tuple[str, ...] = ("approve", "reject")
     timeout_s: float | None = None
     on_timeout: str = "reject"
+
+
+class ScoreDef(Resolved):
+    """A score of the step's result: templates that give its value, its explanation `why`, and the id
+    of another step that it is about (`of`)."""
+
+    value: str
+    why: str | None = None
+    of: str | None = None
 
 
 class LimitsDef(Resolved):
@@ -282,6 +296,7 @@ class StepDef(Resolved):
     max_turns: int = 10
     cache: CacheScope = "off"
     files: tuple[FileDef, ...] = ()
+    score: dict[str, ScoreDef] = {}
     env: dict[str, str | None] = {}
     secrets: tuple[str, ...] = ()
     workspace: str | None = None
@@ -351,6 +366,11 @@ class StepDef(Resolved):
         return is_simple and not self.has_result_key
 
     @property
+    def is_scored(self) -> bool:
+        """Whether its own result gets scores. Those of a fan-out belong to its items."""
+        return bool(self.score) and self.for_each is None
+
+    @property
     def has_result_key(self) -> bool:
         """Whether a key of its rendered work is computed before it starts, to find its result."""
         return self.cache != "off" and self.facts.runs_code
@@ -361,7 +381,7 @@ class JobDef(Resolved):
 
     The keys of `concurrency` are `total`, and names of providers and executors. `ship` are the files
     of the spec's folder that travel with the job. `read` are the inputs that are files and tables,
-    and `inputs` the values of the others.
+    and `inputs` the values of the others. `tags` are those that it was submitted with.
 
     `keep_work` says whether the working folders of attempts are kept: of all, of failed ones, or
     (None) of none.
@@ -380,6 +400,7 @@ class JobDef(Resolved):
     keep_work: Literal["failed", "always"] | None = None
     ship: tuple[ShippedDef, ...] = ()
     env: dict[str, str | None] = {}
+    tags: tuple[str, ...] = ()
     inputs: dict[str, Any] = {}
     read: dict[str, ReadInput] = {}
     steps: tuple[StepDef, ...]

@@ -113,7 +113,8 @@ class JobAmended(JobEvent):
     """The job continues with this spec, which is in `spec_dir` as `job.submitted` records it.
 
     `reset` steps run again, and `removed` steps are no longer part of the job; neither own files
-    any more. `fresh` steps do not use the caches. All other steps keep their results.
+    any more. `fresh` steps do not use the caches. All other steps keep their results; `rescored`
+    ones, with the steps inside them, lose their scores, which are computed again from the results.
     `signal_id` and `kept` are as in `job.resumed`.
     """
 
@@ -129,6 +130,7 @@ class JobAmended(JobEvent):
     replies: Payload | None = None
     signal_id: int | None = None
     kept: tuple[str, ...] | None = None
+    rescored: tuple[str, ...] | None = None
 
 
 class JobInterrupted(JobEvent):
@@ -223,6 +225,25 @@ class JobCancelled(JobEvent):
     type: Literal["job.cancelled"] = "job.cancelled"
     signal_id: int | None = None
     reason: str | None = None
+
+
+class JobTagged(JobEvent):
+    """Tags were added to the job, or removed from it, by a person (`by`) or by an edited spec."""
+
+    type: Literal["job.tagged"] = "job.tagged"
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    by: str | None = None
+    signal_id: int | None = None
+
+
+class JobNoted(JobEvent):
+    """A person (`by`) wrote a note about the job."""
+
+    type: Literal["job.noted"] = "job.noted"
+    text: Payload
+    by: str | None = None
+    signal_id: int | None = None
 
 
 class BlobRemoved(JobEvent):
@@ -358,7 +379,8 @@ class StepExpanded(StepEvent):
 
     `children` are their ids, at most 1,000 per event; the first is number `first` of `total`.
     `values` are the values of these items, in order, or a group's inputs. `shapes` has one
-    entry for all children or one for each.
+    entry for all children or one for each. `variable` is the items' variable, if it is not `item`,
+    and `repeat` how many items in a row have the same value.
     """
 
     type: Literal["step.expanded"] = "step.expanded"
@@ -368,6 +390,8 @@ class StepExpanded(StepEvent):
     total: int
     values: Payload | None = None
     shapes: tuple[ChildShape, ...]
+    variable: str | None = None
+    repeat: int | None = None
 
 
 class StepSkipped(StepEvent):
@@ -586,6 +610,27 @@ class ToolReturned(StepEvent):
     duration_s: float
 
 
+class ScoreRecorded(StepEvent):
+    """A score of the result that attempt `attempt` of `step` had; 0 for a reused result.
+
+    `value` is a number, or a boolean: whether the result passed. With `error` there is no value,
+    since the expression is broken. `who` gave the score: an `expression` of the step's own `score`
+    key, a `judge` (the `score` key of another step), or a `human`. `by_step` is the step with the
+    expression, `by` the person.
+    """
+
+    type: Literal["score.recorded"] = "score.recorded"
+    attempt: int
+    name: str
+    value: bool | float | None = None
+    error: str | None = None
+    why: Payload | None = None
+    who: Literal["expression", "judge", "human"]
+    by_step: str | None = None
+    by: str | None = None
+    signal_id: int | None = None
+
+
 class FileWritten(StepEvent):
     """A step wrote a file; its bytes are committed with this event.
 
@@ -639,6 +684,9 @@ AnyEvent = (
     | ToolCalled
     | ToolReturned
     | FileWritten
+    | ScoreRecorded
+    | JobTagged
+    | JobNoted
     | BlobRemoved
 )
 

@@ -114,6 +114,16 @@ def number_text(number: int | None) -> str:
     return UNKNOWN if number is None else f"{number:,}"
 
 
+def score_text(value: float | None) -> str:
+    """A score, or a mean of scores, with at most four significant digits: `0.9333`."""
+    return UNKNOWN if value is None else f"{value:.4g}"
+
+
+def rate_text(rate: float | None) -> str:
+    """A part of a whole, in percent: `93 %`; empty if there is none."""
+    return "" if rate is None else f"{100 * rate:.3g} %"
+
+
 def tokens_text(tokens: int) -> str:
     """A number of tokens in a table; `-` if no use of tokens was reported."""
     return number_text(tokens) if tokens else NOT_REPORTED

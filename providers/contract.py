@@ -83,7 +83,8 @@ class Request:
     unchanged. `json_output` requests a JSON reply, and `output_schema` one that matches the
     JSON Schema, through the API's own feature if it has one; the scheduler checks the reply.
     `timeout_s` limits the wait for the connection and between two bytes; the caller limits the
-    whole call. `step` and `ordinal` identify the call within the job and are not sent.
+    whole call. `step` and `ordinal` identify the call within the job and are not sent;
+    neither is `repetition`, which keeps the replies of equal requests apart in the caches.
     """
 
     model: str
@@ -97,6 +98,7 @@ class Request:
     timeout_s: float = 120.0
     step: str = ""
     ordinal: int = 1
+    repetition: int = 1
 
 
 @dataclass(frozen=True, slots=True)

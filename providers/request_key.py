@@ -37,6 +37,8 @@ def request_values(request: Request, provider: str) -> dict[str, Any]:
     }
     if request.options:
         values["options"] = dict(request.options)
+    if request.repetition > 1:
+        values["repetition"] = request.repetition
     return values
 
 

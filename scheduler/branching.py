@@ -1,4 +1,4 @@
-"""Evaluates conditions, expands fan-outs, loops and groups, and gathers their results.
+"""Evaluates conditions, expands fan-outs, loops and groups, gathers their results, scores them.
 
 Evaluation reads values from the ledger. The runner therefore evaluates between two turns, when
 all events are committed. The result of an evaluation is a command; equal events lead to equal
@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from orc.ledger import pack
-from orc.ledger.definition import StepDef
+from orc.ledger.definition import ScoreDef, StepDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import Payload
 from orc.ledger.gathered import refer_to, size_of
@@ -20,6 +20,7 @@ from orc.ledger.kinds import UNTIL_STILL_FALSE
 from orc.ledger.step_names import KEY_CHARS_MAX
 from orc.ledger.wording import count_text, number_text
 from orc.scheduler.clock import Clock
+from orc.scheduler.core.assessments import RecordScores, Score
 from orc.scheduler.core.commands import (
     AskAboutDoubt,
     AskPerson,
@@ -39,8 +40,10 @@ from orc.scheduler.core.language.evaluation import to_plain, to_text
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
 from orc.scheduler.core.resolve.item_paths import find_collision
 from orc.scheduler.core.rules.doubt import doubt_failure
+from orc.scheduler.core.score_values import ERROR_CHARS_MAX, explanation, number_or_boolean
 from orc.scheduler.guard import failure_between_turns
 from orc.scheduler.rendering import Renderer
+from orc.scheduler.scopes import Variables
 from orc.scheduler.turn import Message
 
 ITEMS_MAX = 100_000
@@ -49,6 +52,7 @@ COPIED_BYTES_MAX = 16 * 1024 * 1024
 """Results that are larger together are not copied into that of their step, which refers to them."""
 _KEY = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{KEY_CHARS_MAX - 1}}}\Z", re.ASCII)
 _NAMED_MAX = 3
+_SHOWN_CHARS = 80
 
 
 class _Verdict(Enum):
@@ -74,6 +78,9 @@ class BranchEvaluator:
         An exception fails the step, unless it concerns the whole job (`guard.py`): raises
         LedgerError, and what tells that the machine lacks something.
         """
+        if step_id in self._state.unscored:
+            # Outside of the guard: the step has its result.
+            return self._score(step_id)
         try:
             return self._evaluate(step_id)
         except Exception as error:
@@ -132,8 +139,12 @@ class BranchEvaluator:
                 f"for_each: has {count_text(len(items), 'item')}; "
                 f"the maximum is {number_text(ITEMS_MAX)}"
             )
+        items = [item for item in items for _ in range(definition.for_each.repeat or 1)]
+        if len(items) > ITEMS_MAX:
+            found = count_text(len(items), "item")
+            raise TemplateError(f"repeat: gives {found}; the maximum is {number_text(ITEMS_MAX)}")
         keys = self._keys(step_id, definition, items)
-        scopes = (self._scopes.item(step_id, item) for item in items)
+        scopes = (self._scopes.item(step_id, item, at) for at, item in enumerate(items))
         collision = find_collision(definition, scopes)
         if collision is not None:
             return Message(FailStep(step_id, Failed("path", collision, 0.0, final=True)))
@@ -149,8 +160,10 @@ class BranchEvaluator:
             return tuple(map(str, range(len(items))))
         keys: dict[str, str] = {}
         for number, item in enumerate(items):
-            scope = self._scopes.item(step_id, item)
+            scope = self._scopes.item(step_id, item, number)
             key = to_text(parse_template(template).render(scope))
+            if definition.for_each.repeat is not None:
+                key += f"-{definition.for_each.repetition_of(number)}"
             if not _KEY.match(key):
                 raise TemplateError(
                     f"key: item {number} gives {key[:80]!r}; a key may have letters, digits, - and "
@@ -251,6 +264,55 @@ class BranchEvaluator:
     def _end(self, step_id: str, outcome: Succeeded | Failed) -> Command:
         attempt = self._state.steps[step_id].attempts
         return FinishAttempt(step_id, attempt, outcome, self._clock.now())
+
+    def _score(self, step_id: str) -> Message:
+        """The command that records the scores of the step's result, with the blobs of explanations.
+
+        A broken expression fails its score, which is recorded with the error, and not the step.
+        """
+        scores: list[Score] = []
+        blobs: list[bytes] = []
+        scope: Variables | None = None
+        for name, definition in self._state.graph.steps[step_id].score.items():
+            about = step_id
+            try:
+                if scope is None:
+                    # Its output may have been removed, or be too large.
+                    scope = self._scopes.score(step_id)
+                about = self._about(definition, scope) or step_id
+                value = number_or_boolean(parse_template(definition.value).render(scope))
+                why, blob = self._explanation(definition, scope)
+                scores.append(Score(name, about, value, why=why))
+                blobs += [] if blob is None else [blob]
+            except Exception as error:
+                failed = failure_between_turns(error, "evaluate the score", self._renderer.mask)
+                message = self._renderer.mask.text(clean_text(failed.message))[:ERROR_CHARS_MAX]
+                scores.append(Score(name, about, None, error=message))
+        return Message(RecordScores(step_id, tuple(scores)), tuple(blobs))
+
+    def _about(self, definition: ScoreDef, scope: Variables) -> str | None:
+        """The id of the step that the score is about, if it is another one."""
+        if definition.of is None:
+            return None
+        found = to_text(parse_template(definition.of).render(scope))
+        if found not in self._state.steps:
+            raise TemplateError(
+                f"of: there is no step {found[:_SHOWN_CHARS]!r}; give the id of a step of this job, "
+                "such as answer, answer[0] or group/member"
+            )
+        return found
+
+    def _explanation(
+        self, definition: ScoreDef, scope: Variables
+    ) -> tuple[Payload | None, bytes | None]:
+        if definition.why is None:
+            return None, None
+        # Masked before it is cut: the beginning of a secret would not be found.
+        return explanation(
+            self._renderer.mask.text(
+                clean_text(to_text(parse_template(definition.why).render(scope)))
+            )
+        )
 
     def _elapsed(self, step_id: str) -> float:
         began_at = self._state.steps[step_id].began_at

@@ -47,7 +47,7 @@ from orc.scheduler.executors.surroundings import local_environment
 from orc.scheduler.inputs.placed import StepInputs
 from orc.scheduler.inputs.values import InputReads
 from orc.scheduler.messages import render_messages
-from orc.scheduler.scopes import Scopes, StepViews, Variables
+from orc.scheduler.scopes import Scopes, StepViews, Variables, repetition_of
 from orc.scheduler.step_environment import (
     StepEnvironment,
     render_env,
@@ -237,6 +237,7 @@ class Renderer:
         assert target is not None
         assert timeout_s is not None
         text = partial(_text, scope=scope)
+        repetition = repetition_of(self._state, step_id)
         messages = render_messages(
             definition, text=text, find=partial(self._image_file, step_id), ledger=self._ledger
         )
@@ -262,12 +263,13 @@ class Renderer:
                 model=target.model,
                 messages=messages,
                 system=None if definition.system is None else text(definition.system),
-                params=definition.params,
+                params=_seeded(definition.params, repetition),
                 json_output=definition.format == "json",
                 output_schema=definition.output_schema,
                 timeout_s=timeout_s,
                 step=step_id,
                 ordinal=step.calls_recorded + 1,
+                repetition=repetition,
             ),
             call=step.calls_ended + 1,
             known=known,
@@ -375,6 +377,14 @@ class Renderer:
 
 def _text(text: str, *, scope: Variables) -> str:
     return to_text(parse_template(text).render(scope))
+
+
+def _seeded(params: Mapping[str, Any], repetition: int) -> Mapping[str, Any]:
+    """The parameters of a repetition: with the same seed, all replies could be the same."""
+    seed = params.get("seed")
+    if repetition == 1 or not isinstance(seed, int):
+        return params
+    return {**params, "seed": seed + repetition - 1}
 
 
 def _file(file: FileDef, scope: Variables) -> RenderedFile:

@@ -24,6 +24,7 @@ from orc.scheduler.core.rules.files import can_own
 from orc.scheduler.executors.contract import Work
 from orc.scheduler.guard import failure_between_turns
 from orc.scheduler.rendering import PathProblem, Renderer
+from orc.scheduler.scopes import repetition_of
 from orc.worker.declared import find_absent, folders_around
 
 _IN_SPEC_DIR = re.compile(r"\$(?:ORC_SPEC_DIR|\{ORC_SPEC_DIR\})\"?/([A-Za-z0-9_./-]+)")
@@ -111,6 +112,9 @@ class ResultReuse:
         read = self._renderer.read_files(step_id)
         if read:
             work["read"] = {path: file.sha256 for path, file in read.items()}
+        repetition = repetition_of(self._state, step_id)
+        if repetition > 1:
+            work["repetition"] = repetition
         if self._renderer.folders(step_id):
             work["folders"] = self._renderer.folders(step_id)
         match request:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orc.ledger import LedgerReader
+from orc.ledger.definition import ForEachDef
 from orc.ledger.errors import FileTooLarge
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.inputs.read_inputs import ReadInput
@@ -57,11 +58,12 @@ class Scopes:
         step = self._state.steps[step_id]
         return {**self.inside(step_id), **self._statuses(step_id, step)}
 
-    def item(self, step_id: str, value: Any) -> Variables:
-        """The scope of the `key` of an item that is not created yet."""
+    def item(self, step_id: str, value: Any, number: int) -> Variables:
+        """The scope of the `key` of an item that is not created yet; `number` counts from 0."""
         definition = self._state.graph.steps[step_id]
         assert definition.for_each is not None
-        return {**self.inside(step_id), definition.for_each.name: self._reads.restored(value)}
+        restored = self._reads.restored(value)
+        return {**self.inside(step_id), **item_variables(definition.for_each, restored, number)}
 
     def after_round(self, step_id: str, round_id: str) -> Variables:
         """The scope of a loop's `until`: it adds the last round, or the members of the last round."""
@@ -73,6 +75,19 @@ class Scopes:
         else:
             names[_own_name(step_id)] = round_id
         return {**inner, "steps": StepsView(names, self._views)}
+
+    def score(self, step_id: str) -> Variables:
+        """The scope of the step's scores: it adds its output, and the members of a group."""
+        names = dict(self._names_from(step_id))
+        inside = self._state.steps[step_id].inside
+        if inside is not None and self._state.graph.steps[step_id].has_members:
+            names |= {_local(child): child for child in inside.children}
+        output = self._read(self._state.steps[step_id].output)
+        return {
+            **self.inside(step_id),
+            "steps": StepsView(names, self._views),
+            "output": output,
+        }
 
     def inputs_of(self, step_id: str) -> Mapping[str, ReadInput]:
         """The inputs that were read, of those that the step's templates see."""
@@ -124,7 +139,8 @@ class Scopes:
             assert step.parent is not None
             holder = self._state.graph.steps[step.parent]
             if holder.for_each is not None:
-                variables[holder.for_each.name] = self._item_value(step)
+                value = self._item_value(step)
+                variables |= item_variables(holder.for_each, value, step.number)
             elif holder.is_loop:
                 variables["loop"] = self._loop(step)
             elif holder.inputs is not None:
@@ -167,6 +183,23 @@ class Scopes:
             before = self._state.steps[inside.children[step.number - 2]]
             previous = self._reads.restored(self._read(before.output))
         return {"index": step.number, "previous": previous}
+
+
+def repetition_of(state: JobState, step_id: str) -> int:
+    """The repetition, from 1, in which the step is; 1 if no step around it has `repeat`."""
+    step = state.steps[step_id]
+    while step.parent is not None:
+        holder = state.graph.steps[step.parent].for_each
+        if holder is not None and holder.repeat is not None:
+            return holder.repetition_of(step.number)
+        step = state.steps[step.parent]
+    return 1
+
+
+def item_variables(holder: ForEachDef, value: Any, number: int) -> dict[str, Any]:
+    """The variables of the item with that value and number, from 0."""
+    found = {holder.name: value}
+    return found if holder.repeat is None else found | {"repetition": holder.repetition_of(number)}
 
 
 def _local(step_id: str) -> str:

@@ -39,8 +39,9 @@ from orc.ledger.kinds import NOT_LIVE
 from orc.ledger.transport.imported import imported
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
 from orc.projections.folds.tolerated import Tolerated
+from orc.projections.tables.circuits import CircuitRow
 from orc.projections.tables.job_view import JobView, read_circuits, read_view
-from orc.projections.tables.rows import CircuitRow, JobRow, StepRow
+from orc.projections.tables.rows import JobRow, StepRow
 from orc.projections.tables.status import step_status
 from orc.projections.tables.step_notes import step_note
 

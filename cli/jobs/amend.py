@@ -97,7 +97,8 @@ class Amendment:
                 changes.setdefault(step_id, ("continue_on_error",))
         graph = build_graph(edited.definition.steps)
         check_step_names("--only", self.only, graph.steps)
-        plan = plan_changes(state, graph, changes, dict.fromkeys(self.again, "asked for"))
+        again = dict.fromkeys(self.again, "asked for")
+        plan = plan_changes(state, graph, changes, again, definition=edited.definition)
         self.announce(job_id, plan)
         is_moved = _place(edited.spec_dir, ledger) != _place(before, ledger)
         if edited.definition == state.definition and not (self.again or is_moved):
@@ -137,6 +138,7 @@ def _amend(
         reset=plan.reset,
         removed=plan.removed,
         fresh=fresh or None,
+        rescored=plan.rescored or None,
         signal_id=last_signal,
     )
     at = Clock().recorded_at()

@@ -211,7 +211,8 @@ def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, 
         yield from ((step.id, ("new", "new")) for step in definition.steps)
         return
     changes = find_changes(state.definition, definition)
-    plan = plan_changes(state, build_graph(definition.steps), changes)
+    graph = build_graph(definition.steps)
+    plan = plan_changes(state, graph, changes, definition=definition)
     waits = waits_inside(state)
     for step in definition.steps:
         why = plan.runs.get(step.id)
@@ -221,6 +222,11 @@ def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, 
             yield step.id, ("new", "new")
         elif why is not None and why.startswith("after "):
             yield step.id, ("upstream", f"depends on {why.removeprefix('after ')}")
+        elif why is None and step.id in plan.rescored:
+            yield (
+                step.id,
+                ("scores", "only its scores changed; `orc resume --spec` scores it again"),
+            )
         elif why is None:
             yield step.id, ("same", "unchanged; a new job runs it again")
         else:

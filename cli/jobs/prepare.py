@@ -47,7 +47,7 @@ class Submission:
     `stream` is the prompt step whose text is printed while it arrives. `until` are the steps to
     run, with the steps that they need. `output_dir` replaces that of the spec. `name` is used for
     `text` in messages. `executors` replaces the executors of the spec: by the ids of steps, and ""
-    for all.
+    for all. `tags` are added to those of the spec.
     """
 
     path: Path | None = None
@@ -63,6 +63,7 @@ class Submission:
     output_dir: Path | None = None
     name: str = "spec.yaml"
     executors: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
 
 
 def prepare(
@@ -101,6 +102,7 @@ def prepare(
         executors=submission.executors,
         executor_names=executor_names,
         is_strict=submission.strict,
+        tags=submission.tags,
     )
     spec, definition = build_job(text, source_name=name, settings=settings)
     _check_budget(submission, definition, environment)

@@ -1,4 +1,5 @@
-"""The projector's handlers for steps that expand, and that wait for a person or a budget."""
+"""The projector's handlers for steps that expand, that are placed, and that wait for a person or a
+budget."""
 
 from __future__ import annotations
 
@@ -12,9 +13,12 @@ from orc.ledger.events import (
     JobWaiting,
     Recorded,
     StepExpanded,
+    StepPlaced,
+    StepUnplaced,
 )
 from orc.ledger.kinds import INTERRUPTED, OUTER_SHAPES
 from orc.ledger.wording import limit_text
+from orc.projections.tables.assessed import dimensions_of
 from orc.projections.tables.writer import Writer
 
 
@@ -26,6 +30,7 @@ def shape_of(step: Mapping[str, Any]) -> str:
 def step_expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> None:
     """Add the rows of the items, rounds or members that a step has expanded to."""
     job_id = recorded.job_id
+    dimensions = dimensions_of(writer, event)
     for number, child in enumerate(event.children):
         shape = event.shapes[number if len(event.shapes) > 1 else 0]
         writer.add(
@@ -38,9 +43,40 @@ def step_expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> No
             provider=shape.provider,
             model=shape.model,
             parent=event.step,
+            dimensions=dimensions[number],
         )
     writer.add("expanded", step_id=f"{job_id}/{event.step}", children=event.total)
     writer.add("more_steps", job_id=job_id, added=len(event.children))
+
+
+def step_placed(writer: Writer, recorded: Recorded, event: StepPlaced) -> None:
+    """Record the worker that took the attempt."""
+    _place(writer, recorded, event, host=event.host, worker=event.worker, at=recorded.recorded_at)
+
+
+def step_unplaced(writer: Writer, recorded: Recorded, event: StepUnplaced) -> None:
+    """Record that the attempt waits for a worker again."""
+    _place(writer, recorded, event, host=None, worker=None, at=None)
+
+
+def _place(
+    writer: Writer,
+    recorded: Recorded,
+    event: StepPlaced | StepUnplaced,
+    *,
+    host: str | None,
+    worker: str | None,
+    at: str | None,
+) -> None:
+    step_key = f"{recorded.job_id}/{event.step}"
+    writer.add("step_placed", step_id=step_key, host=host)
+    writer.add(
+        "attempt_placed",
+        attempt_id=f"{step_key}/{event.attempt}",
+        host=host,
+        worker=worker,
+        placed_at=at,
+    )
 
 
 def approval_requested(writer: Writer, recorded: Recorded, event: ApprovalRequested) -> None:

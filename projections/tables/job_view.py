@@ -13,13 +13,13 @@ from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from orc.projections.folds.tolerated import Tolerated
+from orc.projections.tables.circuits import CircuitRow
 from orc.projections.tables.columns import Row, table_of
 from orc.projections.tables.inner_waits import InnerWaits, inner_waits, wait_of
 from orc.projections.tables.inside import Usage, tolerated_by_step, total_of, usage_by_step
 from orc.projections.tables.rows import (
     AttemptRow,
     CallRow,
-    CircuitRow,
     FileRow,
     JobRow,
     StepRow,

@@ -17,11 +17,12 @@ from orc.ledger.errors import CorruptLedger
 from orc.ledger.schema_check import Schema, digest_of, schema_of
 from orc.projections.tables.version import VERSION, read_version
 
-DIGEST = "4319360640d4bed0a6d1396d4c0f67cc250d99e279c4f2b99791f8d9f2d61711"
+DIGEST = "0e57dfc46d6b9263119c295dd2091fff3f919b7429bd98646001d914188c49f5"
 """`digest_of` the tables and indexes of this version; a test compares it with `create_tables`."""
 
 NAMES = frozenset(
-    "attempts circuits files jobs llm_calls steps tolerated_failures tool_calls".split()
+    "attempts circuits files jobs llm_calls notes scores steps tags tolerated_failures "
+    "tool_calls".split()
 )
 """The names of the tables; a test compares them with those in `rows.py`, which loads slowly."""
 

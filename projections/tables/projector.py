@@ -28,15 +28,18 @@ from orc.ledger.events import (
     JobCancelling,
     JobFailed,
     JobInterrupted,
+    JobNoted,
     JobResumed,
     JobStarted,
     JobSubmitted,
     JobSucceeded,
+    JobTagged,
     JobWaiting,
     LlmFailed,
     LlmRequested,
     LlmResponded,
     Recorded,
+    ScoreRecorded,
     StepExpanded,
     StepFailed,
     StepInterrupted,
@@ -54,6 +57,7 @@ from orc.ledger.events import (
 from orc.ledger.kinds import INTERRUPTED
 from orc.projections.folds.tolerated import tolerances_of
 from orc.projections.money.prices import NO_PRICES, PriceTable
+from orc.projections.tables.assessed import add_tag, job_noted, job_tagged, score_recorded
 from orc.projections.tables.calls import (
     cache_hit,
     circuit_closed,
@@ -71,6 +75,8 @@ from orc.projections.tables.flow import (
     budget_exceeded,
     job_waiting,
     step_expanded,
+    step_placed,
+    step_unplaced,
 )
 from orc.projections.tables.reuse import file_written, job_amended, step_reused, step_rows
 from orc.projections.tables.schema import create_tables
@@ -142,6 +148,8 @@ def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:
     )
     for row in step_rows(job_id, spec):
         writer.add("step", **row)
+    for tag in spec.get("tags", ()):
+        add_tag(writer, recorded, tag, None)
 
 
 def _job_started(writer: Writer, recorded: Recorded, event: JobStarted) -> None:
@@ -220,6 +228,8 @@ def _step_started(writer: Writer, recorded: Recorded, event: StepStarted) -> Non
         host=None,
         queued_s=None,
     )
+    if event.attempt > 1:
+        writer.add("scores_dropped", step_id=step_key)
     writer.add(
         "attempt",
         attempt_id=f"{step_key}/{event.attempt}",
@@ -230,34 +240,6 @@ def _step_started(writer: Writer, recorded: Recorded, event: StepStarted) -> Non
         started_at=recorded.recorded_at,
         cache_key=event.cache_key,
         executor=event.executor,
-    )
-
-
-def _step_placed(writer: Writer, recorded: Recorded, event: StepPlaced) -> None:
-    _place(writer, recorded, event, host=event.host, worker=event.worker, at=recorded.recorded_at)
-
-
-def _step_unplaced(writer: Writer, recorded: Recorded, event: StepUnplaced) -> None:
-    _place(writer, recorded, event, host=None, worker=None, at=None)
-
-
-def _place(
-    writer: Writer,
-    recorded: Recorded,
-    event: StepPlaced | StepUnplaced,
-    *,
-    host: str | None,
-    worker: str | None,
-    at: str | None,
-) -> None:
-    step_key = f"{recorded.job_id}/{event.step}"
-    writer.add("step_placed", step_id=step_key, host=host)
-    writer.add(
-        "attempt_placed",
-        attempt_id=f"{step_key}/{event.attempt}",
-        host=host,
-        worker=worker,
-        placed_at=at,
     )
 
 
@@ -379,9 +361,12 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     StepStarted: (8, _step_started),
     StepReused: (8, step_reused),
     StepReattached: (8, _ignore),
-    StepPlaced: (9, _step_placed),
-    StepUnplaced: (9, _step_unplaced),
+    StepPlaced: (9, step_placed),
+    StepUnplaced: (9, step_unplaced),
     StepExpanded: (9, step_expanded),
+    ScoreRecorded: (9, score_recorded),
+    JobTagged: (9, job_tagged),
+    JobNoted: (9, job_noted),
     ApprovalRequested: (9, approval_requested),
     JobWaiting: (10, job_waiting),
     JobInterrupted: (10, _job_interrupted),

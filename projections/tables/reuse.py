@@ -9,6 +9,7 @@ from typing import Any
 from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused
 from orc.ledger.file_owners import dropped_by, file_of
 from orc.ledger.step_names import is_within
+from orc.projections.tables.assessed import drop_scores
 from orc.projections.tables.flow import shape_of
 from orc.projections.tables.writer import Writer, preview
 
@@ -51,6 +52,7 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
     for step_id in event.removed:
         writer.add("step_cleared", step_id=f"{job_id}/{step_id}", status="removed")
         writer.add("tolerated_dropped", step_id=f"{job_id}/{step_id}")
+    drop_scores(writer, recorded, event)
     named = dropped_by(event)
     # One pass over the children, since a job can have thousands of named steps.
     children = writer.connection.execute(

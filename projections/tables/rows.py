@@ -16,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from orc.projections.tables.assessments import NoteRow, ScoreRow, TagRow
+from orc.projections.tables.circuits import CircuitRow
 from orc.projections.tables.columns import Row, TableInfo, column
 from orc.projections.tables.tolerated import ToleratedRow
 
@@ -162,6 +164,10 @@ class StepRow:
     queued_s: float | None = column("How long it waited for that machine.")
     reused: str | None = column("Why the result was copied from another step: fork or cache.")
     reused_from: str | None = column("The key of the step that made the result: `job/step`.")
+    dimensions: str | None = column(
+        "What sets it apart from other items, as JSON: the values of the matrix or the item, and the "
+        "repetition; values over 500 characters by their beginning and digest."
+    )
 
     @property
     def is_queued(self) -> bool:
@@ -302,30 +308,6 @@ class CallRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CircuitRow:
-    """A row of `circuits`; `name` is the target, a provider and a model."""
-
-    TABLE: ClassVar = TableInfo(
-        "circuits",
-        "Circuits",
-        "One row for each target of a job (a provider and a model) whose calls failed several times "
-        "in a row, so that no step asked it until a cooldown was over.",
-    )
-
-    circuit_id: str = column("`job/provider/model`.", key=True)
-    name: str = column("The provider and the model.")
-    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
-    status: str = column("open or closed.", start="open")
-    opened_at: str = column("When the circuit last opened.")
-    closed_at: str | None = column("When the circuit closed; NULL while it is open.")
-    failures: int = column("How many calls in a row had failed when the circuit last opened.")
-    times_opened: int = column("How often the circuit opened.", start=1)
-    cooldown_s: float = column("How long no step asks the target.")
-    failure_kind: str | None = column("The kind of the last failure.")
-    failure: str | None = column("The message of the last failure.")
-
-
-@dataclass(frozen=True, slots=True)
 class ToolRow:
     """A row of `tool_calls`."""
 
@@ -395,5 +377,8 @@ ROWS: tuple[type[Row], ...] = (
     ToolRow,
     FileRow,
     ToleratedRow,
+    ScoreRow,
+    TagRow,
+    NoteRow,
 )
 """All tables, in an order in which they can be created: a table follows those that it refers to."""

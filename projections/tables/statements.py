@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN, names_where, sql_list
 from orc.ledger.money import NANO_PER_USD, NANO_USD_MAX
+from orc.projections.tables.assessments import NoteRow, ScoreRow, TagRow
 from orc.projections.tables.binding import Insert, Statement, Update
+from orc.projections.tables.circuits import CircuitRow
 from orc.projections.tables.rows import (
     AttemptRow,
     CallRow,
-    CircuitRow,
     FileRow,
     JobRow,
     StepRow,
@@ -54,6 +55,13 @@ _NUMBER_OF_ROWS = (
     "CASE WHEN EXISTS (SELECT 1 FROM steps WHERE step_id = :step_id) THEN NULL ELSE coalesce("
     "(SELECT iif(parent IS NULL, NULL, position + 1) FROM steps WHERE job_id = :job_id "
     "ORDER BY rowid DESC LIMIT 1), (SELECT count(*) FROM steps WHERE job_id = :job_id)) END"
+)
+
+# A step has the dimensions of the step around it, too. Both are JSON objects.
+_AROUND = "(SELECT dimensions FROM steps WHERE step_id = :job_id || '/' || :parent)"
+_WITH_THOSE_AROUND = (
+    f"coalesce(substr({_AROUND}, 1, length({_AROUND}) - 1) || ', ' || substr(:dimensions, 2), "
+    f"{_AROUND}, :dimensions)"
 )
 
 _ADD_USAGE = {
@@ -175,6 +183,8 @@ STATEMENTS: dict[str, Statement] = {
     "step_started": Update(
         StepRow, {"status": "running"}, {"started_at": "coalesce(started_at, :started_at)"}
     ),
+    "score_dropped": "DELETE FROM scores WHERE score_id = :score_id",
+    "scores_dropped": "DELETE FROM scores WHERE step_id = :step_id",
     "attempt": Insert(AttemptRow),
     "step_placed": Update(StepRow),
     "attempt_placed": Update(AttemptRow),
@@ -182,8 +192,9 @@ STATEMENTS: dict[str, Statement] = {
     "child": Insert(
         StepRow,
         {},
-        {"position": _NUMBER_OF_ROWS},
+        {"position": _NUMBER_OF_ROWS, "dimensions": _WITH_THOSE_AROUND},
         on_conflict={
+            "dimensions": "excluded.dimensions",
             "provider": "provider",
             "model": "model",
             "status": "'pending'",
@@ -194,6 +205,17 @@ STATEMENTS: dict[str, Statement] = {
     "more_steps": Update(JobRow, computed={"steps_total": "steps_total + :added"}),
     "asked": Update(StepRow, {"status": "waiting", "decision": None, "decided_by": None}),
     "decided": Update(StepRow),
+    "score": Insert(
+        ScoreRow,
+        computed={
+            "model": "(SELECT model FROM steps WHERE step_id = :step_id)",
+            "dimensions": "(SELECT dimensions FROM steps WHERE step_id = :step_id)",
+        },
+        on_conflict={"model": "excluded.model", "dimensions": "excluded.dimensions"},
+    ),
+    "tag_removed": "DELETE FROM tags WHERE tag_id = :tag_id",
+    "tag": Insert(TagRow, on_conflict={"tag_id": "tag_id"}),
+    "note": Insert(NoteRow),
     "counters": Update(
         JobRow,
         computed={

@@ -22,6 +22,7 @@ from orc.ledger.events import (
     ToolReturned,
 )
 from orc.ledger.values import Limit
+from orc.scheduler.core.assessments import NoteJob, RecordScores, ScoreByPerson, TagJob
 
 CallEvent = LlmRequested | LlmResponded | LlmFailed | CacheHit | ToolCalled | ToolReturned
 """The events that an effect may record while it runs."""
@@ -361,6 +362,10 @@ Command = (
     | AskAboutDoubt
     | AskPerson
     | DecideApproval
+    | RecordScores
+    | ScoreByPerson
+    | TagJob
+    | NoteJob
     | RaiseBudget
     | PauseJob
     | InterruptJob

@@ -24,7 +24,7 @@ steps:
   talker: {prompt: say it, files: [{path: said.md}]}
   sheller: {run: "echo out; echo err >&2; exit 3", continue_on_error: true, needs: talker}
   tooler: {prompt: use, tools: [write_file]}
-  each: {for_each: [1, 2], value: "${{ item }}"}
+  each: {for_each: [1, 2], value: "${{ item }}", score: {odd: "${{ output }}", bad: "${{ env }}"}}
   skipper: {value: 1, if: "1 == 2"}
   asker: {approval: {message: may I, options: [approve, reject]}, needs: [sheller]}
   after: {value: "${{ steps.asker.output.decision }}"}
@@ -83,6 +83,15 @@ COMMANDS: dict[str, list[list[str]]] = {
     "blame": [["said.md"], ["w", "--full"], [NAME], ["w", "--job", NAME]],
     "why": [["latest", step] for step in (*HOSTILE_STEPS, "skipper", NAME)],
     "diff": [["latest", "latest"], ["latest", NAME], ["latest", "latest", "--step", NAME]],
+    "scores": [
+        ["latest"],
+        ["latest", "latest"],
+        ["latest", "--by", NAME],
+        ["latest", "--by", "case", "--format", "csv"],
+        ["latest", "--format", NAME],
+        ["latest", "--fail-under", NAME],
+        [NAME],
+    ],
     "cost": [[], ["latest"], ["--by", "job"], ["--by", NAME], ["--since", NAME]],
     "tail": [
         ["latest"],

@@ -23,7 +23,7 @@ inputs: {name: {default: x}}
 steps:
   ask: {prompt: "say ${{ inputs.name }}"}
   make: {needs: ask, run: "echo made", files: [{path: made.txt, content: text}]}
-  each: {needs: ask, for_each: ITEMS, value: "${{ item }}"}
+  each: {needs: ask, for_each: ITEMS, value: "${{ item }}", score: {odd: "${{ output % 3 }}"}}
   tolerated: {needs: ask, run: exit 1, continue_on_error: true}
 """
 ITEMS = str(list(range(101)))
@@ -50,6 +50,10 @@ def begin(situation: str) -> None:
         case "job":
             assert orc("run", "spec.yaml").code == 0
         case "two jobs":
+            assert orc("run", "spec.yaml").code == orc("run", "other.yaml").code == 0
+        case "worse":
+            write("spec.yaml", SPEC.replace("ITEMS", "[1, 2, 4, 6, 8]"))
+            write("other.yaml", SPEC.replace("ITEMS", "[1, 2, 4, 6, 8]").replace("% 3", "% 2"))
             assert orc("run", "spec.yaml").code == orc("run", "other.yaml").code == 0
         case "wide job":
             write("wide.yaml", SPEC.replace("ITEMS", ITEMS).replace("replay", "replay"))
@@ -190,6 +194,14 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
         "--stat": ("two jobs", "diff latest~1 latest", "--stat"),
         "--exit-code": ("two jobs", "diff latest~1 latest", "--exit-code"),
     },
+    "scores": {
+        "--by": ("two jobs", "scores latest", "--by item"),
+        "--format": ("two jobs", "scores latest", "--format csv"),
+        "--fail-under": ("two jobs", "scores latest", "--fail-under odd=3"),
+        "--fail-on-regression": ("worse", "scores latest~1 latest", "--fail-on-regression"),
+        "--tolerance": ("worse", "scores latest~1 latest", "--tolerance 5"),
+        "--seed": ("worse", "scores latest", "--seed 7"),
+    },
     "cost": {
         "--by": ("job", "cost", "--by step"),
         "--since": ("job", "cost", "--since 2999-01-01"),
@@ -309,6 +321,7 @@ COMMON = {
     "blame": ("job", "blame made.txt"),
     "why": ("job", "why latest ask"),
     "diff": ("two jobs", "diff latest~1 latest"),
+    "scores": ("two jobs", "scores latest"),
     "cost": ("job", "cost"),
     "tail": ("job", "tail latest"),
     "logs": ("job", "logs latest make"),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.jobs.state import append_command
-from orc.ledger.definition import ApprovalDef, BudgetDef, ShippedDef
+from orc.ledger.definition import ApprovalDef, BudgetDef, ForEachDef, ScoreDef, ShippedDef
 from orc.ledger.digest import digest_bytes, digest_json
 from orc.ledger.events import (
     ApprovalDecided,
@@ -28,15 +28,22 @@ from orc.ledger.events import (
     BudgetRaised,
     CacheHit,
     CallRef,
+    ChildShape,
     JobInterrupted,
+    JobNoted,
     JobStarted,
+    JobSucceeded,
+    JobTagged,
     Payload,
     QueuedRun,
     Reserved,
+    ScoreRecorded,
+    StepExpanded,
     TokenUsage,
     ToleratedCount,
     WorstCase,
 )
+from orc.ledger.packing import pack
 from orc.projections.tables.schema import create_tables
 from orc.projections.tables.version import VERSION
 from orc.scheduler.core.commands import RaiseBudget, StartJob
@@ -109,6 +116,7 @@ def histories() -> dict[str, History]:
         "placed": _place_on_workers,
         "repair": _ask_for_corrections,
         "places": _move_the_spec,
+        "scores": _score_and_score_again,
     }
 
 
@@ -521,6 +529,75 @@ def _move_the_spec() -> Iterator[Stand]:
             ledger.append(record([submitted(definition, **places)], job_id=stand.job_id))
         moved = amended(definition).model_copy(update={"spec_dir": "../specs"})
         stand.append(JobStarted(owner=OWNER), started("first"), moved)
+        yield stand
+
+
+@contextmanager
+def _score_and_score_again() -> Iterator[Stand]:
+    """Items with scores of all sources; other expressions score again; tags and notes after the end."""
+    each = step("each", prompt="?", for_each=ForEachDef(items=[None], name="it", repeat=2))
+    long, blob = pack("it is near " * 100)
+    assert blob is not None
+    exact = ScoreDef(value="${{ output == 1 }}")
+    definition = job(each.model_copy(update={"score": {"exact": exact}}), tags=("nightly",))
+    close = ScoreDef(value="${{ output }}", why="near")
+    other = definition.model_copy(
+        update={"steps": (each.model_copy(update={"score": {"close": close}}),)}
+    )
+    own: dict[str, Any] = {"who": "expression", "name": "exact"}
+    items = ("each[0]", "each[1]")
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        with stand.open() as ledger:
+            first = submitted(definition, runs_dir=str(stand.folder))
+            ledger.append(record([first], job_id=stand.job_id), blobs=[blob])
+        stand.append(
+            JobStarted(owner=OWNER),
+            started("each", kind="for_each"),
+            StepExpanded(
+                step="each",
+                attempt=1,
+                children=items,
+                first=0,
+                total=2,
+                values=Payload(value=[None, None]),
+                shapes=(ChildShape(kind="prompt", provider="fake", model="m"),),
+                variable="it",
+                repeat=2,
+            ),
+            *(started(item) for item in items),
+            *(succeeded(item, output=1) for item in items),
+            ScoreRecorded(step="each[0]", attempt=1, value=True, by_step="each[0]", **own),
+            ScoreRecorded(step="each[1]", attempt=1, error="broken", by_step="each[1]", **own),
+            succeeded("each", output=[1, 1]),
+            JobSucceeded(),
+            amended(other, rescored=("each",)),
+            resumed(),
+            ScoreRecorded(step="each[0]", attempt=1, value=False, by_step="each[0]", **own),
+            ScoreRecorded(step="each[1]", attempt=1, error="broken", by_step="each[1]", **own),
+            ScoreRecorded(
+                step="each[0]",
+                attempt=1,
+                name="close",
+                value=0.5,
+                why=long,
+                who="judge",
+                by_step="each[1]",
+            ),
+            JobInterrupted(signal="SIGTERM"),
+            ScoreRecorded(
+                step="each[1]",
+                attempt=1,
+                name="taste",
+                value=3.0,
+                why=Payload(value="good"),
+                who="human",
+                by="me",
+                signal_id=5,
+            ),
+            JobTagged(added=("good",), removed=("nightly",), by="me", signal_id=6),
+            JobNoted(text=Payload(value="look at this"), by="me", signal_id=7),
+            JobNoted(text=long, by="me", signal_id=8),
+        )
         yield stand
 
 

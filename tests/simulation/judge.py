@@ -20,6 +20,9 @@ from tests.scheduler.watches import demand
 
 IMPOSSIBLE = {
     "job.amended": "a simulated job keeps its spec",
+    "score.recorded": "simulated jobs have no scores",
+    "job.tagged": "no person tags a simulated job",
+    "job.noted": "no person writes notes about a simulated job",
     "blob.removed": "a simulated ledger is neither pruned nor redacted",
     "step.reused": "results are reused by forks and by commands, and no process is simulated",
     "tool.called": "tools are commands, and no process is simulated",

@@ -12,6 +12,7 @@ from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.cancelling import signals_answered
 from orc.scheduler.core.fold.graph import Graph, build_graph
 from orc.scheduler.core.fold.reopen import limit_to, reopen, seconds_between
+from orc.scheduler.core.fold.scores import rescore
 from orc.scheduler.core.fold.state import JobState, StepState
 from orc.scheduler.core.fold.work import leave_queue
 
@@ -60,6 +61,7 @@ def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at:
     )
     _replace_steps(state, event, graph)
     _rebuild_file_names(state)
+    rescore(state, event)
     limit_to(state, None)
     reopen(state, recorded_at)
 
@@ -88,7 +90,10 @@ def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
             state.steps[step_id] = before.pop(step_id)
             old.index = len(state.steps) - 1
             needs, dependents = graph.needs[step_id], graph.dependents[step_id]
-            state.graph.add(step_id, graph.steps[step_id], needs=needs, dependents=dependents)
+            body = state.graph.body(old.parent).steps
+            # The work is the same; how it is run, or scored, may have changed.
+            own = body[old.number if state.graph.steps[old.parent].has_members else 0]
+            state.graph.add(step_id, own, needs=needs, dependents=dependents)
     state.retired = before
 
 

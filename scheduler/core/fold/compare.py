@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -37,13 +37,15 @@ class Plan:
     """What a changed job will do. `runs` maps the steps that will run to the reason.
 
     `reset` are the running steps that exist in the job already, `kept` the steps that keep their
-    results, and `removed` the steps that the new definition lacks.
+    results, and `removed` the steps that the new definition lacks. The scores of `rescored` steps,
+    which are kept, are computed again.
     """
 
     runs: Mapping[str, str]
     reset: tuple[str, ...]
     kept: tuple[str, ...]
     removed: tuple[str, ...]
+    rescored: tuple[str, ...] = ()
 
 
 def find_changes(before: JobDef, after: JobDef) -> dict[str, tuple[str, ...]]:
@@ -54,7 +56,9 @@ def find_changes(before: JobDef, after: JobDef) -> dict[str, tuple[str, ...]]:
         old = old_steps.get(step.id)
         if old is None:
             continue
-        one, other = _content(before, old), _content(after, step)
+        only_scored = _needed_by_scores(old) | _needed_by_scores(step)
+        one = _content(before, old, apart_from=only_scored)
+        other = _content(after, step, apart_from=only_scored)
         # A value that only one of them refers to shows as a difference in the referring text.
         names = [name for name in one if name in other and one[name] != other[name]]
         if names:
@@ -67,8 +71,12 @@ def plan_changes(
     graph: Graph,
     changes: Mapping[str, Iterable[str]],
     others: Mapping[str, str] | None = None,
+    definition: JobDef | None = None,
 ) -> Plan:
-    """The plan for a resume with the graph. `others` maps further steps to run to reasons."""
+    """The plan for a resume with the graph, which is that of the `definition`.
+
+    `others` maps further steps to run to reasons. Without a definition, no scores are computed again.
+    """
     whys = {step_id: "new" for step_id in graph.steps if step_id not in state.steps}
     whys |= {step_id: f"changed: {', '.join(names)}" for step_id, names in changes.items()}
     whys |= others or {}
@@ -83,6 +91,8 @@ def plan_changes(
             runs[step_id] = f"after {', '.join(after[:3])}{', ...' * (len(after) > 3)}"
         elif step_id not in done:
             runs[step_id] = _was(state, step_id)
+    results = {name for name in state.steps if name in graph.steps and name not in again}
+    rescored = find_rescored(state.definition, definition, results) if definition else ()
     return Plan(
         runs=runs,
         reset=tuple(name for name in graph.steps if name in again and name in state.steps),
@@ -92,6 +102,17 @@ def plan_changes(
             for name, step in state.steps.items()
             if step.parent is None and name not in graph.steps
         ),
+        rescored=rescored,
+    )
+
+
+def find_rescored(before: JobDef, after: JobDef, kept: Container[str]) -> tuple[str, ...]:
+    """The `kept` steps whose scores, or those of steps inside them, have other expressions or inputs."""
+    old_steps = {step.id: step for step in before.steps}
+    return tuple(
+        step.id
+        for step in after.steps
+        if step.id in kept and _scored(before, old_steps[step.id]) != _scored(after, step)
     )
 
 
@@ -130,18 +151,54 @@ def _merge(recorded: Any, base: Any, edited: Any) -> Any:
     return edited.model_copy(update=same)
 
 
-def _content(definition: JobDef, step: StepDef) -> dict[str, Any]:
-    """Everything that determines the step's result, except the results of other steps."""
-    found = step.model_dump(mode="json", exclude=_EXECUTION_FIELDS)
-    for path in list(_references(found)):
-        root, *keys = path[:2]
-        if root in _JOB_FIELDS:
-            value = getattr(definition, root)
-            if keys and isinstance(value, Mapping):
-                value = value.get(keys[0])
-            found[".".join((root, *keys))] = value
+def _content(definition: JobDef, step: StepDef, *, apart_from: Set[str]) -> dict[str, Any]:
+    """Everything that determines the step's result, except the results of other steps.
+
+    That the step needs the steps `apart_from` does not count.
+    """
+    dumped = step.model_dump(mode="json", exclude=_EXECUTION_FIELDS)
+    found = _without_scores(dumped, apart_from)
+    found |= _of_job(definition, found)
     if any(inner.facts.runs_code for inner in walk_steps((step,))):
         found["the job's env"] = definition.env
+    return found
+
+
+def _without_scores(step: dict[str, Any], apart_from: Set[str]) -> dict[str, Any]:
+    """The fields without scores, also of the steps inside: scores follow from the result."""
+    return {name: value for name, value in step.items() if name != "score"} | {
+        "steps": [_without_scores(each, apart_from) for each in step["steps"]],
+        "needs": [name for name in step["needs"] if name not in apart_from],
+    }
+
+
+def _needed_by_scores(step: StepDef) -> set[str]:
+    """The steps that the scores of the step, and of those inside it, refer to."""
+    scores = [inner.model_dump(include={"score"}) for inner in walk_steps((step,))]
+    return {path[1] for path in _references(scores) if path[0] == "steps" and len(path) > 1}
+
+
+def _scored(definition: JobDef, step: StepDef) -> dict[str, Any]:
+    """Everything that determines the scores in the step, except results."""
+    found: dict[str, Any] = {}
+    for place, inner in enumerate(walk_steps((step,))):
+        given = {name: score.model_dump() for name, score in inner.score.items()}
+        if given:
+            found[f"{place} {inner.id}"] = given
+            found |= _of_job(definition, given)
+    return found
+
+
+def _of_job(definition: JobDef, value: Any) -> dict[str, Any]:
+    """The values of the job that the texts in the value refer to."""
+    found = {}
+    for path in list(_references(value)):
+        root, *keys = path[:2]
+        if root in _JOB_FIELDS:
+            named = getattr(definition, root)
+            if keys and isinstance(named, Mapping):
+                named = named.get(keys[0])
+            found[".".join((root, *keys))] = named
     return found
 
 

@@ -25,15 +25,18 @@ from orc.ledger.events import (
     JobCancelling,
     JobFailed,
     JobInterrupted,
+    JobNoted,
     JobResumed,
     JobStarted,
     JobSubmitted,
     JobSucceeded,
+    JobTagged,
     JobWaiting,
     LlmFailed,
     LlmRequested,
     LlmResponded,
     Recorded,
+    ScoreRecorded,
     StepExpanded,
     StepFailed,
     StepInterrupted,
@@ -48,7 +51,7 @@ from orc.ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from orc.ledger.kinds import OPEN
+from orc.ledger.kinds import JOB_AT_REST, OPEN
 from orc.scheduler.core.fold.amend import job_amended, step_reused
 from orc.scheduler.core.fold.budgets import budget_exceeded, budget_raised
 from orc.scheduler.core.fold.calls import cut_call, fold_call, forget_calls
@@ -66,6 +69,7 @@ from orc.scheduler.core.fold.placing import queue, step_placed, step_unplaced
 from orc.scheduler.core.fold.questions import REJECT, asked, close_question, decided
 from orc.scheduler.core.fold.queued_job import fold_queue
 from orc.scheduler.core.fold.reopen import job_resumed, limit_to, seconds_between, seconds_of
+from orc.scheduler.core.fold.scores import has_result, score_recorded
 from orc.scheduler.core.fold.state import (
     CommittedResult,
     JobState,
@@ -219,6 +223,12 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             cancelling(state, event)
         case JobCancelled():
             _job_cancelled(state, event)
+        case ScoreRecorded():
+            score_recorded(state, event)
+            _beside_the_run(state, before_at)
+        case JobTagged() | JobNoted():
+            state.signal_seen = max(state.signal_seen, event.signal_id or 0)
+            _beside_the_run(state, before_at)
         case BlobRemoved():
             state.removed.update(event.digests)
             # The job was not running, so this time must not count as its owner's.
@@ -227,6 +237,12 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             assert_never(event)
     fold_queue(state, event)
     return state
+
+
+def _beside_the_run(state: JobState, before_at: str) -> None:
+    """If no process runs the job, the time of the event must not count as its owner's."""
+    if state.status in JOB_AT_REST:
+        state.last_at = before_at
 
 
 def _step_started(state: JobState, event: StepStarted) -> None:
@@ -293,6 +309,8 @@ def _end(state: JobState, step_id: str, status: StepStatus) -> None:
     step.retry_at = step.delay_s = step.deadline_at = None
     close_question(state, step_id)
     state.over_budget.pop(step_id, None)
+    if status == "succeeded":
+        has_result(state, step_id)
     child_ended(state, step_id)
 
 

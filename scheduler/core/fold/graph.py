@@ -67,8 +67,9 @@ class Body:
             changes: dict[str, Any] = {"for_each": None, "item_condition": None}
             changes["condition"] = definition.item_condition
         elif definition.loop is not None:
-            # A failed round ends the loop; `continue_on_error` applies to the loop only.
-            changes = {"loop": None, "condition": None, "continue_on_error": False}
+            # A failed round ends the loop; `continue_on_error` applies to the loop only,
+            # as its scores do.
+            changes = {"loop": None, "condition": None, "continue_on_error": False, "score": {}}
         else:
             waiting: dict[str, list[str]] = {step.id: [] for step in definition.steps}
             for step in definition.steps:

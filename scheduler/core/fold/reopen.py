@@ -14,6 +14,7 @@ from orc.scheduler.core.fold.cancelling import signals_answered
 from orc.scheduler.core.fold.containers import reopen_inside
 from orc.scheduler.core.fold.graph import reachable
 from orc.scheduler.core.fold.limits import set_route
+from orc.scheduler.core.fold.scores import score_again
 from orc.scheduler.core.fold.state import Inside, JobState, StepState
 from orc.scheduler.core.fold.work import (
     add_deadline,
@@ -99,6 +100,7 @@ def reopen(state: JobState, recorded_at: str) -> None:
             add_evaluation(state, step_id)
         else:
             _requeue(state, step_id, now)
+    score_again(state)
 
 
 def _inside(state: JobState, step_id: str) -> Inside:

@@ -263,6 +263,8 @@ class JobState:
     only: frozenset[str] | None = None
     only_left: int = 0
     retired: dict[str, StepState] = field(default_factory=dict)
+    unscored: dict[str, None] = field(default_factory=dict)
+    """The steps whose results still have to be scored, in the order in which they ended."""
     removed: set[Digest] = field(default_factory=set)
     """Blobs that were removed from the ledger. Their bytes may have been added again since."""
 
@@ -296,6 +298,7 @@ class JobState:
             "only": None if self.only is None else (sorted(self.only), self.only_left),
             "version": self.version,
             "unfinished": self.unfinished,
+            "unscored": list(self.unscored),
             "running": {lane: count for lane, count in sorted(self.running.items()) if count},
             "busy_workspaces": sorted(self.busy_workspaces),
             "failed": sorted(self.failed),

@@ -13,6 +13,7 @@ from orc.ledger.definition import (
     JobDef,
     LoopDef,
     OnUnknown,
+    ScoreDef,
     StepDef,
 )
 from orc.scheduler.core.errors import TemplateError
@@ -35,6 +36,14 @@ def resolve_flow(step: StepSpec) -> dict[str, Any]:
         found["for_each"] = ForEachDef(
             items=rows, name="matrix", key=step.key, max_parallel=step.max_parallel
         )
+    if step.repeat is not None:
+        one = ForEachDef(items=[None], max_parallel=step.max_parallel)
+        found["for_each"] = found.get("for_each", one).model_copy(update={"repeat": step.repeat})
+    if step.score is not None:
+        found["score"] = {
+            name: ScoreDef(**score.model_dump(exclude_none=True))
+            for name, score in step.score.items()
+        }
     if step.loop is not None:
         found["loop"] = LoopDef(
             until=step.loop.until,

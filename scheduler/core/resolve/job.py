@@ -42,7 +42,8 @@ from orc.scheduler.core.resolve.step_keys import has_images, limits_of, own_keys
 from orc.scheduler.core.resolve.step_tree import path_in_spec, too_long_names
 from orc.scheduler.core.resolve.workflow import read_workflow
 from orc.scheduler.core.spec.beside import beside
-from orc.scheduler.core.spec.model import RetrySpec, StepSpec, kind_of
+from orc.scheduler.core.spec.flow import RetrySpec
+from orc.scheduler.core.spec.model import StepSpec, kind_of
 from orc.scheduler.core.spec.parse import Spec, examine
 from orc.scheduler.core.spec.references import needs_of
 from orc.scheduler.core.spec.yaml_source import Path, dotted
@@ -167,6 +168,7 @@ class _Resolver:
             keep_work=job.keep_work,
             ship=self._ship(),
             env=job.env,
+            tags=tuple(dict.fromkeys((*job.tags, *self.settings.tags))),
             inputs=inputs,
             read=read,
             steps=steps,

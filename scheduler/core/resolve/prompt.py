@@ -70,7 +70,8 @@ class Settings:
     `executors` replaces the executors of the spec: by the ids of steps, and "" for all. The names in
     `executor_names` are those that this machine knows; None: names are not checked.
 
-    With `is_strict`, a pattern of files to capture must match something.
+    With `is_strict`, a pattern of files to capture must match something. `tags` are added to those of
+    the spec.
     """
 
     providers: Mapping[str, ProviderFacts]
@@ -90,6 +91,7 @@ class Settings:
     executors: Mapping[str, str] = field(default_factory=dict)
     executor_names: Collection[str] | None = None
     is_strict: bool = False
+    tags: tuple[str, ...] = ()
 
     @property
     def default(self) -> str:

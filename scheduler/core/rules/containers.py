@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from orc.ledger.definition import StepDef
+from typing import Any
+
+from orc.ledger.definition import ForEachDef, StepDef
 from orc.ledger.events import (
     AnyEvent,
     ApprovalDecided,
@@ -61,9 +63,16 @@ def expand(state: JobState, command: ExpandStep) -> list[AnyEvent]:
                 total=total,
                 values=command.values[number] if number < len(command.values) else None,
                 shapes=shapes[start : start + CHILDREN_MAX] if definition.has_members else shapes,
+                **_of_items(definition.for_each),
             )
         )
     return events
+
+
+def _of_items(items: ForEachDef | None) -> dict[str, Any]:
+    if items is None:
+        return {}
+    return {"variable": None if items.name == "item" else items.name, "repeat": items.repeat}
 
 
 def _shape_of(parent: str, member: StepDef) -> ChildShape:

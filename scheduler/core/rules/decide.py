@@ -28,6 +28,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.kinds import JOB_RESUMABLE, NOT_RUNNING
 from orc.ledger.wording import duration_text
+from orc.scheduler.core.assessments import NoteJob, RecordScores, ScoreByPerson, TagJob
 from orc.scheduler.core.commands import (
     AmendJob,
     AskAboutDoubt,
@@ -96,6 +97,7 @@ from orc.scheduler.core.rules.placing import (
     reattach,
     unplace,
 )
+from orc.scheduler.core.rules.scores import note, record_scores, score_by_person, tag
 
 FAILURES_MAX = 1000
 
@@ -147,6 +149,14 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return [*ask_about_doubt(state, command.step)]
         case DecideApproval():
             return _decide_approval(state, command)
+        case RecordScores():
+            return record_scores(state, command)
+        case ScoreByPerson():
+            return score_by_person(state, command)
+        case TagJob():
+            return tag(state, command)
+        case NoteJob():
+            return note(command)
         case RaiseBudget():
             return [_raised(command)]
         case PauseJob():
@@ -360,7 +370,7 @@ def _settle(state: JobState) -> list[AnyEvent]:
         return [cancelled(state)]
     if state.status != "running":
         return []
-    if state.unfinished:
+    if state.unfinished or state.unscored:
         return [*_stop_when_reached(state)]
     if not state.failed:
         return [JobSucceeded()]
@@ -376,6 +386,6 @@ def _failures(state: JobState) -> tuple[Failure, ...]:
 
 def _stop_when_reached(state: JobState) -> list[JobInterrupted]:
     """Stop the job if only some steps were to run (`only`) and all of them have ended."""
-    if state.only is None or state.only_left or state.running_total:
+    if state.only is None or state.only_left or state.running_total or state.unscored:
         return []
     return [JobInterrupted()]

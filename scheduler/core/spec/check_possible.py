@@ -14,8 +14,9 @@ from orc.ledger.wording import duration_text
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.spec.data_inputs import is_data, key_problems
+from orc.scheduler.core.spec.flow import RetrySpec
 from orc.scheduler.core.spec.inputs import default_problem, enum_problem
-from orc.scheduler.core.spec.model import DefaultsSpec, InputSpec, RetrySpec, StepSpec, kind_of
+from orc.scheduler.core.spec.model import DefaultsSpec, InputSpec, StepSpec, kind_of
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
 _Report = Callable[..., Problem]

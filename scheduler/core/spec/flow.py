@@ -1,4 +1,4 @@
-"""Models of the spec's control flow: conditions, loops, approvals and budgets."""
+"""Models of the spec's control flow: conditions, loops, approvals, retries, budgets, scores and tags."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from orc.ledger.definition import Backoff
 from orc.scheduler.core.spec.base import TEMPLATES, Duration, Filled, Strict, shorthand
 
 
@@ -52,6 +53,33 @@ Approval = Annotated[
 ]
 
 
+class RetrySpec(Strict):
+    """How often a failed step is retried, and the waits before the retries."""
+
+    max_attempts: int = Field(
+        3, ge=1, le=1000, description="The maximum number of attempts, including the first."
+    )
+    backoff: Backoff = Field(
+        "exponential", description="How the wait grows from one retry to the next."
+    )
+    initial: Duration = Field(1.0, description="The wait before the first retry.")
+    max: Duration = Field(
+        60.0, description="The maximum wait. Without it, a longer first wait is the maximum."
+    )
+    jitter: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="The random part of each wait: 0 for none, 1 for the whole wait. Default: 0.1.",
+    )
+
+
+Retry = Annotated[
+    RetrySpec,
+    BeforeValidator(shorthand("max_attempts", int), json_schema_input_type=int | RetrySpec),
+]
+
+
 class BudgetSpec(Strict):
     """Limits for model calls. The worst case of a call is reserved before it is sent."""
 
@@ -65,3 +93,28 @@ class BudgetSpec(Strict):
         description="If a call does not fit: `pause` waits until the budget is raised, `fail` fails "
         "the step.",
     )
+
+
+class ScoreSpec(Strict):
+    """A score of a result. Short form: the expression."""
+
+    value: Filled = Field(
+        description="One expression in ${{ }}, which gives a number, or a boolean for passed."
+    )
+    why: Filled | None = Field(None, description="A text that explains the value.")
+    of: Filled | None = Field(
+        None,
+        description="The id of the step that the score is about, if it is another one. This step is "
+        "then a judge of its result.",
+    )
+
+
+Score = Annotated[
+    ScoreSpec,
+    BeforeValidator(shorthand("value", str), json_schema_input_type=str | ScoreSpec),
+]
+
+TAG_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.:/=@-]*$"
+TAG_CHARS_MAX = 64
+Tag = Annotated[str, Field(pattern=TAG_PATTERN, max_length=TAG_CHARS_MAX)]
+"""A word for a job, such as `baseline` or `model:large`."""

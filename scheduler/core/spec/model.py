@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from orc.ledger.definition import Backoff, Cwd
+from orc.ledger.definition import Cwd
 from orc.ledger.kinds import KIND_OF_KEY, FailureKind
 from orc.scheduler.core.spec.base import (
     TEMPLATES,
@@ -24,7 +24,15 @@ from orc.scheduler.core.spec.base import (
     Word,
     shorthand,
 )
-from orc.scheduler.core.spec.flow import Approval, BudgetSpec, Condition, LoopSpec
+from orc.scheduler.core.spec.flow import (
+    Approval,
+    BudgetSpec,
+    Condition,
+    LoopSpec,
+    Retry,
+    Score,
+    Tag,
+)
 from orc.scheduler.core.spec.input_spec import InputSpec as InputSpec
 from orc.scheduler.core.spec.prompt import (
     MessageSpec,
@@ -55,33 +63,6 @@ LATER_STEP_KEYS = frozenset("template".split())
 """Keys of a step that a later version will support. This version reports them as errors."""
 
 LATER_JOB_KEYS = frozenset("tools max_turns".split())
-
-
-class RetrySpec(Strict):
-    """How often a failed step is retried, and the waits before the retries."""
-
-    max_attempts: int = Field(
-        3, ge=1, le=1000, description="The maximum number of attempts, including the first."
-    )
-    backoff: Backoff = Field(
-        "exponential", description="How the wait grows from one retry to the next."
-    )
-    initial: Duration = Field(1.0, description="The wait before the first retry.")
-    max: Duration = Field(
-        60.0, description="The maximum wait. Without it, a longer first wait is the maximum."
-    )
-    jitter: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="The random part of each wait: 0 for none, 1 for the whole wait. Default: 0.1.",
-    )
-
-
-Retry = Annotated[
-    RetrySpec,
-    BeforeValidator(shorthand("max_attempts", int), json_schema_input_type=int | RetrySpec),
-]
 
 
 class FileSpec(Strict):
@@ -223,6 +204,20 @@ class StepSpec(Strict):
         description="Runs the step once per combination of the lists' values. Expressions read them "
         "as `matrix.name`.",
     )
+    repeat: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Runs the step, or each of its items, this many times, to see how much the "
+        "results vary. Expressions read the number, from 1, as `repetition`.",
+    )
+    score: dict[str, Score] | None = Field(
+        None,
+        min_length=1,
+        max_length=50,
+        description="Scores of the step's result, by name: expressions that give a number, or a "
+        "boolean for passed. They read the result as `output`.",
+    )
     loop: LoopSpec | None = Field(None, description="Repeats the step until a condition is true.")
     budget: BudgetSpec | None = Field(
         None, description="Limits the model calls of the step and of all steps inside it."
@@ -352,6 +347,9 @@ class JobSpec(Strict):
     )
     timeout_s: float | None = Field(None, gt=0, description="The same as `timeout`, in seconds.")
     budget: BudgetSpec | None = Field(None, description="Limits the model calls of the job.")
+    tags: list[Tag] = Field(
+        [], max_length=50, description="Words by which the job is found and compared with others."
+    )
     keep_work: Literal["failed", "always"] | None = Field(
         None,
         description="Whether the working folders of attempts are kept: those of failed ones, or all. "

@@ -31,7 +31,7 @@ _KIND_OF_TYPE = {
 _BEFORE = ("for_each", "matrix")
 _INSIDE = keys_with_templates(StepSpec)
 
-Place = Literal["before", "condition", "inside", "until"]
+Place = Literal["before", "condition", "inside", "until", "score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,14 @@ class Scope:
         if place == "before":
             return self
         added = item_variables(step)
-        if place != "condition" and step.loop is not None:
+        if place not in ("condition", "score") and step.loop is not None:
             added += ("loop",)
         steps = self.steps
         if place == "until":
             steps = {**steps, **(step.steps or {step_id: step})}
+        if place == "score":
+            added += ("output",)
+            steps = {**steps, **(step.steps or {})}
         return replace(self, variables=self.variables + added, steps=steps)
 
     def kind_of(self, path: tuple[str, ...]) -> str | None:
@@ -87,7 +90,7 @@ def _kind_of_output(step: Any) -> str | None:
     given = step.model_dump(exclude_unset=True, by_alias=True) if isinstance(step, Strict) else step
     if not isinstance(given, Mapping):
         return None
-    if "for_each" in given or "matrix" in given:
+    if "for_each" in given or "matrix" in given or "repeat" in given:
         return "list"
     if "approval" in given or "steps" in given or "workflow" in given:
         return "mapping"
@@ -101,9 +104,10 @@ def _kind_of_output(step: Any) -> str | None:
 
 def item_variables(step: StepSpec) -> tuple[str, ...]:
     """The names of the step's item variables."""
+    found = () if step.repeat is None else ("repetition",)
     if step.for_each is not None:
-        return (step.as_,)
-    return ("matrix",) if step.matrix is not None else ()
+        return (step.as_, *found)
+    return found if step.matrix is None else ("matrix", *found)
 
 
 def texts_of(step: StepSpec) -> Iterator[tuple[Path, str, Place]]:
@@ -125,6 +129,11 @@ def texts_of(step: StepSpec) -> Iterator[tuple[Path, str, Place]]:
                 yield path, text, "inside"
     if step.loop is not None and step.loop.until is not None:
         yield ("loop", "until"), step.loop.until, "until"
+    for name, score in (step.score or {}).items():
+        for key in ("value", "why", "of"):
+            text = getattr(score, key)
+            if text is not None and has_template(text):
+                yield ("score", name, key), text, "score"
 
 
 def expressions_in(text: str, place: Place) -> tuple[Expression, ...]:

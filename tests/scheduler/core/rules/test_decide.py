@@ -20,11 +20,14 @@ from orc.ledger.events import (
     JobCancelling,
     JobFailed,
     JobInterrupted,
+    JobNoted,
     JobResumed,
     JobStarted,
     JobSucceeded,
+    JobTagged,
     JobWaiting,
     Payload,
+    ScoreRecorded,
     StepExpanded,
     StepStarted,
 )
@@ -404,6 +407,9 @@ OTHERS: list[AnyEvent] = [
     JobWaiting(reason="approval", steps=()),
     JobCancelling(steps=("a",)),
     BlobRemoved(digests=(), size_bytes=0, cause="prune"),
+    ScoreRecorded(step="a", attempt=1, name="exact", value=True, who="human", by="me"),
+    JobTagged(added=("good",)),
+    JobNoted(text=Payload(value="fine")),
 ]
 SHORT: list[AnyEvent] = [
     started("a"),

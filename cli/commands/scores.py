@@ -1,0 +1,227 @@
+"""`orc scores`: means and intervals of a job's scores, and the comparison of two jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from orc.cli.completion import complete_jobs
+from orc.cli.errors import UsageProblem
+from orc.cli.ledger_access import read_tables
+from orc.cli.options import NUMBER_MAX, Database, Json, split_names
+from orc.cli.terminal.score_checks import Failing, parse_limits, regressions, under_limits
+from orc.cli.terminal.score_tables import (
+    cases_table,
+    comparison_csv,
+    comparison_markdown,
+    comparison_table,
+    comparison_value,
+    group_value,
+    groups_csv,
+    groups_markdown,
+    groups_table,
+)
+from orc.cli.terminal.text import put, put_json, safe, say
+from orc.ledger import exit_codes, find_job
+from orc.ledger.wording import count_text, number_text
+from orc.projections.scores.comparison import ScoreComparison, compare_scores
+from orc.projections.scores.groups import SEED, default_by, group_scores, known_names
+from orc.projections.scores.rows import JobScores, read_scores
+from orc.scheduler.core.errors import nearest
+
+_FORMATS = ("table", "csv", "json", "md")
+_SHOWN_MAX = 20
+
+
+def command(
+    jobs: Annotated[
+        list[str],
+        typer.Argument(
+            help="A job; with a second one, the two are compared, case by case.",
+            metavar="JOB [JOB]",
+            autocompletion=complete_jobs,
+        ),
+    ],
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Group by dimensions, such as model,case. Default: by model, if there are several.",
+            metavar="NAME[,NAME]",
+        ),
+    ] = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="table, csv, json or md (Markdown).",
+            metavar="FORMAT",
+            autocompletion=lambda: list(_FORMATS),
+        ),
+    ] = "table",
+    fail_under: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Exit 1 if the mean of this score is lower, or if it was not computed for a result; "
+            "with --by, in any group. Repeatable.",
+            metavar="SCORE=NUMBER",
+        ),
+    ] = None,
+    fail_on_regression: Annotated[
+        bool, typer.Option(help="Exit 1 if a case has a lower score in the second job.")
+    ] = False,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            help="The difference up to which two scores of a case count as equal.",
+            metavar="NUMBER",
+            min=0,
+        ),
+    ] = 0.0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="The seed of the bootstrap that gives the intervals.",
+            metavar="NUMBER",
+            min=0,
+            max=NUMBER_MAX,
+        ),
+    ] = SEED,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Show the scores of a job, or compare those of two jobs."""
+    if format_ not in _FORMATS:
+        raise UsageProblem(f"--format: there is no {format_!r}{nearest(format_, _FORMATS)}")
+    if len(jobs) > 2:
+        raise UsageProblem("JOB: give one job to see its scores, or two jobs to compare them")
+    limits = parse_limits(fail_under)
+    names = split_names("--by", by)
+    chosen = "json" if as_json else format_
+    with read_tables(database) as (connection, path):
+        found = [read_scores(connection, find_job(connection, job, path=path)) for job in jobs]
+    if len(found) == 1:
+        if fail_on_regression or tolerance:
+            option = "--fail-on-regression" if fail_on_regression else "--tolerance"
+            raise UsageProblem(f"{option}: give two jobs; the second is compared with the first")
+        failing = _show(found[0], names, limits=limits, seed=seed, chosen=chosen)
+    else:
+        if names:
+            raise UsageProblem("--by: two jobs are compared case by case; leave it out")
+        failing = _compare(
+            found[0],
+            found[1],
+            limits=limits,
+            must_not_regress=fail_on_regression,
+            tolerance=tolerance,
+            seed=seed,
+            chosen=chosen,
+        )
+    for reason in failing:
+        say(reason)
+    return exit_codes.FAILED if failing else exit_codes.SUCCEEDED
+
+
+def _show(
+    scores: JobScores,
+    by: Sequence[str],
+    *,
+    limits: dict[str, float],
+    seed: int,
+    chosen: str,
+) -> Failing:
+    known = known_names(scores)
+    for name in by:
+        if name not in known:
+            raise UsageProblem(
+                f"--by: the scores of {scores.job_id} have no dimension {name!r}"
+                f"{nearest(name, known)}; they have {', '.join(known)}"
+            )
+    used = tuple(by) or default_by(scores)
+    groups = group_scores(scores, by=used, seed=seed)
+    if chosen == "json":
+        put_json(
+            {
+                "job_id": scores.job_id,
+                "by": list(used),
+                "seed": seed,
+                "groups": [group_value(group, used) for group in groups],
+                "errors": len(scores.errors),
+            }
+        )
+    elif chosen == "csv":
+        put(groups_csv(groups, used))
+    elif chosen == "md":
+        put(groups_markdown(groups, used))
+    elif groups:
+        put(groups_table(groups, used))
+        _say_broken(scores)
+    else:
+        say(f"{scores.job_id} has no scores; a step gets some by the key `score` of its spec")
+    # Without --by, the limit is one for the whole job.
+    checked = groups if by else group_scores(scores, seed=seed)
+    return under_limits(checked, tuple(by), limits)
+
+
+def _say_broken(scores: JobScores) -> None:
+    if not scores.errors:
+        return
+    broken = count_text(len(scores.errors), "score")
+    first = scores.errors[0]
+    say(
+        f"{broken} could not be computed; {safe(first.about.step)}: {first.name}: "
+        f"{safe(first.error or '', width=300)}"
+    )
+
+
+def _compare(
+    before: JobScores,
+    after: JobScores,
+    *,
+    limits: dict[str, float],
+    must_not_regress: bool,
+    tolerance: float,
+    seed: int,
+    chosen: str,
+) -> Failing:
+    found = compare_scores(before, after, seed=seed, tolerance=tolerance)
+    if chosen == "json":
+        put_json(
+            {
+                "before": before.job_id,
+                "after": after.job_id,
+                "seed": seed,
+                "scores": [comparison_value(each) for each in found],
+            }
+        )
+    elif chosen == "csv":
+        put(comparison_csv(found))
+    elif chosen == "md":
+        put(comparison_markdown(found))
+    elif found:
+        put(comparison_table(found))
+        _put_cases(found)
+    else:
+        say(f"neither {before.job_id} nor {after.job_id} has scores")
+    failing = under_limits(group_scores(after, seed=seed), (), limits)
+    return [*failing, *(regressions(found) if must_not_regress else [])]
+
+
+def _put_cases(comparisons: Sequence[ScoreComparison]) -> None:
+    for each in comparisons:
+        for title, cases in (("worse", each.regressions), ("better", each.improvements)):
+            if not cases:
+                continue
+            put()
+            put(f"{each.name}: {count_text(len(cases), 'case')} {title}")
+            put(cases_table(cases[:_SHOWN_MAX]))
+            if len(cases) > _SHOWN_MAX:
+                left = number_text(len(cases) - _SHOWN_MAX)
+                put(f"... and {left} more: --format csv lists all")
+        if each.only_before or each.only_after:
+            put()
+            put(
+                f"{each.name}: not compared: {count_text(each.only_before, 'case')} only in the "
+                f"first job, {count_text(each.only_after, 'case')} only in the second"
+            )

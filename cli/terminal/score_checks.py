@@ -1,0 +1,79 @@
+"""The checks of scores for CI: limits that means must reach, and cases that must not get worse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from orc.cli.errors import UsageProblem
+from orc.cli.terminal.score_tables import case_text, value_text
+from orc.ledger.wording import count_text, score_text
+from orc.projections.scores.comparison import ScoreComparison
+from orc.projections.scores.groups import ScoreGroup
+from orc.scheduler.core.errors import nearest
+
+Failing = list[str]
+"""Why a check failed, in sentences for people; empty if it passed."""
+
+
+def parse_limits(given: Sequence[str] | None) -> dict[str, float]:
+    """The lowest mean by the name of a score, from texts such as `exact=0.9`. Raises UsageProblem."""
+    found: dict[str, float] = {}
+    for text in given or ():
+        name, _, number = text.rpartition("=")
+        try:
+            limit = float(number)
+        except ValueError:
+            limit = math.nan
+        if not name or not math.isfinite(limit):
+            raise UsageProblem(f"--fail-under {text}: must be SCORE=NUMBER, such as exact=0.9")
+        found[name] = limit
+    return found
+
+
+def under_limits(
+    groups: Sequence[ScoreGroup], by: Sequence[str], limits: dict[str, float]
+) -> Failing:
+    """The groups whose mean is under the limit of their score, or is not of all results.
+
+    Raises UsageProblem for a limit of a score that there is not.
+    """
+    known = dict.fromkeys(group.name for group in groups)
+    failing = []
+    for name, limit in limits.items():
+        if name not in known:
+            hint = nearest(name, known) or ("" if known else "; the job has no scores")
+            raise UsageProblem(f"--fail-under: there is no score {name!r}{hint}")
+        for group in groups:
+            if group.name == name:
+                failing += _under(group, by, limit)
+    return failing
+
+
+def regressions(comparisons: Sequence[ScoreComparison]) -> Failing:
+    """The scores of which cases got worse."""
+    return [
+        f"{each.name}: {count_text(len(each.regressions), 'case')} got worse, the most "
+        f"{case_text(each.regressions[0].case)}: {score_text(each.regressions[0].before)} before, "
+        f"{score_text(each.regressions[0].after)} now"
+        for each in comparisons
+        if each.regressions
+    ]
+
+
+def _under(group: ScoreGroup, by: Sequence[str], limit: float) -> Failing:
+    pairs = zip(by, group.key, strict=True)
+    where = "".join(f", {name} {value_text(value)}" for name, value in pairs)
+    found = []
+    if group.estimate is None:
+        found.append(f"{group.name}{where}: there is no value, and it must be {score_text(limit)}")
+    elif group.estimate.mean < limit:
+        mean = score_text(group.estimate.mean)
+        found.append(f"{group.name}{where}: the mean {mean} is under {score_text(limit)}")
+    if group.errors:
+        broken = count_text(group.errors, "score")
+        found.append(f"{group.name}{where}: {broken} could not be computed")
+    if group.failed:
+        failed = count_text(group.failed, "step")
+        found.append(f"{group.name}{where}: {failed} failed, and has no score")
+    return found

@@ -1,0 +1,277 @@
+"""Scores as tables for people, as CSV and Markdown, and as values for `--json`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from orc.cli.terminal.text import safe, table
+from orc.ledger.money import usd_number
+from orc.ledger.wording import (
+    cost_text,
+    duration_text,
+    number_text,
+    rate_text,
+    score_text,
+    tokens_text,
+)
+from orc.projections.scores.comparison import CaseChange, ScoreComparison
+from orc.projections.scores.groups import ScoreGroup, Used
+from orc.projections.scores.statistics import Estimate
+
+_CELL_CHARS_MAX = 40
+
+COLUMNS = (
+    "score", "who", "n", "cases", "mean", "error", "low", "high", "pass_rate", "errors", "failed",
+    "cost_usd", "calls_unpriced", "input_tokens", "output_tokens", "duration_s",
+)  # fmt: skip
+"""The columns of a group in CSV, after those by which it is grouped."""
+
+
+def groups_table(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
+    """The groups as a table; a column only if it has something to say."""
+    has_rate = any(group.pass_rate is not None for group in groups)
+    has_errors = any(group.errors for group in groups)
+    has_failed = any(group.failed for group in groups)
+    has_calls = any(group.used.input_tokens or group.used.output_tokens for group in groups)
+    heads = ["SCORE", *(name.upper() for name in by), "N", "MEAN", "ERROR", "95 % INTERVAL"]
+    heads += ["PASSED"] * has_rate + ["BROKEN"] * has_errors + ["FAILED"] * has_failed
+    heads += ["COST", "TOKENS"] * has_calls + ["TIME"]
+    rows = []
+    for group in groups:
+        row = [_name(group.name, group.who), *(value_text(value) for value in group.key)]
+        row += _estimate_cells(group.estimate)
+        row += [rate_text(group.pass_rate)] * has_rate
+        row += [number_text(group.errors) if group.errors else ""] * has_errors
+        row += [number_text(group.failed) if group.failed else ""] * has_failed
+        if has_calls:
+            row += [_cost(group.used), tokens_text(_tokens(group.used))]
+        rows.append([*row, duration_text(group.used.duration_s)])
+    return table(heads, rows)
+
+
+def groups_csv(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
+    """The groups as CSV, with a line of names."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow([*by, *COLUMNS])
+    for group in groups:
+        value = group_value(group, ())
+        row = [value.get(name) for name in COLUMNS]
+        writer.writerow([*(value_text(each, cut=False) for each in group.key), *row])
+    return lines.getvalue().rstrip("\n")
+
+
+def groups_markdown(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
+    """The groups as a table of Markdown."""
+    heads = ["score", *by, "n", "mean", "error", "95 % interval", "passed", "broken", "failed",
+             "cost", "tokens", "time"]  # fmt: skip
+    rows = [
+        [
+            _name(group.name, group.who),
+            *(value_text(value) for value in group.key),
+            *_estimate_cells(group.estimate),
+            rate_text(group.pass_rate),
+            number_text(group.errors),
+            number_text(group.failed),
+            _cost(group.used),
+            tokens_text(_tokens(group.used)),
+            duration_text(group.used.duration_s),
+        ]
+        for group in groups
+    ]
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
+
+
+def comparison_table(comparisons: Sequence[ScoreComparison]) -> str:
+    """The comparisons as a table."""
+    heads = ("SCORE", "BEFORE", "AFTER", "DIFFERENCE", "95 % INTERVAL", "CASES", "WORSE", "BETTER",
+             "CLEAR")  # fmt: skip
+    return table(
+        heads,
+        [
+            (
+                _name(each.name, each.who),
+                score_text(each.before.mean if each.before else None),
+                score_text(each.after.mean if each.after else None),
+                _signed(each.difference.mean) if each.difference else "",
+                _interval(each.difference),
+                number_text(len(each.cases)),
+                number_text(len(each.regressions)),
+                number_text(len(each.improvements)),
+                "yes" if each.is_clear else "no",
+            )
+            for each in comparisons
+        ],
+    )
+
+
+def cases_table(cases: Iterable[CaseChange]) -> str:
+    """Cases with their scores in both jobs."""
+    rows = [
+        (
+            case_text(case.case),
+            score_text(case.before),
+            score_text(case.after),
+            _signed(case.difference),
+            ", ".join(case.steps_after[:2]) + ", ..." * (len(case.steps_after) > 2),
+        )
+        for case in cases
+    ]
+    return table(("CASE", "BEFORE", "AFTER", "DIFFERENCE", "STEP"), rows)
+
+
+def comparison_csv(comparisons: Sequence[ScoreComparison]) -> str:
+    """One line for each case of each score."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(["score", "who", "case", "before", "after", "difference"])
+    for each in comparisons:
+        for case in each.cases:
+            change = (case.case, case.before, case.after, case.difference)
+            writer.writerow([each.name, each.who, *change])
+    return lines.getvalue().rstrip("\n")
+
+
+def comparison_markdown(comparisons: Sequence[ScoreComparison]) -> str:
+    """The comparisons, and the cases that changed, as tables of Markdown."""
+    lines = [
+        ["score", "before", "after", "difference", "95 % interval", "cases", "worse", "better"]
+    ]
+    lines.append(["---"] * len(lines[0]))
+    for each in comparisons:
+        lines.append(
+            [
+                _name(each.name, each.who),
+                score_text(each.before.mean if each.before else None),
+                score_text(each.after.mean if each.after else None),
+                _signed(each.difference.mean) if each.difference else "",
+                _interval(each.difference),
+                number_text(len(each.cases)),
+                number_text(len(each.regressions)),
+                number_text(len(each.improvements)),
+            ]
+        )
+    return "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
+
+
+def group_value(group: ScoreGroup, by: Sequence[str]) -> dict[str, Any]:
+    """The group for `--json`: flat, with the values by which it is grouped under `by`."""
+    found: dict[str, Any] = {"score": group.name, "who": group.who}
+    if by:
+        found["by"] = dict(zip(by, group.key, strict=True))
+    found |= estimate_value(group.estimate)
+    found |= {"pass_rate": group.pass_rate, "errors": group.errors, "failed": group.failed}
+    return found | used_value(group.used)
+
+
+def comparison_value(each: ScoreComparison) -> dict[str, Any]:
+    """The comparison for `--json`."""
+    return {
+        "score": each.name,
+        "who": each.who,
+        "before": {
+            **estimate_value(each.before),
+            "pass_rate": each.pass_rate_before,
+            **used_value(each.used_before),
+        },
+        "after": {
+            **estimate_value(each.after),
+            "pass_rate": each.pass_rate_after,
+            **used_value(each.used_after),
+        },
+        "difference": estimate_value(each.difference),
+        "is_clear": each.is_clear,
+        "regressions": [_case_value(case) for case in each.regressions],
+        "improvements": [_case_value(case) for case in each.improvements],
+        "equal": len(each.cases) - len(each.regressions) - len(each.improvements),
+        "only_before": each.only_before,
+        "only_after": each.only_after,
+    }
+
+
+def estimate_value(found: Estimate | None) -> dict[str, Any]:
+    """The fields of an estimate for `--json`; `n` is 0 without values."""
+    if found is None:
+        return {"n": 0, "cases": 0, "mean": None, "error": None, "low": None, "high": None}
+    value = asdict(found)
+    return {"n": value.pop("n"), "cases": value.pop("clusters"), **value}
+
+
+def used_value(used: Used) -> dict[str, Any]:
+    """What results used, for `--json`."""
+    known = None if used.cost_nano_usd is None else usd_number(used.cost_nano_usd)
+    return {
+        "results": used.results,
+        "cost_usd": known,
+        "calls_unpriced": used.calls_unpriced,
+        "input_tokens": used.input_tokens,
+        "output_tokens": used.output_tokens,
+        "duration_s": used.duration_s,
+    }
+
+
+def value_text(value: Any, *, cut: bool = True) -> str:
+    """The value of a dimension: a text as it is, other values as JSON."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return safe(text, width=_CELL_CHARS_MAX) if cut else text
+
+
+def case_text(case: str) -> str:
+    """A case for people: its single value, or all of its values with their names."""
+    try:
+        values = json.loads(case)
+    except ValueError:
+        return safe(case)
+    if not isinstance(values, dict):
+        return safe(case)
+    if len(values) == 1:
+        return value_text(next(iter(values.values())))
+    return ", ".join(f"{name}={value_text(value)}" for name, value in values.items())
+
+
+def _case_value(case: CaseChange) -> dict[str, Any]:
+    return {**asdict(case), "difference": case.difference}
+
+
+def _name(name: str, who: str) -> str:
+    return name if who == "expression" else f"{name} ({who})"
+
+
+def _estimate_cells(found: Estimate | None) -> list[str]:
+    if found is None:
+        return ["0", "", "", ""]
+    return [number_text(found.n), score_text(found.mean), _error(found), _interval(found)]
+
+
+def _error(found: Estimate) -> str:
+    return "" if found.error is None else score_text(found.error)
+
+
+def _interval(found: Estimate | None) -> str:
+    if found is None or found.low is None:
+        return ""
+    return f"{score_text(found.low)} to {score_text(found.high)}"
+
+
+def _signed(value: float) -> str:
+    return "0" if value == 0 else f"{value:+.4g}"
+
+
+def _cost(used: Used) -> str:
+    return cost_text(used.cost_nano_usd, used.calls_unpriced, brief=True)
+
+
+def _tokens(used: Used) -> int:
+    return used.input_tokens + used.output_tokens
+
+
+def _markdown(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,1 @@
+"""Scores of jobs: their rows, groups with means and intervals, and comparisons of two jobs."""

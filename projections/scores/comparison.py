@@ -1,0 +1,158 @@
+"""Compares the scores of two jobs, case by case: the same cases were given to both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from orc.projections.scores.groups import SEED, Used, clusters_of, pass_rate_of, use_of
+from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Who
+from orc.projections.scores.statistics import Estimate, estimate
+
+SAME = 1e-12
+"""Smaller differences come from rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseChange:
+    """A case with the mean of its scores in each job, and the steps that have them."""
+
+    case: str
+    before: float
+    after: float
+    steps_before: tuple[str, ...]
+    steps_after: tuple[str, ...]
+
+    @property
+    def difference(self) -> float:
+        """How much higher the second job is."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreComparison:
+    """One score in two jobs. `difference` is the estimate of the second minus the first, by case.
+
+    `cases` are those that both jobs have: those that got worse first, the worst in front, then those
+    that got better, the best in front, then those that are equal. `only_before` and `only_after`
+    count the cases that only one of them has.
+    """
+
+    name: str
+    who: Who
+    before: Estimate | None
+    after: Estimate | None
+    pass_rate_before: float | None
+    pass_rate_after: float | None
+    difference: Estimate | None
+    cases: tuple[CaseChange, ...]
+    only_before: int
+    only_after: int
+    used_before: Used
+    used_after: Used
+    tolerance: float = 0.0
+
+    @property
+    def regressions(self) -> tuple[CaseChange, ...]:
+        """The cases that got worse, by more than the tolerance."""
+        return tuple(case for case in self.cases if case.difference < -self.tolerance - SAME)
+
+    @property
+    def improvements(self) -> tuple[CaseChange, ...]:
+        """The cases that got better, by more than the tolerance."""
+        return tuple(case for case in self.cases if case.difference > self.tolerance + SAME)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval of the difference is on one side of 0."""
+        found = self.difference
+        if found is None or found.low is None or found.high is None:
+            return False
+        return found.low > 0 or found.high < 0
+
+
+def compare_scores(
+    before: JobScores, after: JobScores, *, seed: int = SEED, tolerance: float = 0.0
+) -> list[ScoreComparison]:
+    """The comparison of each score that one of the jobs has; higher is better."""
+    names = dict.fromkeys((score.name, score.who) for score in (*before.scores, *after.scores))
+    # The same cases by other models are compared by case; by the same models, by model too.
+    apart = (REPETITION,) if _models(before) == _models(after) else (REPETITION, MODEL)
+    return [
+        _compare(
+            [score for score in before.scores if (score.name, score.who) == name],
+            [score for score in after.scores if (score.name, score.who) == name],
+            apart=apart,
+            seed=seed,
+            tolerance=tolerance,
+        )
+        for name in names
+    ]
+
+
+def _models(scores: JobScores) -> set[str]:
+    return {json.dumps(each.dimensions.get(MODEL), sort_keys=True) for each in scores.results}
+
+
+def _compare(
+    before: list[Score],
+    after: list[Score],
+    *,
+    apart: tuple[str, ...],
+    seed: int,
+    tolerance: float,
+) -> ScoreComparison:
+    first = (before or after)[0]
+    text = f"{seed}/{first.name}/{first.who}"
+    one, other = _by_case(before, apart), _by_case(after, apart)
+    changes = [_change(case, one[case], other[case]) for case in one if case in other]
+    clusters: dict[str, list[float]] = {}
+    for change in changes:
+        # Several models may have answered the same case.
+        clusters.setdefault(one[change.case][0].about.case, []).append(change.difference)
+    return ScoreComparison(
+        name=first.name,
+        who=first.who,
+        before=estimate(clusters_of(before), seed=f"{text}/before"),
+        after=estimate(clusters_of(after), seed=f"{text}/after"),
+        pass_rate_before=pass_rate_of(before),
+        pass_rate_after=pass_rate_of(after),
+        difference=estimate(clusters.values(), seed=f"{text}/difference"),
+        cases=tuple(sorted(changes, key=_order)),
+        only_before=len(one.keys() - other.keys()),
+        only_after=len(other.keys() - one.keys()),
+        used_before=use_of(score.about for score in before),
+        used_after=use_of(score.about for score in after),
+        tolerance=tolerance,
+    )
+
+
+def _by_case(scores: Iterable[Score], apart: tuple[str, ...]) -> dict[str, list[Score]]:
+    found: dict[str, list[Score]] = {}
+    for score in scores:
+        if score.value is not None:
+            found.setdefault(score.about.case_without(apart), []).append(score)
+    return found
+
+
+def _change(case: str, before: list[Score], after: list[Score]) -> CaseChange:
+    return CaseChange(
+        case,
+        _mean(before),
+        _mean(after),
+        tuple(score.about.step for score in before),
+        tuple(score.about.step for score in after),
+    )
+
+
+def _mean(scores: list[Score]) -> float:
+    values = [score.value for score in scores if score.value is not None]
+    return sum(values) / len(values)
+
+
+def _order(change: CaseChange) -> tuple[int, float]:
+    """The worst regression first, then the best improvement, then what is equal."""
+    if abs(change.difference) <= SAME:
+        return 2, 0.0
+    return (0, change.difference) if change.difference < 0 else (1, -change.difference)

@@ -1,0 +1,143 @@
+"""Groups of scores: for each score and each value of some dimensions, mean, interval and cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orc.projections.scores.rows import MODEL, JobScores, Score, Scored, Who
+from orc.projections.scores.statistics import Estimate, estimate
+
+SEED = 0
+"""The seed of the bootstrap if none is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What the results of a group used. `cost_nano_usd` is None if nothing was priced."""
+
+    results: int = 0
+    cost_nano_usd: int | None = None
+    calls_unpriced: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    duration_s: float | None = None
+    """The mean time of the results that have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreGroup:
+    """The scores of one name, from one kind of source, in one group of results.
+
+    `key` has the values by which it is grouped, in the order of their names. `pass_rate` is the
+    part of the booleans that are true; None if the values are numbers. `errors` counts broken
+    expressions, `failed` the steps of the group that have no result.
+    """
+
+    name: str
+    who: Who
+    key: tuple[Any, ...]
+    estimate: Estimate | None
+    pass_rate: float | None
+    errors: int
+    failed: int
+    used: Used
+
+
+def default_by(scores: JobScores) -> tuple[str, ...]:
+    """How the scores are grouped if nobody says it: by model, if several models gave results."""
+    models = {json.dumps(each.value_of(MODEL), sort_keys=True) for each in scores.results}
+    return (MODEL,) if len(models) > 1 else ()
+
+
+def known_names(scores: JobScores) -> tuple[str, ...]:
+    """The names by which the scores can be grouped."""
+    return tuple(dict.fromkeys((*scores.dimensions, MODEL, "step", "case", "who", "by")))
+
+
+def group_scores(
+    scores: JobScores, *, by: Sequence[str] = (), seed: int = SEED
+) -> list[ScoreGroup]:
+    """The groups, in the order in which their first scores were recorded, by name of the score."""
+    found: dict[tuple[str, Who, str], list[Score]] = {}
+    for score in scores.scores:
+        key = _key_text([_value(score, name) for name in by])
+        found.setdefault((score.name, score.who, key), []).append(score)
+    failed: dict[str, int] = {}
+    for each in scores.failed:
+        if not {"who", "by"} & set(by):
+            key = _key_text([_value_of(each, name) for name in by])
+            failed[key] = failed.get(key, 0) + 1
+    names = dict.fromkeys((name, who) for name, who, _ in found)
+    return [
+        _group(members, by, seed=seed, failed=failed.get(key, 0))
+        for name, who in names
+        for (its_name, its_who, key), members in found.items()
+        if (its_name, its_who) == (name, who)
+    ]
+
+
+def use_of(results: Iterable[Scored]) -> Used:
+    """What the results used together; each counts once."""
+    each = list({one.step: one for one in results}.values())
+    costs = [one.cost_nano_usd for one in each if one.cost_nano_usd is not None]
+    times = [one.duration_s for one in each if one.duration_s is not None]
+    return Used(
+        results=len(each),
+        cost_nano_usd=sum(costs) if costs else None,
+        calls_unpriced=sum(one.calls_unpriced for one in each),
+        input_tokens=sum(one.input_tokens for one in each),
+        output_tokens=sum(one.output_tokens for one in each),
+        duration_s=sum(times) / len(times) if times else None,
+    )
+
+
+def clusters_of(scores: Iterable[Score]) -> list[list[float]]:
+    """The values of the scores, those of each case together; of a single case, each by itself."""
+    found: dict[str, list[float]] = {}
+    for score in scores:
+        if score.value is not None:
+            found.setdefault(score.about.case, []).append(score.value)
+    if len(found) == 1:
+        return [[value] for values in found.values() for value in values]
+    return list(found.values())
+
+
+def pass_rate_of(scores: Iterable[Score]) -> float | None:
+    """The part of the booleans that are true; None if there are none."""
+    passed = [score.passed for score in scores if score.passed is not None]
+    return sum(passed) / len(passed) if passed else None
+
+
+def _group(members: list[Score], by: Sequence[str], *, seed: int, failed: int) -> ScoreGroup:
+    first = members[0]
+    key = tuple(_value(first, name) for name in by)
+    text = f"{seed}/{first.name}/{first.who}/{_key_text(key)}"
+    return ScoreGroup(
+        name=first.name,
+        who=first.who,
+        key=key,
+        estimate=estimate(clusters_of(members), seed=text),
+        pass_rate=pass_rate_of(members),
+        errors=sum(score.error is not None for score in members),
+        failed=failed,
+        used=use_of(score.about for score in members),
+    )
+
+
+def _value(score: Score, name: str) -> Any:
+    if name == "who":
+        return score.who
+    return score.by if name == "by" else _value_of(score.about, name)
+
+
+def _value_of(result: Scored, name: str) -> Any:
+    if name == "case" and "case" not in result.dimensions:
+        return result.case
+    return result.value_of(name)
+
+
+def _key_text(key: Iterable[Any]) -> str:
+    return json.dumps(list(key), ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,214 @@
+"""Reads the scores of a job as typed rows, with what the results cost that they are about."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from orc.ledger.step_names import lineage
+from orc.projections.tables.assessments import ScoreRow
+from orc.projections.tables.inside import Usage, usage_by_step
+from orc.projections.tables.job_view import read_rows
+from orc.projections.tables.rows import StepRow
+
+REPETITION = "repetition"
+"""The dimension that tells the repetitions of one case apart."""
+MODEL = "model"
+_FORKS_MAX = 20
+_IN_ITEM = re.compile(r"\[[^\]]*\]|#\d+")
+
+Who = Literal["expression", "judge", "human"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A result that has scores, or the failure of a step that would have had some.
+
+    `step` is the id of its step, and `spec_step` the id in the spec: `answer` for `answer[0]`.
+    `dimensions` has the values that set it apart from other items. Costs are nano-dollars, with the
+    steps inside it; None if nothing was priced.
+    """
+
+    job_id: str
+    step: str
+    spec_step: str
+    status: str
+    model: str | None
+    dimensions: Mapping[str, Any]
+    cost_nano_usd: int | None
+    calls_unpriced: int
+    input_tokens: int
+    output_tokens: int
+    duration_s: float | None
+
+    def value_of(self, name: str) -> Any:
+        """The value of a dimension; `model` and `step` always are some. None if it has none."""
+        if name in self.dimensions:
+            return self.dimensions[name]
+        if name == "step":
+            return self.spec_step
+        return self.model if name == MODEL else None
+
+    @cached_property
+    def case(self) -> str:
+        """The case: the dimensions without model and repetition. Without dimensions, the step."""
+        return self.case_without((MODEL, REPETITION))
+
+    def case_without(self, names: tuple[str, ...]) -> str:
+        """The JSON text of the dimensions apart from these; without any, the step as in the spec."""
+        left = {name: value for name, value in self.dimensions.items() if name not in names}
+        if not left:
+            return self.spec_step
+        return json.dumps(left, ensure_ascii=False, sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One score of the result `about`. `value` is that of the table: 1 or 0 for a boolean."""
+
+    about: Scored
+    name: str
+    who: Who
+    value: float | None
+    passed: bool | None
+    error: str | None
+    why: str | None
+    why_sha256: str | None
+    by: str
+    recorded_at: str
+
+
+@dataclass(frozen=True)
+class JobScores:
+    """The scores of a job, in the order in which they were recorded.
+
+    `results` are the results that have any, and the failed steps that would have had some.
+    """
+
+    job_id: str
+    scores: tuple[Score, ...]
+    results: tuple[Scored, ...]
+
+    @property
+    def failed(self) -> list[Scored]:
+        """The steps that failed and therefore have no scores."""
+        return [each for each in self.results if each.status == "failed"]
+
+    @property
+    def errors(self) -> list[Score]:
+        """The scores whose expression is broken."""
+        return [score for score in self.scores if score.error is not None]
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The names of all dimensions, and `model` if several models gave results."""
+        found = dict.fromkeys(name for each in self.results for name in each.dimensions)
+        if len({each.model for each in self.results}) > 1:
+            found[MODEL] = None
+        return tuple(found)
+
+
+def read_scores(connection: sqlite3.Connection, job_id: str) -> JobScores:
+    """The scores of the job with that id; a fork has those of the results that it started with."""
+    return _read(connection, job_id, _FORKS_MAX)
+
+
+def spec_step(step_id: str) -> str:
+    """The id of a step in its spec, without the keys of items and the numbers of rounds."""
+    return _IN_ITEM.sub("", step_id)
+
+
+def _read(connection: sqlite3.Connection, job_id: str, forks_left: int) -> JobScores:
+    steps = read_rows(
+        connection, StepRow, "job_id = ? AND status <> 'removed' ORDER BY position", job_id
+    )
+    rows = read_rows(connection, ScoreRow, "job_id = ? ORDER BY version", job_id)
+    usage = usage_by_step(steps)
+    about = {row.step_id for row in rows}
+    templates = {spec_step(step_id.removeprefix(f"{job_id}/")) for step_id in about}
+    results = {
+        step.name: _result(step, usage[step.name])
+        for step in steps
+        if step.step_id in about
+        or (step.status == "failed" and not step.children and spec_step(step.name) in templates)
+    }
+    scores = [
+        _score(row, results[name])
+        for row in rows
+        if (name := row.step_id.removeprefix(f"{job_id}/")) in results
+    ]
+    found = JobScores(job_id, tuple(scores), tuple(results.values()))
+    forked = {step.name: step.reused_from for step in steps if step.reused == "fork"}
+    return _with_forked(connection, found, forked, forks_left) if forked and forks_left else found
+
+
+def _with_forked(
+    connection: sqlite3.Connection,
+    own: JobScores,
+    forked: Mapping[str, str | None],
+    forks_left: int,
+) -> JobScores:
+    """The scores with those of the items inside results that the fork started with.
+
+    The fork has these results as a whole, and scores itself only what it has as steps.
+    """
+    origins = {place.partition("/")[0] for place in forked.values() if place}
+    scores: list[Score] = []
+    results: list[Scored] = []
+    for origin in sorted(origins):
+        before = _read(connection, origin, forks_left - 1)
+        kept = {
+            each.step: replace(each, job_id=own.job_id)
+            for each in before.results
+            if each.step not in forked and [*lineage(each.step)][-1] in forked
+        }
+        results += kept.values()
+        scores += [
+            replace(score, about=kept[score.about.step])
+            for score in before.scores
+            if score.about.step in kept
+            and (score.who == "human" or [*lineage(score.by)][-1] in forked)
+        ]
+    return JobScores(own.job_id, (*scores, *own.scores), (*results, *own.results))
+
+
+def _result(step: StepRow, usage: Usage) -> Scored:
+    return Scored(
+        job_id=step.job_id,
+        step=step.name,
+        spec_step=spec_step(step.name),
+        status=step.status,
+        model=step.model,
+        dimensions=_dimensions(step.dimensions),
+        cost_nano_usd=usage.cost_nano_usd,
+        calls_unpriced=usage.calls_unpriced,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        duration_s=step.duration_s,
+    )
+
+
+def _dimensions(text: str | None) -> Mapping[str, Any]:
+    found = {} if text is None else json.loads(text)
+    return found if isinstance(found, dict) else {}
+
+
+def _score(row: ScoreRow, about: Scored) -> Score:
+    who: Who = "judge" if row.who == "judge" else "human" if row.who == "human" else "expression"
+    return Score(
+        about=about,
+        name=row.name,
+        who=who,
+        value=row.value,
+        passed=None if row.passed is None else bool(row.passed),
+        error=row.error,
+        why=row.why,
+        why_sha256=row.why_sha256,
+        by=row.by_step or row.by_person or row.who,
+        recorded_at=row.recorded_at,
+    )

@@ -1,0 +1,62 @@
+"""The rules for what people and judges say of a job: scores, tags and notes."""
+
+from __future__ import annotations
+
+from orc.ledger.events import AnyEvent, JobNoted, JobTagged, ScoreRecorded
+from orc.scheduler.core.assessments import NoteJob, RecordScores, Score, ScoreByPerson, TagJob
+from orc.scheduler.core.fold.evolve import JobState
+
+
+def record_scores(state: JobState, command: RecordScores) -> list[AnyEvent]:
+    """The scores that the step's own expressions gave, once for each of its results."""
+    if command.step not in state.unscored:
+        return []
+    return [
+        _recorded(state, score).model_copy(
+            update={
+                "who": "expression" if score.about == command.step else "judge",
+                "by_step": command.step,
+            }
+        )
+        for score in command.scores
+    ]
+
+
+def score_by_person(state: JobState, command: ScoreByPerson) -> list[AnyEvent]:
+    """The scores that a person gives. A step may have been removed since they were sent."""
+    return [
+        _recorded(state, score).model_copy(
+            update={"by": command.by, "signal_id": command.signal_id}
+        )
+        for score in command.scores
+        if score.about in state.steps
+    ]
+
+
+def tag(state: JobState, command: TagJob) -> list[AnyEvent]:
+    """The change of the job's tags."""
+    return [
+        JobTagged(
+            added=command.added,
+            removed=command.removed,
+            by=command.by,
+            signal_id=command.signal_id,
+        )
+    ]
+
+
+def note(command: NoteJob) -> list[AnyEvent]:
+    """The note."""
+    return [JobNoted(text=command.text, by=command.by, signal_id=command.signal_id)]
+
+
+def _recorded(state: JobState, score: Score) -> ScoreRecorded:
+    return ScoreRecorded(
+        step=score.about,
+        attempt=state.steps[score.about].attempts,
+        name=score.name,
+        value=score.value,
+        error=score.error,
+        why=score.why,
+        who="human",
+    )

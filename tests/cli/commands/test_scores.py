@@ -1,0 +1,142 @@
+"""`orc scores`: the scores of a job in groups, two jobs compared, and checks for CI."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from tests.cli.command_line import orc, write
+
+SPEC = """\
+project: eval
+tags: [nightly]
+steps:
+  answer:
+    matrix:
+      model: [small, large]
+      case: [{q: a, right: A}, {q: b, right: B}, {q: c, right: C}]
+    repeat: 2
+    value: ${{ matrix.case.q if matrix.model == 'small' else matrix.case.right }}
+    score:
+      exact: ${{ output == matrix.case.right }}
+      length: {value: "${{ output | length + repetition }}", why: "it is ${{ output }}"}
+      broken: ${{ output.nothing }}
+  judge:
+    needs: [answer]
+    for_each: [0, 1]
+    value: {grade: 7}
+    score:
+      quality: {value: "${{ output.grade }}", of: "answer[${{ item }}]"}
+      lost: {value: "${{ 1 }}", of: "answer[${{ item + 100 }}]"}
+"""
+
+
+@pytest.fixture
+def job() -> str:
+    write("eval.yaml", SPEC)
+    return run("eval.yaml")
+
+
+def run(spec: str) -> str:
+    done = orc("run", spec, "--json").lines()[-1]
+    assert done["status"] == "succeeded", "a broken score fails no step"
+    return str(done["job_id"])
+
+
+def groups(*arguments: str) -> dict[tuple[Any, ...], Any]:
+    found = orc("scores", *arguments, "--json").json()
+    return {(group["score"], *group.get("by", {}).values()): group for group in found["groups"]}
+
+
+def test_scores_are_grouped_by_model_without_being_told(job: str) -> None:
+    found = groups(job)
+    assert found["exact", "small"]["mean"] == 0
+    assert found["exact", "large"]["pass_rate"] == 1
+    assert found["length", "small"]["mean"] == 2.5
+    assert (found["length", "small"]["n"], found["length", "small"]["cases"]) == (6, 3)
+    assert found["length", "small"]["error"] == 0, "equal in each case: repetitions are clustered"
+    assert (found["broken", "small"]["n"], found["broken", "small"]["errors"]) == (0, 6)
+    assert (found["quality", "small"]["who"], found["quality", "small"]["n"]) == ("judge", 2)
+
+
+def test_a_case_alone_has_the_variance_of_its_repetitions(job: str) -> None:
+    found = orc("scores", job, "--by", "model,case", "--json").json()
+    lengths = [group for group in found["groups"] if group["score"] == "length"]
+    assert [(group["n"], group["error"]) for group in lengths] == [(2, 0.5)] * 6
+
+
+def test_csv_has_a_line_for_each_group(job: str) -> None:
+    said = orc("scores", job, "--by", "case,model", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(said.out)))
+    exact = [row for row in rows if row["score"] == "exact"]
+    assert len(exact) == 6
+    assert {(row["model"], row["mean"]) for row in exact} == {("small", "0.0"), ("large", "1.0")}
+
+
+def test_broken_scores_are_said_with_the_first_of_them(job: str) -> None:
+    said = orc("scores", job)
+    assert said.code == 0
+    assert "14 scores could not be computed; answer[0]: broken: " in said.err
+
+
+def test_a_judge_that_names_no_step_fails_its_own_score(job: str) -> None:
+    said = orc("scores", job, "--by", "step,who", "--json").json()
+    lost = next(group for group in said["groups"] if group["score"] == "lost")
+    assert (lost["by"], lost["errors"]) == ({"step": "judge", "who": "expression"}, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "reason"),
+    [
+        (["exact=0.5"], 0, ""),
+        (["exact=0.6"], 1, "exact: the mean 0.5 is under 0.6"),
+        (["exact=0.5", "--by", "model"], 1, "exact, model small: the mean 0 is under 0.5"),
+        (["broken=0"], 1, "broken: there is no value, and it must be 0"),
+        (["exact=x"], 2, "--fail-under exact=x: must be SCORE=NUMBER, such as exact=0.9"),
+        (["exat=1"], 2, "there is no score 'exat'; did you mean 'exact'?"),
+    ],
+)
+def test_a_limit_that_is_not_reached_is_exit_code_1(
+    job: str, options: list[str], code: int, reason: str
+) -> None:
+    said = orc("scores", job, "--fail-under", *options)
+    assert (said.code, reason in said.err) == (code, True), said.err
+
+
+def test_two_jobs_are_compared_case_by_case(job: str) -> None:
+    worse = SPEC.replace(
+        "matrix.case.right }}\n    score", "(matrix.case.right | lower) }}\n    score"
+    )
+    write("eval.yaml", worse)
+    other = run("eval.yaml")
+
+    found = orc("scores", job, other, "--json").json()
+    exact = next(each for each in found["scores"] if each["score"] == "exact")
+    assert (exact["before"]["mean"], exact["after"]["mean"]) == (0.5, 0.0)
+    assert exact["difference"]["mean"] == -0.5
+    assert (len(exact["regressions"]), len(exact["improvements"]), exact["equal"]) == (3, 0, 3)
+    said = orc("scores", job, other, "--fail-on-regression")
+    assert said.code == 1
+    assert "exact: 3 cases got worse" in said.err
+    assert "exact: 3 cases worse" in said.out
+    assert orc("scores", job, other, "--fail-on-regression", "--tolerance", "1").code == 0
+    better = orc("scores", other, job, "--fail-on-regression")
+    assert (better.code, "exact: 3 cases better" in better.out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--by", "modl"], "did you mean 'model'?"),
+        (["--format", "xls"], "--format: there is no 'xls'"),
+        (["--fail-on-regression"], "--fail-on-regression: give two jobs"),
+        (["latest", "--by", "model"], "--by: two jobs are compared case by case"),
+        (["latest", "latest"], "give one job to see its scores, or two jobs to compare them"),
+    ],
+)
+def test_a_wrong_option_is_named(job: str, arguments: list[str], reason: str) -> None:
+    said = orc("scores", job, *arguments)
+    assert (said.code, reason in said.err) == (2, True), said.err
