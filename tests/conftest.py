@@ -27,6 +27,7 @@ pytest_plugins = ["tests.budget"]
 
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
+WORKERS_MAX = 8
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for the workers and every process of a test
 sys.dont_write_bytecode = False
@@ -44,6 +45,16 @@ def _has_room(folder: Path) -> bool:
     if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & no_programs:
         return False
     return shutil.disk_usage(folder).free >= ROOM_BYTES
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: about a third of the time is spent with waiting for processes.
+
+    Each worker needs some seconds to find the tests, so that many of them gain nothing.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cores + (cores + 1) // 2, WORKERS_MAX)
 
 
 if _has_room(MEMORY):
