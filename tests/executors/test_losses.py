@@ -195,8 +195,9 @@ async def test_a_hung_driver_is_killed_and_another_one_started(
 
 
 async def test_a_hung_driver_does_not_keep_its_owner_from_ending(
-    shared_cluster: LoopbackCluster,
+    shared_cluster: LoopbackCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(driver_process, "_END_S", 0.5)
     with trio.fail_after(15):
         async with open_engine("dask", shared_cluster.site(), lease_s=LEASE_S) as engine:
             pid = engine.pid

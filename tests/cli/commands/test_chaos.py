@@ -1,18 +1,25 @@
-"""`orc chaos` with real processes: every verdict, the output, and cleaning up."""
+"""`orc chaos` with real processes: every verdict, the output, and cleaning up.
+
+With `torture`, every commit of each example, and steps on executors.
+"""
 
 from __future__ import annotations
 
 import json
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
 from orc.cli.chaos import trial as chaos
+from orc.ledger.failpoints import VARIABLE
 from orc.projections.money.prices import NO_PRICES
 from tests.builders import job
 from tests.cli.command_line import EXAMPLES, orc, write
 from tests.executors.clusters import loopback_cluster, needs_dask
+from tests.forkserver import run_forked
 from tests.processes import (
     WAIT_S,
     end_process,
@@ -47,6 +54,21 @@ def temporary(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of the trial are forked; the other tests have new interpreters, as people do."""
+
+    async def run(trial: chaos.Trial, folder: Path, *arguments: str, failpoints: str = "") -> int:
+        environment = {**trial.environment, VARIABLE: failpoints}
+        begin = partial(run_forked, arguments, cwd=folder, env=environment, timeout_s=WAIT_S)
+        done = await trio.to_thread.run_sync(begin)
+        with (folder / "output.txt").open("a") as output:
+            output.write(done.stdout + done.stderr)
+        return done.returncode
+
+    monkeypatch.setattr(chaos, "_orc", run)
+
+
 def write_asking() -> Path:
     write("asking.replay.yaml", REPLIES)
     return write("asking.yaml", ASKING)
@@ -60,7 +82,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, *commits: int) -> None:
 
 
 def test_a_repeatable_spec_holds_all_promises_and_leaves_no_files(
-    here: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    here: Path, temporary: Path, forked: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill_after(monkeypatch, 1, REQUESTED)
     said = orc("chaos", write_asking())
@@ -109,7 +131,7 @@ def test_a_repeated_call_breaks_a_promise_and_its_ledger_is_kept(
 
 
 def test_an_unrepeatable_command_makes_results_differ_and_breaks_no_promise(
-    here: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    here: Path, temporary: Path, forked: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill_after(monkeypatch, 3)
     steps = 'steps: {when: {run: "date +%s%N"}, shown: {value: "${{ steps.when.output }}"}}\n'
@@ -226,6 +248,7 @@ steps:
 """
 
 
+@pytest.mark.torture
 @needs_dask
 def test_steps_on_an_executor_go_on_when_orc_is_killed(
     here: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
@@ -251,6 +274,7 @@ def test_steps_on_an_executor_go_on_when_orc_is_killed(
         )
 
 
+@pytest.mark.torture
 @needs_dask
 def test_a_stopped_trial_leaves_no_command_on_an_executor(here: Path, temporary: Path) -> None:
     marker = new_marker()
