@@ -151,7 +151,7 @@ _STEP_KINDS = (
         takes=_WORKING,
         is_immediate=True,
         described="Data that orc computes from other steps' results.",
-        shown_by="`orc show JOB --result STEP` shows its result",
+        shown_by="`orc show JOB STEP --output` shows its result",
     ),
     Kind(
         name="approval",

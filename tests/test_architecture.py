@@ -122,9 +122,9 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "cli.terminal": (
         "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger ledger.files ledger.secrets "
-        "ledger.transport projections projections.folder projections.folds projections.money "
-        "projections.scores projections.tables providers scheduler.core scheduler.core.fold "
-        "scheduler.core.spec"
+        "ledger.transport projections projections.contents projections.folder projections.folds "
+        "projections.history projections.money projections.scores projections.tables providers "
+        "scheduler.core scheduler.core.fold scheduler.core.spec"
     ),
     "cli.browse": "cli cli.terminal ledger.files projections.pages scheduler.stopping",
     "cli.cluster": (

@@ -5,7 +5,6 @@ It starts fast, since it reads only the tables, except with --events.
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import JobTables, read_job_at, read_ledger, say_as_of
 from orc.cli.options import At, Database, Job, Json, refuse_ignored
+from orc.cli.terminal.files_table import show_files
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.job_doubts import JobDoubts, read_doubts
 from orc.cli.terminal.job_folder import displayed_folder, kept_work, put_kept
@@ -29,7 +29,6 @@ from orc.cli.terminal.text import (
     put,
     put_json,
     safe,
-    say,
     table,
     terminal_width,
 )
@@ -52,7 +51,22 @@ _IN_JOB = tuple(
 
 def command(
     job: Job,
+    step: Annotated[
+        str | None,
+        typer.Argument(
+            help="A step's id: show the step.", metavar="STEP", autocompletion=complete_steps
+        ),
+    ] = None,
     database: Database = None,
+    prompt: Annotated[
+        bool, typer.Option("--prompt", help="Print the prompt of STEP, and nothing else.")
+    ] = False,
+    reply: Annotated[
+        bool, typer.Option("--reply", help="Print the last reply of STEP, and nothing else.")
+    ] = False,
+    output: Annotated[
+        bool, typer.Option("--output", help="Print the result of STEP, and nothing else.")
+    ] = False,
     events: Annotated[bool, typer.Option("--events", "-e", help="Show the events.")] = False,
     files: Annotated[bool, typer.Option("--files", "-f", help="Show the files.")] = False,
     graph: Annotated[bool, typer.Option("--graph", "-g", help="Show the graph.")] = False,
@@ -61,30 +75,43 @@ def command(
     ] = False,
     result: Annotated[
         str | None,
-        typer.Option(
-            "--result",
-            help="Show the whole result of this step.",
-            metavar="STEP",
-            autocompletion=complete_steps,
-        ),
+        # The name of `STEP --output` in older scripts.
+        typer.Option("--result", hidden=True, metavar="STEP", autocompletion=complete_steps),
     ] = None,
     at: At = None,
     is_all: Annotated[
         bool, typer.Option("--all", help="Show every item, round and member, also of large jobs.")
     ] = False,
+    no_pager: Annotated[
+        bool, typer.Option("--no-pager", help="Print a long STEP without a pager.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
-    """Show a job: its steps, events, files, graph or timeline.
+    """Show a job: its steps, events, files, graph or timeline; or one step with its texts.
 
-    Without further options it shows the job's state and its steps.
+    Without further options it shows the job's state and its steps. With STEP it shows the prompts,
+    replies, reasoning and tools of each attempt, the output, the files and the logs; on a terminal
+    through $ORC_PAGER, $PAGER or less if they are long. --prompt, --reply and --output print
+    exactly that text if stdout is not a terminal.
     """
+    if result is not None and step is None:
+        step, output = result, True
+    raw = [f"--{n}" for n, on in (("prompt", prompt), ("reply", reply), ("output", output)) if on]
+    if len(raw) > 1:
+        raise UsageProblem(f"{' and '.join(raw)} cannot be combined; choose one")
+    if step is None and (raw or no_pager):
+        raise UsageProblem(f"{(raw or ['--no-pager'])[0]} needs a step: give its id after the job")
     views = {
         "--events": events,
         "--files": files,
         "--graph": graph,
         "--timeline": timeline,
-        "--result": result is not None,
     }
+    if step is not None:
+        refuse_ignored({**views, "--all": is_all}, why="STEP shows one step")
+        return _show_step(
+            job, step, database, up_to=at, raw="".join(raw), pager=not no_pager, as_json=as_json
+        )
     chosen = [option for option, is_given in views.items() if is_given]
     if len(chosen) > 1 and chosen != ["--graph", "--timeline"]:
         raise UsageProblem(f"{' and '.join(chosen)} cannot be combined; choose one")
@@ -92,11 +119,9 @@ def command(
         refuse_ignored({"--all": is_all}, why=f"{chosen[0]} shows everything")
     if events:
         return _show_events(job, database, up_to=at, as_json=as_json)
-    if result is not None:
-        return _show_result(job, database, result, up_to=at, as_json=as_json)
     with read_job_at(database, job, at) as tables:
         if files:
-            return _show_files(tables.connection, tables.job_id, as_json=as_json)
+            return show_files(tables.connection, tables.job_id, as_json=as_json)
         return _show_job(tables, is_all=is_all, graph=graph, timeline=timeline, as_json=as_json)
 
 
@@ -267,6 +292,7 @@ def _step_value(
             "attempts": step.attempts,
             "duration_s": step.duration_s,
             "tokens": step.tokens,
+            "used": _used_value(view, step),
             "note": step_note(view, step, is_live=is_live),
             "failure_kind": step.failure_kind,
             "tolerated": bool(step.tolerated),
@@ -285,6 +311,11 @@ def _step_value(
             "queued_s": step.queued_s,
         }
     )
+
+
+def _used_value(view: JobView, step: StepRow) -> dict[str, Any]:
+    """What the step used together with the steps inside it."""
+    return with_whole_cost(asdict(view.usage[step.name]))
 
 
 def _doubts_of(tables: JobTables, status: str) -> JobDoubts:
@@ -330,40 +361,39 @@ def _show_events(job: str, database: Path | None, *, up_to: int | None, as_json:
     return 0
 
 
-def _show_result(
-    job: str, database: Path | None, step: str, *, up_to: int | None, as_json: bool
+def _show_step(
+    job: str,
+    step: str,
+    database: Path | None,
+    *,
+    up_to: int | None,
+    raw: str,
+    pager: bool,
+    as_json: bool,
 ) -> int:
-    from orc.cli.terminal.step_result import put_result
+    """Print one step with its texts; with `raw`, only the prompt, the reply or the output."""
+    from orc.cli.terminal import step_seen
+    from orc.cli.terminal.pager import put_paged
+    from orc.cli.terminal.step_view import step_text
+    from orc.ledger import LedgerReader
 
-    with read_ledger(database) as ledger:
-        job_id = ledger.find_job(job)
-        if up_to is not None:
-            say_as_of(ledger.connection, job_id, up_to)
-        put_result(ledger, job_id, step, up_to=up_to, as_json=as_json)
-    return 0
-
-
-def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -> int:
-    """Print the files of a job, with the steps that wrote them; removed bytes are marked."""
-    rows = connection.execute(
-        "SELECT files.path, files.size_bytes, files.media_type, steps.name, files.sha256, "
-        "typeof(content) = 'integer', files.mode FROM files JOIN steps USING (step_id) JOIN blobs "
-        "USING (sha256) WHERE files.job_id = ? ORDER BY files.path",
-        (job_id,),
-    ).fetchall()
-    if as_json:
-        for row in rows:
-            names = ("path", "size_bytes", "media_type", "step", "sha256", "removed", "mode")
-            put_json(dict(zip(names, (*row[:5], bool(row[5]), row[6]), strict=True)))
-    elif rows:
-        has_modes = any(row[-1] for row in rows)
-        shown = [
-            (path, number_text(size), *rest, digest[:12] + " (removed)" * removed)
-            + ((mode or "",) if has_modes else ())
-            for path, size, *rest, digest, removed, mode in rows
-        ]
-        mode_head = ("MODE",) if has_modes else ()
-        put(table(("PATH", "BYTES", "TYPE", "STEP", "SHA256", *mode_head), shown))
-    else:
-        say(f"{job_id} has written no files")
+    with read_job_at(database, job, up_to) as tables:
+        view = read_view(tables.connection, tables.job_id)
+        is_live = tables.status(view.job.status) not in NOT_LIVE
+        reader = LedgerReader(tables.path, tables.connection)
+        seen = step_seen.read_seen(reader, view, step, up_to=up_to, is_live=is_live)
+        if raw:
+            value = getattr(step_seen, f"{raw[2:]}_of")(seen)
+            step_seen.put_value(tables.job_id, step, raw[2:], value, as_json=as_json)
+        elif as_json:
+            dropped = _dropped(tables).get(seen.step.step_id)
+            known = _step_value(view, seen.step, dropped, None, is_live=is_live)
+            inside = [
+                _step_value(view, child, None, None, is_live=is_live)
+                for child in view.children_of.get(step, ())
+            ]
+            texts = step_seen.step_texts(seen)
+            put_json({"job_id": tables.job_id, **known, **texts, "inside": inside})
+        else:
+            put_paged(step_text(seen), use_pager=pager)
     return 0

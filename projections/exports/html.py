@@ -185,6 +185,7 @@ def _texts(attempts: Iterable[AttemptTurn]) -> Iterator[str]:
             yield call.exchange.system or ""
             for turn in (*call.exchange.turns, *filter(None, (call.exchange.reply,))):
                 yield turn.text
+                yield turn.reasoning
                 yield from (arguments for _, arguments in turn.tool_calls)
             for tool in call.tools:
                 yield from (*_shown_texts(tool.arguments), *_shown_texts(tool.result))

@@ -23,6 +23,8 @@ class Turn:
     """The calls of tools that the model asks for: each a name, and arguments as JSON text."""
     tool: str | None = None
     """The tool whose result the message is."""
+    reasoning: str = ""
+    """What the model said that it thought, as far as the provider returns it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,28 @@ def _turn(message: Mapping[str, Any]) -> Turn:
         (call["name"], _arguments(call["arguments"])) for call in message.get("tool_calls") or ()
     )
     return Turn(
-        message["role"], content_text(message.get("content")), tool_calls, message.get("name")
+        message["role"],
+        content_text(message.get("content")),
+        tool_calls,
+        message.get("name"),
+        _reasoning(message.get("native")),
     )
+
+
+def _reasoning(native: Any) -> str:
+    """The thoughts in what the provider wants to get back: of Ollama, Anthropic or OpenAI."""
+    if isinstance(native, Mapping):
+        return str(native.get("thinking") or "")
+    parts: list[str] = []
+    for block in native if isinstance(native, list) else ():
+        match block:
+            case {"type": "thinking", "thinking": str(text)}:
+                parts.append(text)
+            case {"type": "reasoning", "summary": [*summaries]}:
+                parts += [str(one["text"]) for one in summaries if "text" in one]
+            case _:
+                pass
+    return "\n\n".join(parts)
 
 
 def _arguments(arguments: Any) -> str:

@@ -91,11 +91,12 @@ def read_attempts(
     calls: list[CallRow],
     *,
     is_live: bool,
+    chars: int | None = TEXT_CHARS,
 ) -> list[AttemptTurn]:
     """The attempts of a step, the last one first, with the texts of `calls`.
 
-    `events` are the events of the step; `is_live` says whether a process runs the job. Raises
-    LedgerError.
+    Logs, arguments and results of tools have at most `chars` characters. `events` are the events
+    of the step; `is_live` says whether a process runs the job. Raises LedgerError.
     """
     state = step_state(view, step, is_live=is_live)
     logs: dict[int, ShownText] = {}
@@ -104,7 +105,7 @@ def read_attempts(
         event = recorded.event
         match event:
             case StepSucceeded() | StepFailed() | StepInterrupted() if event.log is not None:
-                logs[event.attempt] = _text(reader, event.log)
+                logs[event.attempt] = _text(reader, event.log, chars)
             case ToolCalled():
                 tools[_tool_id(step, event)] = (event.arguments, None)
             case ToolReturned():
@@ -118,7 +119,7 @@ def read_attempts(
             call,
             read_exchange(reader, call),
             tuple(
-                _tool_turn(reader, row, *tools.get(row.tool_call_id, (Payload(), None)))
+                _tool_turn(reader, row, *tools.get(row.tool_call_id, (Payload(), None)), chars)
                 for row in rows
                 if row.call_id == call.call_id
             ),
@@ -141,15 +142,29 @@ def _tool_id(step: StepRow, event: ToolCalled | ToolReturned) -> str:
 
 
 def _tool_turn(
-    reader: LedgerReader, row: ToolRow, arguments: Payload, result: Payload | None
+    reader: LedgerReader,
+    row: ToolRow,
+    arguments: Payload,
+    result: Payload | None,
+    chars: int | None,
 ) -> ToolTurn:
-    return ToolTurn(
-        row, _text(reader, arguments), None if result is None else _text(reader, result)
-    )
+    shown = None if result is None else _text(reader, result, chars)
+    return ToolTurn(row, _text(reader, arguments, chars), shown)
 
 
 def read_output(reader: LedgerReader, events: list[Recorded]) -> ShownText | None:
-    """The result of the step after `events`, or None."""
+    """The beginning of the result of the step after `events`, or None."""
+    found = _output_of(events)
+    return None if found is None else _text(reader, found, TEXT_CHARS)
+
+
+def output_value(reader: LedgerReader, events: list[Recorded]) -> tuple[Any, str | None] | None:
+    """The result of the step after `events` and None, or None and why it is lost; None without one."""
+    found = _output_of(events)
+    return None if found is None else read_or_lost(reader, found)
+
+
+def _output_of(events: list[Recorded]) -> Payload | None:
     found: Payload | None = None
     for recorded in events:
         match recorded.event:
@@ -159,14 +174,15 @@ def read_output(reader: LedgerReader, events: list[Recorded]) -> ShownText | Non
                 found = None
             case _:
                 pass
-    return None if found is None else _text(reader, found)
+    return found
 
 
-def _text(reader: LedgerReader, payload: Payload) -> ShownText:
+def _text(reader: LedgerReader, payload: Payload, chars: int | None) -> ShownText:
     value, lost = read_or_lost(reader, payload)
     if lost is not None:
         return ShownText(digest=payload.sha256, lost=lost)
-    return cut_text(value if isinstance(value, str) else pretty(value), payload.sha256)
+    text = value if isinstance(value, str) else pretty(value)
+    return ShownText(text[:chars], len(text), payload.sha256)
 
 
 def pretty(value: Any) -> str:

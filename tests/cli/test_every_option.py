@@ -350,7 +350,8 @@ for _name, (_situation, _command) in COMMON.items():
     )
 for _command in ("resume", "rerun", "fork", "replay"):
     ELSEWHERE[_command, "--spec-dir"] = "a moved folder: tests/cli/test_moved_projects.py"
-ELSEWHERE["show", "--result"] = "tests/cli/commands/test_long_texts.py"
+for _option in ("--result", "--prompt", "--reply", "--output", "--no-pager"):
+    ELSEWHERE["show", _option] = "tests/cli/commands/test_show_step.py"
 for _option in ("--db", "--json"):
     ELSEWHERE["browse", _option] = "the server: tests/browser"
     ELSEWHERE["cluster", _option] = "the site file beside the ledger: tests/executors"

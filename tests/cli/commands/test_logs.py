@@ -48,7 +48,7 @@ def test_raw_logs_are_the_bytes(prints: str, here: Path) -> None:
         ("quiet", "quiet has printed nothing"),
         ("each", "each has no log; the steps inside it have logs: each[0], each[1]"),
         ("deep", "deep has no log; the steps inside it have logs: deep[0]/er[0]/leaf"),
-        ("given", "given is a value step and has no log; `orc show JOB --result STEP`"),
+        ("given", "given is a value step and has no log; `orc show JOB STEP --output`"),
     ],
 )
 def test_a_step_without_a_log_says_where_to_look(prints: str, step: str, said: str) -> None:

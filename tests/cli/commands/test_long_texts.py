@@ -81,16 +81,3 @@ def test_a_question_beyond_the_limit_says_that_it_is_cut(here: Path) -> None:
     text = f"project: p\nsteps: {{text: {{value: {'x' * 20_000}}}, gate: {gate}}}\n"
     said = orc("run", write("s.yaml", text))
     assert "... (cut: the message has 20,000 characters)" in said.err
-
-
-def test_the_whole_result_of_a_step_can_be_read(here: Path) -> None:
-    many = "\\n".join(f"line {number}" for number in range(500))
-    steps = f'{{text: {{value: "{many}"}}, data: {{value: {{a: [1, 2]}}}}, bad: {{run: exit 1}}}}'
-    orc("run", write("s.yaml", f"project: p\nsteps: {steps}\n"))
-    assert orc("show", "latest", "--result", "text").out == many.replace("\\n", "\n") + "\n"
-    assert orc("show", "latest", "--result", "data").out == '{\n  "a": [\n    1,\n    2\n  ]\n}\n'
-    assert orc("show", "latest", "--result", "data", "--json").json()["output"] == {"a": [1, 2]}
-    assert "as of event 3" in orc("show", "latest", "--result", "data", "--at", "3").err
-    for step, said in (("bad", "bad has no result; `orc why job_"), ("nope", "has no step 'nope'")):
-        refused = orc("show", "latest", "--result", step)
-        assert (refused.code, said in refused.err) == (2, True)

@@ -1,0 +1,103 @@
+"""The contents of files as text on a terminal: tables, Markdown and JSON as such, by rich.
+
+Everything is made safe before rich gets it, and rich makes no links.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+from orc.cli.output_mask import mask_output
+from orc.cli.terminal.text import safe, safe_lines, table, terminal_width
+from orc.ledger.wording import count_text, number_text
+from orc.projections.contents.form import Form, read_form
+from orc.projections.contents.grid import NotATable, read_grid
+from orc.projections.contents.json_text import indented
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+ROWS_MAX = 50
+CHARS_MAX = 20_000
+
+
+def file_text(path: str, content: bytes) -> str:
+    """The beginning of a file, with its form where that can be printed; ends with a line feed."""
+    seen = read_form(path, content)
+    if seen.text is None:
+        return f"({seen.form.value}, {count_text(len(content), 'byte')})\n"
+    text, cut = seen.text[:CHARS_MAX], ""
+    if len(seen.text) > CHARS_MAX:
+        cut = f"(cut: the file has {number_text(len(seen.text))} characters)\n"
+    match seen.form:
+        case Form.TABLE:
+            return _table(seen.text, is_lines=seen.is_lines)
+        case Form.MARKDOWN:
+            return markdown_text(text) + cut
+        case Form.JSON:
+            return json_text(indented(seen.text) or seen.text)
+        case _:
+            return plain_text(text) + cut
+
+
+def plain_text(text: str) -> str:
+    """A text as it is, safe and with a line feed at its end."""
+    shown = safe_lines(mask_output(text))
+    return shown if not shown or shown.endswith("\n") else f"{shown}\n"
+
+
+def markdown_text(text: str) -> str:
+    """Markdown as rich prints it."""
+    from rich.markdown import Markdown
+
+    return _rich(Markdown(safe_lines(mask_output(text)), hyperlinks=False, code_theme="ansi_dark"))
+
+
+def json_text(text: str) -> str:
+    """JSON text, coloured on a terminal."""
+    from rich.syntax import Syntax
+
+    shown = plain_text(text[:CHARS_MAX])
+    if len(text) > CHARS_MAX:
+        shown += f"(cut: it has {number_text(len(text))} characters)\n"
+    if not sys.stdout.isatty():
+        return shown
+    return _rich(
+        Syntax(
+            shown.rstrip("\n"),
+            "json",
+            theme="ansi_dark",
+            background_color="default",
+            word_wrap=True,
+        )
+    )
+
+
+def _table(text: str, *, is_lines: bool) -> str:
+    try:
+        grid = read_grid(text, is_lines=is_lines, count=ROWS_MAX)
+    except NotATable as problem:
+        return f"(not shown as a table: {safe(problem)})\n{plain_text(text[:CHARS_MAX])}"
+    lines = table(tuple(map(safe, grid.columns)), grid.rows)
+    left = grid.rows_total - len(grid.rows)
+    more = f"({count_text(left, 'more row')})\n" if left > 0 else ""
+    return f"{lines}\n{more}"
+
+
+def _rich(shown: RenderableType) -> str:
+    from rich.console import Console
+
+    stream = io.StringIO()
+    console = Console(
+        file=stream,
+        width=terminal_width(),
+        force_terminal=sys.stdout.isatty(),
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+    console.print(shown)
+    # Rich fills lines with spaces up to the width.
+    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())

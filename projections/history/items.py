@@ -1,0 +1,90 @@
+"""The items, rounds and members of a step as lines of a table: input, output, and what they used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orc.ledger.events import StepExpanded
+from orc.ledger.reader import LedgerReader
+from orc.projections.history.definitions import read_or_lost
+from orc.projections.history.turns import output_value
+from orc.projections.tables.inside import Usage
+from orc.projections.tables.job_view import JobView
+from orc.projections.tables.rows import StepRow
+
+TEXT_CHARS_MAX = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLine:
+    """A step inside another one. `input` and `output` are the beginnings of its values, on one line."""
+
+    step: StepRow
+    used: Usage
+    input: str
+    output: str
+
+
+def read_items(
+    reader: LedgerReader, view: JobView, container: str, *, first: int, count: int
+) -> list[ItemLine]:
+    """At most `count` of the steps directly inside `container`, from number `first`, from 1."""
+    children = view.children_of.get(container, [])[first - 1 : first - 1 + count]
+    return lines_of(reader, view, container, children)
+
+
+def lines_of(
+    reader: LedgerReader, view: JobView, container: str, children: Sequence[StepRow]
+) -> list[ItemLine]:
+    """The lines of these steps, which are directly inside `container`."""
+    inputs = read_inputs(reader, view.job.job_id, container) if children else {}
+    return [
+        ItemLine(
+            child,
+            view.usage[child.name],
+            one_line(inputs[child.name]) if child.name in inputs else "",
+            _output(reader, view.job.job_id, child),
+        )
+        for child in children
+    ]
+
+
+def read_inputs(reader: LedgerReader, job_id: str, container: str) -> dict[str, Any]:
+    """The value of each item of a step, by the item's id. Rounds and members of groups have none."""
+    found: dict[str, Any] = {}
+    events = (recorded.event for recorded in reader.read_step(job_id, container))
+    for event in _expansions(events):
+        values, _ = read_or_lost(reader, event.values)
+        if isinstance(values, list):
+            found.update(zip(event.children, values, strict=False))
+    return found
+
+
+def _expansions(events: Iterable[Any]) -> Iterable[StepExpanded]:
+    return (event for event in events if isinstance(event, StepExpanded))
+
+
+def one_line(value: Any) -> str:
+    """A value on one line: a text, `name: value` for the entries of a mapping, or JSON."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, Mapping):
+        text = ", ".join(f"{name}: {one_line(inner)}" for name, inner in value.items())
+    else:
+        text = json.dumps(value, ensure_ascii=False)
+    text = " ".join(text[: 4 * TEXT_CHARS_MAX].split())
+    return text if len(text) <= TEXT_CHARS_MAX else f"{text[:TEXT_CHARS_MAX]}…"
+
+
+def _output(reader: LedgerReader, job_id: str, step: StepRow) -> str:
+    if step.failure:
+        return one_line(step.failure)
+    if step.status != "succeeded":
+        return ""
+    value, lost = output_value(reader, list(reader.read_step(job_id, step.name))) or (None, None)
+    if lost is not None:
+        return f"its bytes {lost}"
+    return "" if value is None else one_line(value)
