@@ -113,9 +113,10 @@ class JobAmended(JobEvent):
     """The job continues with this spec, which is in `spec_dir` as `job.submitted` records it.
 
     `reset` steps run again, and `removed` steps are no longer part of the job; neither own files
-    any more. `fresh` steps do not use the caches. All other steps keep their results; `rescored`
-    ones, with the steps inside them, lose their scores, which are computed again from the results.
-    `signal_id` and `kept` are as in `job.resumed`.
+    any more. Those of `kept_items` run again too, and each of their items that has the value of
+    before takes its result from before (`step.reused`). `fresh` steps do not use the caches. All
+    other steps keep their results; `rescored` ones, with the steps inside them, lose their scores,
+    which are computed again from the results. `signal_id` and `kept` are as in `job.resumed`.
     """
 
     type: Literal["job.amended"] = "job.amended"
@@ -127,6 +128,7 @@ class JobAmended(JobEvent):
     reset: tuple[str, ...]
     removed: tuple[str, ...] = ()
     fresh: tuple[str, ...] | None = None
+    kept_items: tuple[str, ...] | None = None
     replies: Payload | None = None
     signal_id: int | None = None
     kept: tuple[str, ...] | None = None
@@ -410,16 +412,17 @@ class StepReused(StepEvent):
     """The step reused the result of `from_step` in `from_job`, recorded there at `version`.
 
     The event has a full copy of the result, so that this stream is complete without the other
-    one. `reason` is `fork` for a result that a fork started with, and `cache` for a result that
-    was found by its key. `folders` and `warning` are those of the result, and
-    `tolerated` the failures in spite of which the step has it.
+    one. `reason` is `fork` for a result that a fork started with, `cache` for a result that was
+    found by its key, and `amend` for that of an item which an amendment did not change. `folders`
+    and `warning` are those of the result, and `tolerated` the failures in spite of which the step
+    has it.
     """
 
     type: Literal["step.reused"] = "step.reused"
     from_job: str
     from_step: str
     version: int
-    reason: Literal["fork", "cache"]
+    reason: Literal["fork", "cache", "amend"]
     output: Payload
     files: tuple[FileRef, ...] = ()
     folders: tuple[str, ...] | None = None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orc.projections.caches.replies import ReplyCache as ReplyCache
+    from orc.projections.caches.result_fold import collect_results as collect_results
     from orc.projections.caches.results import ResultCache as ResultCache
-    from orc.projections.caches.results import collect_results as collect_results
     from orc.projections.folder.jsonl import event_line as event_line
     from orc.projections.folder.manifest import Manifest as Manifest
     from orc.projections.folder.publish import Publisher as Publisher
@@ -28,7 +28,7 @@ _HOMES = {
     "ReplyCache": "caches.replies",
     "ResultCache": "caches.results",
     "Verifier": "verify",
-    "collect_results": "caches.results",
+    "collect_results": "caches.result_fold",
     "deliver": "folder.publish",
     "event_line": "folder.jsonl",
     "mermaid_graph": "pictures.graph_mermaid",

@@ -43,6 +43,7 @@ from orc.scheduler.core.rules.doubt import doubt_failure
 from orc.scheduler.core.score_values import ERROR_CHARS_MAX, explanation, number_or_boolean
 from orc.scheduler.guard import failure_between_turns
 from orc.scheduler.rendering import Renderer
+from orc.scheduler.result_key import ResultReuse
 from orc.scheduler.scopes import Variables
 from orc.scheduler.turn import Message
 
@@ -66,8 +67,11 @@ MAY_START: Final = _Verdict.MAY_START
 class BranchEvaluator:
     """Evaluates the steps of one job that are due for evaluation."""
 
-    def __init__(self, state: JobState, renderer: Renderer, clock: Clock) -> None:
+    def __init__(
+        self, state: JobState, renderer: Renderer, clock: Clock, results: ResultReuse
+    ) -> None:
         self._state = state
+        self._results = results
         self._renderer = renderer
         self._scopes = renderer.scopes()
         self._clock = clock
@@ -105,7 +109,8 @@ class BranchEvaluator:
             return Message(FailStep(step_id, doubt_failure(self._state, step_id)))
         if not self._holds(step_id):
             return Message(SkipStep(step_id))
-        return self._begin(step_id)
+        kept = self._results.of_item(step_id)
+        return Message(kept) if kept is not None else self._begin(step_id)
 
     def _holds(self, step_id: str) -> bool:
         condition = self._state.graph.steps[step_id].condition

@@ -76,8 +76,10 @@ class Forecast:
         self._blobs = blobs
         self._clock = Clock()
         self._queues = WorkQueues(context.state)
-        self._branches = BranchEvaluator(context.state, context.renderer, self._clock)
         self._results = ResultReuse(context.state, context.renderer, results)
+        self._branches = BranchEvaluator(
+            context.state, context.renderer, self._clock, self._results
+        )
         self._from_ledger: set[str] = set()
         self._followed = 0
 

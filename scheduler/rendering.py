@@ -226,6 +226,10 @@ class Renderer:
             self._values[payload.sha256] = self.mask.value(self._ledger.read_payload(payload))
         return self._values[payload.sha256]
 
+    def item_value(self, step_id: str) -> Any:
+        """The value of an item as it is stored."""
+        return self._scopes.stored_item(step_id)
+
     def _seen(self, payload: Payload | None) -> Any:
         """The value of a payload as templates see it."""
         return self._reads.restored(self.payload(payload))

@@ -9,11 +9,12 @@ this on. The stored results are left to the ResultCache.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from orc.ledger.definition import CacheScope, StepDef
 from orc.ledger.digest import Digest, digest_bytes, digest_json
-from orc.ledger.events import StepReused
+from orc.ledger.events import Payload, StepReused
 from orc.ledger.scarcity import raise_shortage
 from orc.ledger.values import CachedResult
 from orc.scheduler.core.commands import FailStep, ReuseStep, StartAttempt
@@ -36,6 +37,11 @@ class ResultCache(Protocol):
     def find(self, key: Digest, *, scope: CacheScope) -> CachedResult | None:
         """A result with that key, if all its blobs are in the ledger."""
 
+    def find_item(
+        self, step: str, item: str, value: Any, read: Callable[[Payload], Any]
+    ) -> CachedResult | None:
+        """The result that an item of the step had before an amendment, if it has the same value."""
+
 
 class ResultReuse:
     """Decides for the ready steps of one job whether they run or reuse a result."""
@@ -56,7 +62,23 @@ class ResultReuse:
             mask = self._renderer.mask
             return FailStep(step_id, failure_between_turns(error, "look up its result", mask))
 
+    def of_item(self, step_id: str) -> ReuseStep | None:
+        """The command for an item that an amendment did not change; None for any other step."""
+        step = self._state.steps[step_id]
+        parent = step.parent
+        if parent is None or self._cache is None or not self._state.steps[parent].keeps_items:
+            return None
+        value = self._renderer.item_value(step_id)
+        found = self._cache.find_item(parent, step_id, value, self._renderer.payload)
+        if found is None or not self._may_use(step_id, found):
+            return None
+        fields = {name: getattr(found, name) for name in CachedResult.model_fields}
+        return ReuseStep(StepReused(step=step_id, reason="amend", **fields))
+
     def _first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
+        kept = self.of_item(step_id)
+        if kept is not None:
+            return kept
         definition = self._state.graph.steps[step_id]
         if not definition.has_result_key:
             return StartAttempt(step_id, now)

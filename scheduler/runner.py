@@ -146,8 +146,9 @@ class Runner:
             keeps_work=keeps_work or state.definition.keep_work,
         )
         self._queues = WorkQueues(state)
-        self._branches = BranchEvaluator(state, self._context.renderer, self._clock)
-        self._results = ResultReuse(state, self._context.renderer, results)
+        renderer = self._context.renderer
+        self._results = ResultReuse(state, renderer, results)
+        self._branches = BranchEvaluator(state, renderer, self._clock, self._results)
         self._open_stops = open_stops
         self._waiting: trio.CancelScope | None = None
         self._remotes = executors

@@ -139,7 +139,7 @@ class Scopes:
             assert step.parent is not None
             holder = self._state.graph.steps[step.parent]
             if holder.for_each is not None:
-                value = self._item_value(step)
+                value = self._reads.restored(self._stored_value(step))
                 variables |= item_variables(holder.for_each, value, step.number)
             elif holder.is_loop:
                 variables["loop"] = self._loop(step)
@@ -167,12 +167,16 @@ class Scopes:
             layers.append(self._top)
         return ChainMap(*(dict(layer) if layer is not self._top else self._top for layer in layers))
 
-    def _item_value(self, step: StepState) -> Any:
+    def stored_item(self, step_id: str) -> Any:
+        """The value of an item as it is stored."""
+        return self._stored_value(self._state.steps[step_id])
+
+    def _stored_value(self, step: StepState) -> Any:
         assert step.parent is not None
         inside = self._state.steps[step.parent].inside
         assert inside is not None
         values = self._read(inside.values[step.number // CHILDREN_MAX])
-        return self._reads.restored(values[step.number % CHILDREN_MAX])
+        return values[step.number % CHILDREN_MAX]
 
     def _loop(self, step: StepState) -> dict[str, Any]:
         assert step.parent is not None

@@ -109,10 +109,11 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.globs scheduler.work_folder"
     ),
     "cli.jobs": (
-        "cli cli.jobs.caller ledger ledger.files ledger.secrets ledger.transport projections "
-        "projections.caches projections.exports projections.folder projections.folds "
-        "projections.history projections.money projections.pages projections.scores "
-        "projections.search projections.tables providers scheduler scheduler.core scheduler.core.fold "
+        "cli cli.jobs.caller ledger ledger.files ledger.inputs ledger.secrets ledger.transport "
+        "projections projections.caches projections.exports projections.folder "
+        "projections.folds projections.history projections.money projections.pages "
+        "projections.scores projections.search projections.tables providers scheduler "
+        "scheduler.core scheduler.core.fold "
         "scheduler.core.resolve scheduler.core.rules scheduler.core.spec scheduler.effects "
         "scheduler.executors"
     ),

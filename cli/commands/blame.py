@@ -241,7 +241,11 @@ def _headline(found: Lineage) -> str:
 
 
 def _reuse_text(hop: Reuse) -> str:
-    how = "it was forked from" if hop.reason == "fork" else "the result cache had it from"
+    how = {
+        "fork": "it was forked from",
+        "cache": "the result cache had it from",
+        "amend": "the amendment did not change the item, which had it from",
+    }[hop.reason]
     return (
         f"{hop.job_id} reused the result: {how} {hop.from_job}, step {safe(hop.from_step)} "
         f"(event {hop.version})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from orc.cli.jobs.edits import (
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.state import load_state
-from orc.cli.jobs.submit import with_recorded_places
+from orc.cli.jobs.submit import recorded_inputs, with_recorded_places
 from orc.ledger import JobId, Ledger, Recorded, pack
 from orc.ledger.codec import mask_event
 from orc.ledger.definition import dump_job
@@ -31,7 +32,7 @@ from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.step_names import lineage
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import AmendJob
-from orc.scheduler.core.fold.compare import Plan, find_changes, plan_changes
+from orc.scheduler.core.fold.compare import Plan, find_changes, find_same_items, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.rules.decide import decide
@@ -97,8 +98,14 @@ class Amendment:
                 changes.setdefault(step_id, ("continue_on_error",))
         graph = build_graph(edited.definition.steps)
         check_step_names("--only", self.only, graph.steps)
-        again = dict.fromkeys(self.again, "asked for")
-        plan = plan_changes(state, graph, changes, again, definition=edited.definition)
+        plan = plan_changes(
+            state,
+            graph,
+            changes,
+            dict.fromkeys(self.again, "asked for"),
+            definition=edited.definition,
+            same_items=find_same_items(state.definition, edited.definition),
+        )
         self.announce(job_id, plan)
         is_moved = _place(edited.spec_dir, ledger) != _place(before, ledger)
         if edited.definition == state.definition and not (self.again or is_moved):
@@ -124,7 +131,7 @@ def _amend(
 ) -> JobState:
     spec, spec_blob = pack(dump_job(with_recorded_places(edited.definition, ledger.path)))
     source, source_blob = pack(edited.text)
-    inputs, inputs_blob = pack(edited.definition.inputs)
+    inputs, inputs_blob = pack(recorded_inputs(edited.definition))
     last_signal = None
     if state.status in JOB_ENDED:
         # Signals from before the end of the job need no action any more.
@@ -139,6 +146,7 @@ def _amend(
         removed=plan.removed,
         fresh=fresh or None,
         rescored=plan.rescored or None,
+        kept_items=plan.kept_items or None,
         signal_id=last_signal,
     )
     at = Clock().recorded_at()
@@ -148,7 +156,8 @@ def _amend(
         for version, found in enumerate(events, start=state.version + 1)
     ]
     found = (spec_blob, source_blob, inputs_blob)
-    ledger.append(batch, blobs=[*edited.blobs, *(blob for blob in found if blob is not None)])
+    blobs = chain(edited.blobs, (blob for blob in found if blob is not None))
+    ledger.append(batch, blobs=blobs, stored=edited.store(ledger.files))
     return load_state(ledger, job_id)
 
 

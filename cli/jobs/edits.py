@@ -7,24 +7,29 @@ two differ are taken into the recorded job.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from posixpath import join
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.secrets import hide_in_inputs, refuse_secrets_in_spec
+from orc.cli.jobs.caller.input_files import NotThere
+from orc.cli.jobs.caller.read_inputs import InputReader, source_of
+from orc.cli.jobs.caller.secrets import hide_in_inputs, read_mask, refuse_secrets_in_spec
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.prepare import Submission, prepare, spec_dir_of
 from orc.ledger import LedgerReader
 from orc.ledger.definition import REPLAY, JobDef, ShippedDef, walk_steps
 from orc.ledger.digest import Digest, clean_text
+from orc.ledger.files.file_store import FileStore, StoredFile
 from orc.ledger.files.project_places import spec_folder
+from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.compare import rebase
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.spec.data_inputs import ReadRequest
 from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.spec.parse import examine
 
@@ -46,11 +51,18 @@ class Edited:
     source_name: str
     spec_dir: Path
     files: tuple[tuple[str, bytes], ...] = ()
+    inputs: InputReader | None = None
 
     @property
-    def blobs(self) -> list[bytes]:
-        """The contents of the files."""
-        return [content for _, content in self.files]
+    def blobs(self) -> Iterator[bytes]:
+        """The contents of the files, and those of inputs that the ledger itself keeps."""
+        yield from (content for _, content in self.files)
+        if self.inputs is not None:
+            yield from self.inputs.blobs(self.definition)
+
+    def store(self, files: FileStore) -> list[StoredFile]:
+        """Put large contents of inputs into the store. Raises OSError, LedgerError."""
+        return [] if self.inputs is None else self.inputs.store(self.definition, files)
 
 
 class _KnownFiles(SpecFiles):
@@ -77,6 +89,33 @@ class _KnownFiles(SpecFiles):
         if self._patterns is None:
             self._patterns = patterns
         return self._shipped if patterns == self._patterns else None
+
+
+class _KnownInputs(InputReader):
+    """Gives the inputs that the job was submitted with.
+
+    With `is_fresh`, defaults are read again; one whose files are gone is as it was.
+    """
+
+    def __init__(self, folder: Path, definition: JobDef, *, is_fresh: bool) -> None:
+        super().__init__(folder)
+        self._is_fresh = is_fresh
+        self._known = {
+            (name, found.source): found
+            for read in (definition.read, *(step.read for step in walk_steps(definition.steps)))
+            for name, found in read.items()
+            if found.default
+        }
+
+    def read(self, request: ReadRequest) -> ReadInput:
+        """See `InputReader.read`."""
+        known = self._known.get((request.name, source_of(request)))
+        if known is None or not request.is_default:
+            return super().read(request)
+        try:
+            return super().read(request) if self._is_fresh else known
+        except NotThere:
+            return known
 
 
 def read_source(ledger: LedgerReader, state: JobState) -> str:
@@ -115,10 +154,12 @@ def edit_job(
     text, name, folder = before.text, before.source_name, before.spec_dir
     known_files = _KnownFiles(folder, recorded)
     files: SpecFiles = known_files
+    known_inputs = _KnownInputs(folder, recorded, is_fresh=False)
     if path is not None:
         text, name = read_spec_file(path)
         folder = spec_dir or spec_dir_of(Submission(path=path))
         files = SpecFiles(folder)
+    reader = _KnownInputs(folder, recorded, is_fresh=path is not None)
     text = change(text)
     spec, _ = examine(text, source_name=name)
     if spec.job.project != recorded.project:
@@ -132,7 +173,7 @@ def edit_job(
         """The spec before the edits, under the current settings; None if it is invalid under them."""
         submission = Submission(text=before.text, provider=provider, inputs=given)
         try:
-            return prepare(submission, environment, files=known_files)[1]
+            return prepare(submission, environment, files=known_files, inputs=known_inputs)[1]
         except SpecError:
             return None
 
@@ -147,11 +188,13 @@ def edit_job(
     kept = {key: value for key, value in given.items() if key in spec.job.inputs}
     completed = ask(spec.job.inputs, {**kept, **inputs})
     submission = Submission(text=text, name=name, provider=switched, inputs=completed)
-    _, definition = prepare(submission, environment, files=files)
+    _, definition = prepare(submission, environment, files=files, inputs=reader)
     if base is not None:
         definition = rebase(recorded, base, definition)
+    # Before the definitions are compared: what is recorded is masked.
+    definition = reader.hide(read_mask(definition, environment, steps=()), definition)
     found = tuple(files.named())
-    return Edited(definition, text, clean_text(name), folder, found)
+    return Edited(definition, text, clean_text(name), folder, found, reader)
 
 
 def without_secrets(mask: Mask, edited: Edited) -> Edited:
@@ -166,8 +209,9 @@ def _given_inputs(source: str, recorded: JobDef) -> dict[str, Any]:
     try:
         declared = examine(source, source_name="")[0].job.inputs
     except SpecError:
-        return dict(recorded.inputs)
-    return {
+        return {**recorded.inputs, **recorded.read}
+    read = {name: found for name, found in recorded.read.items() if not found.default}
+    return read | {
         name: value
         for name, value in recorded.inputs.items()
         if name not in declared or declared[name].default != value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from orc.ledger import JobId, LedgerReader
 from orc.ledger.events import StepReused
 from orc.ledger.values import CachedResult
 from orc.projections import collect_results
-from orc.projections.caches.results import named_blobs
+from orc.projections.caches.result_fold import named_blobs
 from orc.providers import Provider
 from orc.scheduler.core.commands import ReuseStep, StartJob
 from orc.scheduler.core.errors import SpecError
@@ -216,4 +217,6 @@ def _submit(
     for step_id, result in results.items():
         fields = {name: getattr(result, name) for name in CachedResult.model_fields}
         reused.append(ReuseStep(StepReused(step=step_id, reason="fork", **fields)))
-    owned.create(definition, event, *reused, blobs=[*edited.blobs, *blobs])
+    stored = edited.store(owned.ledger.files)
+    named = chain(edited.blobs, blobs)
+    owned.create(definition, event, *reused, blobs=named, stored=stored)

@@ -59,6 +59,9 @@ def _needed(state: JobState, kept: Collection[str] | None) -> Iterator[tuple[str
         own = state.owned.of_step(name).values()
         for owned in own if kept is None else state.owned.inside(name):
             yield f"the file {owned.file.path!r}", owned.file.sha256
+    for read in state.definition.all_read():
+        for digest in read.digests():
+            yield f"a file or rows of the input {read.source!r}", digest
     for definition in walk_steps(state.definition.steps):
         for message in definition.messages:
             for part in message.content if isinstance(message.content, tuple) else ():

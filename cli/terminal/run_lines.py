@@ -143,6 +143,8 @@ def describe_change(recorded: Recorded) -> str:
                 return f"{safe(event.step)} interrupted: its worker was lost"
             return f"{safe(event.step)} interrupted ({safe(event.reason)})"
         case StepReused():
+            if event.reason == "amend":
+                return f"{safe(event.step)} did not change: it keeps its result"
             return f"{safe(event.step)} reused from {safe(event.from_job)} ({safe(event.reason)})"
         case StepSwitched():
             lead = f"{safe(event.step)} falls back to {safe(event.to_target)}:"

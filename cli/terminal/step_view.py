@@ -37,7 +37,7 @@ def step_text(seen: StepSeen) -> str:
 
 def _parts(seen: StepSeen) -> Iterator[str]:
     view, step = seen.view, seen.step
-    status = step_status(step, is_live=seen.is_live)
+    status = step_status(view, step, is_live=seen.is_live)
     yield f"{view.job.job_id}  {safe(view.job.name)}  {safe(step.name)}  {status}\n"
     model = f", {safe(step.provider)}/{safe(step.model)}" if step.model else ""
     yield f"  kind       {step.kind}{model}\n"
@@ -80,7 +80,7 @@ def _items(seen: StepSeen) -> Iterator[str]:
     rows = [
         (
             line.step.name.removeprefix(seen.step.name),
-            step_status(line.step, is_live=seen.is_live),
+            step_status(seen.view, line.step, is_live=seen.is_live),
             line.input,
             line.output,
             duration_text(line.step.duration_s),

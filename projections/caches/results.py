@@ -1,21 +1,19 @@
-"""Finds the results of steps: by cache key in the whole ledger, or all results of one job."""
+"""Finds the results of steps: by cache key in the whole ledger, and those of an amended job's items."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger
-from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused, StepSucceeded
-from orc.ledger.file_owners import dropped_by, file_of
-from orc.ledger.gathered import parts_of
-from orc.ledger.step_names import is_within
+from orc.ledger.events import FileRef, FileWritten, Payload, Recorded, StepSucceeded
+from orc.ledger.file_owners import file_of
 from orc.ledger.transport.imported import UNTRUSTED_JOBS
 from orc.ledger.values import CachedResult
-from orc.projections.folds.owned_files import OwnedFiles
-from orc.projections.folds.tolerated import ToleranceFold
+from orc.projections.caches.items import ItemResults
+from orc.projections.caches.result_fold import named_blobs, result_of
 
 _CANDIDATES_MAX = 5
 _DONE = (
@@ -30,6 +28,7 @@ class ResultCache:
     def __init__(self, ledger: LedgerReader, job_id: str) -> None:
         self._ledger = ledger
         self._job_id = job_id
+        self._items: dict[str, ItemResults] = {}
 
     def find(self, key: Digest, *, scope: Literal["off", "job", "ledger"]) -> CachedResult | None:
         """A result with that cache key whose blobs are all in the ledger; None if there is none."""
@@ -42,12 +41,20 @@ class ResultCache:
                 return found
         return None
 
+    def find_item(
+        self, step: str, item: str, value: Any, read: Callable[[Payload], Any]
+    ) -> CachedResult | None:
+        """The result that an item of the step had before an amendment, if it has the same value."""
+        if step not in self._items:
+            self._items[step] = ItemResults(self._ledger, self._job_id, step)
+        return self._items[step].find(item, value, read)
+
     def _read(self, job_id: str, version: int) -> CachedResult | None:
         try:
             recorded = self._ledger.read_event(job_id, version)
             if not isinstance(recorded.event, StepSucceeded):
                 return None
-            return _result(recorded, recorded.event, self._files_before(recorded))
+            return result_of(recorded, recorded.event, self._files_before(recorded))
         except CorruptLedger:
             return None
 
@@ -60,58 +67,3 @@ class ResultCache:
                 break
             found.append(file_of(event))
         return tuple(reversed(found))
-
-
-def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
-    """The results of a job's steps at the end of its stream, by step.
-
-    The files of items, rounds and members count to their outer step too.
-    """
-    owned, tolerated = OwnedFiles(), ToleranceFold()
-    found: dict[str, CachedResult] = {}
-    for recorded in stream:
-        owned.apply(recorded)
-        tolerated.apply(recorded)
-        match event := recorded.event:
-            case StepSucceeded():
-                found[event.step] = _result(recorded, event, ())
-            case StepReused():
-                fields = {name: getattr(event, name) for name in CachedResult.model_fields}
-                found[event.step] = CachedResult(**fields)
-            case JobAmended():
-                named = dropped_by(event)
-                found = {step: one for step, one in found.items() if not is_within(step, named)}
-            case _:
-                pass
-    results = {}
-    for step, one in found.items():
-        files = tuple(owned_file.file for owned_file in owned.outputs.inside(step))
-        folders = tuple(owned.outputs.folders_inside(step)) or None
-        counts = tolerated.inside(step).listed() or None
-        changes = {"files": files, "folders": folders, "tolerated": counts}
-        results[step] = one.model_copy(update=changes)
-    return results
-
-
-def named_blobs(result: CachedResult) -> Iterator[Digest]:
-    """The digests of the blobs of a result."""
-    for payload in (result.output, result.log):
-        for part in () if payload is None else parts_of(payload):
-            if part.sha256 is not None:
-                yield part.sha256
-    for file in (*result.files, *(result.artifacts or ())):
-        yield file.sha256
-
-
-def _result(recorded: Recorded, event: StepSucceeded, files: tuple[FileRef, ...]) -> CachedResult:
-    return CachedResult(
-        from_job=recorded.job_id,
-        from_step=event.step,
-        version=recorded.version,
-        output=event.output,
-        files=files,
-        folders=event.folders,
-        artifacts=event.artifacts,
-        log=event.log,
-        warning=event.warning,
-    )

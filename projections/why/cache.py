@@ -12,6 +12,11 @@ def cache_statement(event: StepReused | CacheHit, job_id: str) -> str:
         place = f"step {event.from_step} of {event.from_job} (event {event.version} of that job)"
         if event.reason == "fork":
             return f"it did not run: the job was forked and took the result of {place}"
+        if event.reason == "amend":
+            return (
+                "it did not run again: the amendment did not change its item, so that it kept the "
+                f"result of {place}"
+            )
         return (
             f"it did not run: the cache of results had a result of the same work, made by {place}"
         )

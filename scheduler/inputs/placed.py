@@ -7,7 +7,6 @@ the whole input: a change of another file is then no change for the item.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
@@ -18,13 +17,12 @@ from orc.ledger.events import FileRef
 from orc.ledger.inputs.read_inputs import InputFile, ReadInput
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.expressions import Reference
+from orc.scheduler.core.language.input_names import names_written
 from orc.scheduler.core.language.templates import parse_template, texts_in
 from orc.scheduler.inputs.values import FileValue
 from orc.worker.spool import INPUTS_FOLDER
 
 _MODE = "444"
-_VARIABLE = re.compile(r"ORC_INPUTS\b")
-_NAMED = re.compile(r"ORC_INPUTS\b[}\"']*/([A-Za-z0-9_]+)")
 _OWN_TEXTS = {"for_each", "condition", "item_condition", "steps", "inputs", "read", "loop"}
 
 
@@ -82,7 +80,7 @@ class StepInputs:
             for file in _files_in(scope[variable])
         ]
         yield from of_items
-        written = set(_names_written(document, inputs)) - {name for name, _ in of_items}
+        written = set(names_written(document, inputs)) - {name for name, _ in of_items}
         for name in named | written:
             if name in inputs:
                 files = read[name].files if name in read else _files_in(inputs[name])
@@ -94,18 +92,6 @@ def _references(texts: Iterable[str]) -> Iterator[Reference]:
         with suppress(TemplateError):
             for expression in parse_template(text).expressions:
                 yield from expression.references
-
-
-def _names_written(document: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[str]:
-    """The inputs that the command and its variables name; all, if it does not say which."""
-    run = document.get("run") or ()
-    for text in (*([run] if isinstance(run, str) else run), *(document.get("env") or {}).values()):
-        for place in _VARIABLE.finditer(text or ""):
-            name = _NAMED.match(text, place.start())
-            if name is not None and name[1] in inputs:
-                yield name[1]
-            else:
-                yield from inputs
 
 
 def _files_in(value: Any) -> Iterator[InputFile]:

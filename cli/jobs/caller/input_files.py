@@ -6,6 +6,7 @@ named as it is may be a link to a file.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
@@ -26,6 +27,10 @@ _NAMED_MAX = 3
 _WILD = {"*", "?"}
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class NotThere(ValueError):
+    """A file, or the folder of a pattern, is not there, or nothing in it matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def find_files(patterns: list[tuple[str, Path]], *, allow_empty: bool) -> list[F
         search = _Search(base, rest)
         matches = search.run()
         if not matches and not allow_empty:
-            raise ValueError(_no_match(pattern, base, search))
+            raise NotThere(_no_match(pattern, base, search))
         for path in matches:
             found.setdefault(path, False)
         if len(found) > FILES_MAX:
@@ -82,7 +87,7 @@ def read_pieces(file: FoundFile, *, bytes_max: int) -> Iterator[bytes]:
     try:
         fd = os.open(file.place, _FILE | (0 if file.is_named else os.O_NOFOLLOW))
     except OSError as error:
-        raise ValueError(f"cannot read {shown}: {error.strerror}") from None
+        raise _unreadable(str(shown), error) from None
     try:
         before = os.fstat(fd)
         reason = _refusal(before, shown, bytes_max)
@@ -106,6 +111,11 @@ def read_pieces(file: FoundFile, *, bytes_max: int) -> Iterator[bytes]:
             size != after.st_size
         ):
             raise ValueError(f"{shown} was changed while it was read; give the command again")
+
+
+def _unreadable(what: str, error: OSError) -> ValueError:
+    kind = NotThere if error.errno in (errno.ENOENT, errno.ENOTDIR) else ValueError
+    return kind(f"cannot read {what}: {error.strerror}")
 
 
 def _refusal(found: os.stat_result, shown: Path, bytes_max: int) -> str:
@@ -166,7 +176,7 @@ class _Search:
         try:
             fd = os.open(self._base, _FOLDER & ~os.O_NOFOLLOW)
         except OSError as error:
-            raise ValueError(f"cannot read the folder {self._base}: {error.strerror}") from None
+            raise _unreadable(f"the folder {self._base}", error) from None
         self._walk(fd, "", 0)
         return [self._base / path for path in sorted(self._found)]
 

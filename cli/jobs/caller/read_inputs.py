@@ -55,14 +55,19 @@ class InputReader:
         self._spool = Spool()
 
     def read(self, request: ReadRequest) -> ReadInput:
-        """The value of an input. Raises ValueError with the place of what is wrong."""
+        """The value of an input; one that was read before is given as it is.
+
+        Raises ValueError with the place of what is wrong.
+        """
+        if isinstance(request.value, ReadInput):
+            return request.value
         with _as_storage_errors():
             if request.spec.type == "table":
                 return self._read_table(request)
             files = tuple(self._take(file, request) for file in self._find(request))
             kind = "file" if request.spec.type == "file" else "files"
             return ReadInput(
-                type=kind, source=_source(request), default=request.is_default, files=files
+                type=kind, source=source_of(request), default=request.is_default, files=files
             )
 
     def hide(self, mask: Mask, definition: JobDef) -> JobDef:
@@ -153,7 +158,7 @@ class InputReader:
             )
         return ReadInput(
             type="table",
-            source=_source(request) if files else "a list of rows",
+            source=source_of(request),
             default=request.is_default,
             files=files,
             parts=parts,
@@ -204,9 +209,14 @@ class InputReader:
         return found.model_copy(update={"files": tuple(files), "parts": tuple(parts)})
 
 
-def _source(request: ReadRequest) -> str:
+def source_of(request: ReadRequest) -> str:
+    """What was given for the input, as it is recorded."""
     value = request.value
-    return str(value) if isinstance(value, str) else ", ".join(map(str, value))
+    if isinstance(value, str):
+        return str(value)
+    if request.spec.type == "table":
+        return "a list of rows"
+    return ", ".join(map(str, value))
 
 
 def _masked(mask: Mask, pieces: Iterable[bytes]) -> Iterator[bytes]:

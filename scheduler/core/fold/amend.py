@@ -69,7 +69,7 @@ def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at:
 def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
     """Replace the steps; `graph` is the former graph. A step that is kept keeps its children."""
     reset = set(event.reset)
-    fresh = set(event.fresh or ())
+    fresh, kept_items = set(event.fresh or ()), set(event.kept_items or ())
     before = state.retired | state.steps
     state.steps = {}
     for index, step_id in enumerate(state.graph.steps):
@@ -79,6 +79,7 @@ def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
             state.steps[step_id] = old
             continue
         step = StepState(index=index, needs_left=0, fresh=step_id in fresh)
+        step.keeps_items = step_id in kept_items
         if old is not None:
             # Numbering continues, because numbers identify attempts and calls.
             step.attempts, step.calls_ended = old.attempts, old.calls_ended

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Set
+import re
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from orc.scheduler.core.fold.graph import Graph, reachable
 from orc.scheduler.core.fold.reopen import find_done
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.language.expressions import Expression
+from orc.scheduler.core.language.input_names import names_written
 from orc.scheduler.core.language.templates import parse_condition, parse_template, texts_in
 
 _EXECUTION_FIELDS = {
@@ -30,6 +32,7 @@ _EXECUTION_FIELDS = {
 """Fields that affect how a step is run, but not its result."""
 _CONDITIONS = ("condition", "item_condition", "until")
 _JOB_FIELDS = ("task_description", "inputs", "env")
+_ONE_INPUT = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*\}\}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,16 @@ class Plan:
     """What a changed job will do. `runs` maps the steps that will run to the reason.
 
     `reset` are the running steps that exist in the job already, `kept` the steps that keep their
-    results, and `removed` the steps that the new definition lacks. The scores of `rescored` steps,
-    which are kept, are computed again.
+    results, and `removed` the steps that the new definition lacks. Of the fan-outs `kept_items`, the
+    items with the values of before keep their results. The scores of `rescored` steps, which are
+    kept, are computed again.
     """
 
     runs: Mapping[str, str]
     reset: tuple[str, ...]
     kept: tuple[str, ...]
     removed: tuple[str, ...]
+    kept_items: tuple[str, ...] = ()
     rescored: tuple[str, ...] = ()
 
 
@@ -66,16 +71,32 @@ def find_changes(before: JobDef, after: JobDef) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def find_same_items(before: JobDef, after: JobDef) -> set[str]:
+    """The fan-outs whose work for an item is the same in both definitions, if the item is."""
+    old_steps = {step.id: step for step in before.steps}
+    found = set()
+    for step in after.steps:
+        old = old_steps.get(step.id)
+        if old is None or step.for_each is None or old.for_each is None:
+            continue
+        if _content_of_items(before, old) == _content_of_items(after, step):
+            found.add(step.id)
+    return found
+
+
 def plan_changes(
     state: JobState,
     graph: Graph,
     changes: Mapping[str, Iterable[str]],
     others: Mapping[str, str] | None = None,
     definition: JobDef | None = None,
+    *,
+    same_items: Collection[str] = (),
 ) -> Plan:
     """The plan for a resume with the graph, which is that of the `definition`.
 
     `others` maps further steps to run to reasons. Without a definition, no scores are computed again.
+    `same_items` are fan-outs whose work for an item did not change (`find_same_items`).
     """
     whys = {step_id: "new" for step_id in graph.steps if step_id not in state.steps}
     whys |= {step_id: f"changed: {', '.join(names)}" for step_id, names in changes.items()}
@@ -91,6 +112,18 @@ def plan_changes(
             runs[step_id] = f"after {', '.join(after[:3])}{', ...' * (len(after) > 3)}"
         elif step_id not in done:
             runs[step_id] = _was(state, step_id)
+    kept_items = tuple(
+        name
+        for name in graph.steps
+        if name in same_items
+        and name in again
+        and name in state.steps
+        and name not in (others or ())
+        # What the steps before made may be different now, and its items may read it.
+        and not any(need in again for need in graph.needs[name])
+    )
+    for name in kept_items:
+        runs[name] += "; items that did not change keep their results"
     results = {name for name in state.steps if name in graph.steps and name not in again}
     rescored = find_rescored(state.definition, definition, results) if definition else ()
     return Plan(
@@ -102,6 +135,7 @@ def plan_changes(
             for name, step in state.steps.items()
             if step.parent is None and name not in graph.steps
         ),
+        kept_items=kept_items,
         rescored=rescored,
     )
 
@@ -151,7 +185,25 @@ def _merge(recorded: Any, base: Any, edited: Any) -> Any:
     return edited.model_copy(update=same)
 
 
-def _content(definition: JobDef, step: StepDef, *, apart_from: Set[str]) -> dict[str, Any]:
+def _content_of_items(definition: JobDef, fan_out: StepDef) -> dict[str, Any]:
+    """Everything that determines the result of an item, except its value and other steps."""
+    for_each = fan_out.for_each
+    assert for_each is not None
+    step = fan_out.model_copy(update={"for_each": for_each.model_copy(update={"items": None})})
+    one_input = _ONE_INPUT.match(for_each.items) if isinstance(for_each.items, str) else None
+    own = one_input and definition.read.get(one_input[1])
+    # An item that is a file gets this file of its input only (`scheduler/inputs/placed.py`).
+    without = one_input[1] if one_input and own and own.type == "files" else None
+    return _content(definition, step, without_files_of=without)
+
+
+def _content(
+    definition: JobDef,
+    step: StepDef,
+    *,
+    apart_from: Set[str] = frozenset(),
+    without_files_of: str | None = None,
+) -> dict[str, Any]:
     """Everything that determines the step's result, except the results of other steps.
 
     That the step needs the steps `apart_from` does not count.
@@ -159,6 +211,8 @@ def _content(definition: JobDef, step: StepDef, *, apart_from: Set[str]) -> dict
     dumped = step.model_dump(mode="json", exclude=_EXECUTION_FIELDS)
     found = _without_scores(dumped, apart_from)
     found |= _of_job(definition, found)
+    names = _files_of(definition, step) - {without_files_of}
+    found |= {f"inputs.{name}": definition.read[name] for name in names}
     if any(inner.facts.runs_code for inner in walk_steps((step,))):
         found["the job's env"] = definition.env
     return found
@@ -195,11 +249,30 @@ def _of_job(definition: JobDef, value: Any) -> dict[str, Any]:
     for path in list(_references(value)):
         root, *keys = path[:2]
         if root in _JOB_FIELDS:
-            named = getattr(definition, root)
+            named = _values_of(definition)[root]
             if keys and isinstance(named, Mapping):
                 named = named.get(keys[0])
             found[".".join((root, *keys))] = named
     return found
+
+
+def _values_of(definition: JobDef) -> dict[str, Any]:
+    """What the steps may refer to, by its root."""
+    return {
+        "task_description": definition.task_description,
+        "inputs": {**definition.inputs, **definition.read},
+        "env": definition.env,
+    }
+
+
+def _files_of(definition: JobDef, step: StepDef) -> set[str]:
+    """The inputs whose files the commands in the step name."""
+    return {
+        name
+        for inner in walk_steps((step,))
+        if inner.facts.runs_code
+        for name in names_written(inner.model_dump(include={"run", "env"}), definition.read)
+    }
 
 
 def _references(value: Any) -> Iterator[tuple[str, ...]]:

@@ -136,7 +136,8 @@ class StepState:
     `ticket`: the number of the valid work item to start the step; 0 if there is none.
     `calls_recorded`: how many calls used up a recorded reply.
     `fallback`: the index of the current target in the step's list; `lane` names the route from
-    there. `fresh`: the step ignores caches.
+    there. `fresh`: the step ignores caches. `keeps_items`: its items whose values are those of before
+    the last amendment take their results from before.
     `parent`: its container; `number`: its position there (an item's from 0, a round's from 1).
     `in_flight`: a call to a model or tool that has not ended.
     `in_doubt`: what an interrupted attempt may have done, until it is decided.
@@ -168,6 +169,7 @@ class StepState:
     fallback: int = 0
     lane: str = ""
     fresh: bool = False
+    keeps_items: bool = False
     requested_version: int = 0
     results: dict[str, CommittedResult] = field(default_factory=dict)
     replies: list[CommittedReply] = field(default_factory=list)

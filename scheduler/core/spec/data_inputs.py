@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orc.ledger.inputs.read_inputs import DATA_TYPES
+from orc.ledger.inputs.read_inputs import DATA_TYPES, ReadInput
 from orc.scheduler.core.spec.base import shown_value
 from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.strict_json import parse_json
@@ -45,6 +45,8 @@ def data_value(given: Any, spec: InputSpec) -> tuple[Any, str]:
     A text that begins with `[` is a list in JSON, as on the command line.
     """
     value = given
+    if isinstance(given, ReadInput):
+        return given, "" if given.type == spec.type else f"was of type {given.type}; give it anew"
     if isinstance(given, str) and given.lstrip().startswith("["):
         try:
             value = parse_json(given)
