@@ -46,7 +46,7 @@ def lines_of(
             child,
             view.usage[child.name],
             one_line(inputs[child.name]) if child.name in inputs else "",
-            _output(reader, view.job.job_id, child),
+            _output(reader, view, child),
         )
         for child in children
     ]
@@ -79,12 +79,18 @@ def one_line(value: Any) -> str:
     return text if len(text) <= TEXT_CHARS_MAX else f"{text[:TEXT_CHARS_MAX]}…"
 
 
-def _output(reader: LedgerReader, job_id: str, step: StepRow) -> str:
+def _output(reader: LedgerReader, view: JobView, step: StepRow) -> str:
     if step.failure:
         return one_line(step.failure)
     if step.status != "succeeded":
         return ""
-    value, lost = output_value(reader, list(reader.read_step(job_id, step.name))) or (None, None)
+    job_id, attempts = view.job.job_id, view.attempts_of.get(step.name, [])
+    version = attempts[-1].result_version if attempts else None
+    # A step that reused a result has no attempt. To find its event takes a search of the job.
+    events = (
+        [reader.read_event(job_id, version)] if version else reader.read_step(job_id, step.name)
+    )
+    value, lost = output_value(reader, list(events)) or (None, None)
     if lost is not None:
         return f"its bytes {lost}"
     return "" if value is None else one_line(value)

@@ -25,6 +25,10 @@ class Links:
         """A step of a job."""
         return ""
 
+    def items(self, job_id: str, step: str, **query: str | None) -> str:
+        """A step of a job, with a part of the table of the steps inside it."""
+        return ""
+
     def file(self, job_id: str, path: str) -> str:
         """A file of a job, with its origin."""
         return ""
@@ -81,7 +85,11 @@ class DatasetteLinks(Links):
 
     def step(self, job_id: str, step: str) -> str:
         """See `Links`."""
-        return self._ours(f"/{tilde_encode(job_id)}/step/{tilde_encode(step)}")
+        return self.items(job_id, step)
+
+    def items(self, job_id: str, step: str, **query: str | None) -> str:
+        """See `Links`."""
+        return self._ours(f"/{tilde_encode(job_id)}/step/{tilde_encode(step)}", query)
 
     def file(self, job_id: str, path: str) -> str:
         """See `Links`."""

@@ -60,16 +60,24 @@ def job(reader: LedgerReader, page_request: PageRequest) -> Any:
 
 def step(reader: LedgerReader, page_request: PageRequest) -> Any:
     """The page of a step."""
+    from orc.projections.pages.items import ORDERS, ItemFilter
     from orc.projections.pages.job import job_version
     from orc.projections.pages.step import read_step
 
     job_id, name = _job_id(reader, page_request), page_request.names["step"]
+    query = page_request.query
+    wanted = ItemFilter(
+        state=query.get("status") or None,
+        text=query.get("q", "").strip() or None,
+        sort=_one_of(query.get("sort"), ORDERS),
+        part=max(1, _position(query.get("part")) or 1),
+    )
     etag, known = unchanged(
-        page_request, f"{job_version(reader, page_request.database, job_id)} {name}"
+        page_request, f"{job_version(reader, page_request.database, job_id)} {name} {wanted}"
     )
     if known is not None:
         return known
-    values = read_step(reader, page_request.database, job_id, name, page_request.links)
+    values = read_step(reader, page_request.database, job_id, name, page_request.links, wanted)
     if values is None:
         raise PageNotFound(f"{job_id} has no step {name!r}")
     return html("step.html", page_request, values, etag=etag)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from orc.projections.contents.form import Form
 from orc.projections.history.definitions import read_spec
 from orc.projections.history.turns import pretty, read_attempts, read_output
 from orc.projections.pages.file import show_file
+from orc.projections.pages.items import ORDERS, ItemFilter, read_item_page
 from orc.projections.pages.links import Links
 from orc.projections.pages.shown_file import ShownFile
 from orc.projections.tables.job_view import read_calls, read_rows, read_view
@@ -28,9 +30,17 @@ _ROWS_MAX = 20
 
 
 def read_step(
-    reader: LedgerReader, database: Path, job_id: str, name: str, links: Links
+    reader: LedgerReader,
+    database: Path,
+    job_id: str,
+    name: str,
+    links: Links,
+    wanted: ItemFilter = ItemFilter(),  # noqa: B008  # it is frozen
 ) -> dict[str, Any] | None:
-    """The values of the template `step.html`; None if the job has no such step. Raises LedgerError."""
+    """The values of the template `step.html`; None if the job has no such step. Raises LedgerError.
+
+    `wanted` says which of the steps inside it are in the table.
+    """
     connection = reader.connection
     view = read_view(connection, job_id)
     step = view.by_name.get(name)
@@ -51,7 +61,7 @@ def read_step(
         "is_live": status not in NOT_LIVE,
         "used": view.usage[name],
         "tolerated": view.tolerated.get(name),
-        "why": read_why(reader, job_id, name, is_live=status == "running"),
+        "why": read_why(reader, job_id, name, is_live=status == "running", view=view),
         "attempts": read_attempts(
             reader, view, step, events, calls[:CALLS_MAX], is_live=status not in NOT_LIVE
         ),
@@ -62,7 +72,9 @@ def read_step(
         "shown_files": _shown_files(reader, files, links),
         "needs": [view.by_name[need] for need in step.needed if need in view.by_name],
         "dependents": [other for other in view.steps if name in other.needed],
-        "children": view.children_of.get(name, []),
+        "items": read_item_page(reader, view, name, wanted, is_live=status not in NOT_LIVE),
+        "orders": ORDERS,
+        "state_of": partial(step_state, is_live=status not in NOT_LIVE),
         "links": links,
     }
 

@@ -35,13 +35,15 @@ class Why:
     causes: tuple[Cause, ...]
 
 
-def read_why(reader: LedgerReader, job_id: str, step_id: str, *, is_live: bool) -> Why:
+def read_why(
+    reader: LedgerReader, job_id: str, step_id: str, *, is_live: bool, view: JobView | None = None
+) -> Why:
     """The explanation of a step that the job has; `is_live` says whether a process runs the job.
 
-    Raises LedgerError if events cannot be read.
+    A `view` that was read already is not read again. Raises LedgerError if events cannot be read.
     """
     (row,) = read_rows(reader.connection, StepRow, "step_id = ?", f"{job_id}/{step_id}")
-    view = read_view(reader.connection, job_id)
+    view = view or read_view(reader.connection, job_id)
     trace = read_trace(reader, job_id)
     explainer = StepExplainer(reader, view, trace, row)
     story = list(read_story(reader, job_id, step_id))

@@ -1,0 +1,92 @@
+"""The table of the steps inside one step on its page: a part of it, filtered and sorted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from orc.ledger.reader import LedgerReader
+from orc.projections.history.items import ItemLine, lines_of, one_line, read_inputs
+from orc.projections.tables.job_view import JobView
+from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import step_state
+
+ROWS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which lines are shown: of this state, with this text in id or input, in this order, this part."""
+
+    state: str | None = None
+    text: str | None = None
+    sort: str | None = None
+    part: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPage:
+    """A part of the lines. `counts` has the number of all steps in each state.
+
+    `matching` is the number of lines that the filter leaves, `parts` that of their parts.
+    """
+
+    lines: tuple[ItemLine, ...]
+    wanted: ItemFilter
+    total: int
+    matching: int
+    parts: int
+    counts: Mapping[str, int]
+
+
+_ORDERS: dict[str, Callable[[JobView, StepRow], Any]] = {
+    "slowest": lambda view, step: -(step.duration_s or 0),
+    "most tokens": lambda view, step: -view.usage[step.name].tokens,
+    "most expensive": lambda view, step: -(view.usage[step.name].cost_nano_usd or 0),
+    "most attempts": lambda view, step: -step.attempts,
+}
+ORDERS = tuple(_ORDERS)
+"""The orders besides that of the items themselves."""
+
+
+def read_item_page(
+    reader: LedgerReader, view: JobView, container: str, wanted: ItemFilter, *, is_live: bool
+) -> ItemPage | None:
+    """The lines of the steps directly inside `container`; None if there are none."""
+    children = view.children_of.get(container, [])
+    if not children:
+        return None
+    state_of = partial(step_state, is_live=is_live)
+    counts = Counter(map(state_of, children))
+    found = children
+    if wanted.state is not None:
+        found = [child for child in found if state_of(child) == wanted.state]
+    if wanted.text is not None:
+        found = _with_text(reader, view, container, found, wanted.text)
+    if wanted.sort is not None:
+        found = sorted(found, key=partial(_ORDERS[wanted.sort], view))
+    start = (wanted.part - 1) * ROWS_MAX
+    return ItemPage(
+        tuple(lines_of(reader, view, container, found[start : start + ROWS_MAX])),
+        wanted,
+        len(children),
+        len(found),
+        max(1, -(-len(found) // ROWS_MAX)),
+        counts,
+    )
+
+
+def _with_text(
+    reader: LedgerReader, view: JobView, container: str, steps: Sequence[StepRow], text: str
+) -> list[StepRow]:
+    inputs = read_inputs(reader, view.job.job_id, container)
+    sought = text.casefold()
+    return [
+        step
+        for step in steps
+        if sought in step.name.casefold()
+        or (step.name in inputs and sought in one_line(inputs[step.name]).casefold())
+    ]

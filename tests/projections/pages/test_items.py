@@ -1,0 +1,95 @@
+"""The table of the items of a step: input, output, status, use; filters, orders and parts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+import orc
+from tests.projections.served import Get, browse
+
+PAGE = "/-/orc/runs/{}/step/each"
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job with 250 items, of which one failed."""
+    folder = tmp_path_factory.mktemp("items")
+    spec = folder / "s.yaml"
+    spec.write_text(
+        "project: many\nconcurrency: 100\ninputs: {rows: {type: list}}\nsteps:\n"
+        "  each:\n    for_each: ${{ inputs.rows }}\n    continue_on_error: true\n"
+        "    value: ${{ 'answer ' ~ (100 // (item.n - 7)) }}\n"
+    )
+    rows = [{"q": f"question <b>{n}</b>", "n": n} for n in range(250)]
+    orc.run(spec, db=folder / "runs.db", inputs={"rows": rows})
+    return folder / "runs.db"
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """The texts of the cells of the table of items."""
+    table = text.partition('<table class="items">')[2].partition("</table>")[0]
+    rows = re.findall(r"<tr data-step.*?</tr>", table, re.DOTALL)
+    return [
+        [
+            re.sub(r"<[^>]+>", "", cell).strip()
+            for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)
+        ]
+        for row in rows
+    ]
+
+
+def test_items_have_their_input_and_output(database: Path) -> None:
+    async def look(get: Get) -> None:
+        text = (await get(PAGE.format("latest"))).text
+        rows = rows_of(text)
+        assert len(rows) == 100
+        assert rows[0][:4] == [
+            "each[0]",
+            "succeeded",
+            "n: 0, q: question &lt;b&gt;0&lt;/b&gt;",
+            "answer -15",
+        ]
+        assert "250 of 250 steps, part 1 of 3" in text
+
+    browse(database, then=look)
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "count"),
+    [
+        ("part=3", "each[200]", 50),
+        ("part=99", None, 0),
+        ("part=x", "each[0]", 100),
+        ("status=failed", "each[7]", 1),
+        ("status=nonsense", None, 0),
+        (f"q={quote('QUESTION <b>24')}", "each[24]", 11),
+        ("q=each[249]", "each[249]", 1),
+        ("q=zzz", None, 0),
+        (f"sort={quote('most attempts')}", "each[0]", 100),
+        ("sort=nonsense", "each[0]", 100),
+    ],
+)
+def test_items_are_filtered_and_shown_in_parts(
+    database: Path, query: str, first: str | None, count: int
+) -> None:
+    async def look(get: Get) -> None:
+        answer = await get(f"{PAGE.format('latest')}?{query}")
+        assert answer.status_code == 200
+        rows = rows_of(answer.text)
+        assert ([row[0] for row in rows][:1], len(rows)) == ([first] if first else [], count)
+
+    browse(database, then=look)
+
+
+def test_a_link_to_another_part_keeps_the_filter(database: Path) -> None:
+    async def look(get: Get) -> None:
+        text = (await get(f"{PAGE.format('latest')}?q=question&sort=slowest")).text
+        (address,) = re.findall(r'rel="next" href="([^"]+)"', text)
+        assert address.endswith("?q=question&amp;sort=slowest&amp;part=2")
+        assert len(rows_of((await get(address.replace("&amp;", "&"))).text)) == 100
+
+    browse(database, then=look)
