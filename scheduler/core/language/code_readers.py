@@ -11,7 +11,6 @@ from orc.scheduler.core.language.program_rules import (
     Surroundings,
     as_code,
     check_file,
-    may_be_same,
     option_problem,
 )
 from orc.scheduler.core.language.program_table import Reader
@@ -23,6 +22,7 @@ from orc.scheduler.core.language.shell_words import (
     Word,
     refuse,
 )
+from orc.scheduler.core.language.table_of_files import IMPORTED
 
 STDIN_FILES = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 """Names of the standard input."""
@@ -46,6 +46,21 @@ def check_reader(name: str, reader: Reader, words: list[Word], around: Surroundi
             _check_calls(name, reader, code, given, around)
     if reader.calls == "perl":
         _check_perl_files(name, words, codes)
+    _check_imports(name, reader, words, around)
+
+
+def _check_imports(name: str, reader: Reader, words: list[Word], around: Surroundings) -> None:
+    """A program may import the files beside it. Those beside the spec have no such files."""
+    endings = IMPORTED.get(reader.calls, ())
+    if any(hole.shown == "$ORC_SPEC_DIR" for word in words for hole in word.holes):
+        return
+    for file in around.written.known if endings else ():
+        if file.endswith(endings):
+            raise refuse(
+                Hole(file, True),
+                f"{name} may import this file, and the same text writes values into it",
+                f"write the value into a file of data, {BY_VARIABLE}",
+            )
 
 
 def _given(words: list[Word], code: str, around: Surroundings) -> Hole | None:
@@ -53,7 +68,7 @@ def _given(words: list[Word], code: str, around: Surroundings) -> Hole | None:
     for word in words:
         if word.value:
             return word.value
-        if any(word.literal and may_be_same(word, other) for other in around.written):
+        if word.literal and around.written.may_have(word):
             return Hole(str(word), True)
     if around.stdin.value is not None:
         return around.stdin.value

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orc.scheduler.core.errors import TemplateError
@@ -15,27 +14,28 @@ from orc.scheduler.core.language.shell_words import (
     Word,
     refuse,
 )
+from orc.scheduler.core.language.written_files import WrittenFiles
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a command depends on beside its words.
 
-    `read_shell` checks shell text. `written` are files in which a value may be, `tainted` the
-    variables in which one may be, and `texts` the contents of files that the text itself writes.
+    `read_shell` checks shell text. `written` are files in which a value may be, and `tainted`
+    variables in which one may be. `sets_path` is whether the text says where programs are found.
     """
 
     read_shell: Callable[[str, Input], None]
     stdin: Input = NO_INPUT
-    written: tuple[Word, ...] = ()
+    written: WrittenFiles = field(default_factory=WrittenFiles)
     tainted: frozenset[str] = frozenset()
-    texts: Mapping[str, str] = field(default_factory=dict)
+    sets_path: bool = False
 
 
-def check_file(word: Word, around: Surroundings) -> None:
+def check_file(word: Word, around: Surroundings, *, by_name: bool = False) -> None:
     """Refuse to run a file in which a value may have been written."""
-    is_open_file = str(word).startswith(("/dev/fd/", "/proc/"))
-    if is_open_file or any(may_be_same(word, other) for other in around.written):
+    is_open_file = str(word).startswith(("/dev/fd/", "/proc/")) and not by_name
+    if is_open_file or around.written.may_have(word, by_name=by_name):
         raise refuse(
             Hole(str(word), True),
             "this file is run, and the same text writes values into it, or may do so",
@@ -43,14 +43,9 @@ def check_file(word: Word, around: Surroundings) -> None:
         )
 
 
-def may_be_same(word: Word, other: Word) -> bool:
-    """Whether two words may name one file, in whatever folders."""
-    if word.holes and isinstance(word.parts[0], Hole) and "ORC_SPEC_DIR" in word.parts[0].shown:
-        return False
-    if other.value:
-        # The value may have any folder in it, and any name before the text after it.
-        return str(word).endswith(other.suffix)
-    return posixpath.basename(str(word)) == posixpath.basename(str(other))
+def check_named_file(name: str, around: Surroundings) -> None:
+    """Refuse to run a file of this name that the text writes under the same name."""
+    check_file(Word((name,)), around, by_name=True)
 
 
 def as_code(hole: Hole, name: str, instead: str) -> TemplateError:

@@ -23,6 +23,7 @@ from orc.scheduler.core.language.program_rules import (
     Surroundings,
     as_code,
     check_file,
+    check_named_file,
     option_problem,
 )
 from orc.scheduler.core.language.program_table import Launcher
@@ -42,6 +43,7 @@ from orc.scheduler.core.language.table_of_commands import (
     LAUNCHERS,
     SHELL_TEXTS,
 )
+from orc.scheduler.core.language.table_of_files import READ_BY, RUNNING
 from orc.scheduler.core.language.table_of_languages import reader_of
 from orc.scheduler.core.language.table_of_wrappers import (
     FINDERS,
@@ -67,8 +69,7 @@ def check_command(words: Sequence[Word], around: Surroundings, *, depth: int = 0
     if name is None:
         _check_unnamed(words, around)
         return
-    if "/" in str(words[0]):
-        check_file(words[0], around)
+    _check_files(name, words, around)
     launcher = LAUNCHERS.get(name)
     if launcher is not None and name not in WRAPPERS:
         _check_launcher(name, launcher, words[1:], around)
@@ -94,6 +95,20 @@ def check_command(words: Sequence[Word], around: Surroundings, *, depth: int = 0
         check_reader(name, reader, words[1:], around)
     elif name not in PLAIN and not (launcher is not None and launcher.joins):
         _check_host(name, words[1:], around, depth)
+
+
+def _check_files(name: str, words: list[Word], around: Surroundings) -> None:
+    """The files that the command runs: its program, and those that the program looks for."""
+    if "/" in str(words[0]):
+        check_file(words[0], around)
+    elif around.sets_path:
+        check_named_file(name, around)
+    for file in READ_BY.get(name, ()):
+        check_named_file(file, around)
+    if name in RUNNING:
+        for word in words[1:]:
+            if word.literal and not word.literal.startswith("-"):
+                check_named_file(word.literal, around)
 
 
 def _check_unnamed(words: list[Word], around: Surroundings) -> None:
@@ -223,6 +238,8 @@ def _check_option(
     """The argument of an option that is run."""
     if word.value:
         raise as_code(word.value, name, launcher.instead)
+    if word.literal:
+        check_named_file(word.literal, around)
     if word.literal and option in SHELL_TEXTS:
         around.read_shell(word.literal, around.stdin)
 

@@ -11,7 +11,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from orc.scheduler.core.language.program_rules import Surroundings, may_be_same
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.language.file_flow import names_written
+from orc.scheduler.core.language.inner_commands import name_of
+from orc.scheduler.core.language.program_rules import Surroundings
 from orc.scheduler.core.language.programs import check_command
 from orc.scheduler.core.language.shell_builtins import check_assignment, check_test
 from orc.scheduler.core.language.shell_tree import (
@@ -20,7 +23,9 @@ from orc.scheduler.core.language.shell_tree import (
     walk,
 )
 from orc.scheduler.core.language.shell_words import BY_VARIABLE, NO_INPUT, Hole, Input, Word, refuse
+from orc.scheduler.core.language.table_of_files import FETCHING, runs_by_itself
 from orc.scheduler.core.language.value_flow import EXPANDED, Flow, shortened
+from orc.scheduler.core.language.written_files import WrittenFiles
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -29,6 +34,16 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ARITHMETIC_TESTS = frozenset("-eq -ne -lt -le -gt -ge".split())
 _WITHOUT_STDIN = frozenset("echo printf true date seq".split())
 _LEVELS_MAX = 8
+
+
+def _file_problem(file: Word) -> TemplateError:
+    return refuse(
+        Hole(str(file), True),
+        "programs run this file without being told, and the text writes values into it, or may do "
+        "so",
+        f"write the text of the file in the spec, {BY_VARIABLE}",
+    )
+
 
 _NO_ARITHMETIC = (
     "the shell would read the value as an expression, which can run commands",
@@ -41,7 +56,7 @@ def check_script(
     templates: Mapping[int, Hole | None],
     *,
     tainted: frozenset[str] = frozenset(),
-    written: tuple[Word, ...] = (),
+    written: WrittenFiles | None = None,
     stdin: Input = NO_INPUT,
     level: int = 0,
 ) -> None:
@@ -53,7 +68,7 @@ def check_script(
     if level > _LEVELS_MAX:
         raise refuse(Hole(text[:40], True), "shell texts are nested too deeply", BY_VARIABLE)
     root = parse_script(text)
-    _Script(root, Flow(root, templates, tainted, written), level).check(stdin)
+    _Script(root, Flow(root, templates, tainted, written or WrittenFiles()), level).check(stdin)
 
 
 class _Script:
@@ -71,18 +86,25 @@ class _Script:
         )
         if reads_file:
             stdin = Input(Hole("the input that `exec` opens", True))
-        self._visit(self._root, stdin)
+        visited = list(self._visit(self._root, stdin))
+        while self._flow.find_files(visited):
+            # What a command reads from such a file is a value too.
+            visited = list(self._visit(self._root, stdin))
+        for word in (self._flow.written.named | self._flow.written.known).values():
+            if runs_by_itself(word.literal or word.suffix):
+                raise _file_problem(word)
+        for node, given in visited:
+            self._check_node(node, given)
 
-    def _visit(self, node: Node, stdin: Input) -> None:
+    def _check_node(self, node: Node, stdin: Input) -> None:
         match node.type:
             case "command":
                 self._check_command(node, stdin)
-                stdin = self._input_of(node, stdin)
             case "declaration_command":
                 self._check_declaration(node)
             case "unset_command":
                 words = [Word(("unset",)), *map(self._flow.word, node.named_children)]
-                check_command(words, self._around(NO_INPUT))
+                check_command(words, self._around(node, NO_INPUT))
             case "variable_assignment":
                 name = text_of(node.children[0])
                 check_assignment(name, self._flow.word(node))
@@ -108,19 +130,24 @@ class _Script:
                 self._check_array(node)
             case "expansion":
                 self._check_expansion(node)
+
+    def _visit(self, node: Node, stdin: Input) -> Iterator[tuple[Node, Input]]:
+        """The node and those below it, each with the standard input of its command."""
+        match node.type:
+            case "command" | "redirected_statement":
+                stdin = self._input_of(node, stdin)
             case "function_definition":
                 stdin = Input(Hole("the input of a function", True))
             case "process_substitution" if text_of(node).startswith(">"):
                 stdin = Input(Hole(shortened(node), True))
-            case "redirected_statement":
-                stdin = self._input_of(node, stdin)
+        yield node, stdin
         if node.type in ("pipeline", "redirected_statement", "heredoc_redirect"):
-            self._visit_stages(node, stdin)
+            yield from self._visit_stages(node, stdin)
             return
         for child in node.children:
-            self._visit(child, stdin)
+            yield from self._visit(child, stdin)
 
-    def _visit_stages(self, node: Node, stdin: Input) -> None:
+    def _visit_stages(self, node: Node, stdin: Input) -> Iterator[tuple[Node, Input]]:
         """Visit the parts of a pipeline: each but the first reads what the one before prints."""
         is_piped = False
         before: list[Node] = []
@@ -132,9 +159,9 @@ class _Script:
                 continue
             if is_piped or (node.type == "heredoc_redirect" and child.type == "pipeline"):
                 given = self._piped(before or [node])
-                self._visit(child, given)
+                yield from self._visit(child, given)
             else:
-                self._visit(child, stdin)
+                yield from self._visit(child, stdin)
             before.append(child)
 
     def _piped(self, before: list[Node]) -> Input:
@@ -142,13 +169,28 @@ class _Script:
         for node in before:
             commands = [found for found in walk(node) if found.type == "command"]
             if not commands or self._flow.value_in(node):
-                return Input(Hole(f"what {shortened(node)} prints", True))
+                return Input(
+                    Hole(f"what {shortened(node)} prints", True, in_doubt=self._is_doubt(before))
+                )
             for command in commands:
                 words = self._flow.words(command)
                 if not words or words[0].literal not in _WITHOUT_STDIN:
-                    return Input(Hole(f"what {shortened(command)} prints", True))
+                    shown = f"what {shortened(command)} prints"
+                    return Input(Hole(shown, True, in_doubt=self._is_doubt(before)))
         # The words of `echo` and `printf`, in a form that shows what a shell would run.
         return Input(text="; ".join(" ".join(map(str, self._flow.words(c)[1:])) for c in commands))
+
+    def _is_doubt(self, before: list[Node]) -> bool:
+        """Whether nothing shows that a value is in what the statements print."""
+        for node in before:
+            words = [self._flow.words(found) for found in walk(node) if found.type == "command"]
+            if any(name_of(command[0]) in FETCHING for command in words if command):
+                return True
+            if self._flow.value_in(node, certain=True) or any(
+                names_written(command[1:], self._flow.written) for command in words
+            ):
+                return False
+        return True
 
     def _input_of(self, node: Node, stdin: Input) -> Input:
         """The standard input of a statement, after its own redirections."""
@@ -176,7 +218,7 @@ class _Script:
             return Input(file.value)
         if text_of(redirect).lstrip("0").startswith("<&") and file.literal != "-":
             return Input(Hole(shortened(redirect), True))
-        if any(may_be_same(file, other) for other in self._flow.written):
+        if self._flow.written.may_have(file):
             return Input(Hole(str(file), True))
         return NO_INPUT
 
@@ -184,24 +226,32 @@ class _Script:
         words = self._flow.words(node)
         if not words:
             return
-        check_command(words, self._around(self._input_of(node, stdin)))
+        check_command(words, self._around(node, stdin))
         if words[0].literal == "let":
             for name in _NAME.findall(" ".join(map(str, words[1:]))):
                 if self._flow.is_tainted(name):
                     raise refuse(Hole(name, True), *_NO_ARITHMETIC)
 
-    def _around(self, stdin: Input) -> Surroundings:
-        return Surroundings(self._read_shell, stdin, self._flow.written, tainted=self._flow.tainted)
+    def _around(self, node: Node, stdin: Input) -> Surroundings:
+        written = self._flow.written.seen_from(node.start_byte)
 
-    def _read_shell(self, text: str, stdin: Input) -> None:
-        """Check shell text that another shell, or `eval`, reads. It may have all variables."""
-        check_script(
-            text,
-            {},
+        def read_shell(text: str, stdin: Input) -> None:
+            """Check shell text that another shell, or `eval`, reads. It may have all variables."""
+            check_script(
+                text,
+                {},
+                tainted=self._flow.tainted,
+                written=written,
+                stdin=stdin,
+                level=self._level + 1,
+            )
+
+        return Surroundings(
+            read_shell,
+            stdin,
+            written,
             tainted=self._flow.tainted,
-            written=self._flow.written,
-            stdin=stdin,
-            level=self._level + 1,
+            sets_path=self._flow.sets_path,
         )
 
     def _check_declaration(self, node: Node) -> None:

@@ -15,12 +15,14 @@ class Hole:
     """A part of a word that is known only when the command runs.
 
     `shown` is how the spec writes it. `is_value` is whether the value of a template may be in it,
-    and `splits` whether the shell splits it into several words.
+    and `splits` whether the shell splits it into several words. `in_doubt` is whether nothing in
+    the text shows that a value gets there: what a program prints, for instance.
     """
 
     shown: str
     is_value: bool
     splits: bool = False
+    in_doubt: bool = False
 
     @property
     def is_template(self) -> bool:
@@ -49,6 +51,11 @@ class Word:
     def value(self) -> Hole | None:
         """The first hole in which the value of a template may be."""
         return next((hole for hole in self.holes if hole.is_value), None)
+
+    @property
+    def certain_value(self) -> Hole | None:
+        """The first hole in which the text itself shows a value."""
+        return next((hole for hole in self.holes if hole.is_value and not hole.in_doubt), None)
 
     @property
     def splits(self) -> bool:
@@ -93,6 +100,11 @@ class Input:
 
     value: Hole | None = None
     text: str = ""
+
+    @property
+    def certain_value(self) -> Hole | None:
+        """The value, if the text itself shows that it gets here."""
+        return None if self.value is None or self.value.in_doubt else self.value
 
 
 NO_INPUT = Input()
