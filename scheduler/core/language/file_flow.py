@@ -57,7 +57,9 @@ def _known_files(
     if name in COPYING:
         sources = [word.literal or "" for word in words[:-1]]
         reads = any(source in _STDIN or source.startswith("/dev/fd/") for source in sources)
-        return words[-1:] if (reads and has_input) or names_written(words[:-1], written) else []
+        opened = [hole for word in words[:-1] for hole in word.holes if hole.shown[:2] == "<("]
+        gets_value = (reads and has_input) or any(not hole.in_doubt for hole in opened)
+        return words[-1:] if gets_value or names_written(words[:-1], written) else []
     if name in WRITING:
         return words if has_input else []
     if name == "dd":

@@ -21,6 +21,7 @@ _CODE_METHODS = _RUNNING_NAMES - {"exec", "eval", "compile", "breakpoint"} | fro
     "runsource runcode runeval runctx timeit exec_module load_module".split()
 )
 _CODE_MODULES = frozenset("builtins __builtins__ pdb bdb code codeop profile cProfile pty".split())
+_CODE_NAMES = frozenset("exec eval".split())
 _MODULE_CALLS = frozenset("exec eval compile run spawn".split())
 _PICKLES = frozenset("pickle cPickle _pickle marshal dill cloudpickle shelve jsonpickle".split())
 _ATTRIBUTES = _CODE_METHODS | _SHELL_NAMES | _EXEC_NAMES
@@ -50,16 +51,16 @@ def calls_of_python(text: str) -> Iterator[tuple[str, str | None]]:
             yield name, _command(name, node)
     for node in ast.walk(tree):
         is_called = isinstance(node, ast.Name | ast.Attribute) and id(node) in called
-        name = None if is_called else _mentioned(node)
+        name = None if is_called else _mentioned(node, uses_processes=uses_processes)
         if name is not None:
             yield name, None
 
 
-def _mentioned(node: ast.AST) -> str | None:
+def _mentioned(node: ast.AST, *, uses_processes: bool) -> str | None:
     """The name of such a function that is passed on, or called by another name."""
     match node:
         case ast.Name() | ast.Attribute():
-            return _name(node, uses_processes=False)
+            return _name(node, uses_processes=uses_processes)
         case ast.ImportFrom():
             if node.module in _PICKLES:
                 return node.module
@@ -97,6 +98,7 @@ def _name(node: ast.AST, *, uses_processes: bool) -> str | None:
         return "pickle"
     is_known = (
         node.attr in _ATTRIBUTES
+        or (not module and node.attr in _CODE_NAMES)
         or (module in _CODE_MODULES and node.attr in _MODULE_CALLS)
         or (module == "yaml" and node.attr == "full_load")
     )

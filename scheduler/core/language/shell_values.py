@@ -268,6 +268,8 @@ class _Script:
                     f"{name} would read the value as the name of a variable",
                     "write the name in the text",
                 )
+            if child.type != "variable_assignment":
+                check_assignment(word.prefix.partition("=")[0], word)
             if any("i" in option or "n" in option or "A" in option for option in options):
                 raise refuse(value, *_NO_ARITHMETIC)
         if any("i" in option or "n" in option for option in options):
@@ -330,6 +332,8 @@ class _Script:
             raise refuse(
                 hole, "the shell would read the value as the name of a variable", BY_VARIABLE
             )
+        if assigned := re.match(r"\$\{(\w+):?=", text):
+            check_assignment(assigned[1], Word((hole,)))
         if re.search(r"@[A-Za-z]\}\Z", text):
             raise refuse(hole, "the shell would expand the value again", BY_VARIABLE)
         seen = False

@@ -39,7 +39,7 @@ READING = names(
 RUNNING = names(
     "sbatch qsub bsub at batch crontab pytest coverage torchrun accelerate deepspeed spark-submit "
     "streamlit papermill jupyter snakemake nextflow ansible-playbook uv hash run-parts locust "
-    "uvicorn gunicorn celery dagster airflow luigi invoke"
+    "uvicorn gunicorn celery dagster airflow luigi invoke go cargo systemctl"
 )
 """Programs that run files that their words name."""
 

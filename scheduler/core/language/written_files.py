@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -52,7 +53,11 @@ class WrittenFiles:
         """
         if word.holes and isinstance(word.parts[0], Hole) and "ORC_SPEC_DIR" in word.parts[0].shown:
             return False
-        if self.names.get(_name(word), set()) - {self.beside}:
+        name = _name(word)
+        found = [name] if name in self.names else []
+        if any(mark in name for mark in "*?["):
+            found = fnmatch.filter(self.names, name)
+        if any(self.names[other] - {self.beside} for other in found):
             return True
         return not by_name and any(str(word).endswith(end) for end in self.ends)
 
