@@ -72,7 +72,7 @@ def _run() -> int:
         return 130
     except Exception as error:
         code = _explain(error)
-    if code:
+    if code and not _tells_of_a_job(code):
         _explain_missing_folder()
     return code if isinstance(code, int) else 0
 
@@ -97,6 +97,13 @@ def _run_command() -> object:
         arm_from_environment()
     with reader_warnings_said():
         return app(standalone_mode=False)
+
+
+def _tells_of_a_job(code: object) -> bool:
+    """Whether the code is that of a job which failed or waits, and nothing was missed."""
+    from orc.ledger.exit_codes import BUDGET, FAILED, WAITING
+
+    return code in (FAILED, WAITING, BUDGET)
 
 
 def _explain_missing_folder() -> None:

@@ -65,6 +65,14 @@ def quoted_command(*words: object) -> str:
 
 def _ledger_option() -> tuple[str, ...]:
     path = _named.get()
-    if path is None or ledger_path(path, {}) == ledger_path(None, os.environ):
+    if path is None or _is_default(path):
         return ()
     return ("--db", quoted(path))
+
+
+def _is_default(path: Path) -> bool:
+    try:
+        return ledger_path(path, {}) == ledger_path(None, os.environ)
+    except FileNotFoundError:
+        # The current folder was removed, in which the default would be.
+        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from orc.cli.jobs.prepare import Submission
@@ -12,6 +11,7 @@ from orc.cli.terminal.foreground import run_in_foreground
 from orc.cli.terminal.text import say
 from orc.ledger.command_lines import command_line
 from orc.ledger.definition import REPLAY
+from orc.ledger.files.written import current_folder
 
 
 def command(
@@ -23,7 +23,8 @@ def command(
     """Run the example offline, from recorded replies."""
     spec = example_spec()
     places = find_places(database, runs_dir)
-    shown = os.path.relpath(spec) if spec.is_relative_to(Path.cwd()) else spec
+    here = current_folder()
+    shown = spec.relative_to(here) if here is not None and spec.is_relative_to(here) else spec
     say(f"$ {command_line('run', shown, '--provider', REPLAY)}", quiet=quiet)
     submission = Submission(path=spec, provider=REPLAY)
     code = run_in_foreground(submission, places, quiet=quiet, as_json=as_json)

@@ -13,12 +13,14 @@ from orc.cli.jobs.replay import replay as replay_job
 from orc.cli.jobs.sync import first_error
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json, Quiet, RunsDir, SpecDir, Trust
+from orc.cli.output_mask import mask_output
 from orc.cli.terminal.make_display import make_display
+from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
 
-SHOWN_MAX = 200
+SHOWN_MAX = 2_000
 
 
 def command(
@@ -70,10 +72,18 @@ def command(
         put(f"{replayed.original} and its replay {replayed.ended.job_id} do not differ")
     else:
         put(f"step {first.step}: {safe(first.what)} differs")
-        put(f"  recorded: {safe(str(first.recorded), width=SHOWN_MAX)}")
-        put(f"  replayed: {safe(str(first.found), width=SHOWN_MAX)}")
+        put(_shown("recorded:", first.recorded))
+        put(_shown("replayed:", first.found))
         others = len(replayed.differences) - 1
         if others:
             put(f"  (and {others} more)")
         put(f"  see: {command_line('show', replayed.ended.job_id, '--events', '--json')}")
     return SUCCEEDED if first is None else VERIFICATION
+
+
+def _shown(lead: str, value: object) -> str:
+    """The value with its lines; the beginning of a long one, masked before it is cut."""
+    text = str(value)
+    if len(text) > SHOWN_MAX:
+        text = f"{mask_output(text)[:SHOWN_MAX]} ..."
+    return paragraph(lead, text, indent="  ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +26,7 @@ from orc.cli.jobs.caller.templates import read_template
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import JobDef, walk_steps
 from orc.ledger.files.way import ledger_path
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written import current_folder, written_path
 from orc.ledger.secrets.masking import Mask
 from orc.projections.money.prices import PriceTable
 from orc.providers import REGISTRY, Provider
@@ -91,7 +90,7 @@ def prepare(
         provider=submission.provider,
         model=submission.model,
         inputs=submission.inputs,
-        submit_dir=os.getcwd(),
+        submit_dir=str(current_folder() or ""),
         expand=lambda name: str(written_path(name)),
         output_dir=None if submission.output_dir is None else str(submission.output_dir.absolute()),
         take_file=files.take,
@@ -147,6 +146,12 @@ def prepare_run(
     spec, definition = prepare(
         submission, environment, files=files, inputs=inputs, executor_names=known
     )
+    written = spec.job.output_dir
+    if current_folder() is None and written and not (submission.output_dir or written[0] in "/~"):
+        raise UsageProblem(
+            f"output_dir: {written!r} would be in the current folder, which was removed; change to one "
+            "that exists, or name the whole path with --output-dir"
+        )
     check_step_names("--executor", set(submission.executors) - {""}, _names_of(definition))
     refuse_missing_extras(definition)
     if submission.stream is not None:

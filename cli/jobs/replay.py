@@ -22,6 +22,7 @@ from orc.ledger.digest import clean_text
 from orc.ledger.events import ApprovalDecided, JobAmended, StepReused
 from orc.ledger.file_owners import dropped_by
 from orc.ledger.files.project_places import recorded_place, recorded_target, spec_folder
+from orc.ledger.files.written import current_folder
 from orc.ledger.kinds import JOB_AT_REST
 from orc.projections.history.recording import ReplayDifference, build_recording, find_differences
 from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob
@@ -101,13 +102,14 @@ def _submit(
     assert before.submitted is not None
     runs_dir = owned.caller.places.runs_dir
     refuse_secrets_in_paths(ledger.mask, {"the folder for run folders": str(runs_dir)})
+    here = current_folder() or ledger.path.parent
     event = before.submitted.model_copy(
         update={
             "spec": spec,
             "replies": replies,
             "replay_of": original,
             "spec_dir": clean_text(recorded_place(folder, ledger.path)),
-            "runs_dir": recorded_target(runs_dir, ledger.path, given_in=Path.cwd()),
+            "runs_dir": recorded_target(runs_dir, ledger.path, given_in=here),
             "ledger_dir": str(ledger.path.parent),
             "orc_version": version,
         }

@@ -26,6 +26,7 @@ from orc.ledger.definition import JobDef, dump_job
 from orc.ledger.digest import clean_text
 from orc.ledger.events import JobSubmitted, Payload, QueuedRun
 from orc.ledger.files.project_places import recorded_place, recorded_target
+from orc.ledger.files.written import current_folder
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.ids import new_job_id
 
@@ -109,7 +110,8 @@ def with_recorded_places(definition: JobDef, database: Path) -> JobDef:
     """The job with its `output_dir` as events record it."""
     if definition.output_dir is None:
         return definition
-    place = recorded_target(definition.output_dir, database, given_in=Path.cwd())
+    here = current_folder() or database.parent
+    place = recorded_target(definition.output_dir, database, given_in=here)
     return definition.model_copy(update={"output_dir": place})
 
 
@@ -136,7 +138,8 @@ def submission_of(
 
     Raises UsageProblem for a path that contains a secret.
     """
-    database, here = places.database, Path.cwd()
+    database = places.database
+    here = current_folder() or database.parent
     named = {
         "the spec's folder": spec_dir,
         "the current folder": here,

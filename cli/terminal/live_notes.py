@@ -77,13 +77,14 @@ def _limit_of(state: JobState, step_id: str) -> str:
     """The limit that holds a ready step back; empty if there is none."""
     definition = state.graph.steps[step_id]
     if definition.is_remote:
-        running = number_text(state.running.get(definition.executor, 0))
+        running = count_text(state.running.get(definition.executor, 0), "step runs", "steps run")
         full = room_at(state, definition.executor) <= 0
-        return f"queued: {running} run on {safe(definition.executor)}" if full else ""
+        return f"queued: {running} on {safe(definition.executor)}" if full else ""
     total = state.definition.concurrency["total"]
     here = state.running_total - state.running_elsewhere
     if here >= total:
-        return f"queued: {here} of {total} slots are in use"
+        verb = "is" if total == 1 else "are"
+        return f"queued: {here} of {count_text(total, 'slot')} {verb} in use"
     for target in state.route_of(step_id)[:1]:
         if room_of(state, target.provider) <= 0:
             running = count_text(state.running.get(target.provider, 0), "step calls", "steps call")

@@ -122,14 +122,18 @@ def describe_change(recorded: Recorded) -> str:
                 because = f": its condition is false: {safe(event.condition)}"
             return f"{safe(event.step)} skipped{because}"
         case StepExpanded() if event.first <= 1:
-            return f"{safe(event.step)} expands to {event.total} steps" if event.total > 1 else ""
+            return (
+                f"{safe(event.step)} expands to {number_text(event.total)} steps"
+                if event.total > 1
+                else ""
+            )
         case ApprovalRequested():
             return _said(f"{safe(event.step)} asks:", event.message)
         case BudgetExceeded():
             return (
                 f"{safe(event.step)} waits for budget: {safe(event.limit)} is "
-                f"{limit_text(event.limit, event.maximum)}, of which "
-                f"{limit_text(event.limit, event.spent)} is spent, and "
+                f"{limit_text(event.limit, event.maximum)}; spent: "
+                f"{limit_text(event.limit, event.spent)}; "
                 f"its next call may need {limit_text(event.limit, event.needed)}"
             )
         case BudgetRaised():
@@ -162,7 +166,7 @@ def describe_change(recorded: Recorded) -> str:
         case CircuitOpened():
             wait = duration_text(event.cooldown_s)
             return (
-                f"{safe(event.target)} failed {event.failures} times in a row: "
+                f"{safe(event.target)} failed {count_text(event.failures, 'time')} in a row: "
                 f"no step calls it for {wait}"
             )
         case CircuitClosed():

@@ -16,6 +16,7 @@ from orc.ledger.files.locks import locks_dir
 from orc.ledger.files.project_places import place_of, recorded_target
 from orc.ledger.files.temporary import sweep
 from orc.ledger.files.way import real_path
+from orc.ledger.files.written import current_folder
 
 _BYTES_MAX = 16_384
 _RUN = ".folder"
@@ -51,7 +52,8 @@ def noted_outputs(database: Path) -> Iterator[tuple[str, Path]]:
 
 def _note(database: Path, name: str, folder: Path) -> None:
     if _noted(database, name) != folder:
-        place = recorded_target(folder, real_path(database), given_in=Path.cwd())
+        path = real_path(database)
+        place = recorded_target(folder, path, given_in=current_folder() or path.parent)
         note = {"folder": place, "inode": os.stat(database).st_ino}
         notes = locks_dir(database)
         sweep(notes, [name])

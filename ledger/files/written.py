@@ -16,6 +16,14 @@ from orc.ledger.errors import UnclearPath
 _VARIABLE = re.compile(r"(?:^|/)(\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^/}]*\}))")
 
 
+def current_folder() -> Path | None:
+    """The current folder; None if it was removed. A command with only absolute paths needs none."""
+    try:
+        return Path(os.getcwd())
+    except FileNotFoundError:
+        return None
+
+
 def written_path(text: str | os.PathLike[str], *, of: str = "") -> Path:
     """The path that is meant; `of` names the option or variable in messages.
 

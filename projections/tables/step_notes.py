@@ -115,8 +115,9 @@ def container_text(view: JobView, step: StepRow) -> str:
     if inside.waiting or view.job.status != "waiting":
         return inside.text()
     if inside.ended < inside.total:
-        left = number_text(inside.total - inside.ended)
-        return f"{left} of {count_text(inside.total, inside.holds)} have not started"
+        left = inside.total - inside.ended
+        verb = "has" if left == 1 else "have"
+        return f"{number_text(left)} of {count_text(inside.total, inside.holds)} {verb} not started"
     ended = count_text(inside.total, inside.holds)
     return f"{ended} ended; the job must be resumed to end it"
 

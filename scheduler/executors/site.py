@@ -19,7 +19,8 @@ from orc.ledger.files.written import written_path
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.sizes import parse_amount
-from orc.scheduler.core.spec.base import Strict, no_value
+from orc.scheduler.core.spec.base import Strict, no_value, shown_value
+from orc.scheduler.core.spec.misfits import explain
 from orc.scheduler.core.spec.yaml_source import Document, dotted, parse_yaml
 
 LOCAL = "local"
@@ -240,11 +241,9 @@ def _describe(where: tuple[str, ...], item: dict[str, Any], document: Document) 
         return Problem(f"{shown}: this key is required", *document.place(path[:-1]))
     if item["input"] is None:
         return Problem(f"{shown}: {no_value()}", *document.place(path))
-    wanted = _WANTED.get(item["type"]) or item["msg"].removeprefix("Input should be ")
-    wanted = wanted.removeprefix("Value error, must be ").removeprefix("Value error, ")
-    got = item["input"]
-    said = "a mapping or a list" if isinstance(got, dict | list) else repr(got)[:80]
-    return Problem(f"{shown}: must be {wanted}; got {said}", *document.place(path))
+    wanted = _WANTED.get(item["type"])
+    said = f"must be {wanted}; got {shown_value(item['input'])}" if wanted else explain(item)
+    return Problem(f"{shown}: {said}", *document.place(path))
 
 
 def _is_alternative(part: str) -> bool:

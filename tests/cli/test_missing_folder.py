@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orc.cli.command_table import COMMANDS
-from tests.cli.command_line import orc, work_in
+from tests.cli.command_line import orc, work_in, write
 
 ARGUMENTS = {
     "approve": ["latest", "a"],
@@ -56,3 +56,48 @@ def test_a_removed_current_folder_is_named(
     assert "Traceback" not in said.err
     assert "the current folder was removed; change to one that exists" in said.err, said
     assert said.code
+
+
+def test_commands_that_name_only_whole_paths_need_no_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_in(tmp_path, monkeypatch)
+    spec = write(
+        "spec.yaml", "project: p\nsteps:\n  a: {run: echo hi}\n  g: {approval: Ok?}\n"
+    ).absolute()
+    database = ("--db", tmp_path / "runs.db")
+    job = orc("submit", spec).out.split()[0]
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    os.chdir(removed)
+    removed.rmdir()
+    for command, *words in (
+        ("validate", spec),
+        ("plan", spec, *database),
+        ("graph", spec),
+        ("work", "--stop-when-empty", *database),
+        ("show", job, *database),
+        ("why", job, "g", *database),
+        ("approve", job, "g", *database),
+        ("resume", job, *database),
+        ("resume", job, "--spec", spec, *database),
+        ("rerun", job, "--step", "a", *database),
+        ("fork", job, *database),
+        ("replay", job, *database),
+        ("export", job, "--format", "html", "--to", tmp_path / "job.html", *database),
+        ("bundle", job, tmp_path / "job.orc", *database),
+        ("import", tmp_path / "job.orc", "--db", tmp_path / "other.db"),
+        ("prune", "--older-than", "1d", *database),
+        ("verify", *database),
+        ("submit", spec, *database),
+        ("run", spec, "--output-dir", tmp_path / "out", *database),
+    ):
+        said = orc(command, *words)
+        assert "the current folder was removed" not in said.err, said
+        assert said.code in (0, 3), said
+    assert orc("plan", spec).code == 74
+    with_output = spec.with_name("other.yaml")
+    with_output.write_text("project: q\noutput_dir: out\nsteps: {a: {value: 1}}\n")
+    assert orc("validate", with_output).code == 0
+    said = orc("run", with_output, *database)
+    assert "output_dir: 'out' would be in the current folder, which was removed" in said.err

@@ -19,6 +19,8 @@ from orc.projections.money.prices import Price, PriceTable
 from orc.providers import REGISTRY
 from orc.providers.catalogue import facts_of
 from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.spec.base import shown_value
+from orc.scheduler.core.spec.misfits import explain
 from orc.scheduler.core.spec.yaml_source import Document, dotted, parse_yaml
 
 PRICES_VARIABLE = "ORC_PRICES"
@@ -108,7 +110,6 @@ def _describe(item: dict[str, Any], document: Document) -> Problem:
         return Problem(message, *document.place(path, key=True))
     if item["type"] == "missing":
         return Problem(f"{where}: this key is required", *document.place(path[:-1]))
-    wanted = _WANTED.get(item["type"]) or item["msg"].removeprefix("Input should be ")
-    got = item["input"]
-    shown = "a mapping or a list" if isinstance(got, dict | list) else repr(got)
-    return Problem(f"{where}: must be {wanted}; got {shown}", *document.place(path))
+    wanted = _WANTED.get(item["type"])
+    said = f"must be {wanted}; got {shown_value(item['input'])}" if wanted else explain(item)
+    return Problem(f"{where}: {said}", *document.place(path))

@@ -59,10 +59,10 @@ class ProviderFacts:
 class Settings:
     """The caller's settings for a spec: environment, command line, and available providers.
 
-    `inputs` are texts from the command line, or JSON values from Python. `submit_dir` is
-    absolute, and so is `output_dir`, which overrides the spec's. `expand` replaces `~` in a path of
-    the spec. `take_file` stores a file that
-    the spec names, and returns its digest. `read_text` returns the text of a file, `read_template`
+    `inputs` are texts from the command line, or JSON values from Python. `submit_dir` is absolute, or
+    empty if there is none; `output_dir`, which overrides the spec's, is absolute. `expand` replaces
+    `~` in a path of the spec. `take_file` stores a file that the spec names, and
+    returns its digest. `read_text` returns the text of a file, `read_template`
     the text of a spec file or a built-in template. `ship` reads and stores the files of the spec's
     folder that match its patterns. `read_input` reads an input that is a file, files or a table. All
     six raise ValueError.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import JSONDecodeError
 from typing import Any
 
 from orc.ledger.bounds import INNER_LEVELS_MAX, Unstorable, check_value
@@ -97,6 +98,10 @@ def read_input(given: Any, spec: InputSpec) -> tuple[Any, str]:
             check_value(value, levels_max=INNER_LEVELS_MAX)
         except Unstorable as error:
             return given, f"cannot be stored: {error}"
-        except ValueError:
+        except ValueError as error:
             value = _read_scalar(given)
+            problem = input_problem(value, spec.type, spec.enum)
+            # Of a text that was not meant as JSON, only the type is of interest.
+            is_meant = given.lstrip()[:1] in ("{", "[") or not isinstance(error, JSONDecodeError)
+            return value, f"{problem}; as JSON: {error}" if problem and is_meant else problem
     return value, input_problem(value, spec.type, spec.enum)

@@ -6,7 +6,6 @@ This module finds problems of form; `checks.py` finds the others. Default values
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +15,6 @@ from pydantic import BaseModel, ValidationError
 
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.spec.app_template import APP_STEPS
-from orc.scheduler.core.spec.base import shown_value
 from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.checks import check_job, check_steps
 from orc.scheduler.core.spec.file_texts import ReadText, read_texts
@@ -27,6 +25,7 @@ from orc.scheduler.core.spec.job_template import (
     apply_template,
     folder_of_template,
 )
+from orc.scheduler.core.spec.misfits import describe, is_wrong_type
 from orc.scheduler.core.spec.model import (
     LATER_JOB_KEYS,
     LATER_STEP_KEYS,
@@ -40,22 +39,6 @@ from orc.scheduler.core.spec.words import take_as_written
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted, parse_yaml
 
 _PROBLEMS_MAX = 100
-_SHORT_FORMS = dict.fromkeys(("concurrency", "retry"), "a whole number") | dict.fromkeys(
-    ("approval", "fallback", "files", "tools"), "a text"
-)
-"""Keys of mappings that have a short form, and the type of the short form."""
-_WANTED = {
-    "bool_type": "true or false",
-    "dict_type": "a mapping",
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "list_type": "a list",
-    "model_type": "a mapping",
-    "string_type": "a text",
-}
-"""What a value must be, by the type of pydantic's error."""
-_NUMBER_OR_BOOLEAN = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?|true|false", re.ASCII)
-
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -220,7 +203,7 @@ def _validate(
             missing = item["loc"][-1] if item["type"] == "missing" else ""
             # pydantic reports a value once for each form that it may have. A list with a wrong item
             # is also no text: only the item is of interest.
-            if not (item["type"].endswith("_type") and place in around):
+            if not (is_wrong_type(item) and place in around):
                 by_place.setdefault((place, str(missing)), []).append(item)
         problems += [_as_problem(items, at, document) for (at, _), items in by_place.items()]
         return None
@@ -244,52 +227,8 @@ def _as_problem(items: list[dict[str, Any]], place: Path, document: Document) ->
         return Problem(f"{where}: this key is required", *document.place(place))
     if item["type"] == "extra_forbidden":
         return Problem(_unknown_key(place), *document.place(place, key=True))
-    if place[-1] in ("prompt", "system") and isinstance(item["input"], dict):
-        said = "must be a text, or {file: PATH}"
-    elif all(each["type"] in _WANTED for each in items):
-        said = _wrong_type(items, place, document)
-    else:
-        said = _explain(next(each for each in items if each["type"] not in _WANTED))
+    said = describe(items, place, document.written.get(place))
     return Problem(f"{dotted(place)}: {said}", *document.place(place))
-
-
-def _wrong_type(items: list[dict[str, Any]], place: Path, document: Document) -> str:
-    wanted = dict.fromkeys(_WANTED[item["type"]] for item in items)
-    name = next((part for part in reversed(place) if isinstance(part, str)), "")
-    if "a mapping" in wanted and name in _SHORT_FORMS:
-        wanted = {_SHORT_FORMS[name]: None, **wanted}
-    got = items[0]["input"]
-    said = f"must be {' or '.join(wanted)}; got {shown_value(got)}"
-    written = document.written.get(place, got if isinstance(got, str) else shown_value(got))
-    if "a text" in wanted and isinstance(got, int | float):
-        said += f"; to give it as a text, write '{written}'"
-    elif [*wanted] == ["a list"] and isinstance(got, int | float | str) and got != "":
-        said += f"; for a list of one, write [{written}]"
-    elif isinstance(got, str) and _NUMBER_OR_BOOLEAN.fullmatch(got):
-        said += "; write it without quotes"
-    return said
-
-
-def _explain(item: dict[str, Any]) -> str:
-    context = item.get("ctx", {})
-    got = item["input"]
-    shown = shown_value(got)
-    match item["type"]:
-        case "value_error" if got is None:
-            return str(context["error"])
-        case "value_error":
-            return f"{context['error']}; got {shown}"
-        case "literal_error":
-            allowed = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            return f"{shown} is not allowed here{nearest(str(got), allowed)}"
-        case "string_pattern_mismatch" | "string_too_short" if not got:
-            return "is empty"
-        case "string_pattern_mismatch":
-            return f"{shown} must match {context['pattern']}"
-        case "too_short":
-            return f"must have at least {context['min_length']}; got {shown}"
-    message = item["msg"].removeprefix("Input should be ").replace("a valid ", "a ", 1)
-    return f"must be {message}; got {shown}"
 
 
 def _unknown_key(path: Path) -> str:

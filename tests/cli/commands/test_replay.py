@@ -54,6 +54,17 @@ def test_a_replay_shows_the_first_difference(here: Path, monkeypatch: pytest.Mon
     assert lines[1].split(": ")[1] != lines[2].split(": ")[1]
 
 
+def test_a_difference_of_several_lines_is_shown_in_lines(here: Path) -> None:
+    run = "echo first; od -An -N8 -tx8 /dev/urandom"
+    assert (
+        orc("run", write("spec.yaml", f"project: p\nsteps: {{dice: {{run: '{run}'}}}}\n")).code == 0
+    )
+    said = orc("replay", "latest", "-q").out
+    assert "  recorded:\n      | first\n" in said
+    assert "  replayed:\n      | first\n" in said
+    assert "\\x0a" not in said
+
+
 def test_a_replay_copies_nothing_to_the_output_dir(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ def test_a_due_retry_shows_the_limit_that_holds_it_back() -> None:
     story.clock_s += 1
     assert said(story, "a", last="timeout: slow") == (
         "waiting",
-        "retry, queued: 1 of 1 slots are in use; timeout: slow",
+        "retry, queued: 1 of 1 slot is in use; timeout: slow",
     )
 
 
@@ -53,7 +53,7 @@ def test_a_question_shows_its_timeout() -> None:
 
 def test_a_ready_step_shows_the_limit_that_holds_it_back() -> None:
     story = begun(step("a"), step("b"), step("c", needs="a"), total=1).start("a")
-    assert said(story, "b") == ("pending", "queued: 1 of 1 slots are in use")
+    assert said(story, "b") == ("pending", "queued: 1 of 1 slot is in use")
     assert said(story, "c") == ("pending", "")
     story = begun(step("a", prompt="?"), step("b", prompt="?"), total=4, lanes={"fake": 1})
     story.start("a")

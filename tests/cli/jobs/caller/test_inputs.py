@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from orc.scheduler.core.spec.inputs import read_input
+from orc.scheduler.core.spec.model import InputSpec
 from tests.cli.command_line import orc, submit, write
 from tests.model_server import ModelServer, Says
 from tests.processes import ORC, orc_environment
@@ -179,7 +181,7 @@ def test_a_prompt_in_a_file_is_read_at_submission_and_never_again(
         ("{file: gone.md}", "steps.a.prompt.file: cannot read"),
         ("{file: bad.md}", "bad.md:2: ${{ steps.none.output }}: there is no step 'none'"),
         ("{file: 7}", "steps.a.prompt.file: must be a path"),
-        ("{fil: x}", "must be a text, or {file: PATH}"),
+        ("{fil: x}", "must be a text or {file: PATH}"),
         ("{file: latin.md}", "latin.md:1: not UTF-8 text"),
     ],
 )
@@ -215,3 +217,21 @@ def test_an_edited_spec_asks_on_a_terminal_for_the_inputs_that_it_adds(
     said = orc(command, "latest", "--spec", "edited.yaml", "--quiet")
     assert said.code == 0, said.err
     assert asked == ["topic", "pages"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ('{"a": 1, "a": 2}', "as JSON: a key appears twice in one object"),
+        ('{"a": NaN}', "as JSON: NaN is not a JSON number"),
+        ('{"a": 1e999}', "as JSON: the number 1e999 is too large"),
+        ('{"a": 1', "as JSON: Expecting ',' delimiter"),
+        ("abc", "got 'abc'"),
+    ],
+)
+def test_the_reason_why_a_text_is_not_json_is_said(given: str, said: str) -> None:
+    value, problem = read_input(given, InputSpec(type="object"))
+    assert value == given
+    assert problem.startswith("must be of type object; got ")
+    assert said in problem
+    assert problem.count("as JSON") == said.count("as JSON")

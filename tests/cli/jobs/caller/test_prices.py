@@ -84,11 +84,11 @@ def test_own_entries_keep_their_date_and_replace_only_their_model(here: Path) ->
          "has prices; it uses the prices of 'openai'"),
         ("models: {openai: {m: {input: 1}}}", "f:1:22: models.openai.m.output: this key is required"),
         ("models: {openai: {m: {input: 1, output: -1}}}", "f:1:41: models.openai.m.output: must be "
-         "greater than or equal to 0; got -1"),
+         "at least 0; got -1"),
         ("models: {openai: {m: {input: '1', output: 1}}}", "f:1:30: models.openai.m.input: must be "
          "a number; got '1'"),
         ("models: {openai: {m: {input: true, output: 1}}}", "f:1:30: models.openai.m.input: must be "
-         "a number; got True"),
+         "a number; got true"),
         ("models: {openai: {m: {input: 1, output: 1, cached: 1}}}", "f:1:44: models.openai.m.cached:"
          " unknown key; did you mean 'cached_input'?"),
     ],

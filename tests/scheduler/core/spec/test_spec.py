@@ -107,7 +107,7 @@ class TestProblems:
             ("{a: {python: x}}", "package.module:function"),
             ("{a: {run: ''}}", "is empty"),
             ("{a: {value: 1, timeout: 0}}", "duration above zero"),
-            ("{a: {value: 1, retry: 0}}", "greater than or equal to 1"),
+            ("{a: {value: 1, retry: 0}}", "must be at least 1; got 0"),
             ("{a: {value: 1, retry_on: [timeuot]}}", "did you mean 'timeout'"),
             ("{a: {prompt: x, params: {temprature: 1}}}", "did you mean 'temperature'"),
             ("{a: {value: 1, continue_on_error: 1}}", "true or false"),
@@ -128,10 +128,10 @@ class TestProblems:
             ("", "mapping"),
             ("- 1", "mapping"),
             ("steps: {a: {value: 1}}", "project: this key is required"),
-            ("project: .hidden\nsteps: {a: {value: 1}}", "must match"),
+            ("project: .hidden\nsteps: {a: {value: 1}}", "may have the letters"),
             ("project: demo", "task_description: required"),
             ("project: d\ntimeout: 1\ntimeout_s: 1\nsteps: {a: {value: 1}}", "is the same setting"),
-            ("project: d\nconcurrency: 0\nsteps: {a: {value: 1}}", "greater than or equal to 1"),
+            ("project: d\nconcurrency: 0\nsteps: {a: {value: 1}}", "must be at least 1; got 0"),
         ],
     )
     def test_each_mistake_of_the_job_is_named(self, text: str, piece: str) -> None:

@@ -38,7 +38,8 @@ MESSAGES = {
     "run: [a, [b]]": "run[1]: must be a text; got a list",
     "run: {a: b}": "run: must be a text or a list; got a mapping",
     "run: x, env: {A: [1]}": "env.A: must be a text; got a list",
-    "prompt: 1.10": "prompt: must be a text; got 1.1; to give it as a text, write '1.10'",
+    "prompt: 1.10": "prompt: must be a text or {file: PATH}; got 1.1; to give it "
+    "as a text, write '1.10'",
     "prompt: x, params: {stop: [1]}": "params.stop[0]: must be a text; got 1; to give it as a text, "
     "write '1'",
     "approval: {message: x, options: [yes, true]}": "approval.options[1]: must be a text; got true; "

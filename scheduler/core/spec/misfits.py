@@ -1,0 +1,179 @@
+"""Words what does not fit a model of the spec: what a value must be, and what was found.
+
+pydantic says what it tried. A person needs what may stand at the place, in all its forms; the JSON
+Schema for editors knows that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from orc.ledger.wording import count_text, number_text
+from orc.scheduler.core.errors import nearest
+from orc.scheduler.core.spec.base import FileText, shown_value
+from orc.scheduler.core.spec.model import PROJECT_PATTERN, STEP_ID_PATTERN, JobSpec
+from orc.scheduler.core.spec.room import NAME_PATTERN
+
+_NAMES = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+}
+_FILE = f"#/$defs/{FileText.__name__}"
+_PATTERNS = {
+    PROJECT_PATTERN: "may have the letters a to z, digits, `_`, `-` and `.`, which may not come first",
+    STEP_ID_PATTERN: "may have the letters a to z, `_`, and after them digits and `-`",
+    NAME_PATTERN: "may have the letters a to z, `_`, and after them digits, `-` and `.`",
+}
+_NUMBER_OR_BOOLEAN = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?|true|false", re.ASCII)
+
+
+def is_wrong_type(item: Mapping[str, Any]) -> bool:
+    """Whether an error of pydantic says only that the value has another type."""
+    return str(item["type"]).endswith("_type")
+
+
+def describe(
+    items: Sequence[Mapping[str, Any]], place: Sequence[str | int], written: str | None
+) -> str:
+    """What is wrong at the place, from the errors of pydantic there: `must be a text; got 7`.
+
+    `written` is the value as it stands in the document, if that is known.
+    """
+    said = next((each for each in items if not is_wrong_type(each)), None)
+    return _wrong_type(items[0]["input"], place, written) if said is None else explain(said)
+
+
+def _wrong_type(got: Any, place: Sequence[str | int], written: str | None) -> str:
+    wanted = wanted_at(place)
+    said = f"must be {_alternatives(wanted)}; got {shown_value(got)}"
+    if written is None:
+        written = got if isinstance(got, str) else shown_value(got)
+    if "a text" in wanted and isinstance(got, int | float):
+        said += f"; to give it as a text, write '{written}'"
+    elif wanted == ["a list"] and isinstance(got, int | float | str) and got != "":
+        said += f"; for a list of one, write [{written}]"
+    elif isinstance(got, str) and _NUMBER_OR_BOOLEAN.fullmatch(got):
+        said += "; write it without quotes"
+    return said
+
+
+def _alternatives(wanted: Sequence[str]) -> str:
+    """`a text`, `a text or a list`, `a text, true or false`."""
+    if len(wanted) > 1 and wanted[-1] == "true or false":
+        return f"{', '.join(wanted[:-1])}, true or false"
+    return " or ".join(wanted)
+
+
+def wanted_at(place: Sequence[str | int]) -> list[str]:
+    """What may stand at a place of a spec: `a text`, `a list`. At an unknown place, `another value`."""
+    found = dict.fromkeys(_wanted(_shapes_at(place)))
+    if "a number" in found:
+        found.pop("a whole number", None)
+    if {"a text", "a number", "true or false"} <= {*found}:
+        # A word for a process: what else may stand there is written as a text, too.
+        del found["a number"], found["true or false"]
+    # The forms that need most words come last.
+    last = [word for word in ("a mapping", "{file: PATH}", "true or false") if word in found]
+    return [*(word for word in found if word not in last), *last] or ["another value"]
+
+
+def _wanted(shapes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for shape in shapes:
+        if shape.get("$ref") == _FILE:
+            yield "{file: PATH}"
+        elif "enum" in shape or "const" in shape:
+            values = shape.get("enum") or [shape["const"]]
+            yield f"one of {', '.join(map(str, values))}"
+        elif _resolved(shape).get("type") in _NAMES:
+            yield _NAMES[_resolved(shape)["type"]]
+
+
+def _shapes_at(place: Sequence[str | int]) -> list[Mapping[str, Any]]:
+    """The shapes, one of which a value at the place must have."""
+    shapes = _forms(_schema())
+    for part in place:
+        inside = []
+        for shape in map(_resolved, shapes):
+            found = (
+                shape.get("items")
+                if isinstance(part, int)
+                else shape.get("properties", {}).get(part, shape.get("additionalProperties"))
+            )
+            if isinstance(found, dict):
+                inside += _forms(found)
+        shapes = inside
+    return shapes
+
+
+def _forms(shape: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The alternatives of a shape; a mapping with a `$ref` stays as it is, for its name."""
+    if "anyOf" in shape:
+        return [form for inner in shape["anyOf"] for form in _forms(inner)]
+    if "$ref" in shape and "anyOf" in _resolved(shape):
+        return _forms(_resolved(shape))
+    return [shape]
+
+
+def _resolved(shape: Mapping[str, Any]) -> Mapping[str, Any]:
+    while "$ref" in shape:
+        shape = _schema()["$defs"][shape["$ref"].rpartition("/")[2]]
+    return shape
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return JobSpec.model_json_schema()
+
+
+def explain(item: Mapping[str, Any]) -> str:
+    """What is wrong, from an error of pydantic that is not about the type: `must be at least 1`."""
+    context = item.get("ctx", {})
+    got = item["input"]
+    shown = shown_value(got)
+    match item["type"]:
+        case "value_error" if got is None:
+            return str(context["error"])
+        case "value_error":
+            return f"{context['error']}; got {shown}"
+        case "literal_error":
+            allowed = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            if len(allowed) == 1:
+                return f"must be {allowed[0]!r}; got {shown}"
+            return f"{shown} is not allowed here{nearest(str(got), allowed)}"
+        case "string_pattern_mismatch" | "string_too_short" if not got:
+            return "is empty"
+        case "string_pattern_mismatch":
+            return f"{_PATTERNS[context['pattern']]}; got {shown}"
+        case "string_too_long":
+            most = count_text(context["max_length"], "character")
+            return f"may have at most {most}; got {number_text(len(got))}"
+        case "too_short":
+            return f"must have at least {_entries(context['min_length'])}; got {shown}"
+        case "too_long":
+            most = _entries(context["max_length"])
+            return f"may have at most {most}; got {number_text(context['actual_length'])}"
+        case "greater_than_equal":
+            return f"must be at least {_bound(context['ge'])}; got {shown}"
+        case "greater_than":
+            return f"must be greater than {_bound(context['gt'])}; got {shown}"
+        case "less_than_equal":
+            return f"must be at most {_bound(context['le'])}; got {shown}"
+        case "finite_number":
+            return f"must be a finite number; got {shown}"
+    return f"does not fit here; got {shown}"
+
+
+def _bound(number: float) -> str:
+    """A bound as it is written: `1,000`, `0`, `0.5`."""
+    return number_text(int(number)) if number == int(number) else str(number)
+
+
+def _entries(number: int) -> str:
+    return count_text(number, "entry")
