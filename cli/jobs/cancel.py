@@ -104,7 +104,12 @@ async def _end_commands(owned: OwnedJob, places: Places, *, force: bool) -> None
             for executor in executors:
                 own = [(ticket, at) for ticket, at in placed if at.executor == executor.name]
                 nursery.start_soon(
-                    partial(end_commands, job_id=owned.job_id, grace_s=GRACE_S),
+                    partial(
+                        end_commands,
+                        job_id=owned.job_id,
+                        epoch=owned.state.epoch,
+                        grace_s=GRACE_S,
+                    ),
                     executor.engine,
                     own,
                 )

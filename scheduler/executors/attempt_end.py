@@ -22,6 +22,7 @@ from orc.scheduler.executors.contract import (
     Gone,
     Lost,
     Printed,
+    Superseded,
     Ticket,
 )
 from orc.scheduler.executors.errors import EngineProblem
@@ -55,9 +56,13 @@ async def end_attempt(
             with trio.move_on_after(MARGIN_S), suppress(EngineProblem):
                 await engine.withdraw(ticket, run)
         return
-    await _Ending(watch, executor, ticket, grace_s, news).run()
-    with trio.move_on_after(MARGIN_S), suppress(EngineProblem):
-        await engine.forget(ticket, placed.run, placed.worker)
+    try:
+        await _Ending(watch, executor, ticket, grace_s, news).run()
+        with trio.move_on_after(MARGIN_S):
+            await watch.orders.forget(ticket, placed.run, placed.worker)
+    except Superseded:
+        # What runs is the later owner's.
+        executor.is_superseded = True
 
 
 class _Ending:
@@ -105,7 +110,7 @@ class _Ending:
                 self._look_at = float("inf")
                 await self._cancel()
             case Asked():
-                is_refused = await self._watch.refuse(news.run, news.worker)
+                is_refused = await self._watch.orders.refuse(self._ticket, news.run, news.worker)
                 return is_refused and self._watch.is_placed(news.run, news.worker)
             case Ended() if self._watch.is_placed(news.run, news.worker):
                 # The log is worth keeping.
@@ -124,10 +129,9 @@ class _Ending:
         return False
 
     async def _cancel(self) -> None:
-        with suppress(EngineProblem):
-            await self._executor.engine.cancel(
-                self._ticket, self._placed.run, self._placed.worker, grace_s=self._grace_s
-            )
+        await self._watch.orders.cancel(
+            self._ticket, self._placed.run, self._placed.worker, grace_s=self._grace_s
+        )
         self._executor.count_soon()
 
     async def _counted(self, census: Census, *, began: float) -> bool:
@@ -138,7 +142,7 @@ class _Ending:
             self._watch.lease.renew()
             match copy.state:
                 case "asking":
-                    return await self._watch.refuse(copy.run, copy.worker)
+                    return await self._watch.orders.refuse(self._ticket, copy.run, copy.worker)
                 case "refused":
                     return True
                 case "ended":

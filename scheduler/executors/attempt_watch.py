@@ -37,6 +37,7 @@ from orc.scheduler.executors.earlier_copies import EarlierCopies
 from orc.scheduler.executors.errors import EngineProblem, EngineUnreachable, WorkerLeft
 from orc.scheduler.executors.fetching import fetch_kept, fetch_result
 from orc.scheduler.executors.lease_wait import LeaseWait
+from orc.scheduler.executors.orders import Orders
 
 if TYPE_CHECKING:
     from orc.scheduler.executors.remote import RemoteExecutor
@@ -62,6 +63,7 @@ class AttemptWatch:
     ) -> None:
         self.placed = placed
         self.lease = LeaseWait(executor.engine.lease_s)
+        self.orders = Orders(executor.engine, attempt.epoch)
         self._executor = executor
         self._engine = executor.engine
         self._attempt = attempt
@@ -73,7 +75,7 @@ class AttemptWatch:
         self._submitted_at: list[float] = []
         self._failed: Broken | None = None
         self._waiting: Asked | None = None
-        self._earlier = EarlierCopies(self._engine, self._ticket)
+        self._earlier = EarlierCopies(self._engine, self.orders, self._ticket)
         self._placed_at = float("-inf")
         # What an earlier process placed, it may have allowed.
         self._may_be_allowed = placed is not None
@@ -139,7 +141,7 @@ class AttemptWatch:
             case Ended():
                 if self.is_placed(news.run, news.worker):
                     return await self.fetch(news.outcome)
-                await self._forget(news.run, news.worker)
+                await self.orders.forget(self._ticket, news.run, news.worker)
             case Dropped():
                 await self._dropped(news)
             case Gone():
@@ -165,10 +167,10 @@ class AttemptWatch:
             await self._allow()
             return None
         if self.placed is not None or asked.run != self._run:
-            await self.refuse(asked.run, asked.worker)
+            await self.orders.refuse(self._ticket, asked.run, asked.worker)
             return None
         if asked.protocol != PROTOCOL:
-            await self.refuse(asked.run, asked.worker)
+            await self.orders.refuse(self._ticket, asked.run, asked.worker)
             return WorkOutcome(
                 broken=Broken(
                     "environment",
@@ -220,7 +222,8 @@ class AttemptWatch:
             if error.kind == "unknown" and may_be_allowed:
                 raise Lost(f"the worker on {placed.host} does not know it any more") from error
             # An earlier permission may be on its way. Only a copy that was refused never starts.
-            if error.kind in ("refused", "unknown") or await self.refuse(placed.run, placed.worker):
+            place = self._ticket, placed.run, placed.worker
+            if error.kind in ("refused", "unknown") or await self.orders.refuse(*place):
                 await self._start_anew(f"the worker did not start it: {error}")
 
     async def _dropped(self, news: Dropped) -> None:
@@ -289,12 +292,11 @@ class AttemptWatch:
         """End a copy of this attempt that was not placed."""
         match copy.state:
             case "asking" if self.placed is not None or copy.run != self._run:
-                await self.refuse(copy.run, copy.worker)
+                await self.orders.refuse(self._ticket, copy.run, copy.worker)
             case "running":
-                with suppress(EngineProblem):
-                    await self._engine.cancel(self._ticket, copy.run, copy.worker, grace_s=0.0)
+                await self.orders.cancel(self._ticket, copy.run, copy.worker)
             case "ended" | "refused" if copy.run != self._run:
-                await self._forget(copy.run, copy.worker)
+                await self.orders.forget(self._ticket, copy.run, copy.worker)
 
     def judge_missing(self, census: Census, *, began: float) -> None:
         """The placed copy is not in a census. Raises Lost if no command of it can run."""
@@ -380,18 +382,6 @@ class AttemptWatch:
         if self._run:
             with suppress(EngineProblem):
                 await self._engine.withdraw(self._ticket, self._run)
-
-    async def refuse(self, run: str, worker: str) -> bool:
-        """Let a copy end without starting; whether that is certain."""
-        try:
-            await self._engine.refuse(self._ticket, run, worker)
-        except EngineProblem:
-            return False
-        return True
-
-    async def _forget(self, run: str, worker: str) -> None:
-        with suppress(EngineProblem):
-            await self._engine.forget(self._ticket, run, worker)
 
     def is_placed(self, run: str, worker: str) -> bool:
         """Whether that is the copy that was placed."""

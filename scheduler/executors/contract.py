@@ -341,6 +341,9 @@ class Census:
 class Engine(Protocol):
     """What a driver does for the scheduler. Calls may be repeated; events may be lost or repeated.
 
+    An order to a worker has the `epoch` of the process that gives it: a worker does nothing for one
+    that owns the job no more.
+
     The calls raise EngineProblem (`errors.py`): WorkerLeft if the worker is no longer part of the
     engine, EngineUnreachable if the engine does not answer.
     """
@@ -366,11 +369,13 @@ class Engine(Protocol):
         `unknown` (so does the worker), `missing` (contents of inputs are not there).
         """
 
-    async def refuse(self, ticket: Ticket, run: str, worker: str) -> None:
-        """Let that copy end without starting."""
+    async def refuse(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
+        """Let that copy end without starting. Raises Superseded."""
 
-    async def cancel(self, ticket: Ticket, run: str, worker: str, *, grace_s: float) -> None:
-        """End a running copy: SIGTERM, and SIGKILL after the grace."""
+    async def cancel(
+        self, ticket: Ticket, run: str, worker: str, *, epoch: int, grace_s: float
+    ) -> None:
+        """End a running copy: SIGTERM, and SIGKILL after the grace. Raises Superseded."""
 
     async def count(self, job_id: str) -> Census | None:
         """The copies of the job's attempts on all workers that answer; None without an engine."""
@@ -378,5 +383,5 @@ class Engine(Protocol):
     async def fetch(self, ticket: Ticket, run: str, worker: str, folder: Path) -> WorkOutcome:
         """Copy the files of an ended copy into `folder`; its outcome. Raises Lost."""
 
-    async def forget(self, ticket: Ticket, run: str, worker: str) -> None:
+    async def forget(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
         """Drop all that the worker keeps of that copy. Nothing is raised."""

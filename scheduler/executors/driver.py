@@ -115,21 +115,19 @@ class DriverEngine:
         """
         failpoints.hit("allow.before_send")
         place: dict[str, Any] = {"ticket": str(ticket), "run": run, "worker": worker}
-        try:
-            await self._ask("allow", **place, epoch=epoch, secrets=dict(secrets))
-        except EngineProblem as error:
-            if error.kind == "superseded":
-                raise Superseded(str(error)) from error
-            raise
+        await self._ask("allow", **place, epoch=epoch, secrets=dict(secrets))
 
-    async def refuse(self, ticket: Ticket, run: str, worker: str) -> None:
+    async def refuse(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
         """Let that copy end without starting. Raises as `allow`."""
-        await self._ask("refuse", ticket=str(ticket), run=run, worker=worker)
+        await self._ask("refuse", ticket=str(ticket), run=run, worker=worker, epoch=epoch)
         self._forget(str(ticket), run)
 
-    async def cancel(self, ticket: Ticket, run: str, worker: str, *, grace_s: float) -> None:
+    async def cancel(
+        self, ticket: Ticket, run: str, worker: str, *, epoch: int, grace_s: float
+    ) -> None:
         """End a running copy. Raises as `allow`."""
-        await self._ask("cancel", ticket=str(ticket), run=run, worker=worker, grace_s=grace_s)
+        place: dict[str, Any] = {"ticket": str(ticket), "run": run, "worker": worker}
+        await self._ask("cancel", **place, epoch=epoch, grace_s=grace_s)
 
     async def count(self, job_id: str) -> Census | None:
         """See `Engine.count`: workers that have not answered may have copies, too."""
@@ -168,11 +166,11 @@ class DriverEngine:
         finally:
             shutil.rmtree(parts, ignore_errors=True)
 
-    async def forget(self, ticket: Ticket, run: str, worker: str) -> None:
+    async def forget(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
         """Drop what the worker keeps of that copy; nothing is raised, since it expires anyway."""
         self._forget(str(ticket), run)
-        with suppress(EngineProblem):
-            await self._ask("forget", ticket=str(ticket), run=run, worker=worker)
+        with suppress(EngineProblem, Superseded):
+            await self._ask("forget", ticket=str(ticket), run=run, worker=worker, epoch=epoch)
 
     async def capacity(self) -> dict[str, Any]:
         """Workers, versions and what each has. Raises EngineProblem."""

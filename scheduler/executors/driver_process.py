@@ -20,6 +20,7 @@ from typing import Any
 
 import trio
 
+from orc.scheduler.executors.contract import Superseded
 from orc.scheduler.executors.errors import EngineProblem, EngineUnreachable, WorkerLeft
 
 _DRIVERS = Path(__file__).parents[1] / "drivers"
@@ -103,7 +104,10 @@ class DriverProcess:
             await self._end()
 
     async def ask(self, op: str, *, timeout_s: float = _LONGEST_S, **fields: Any) -> Message:
-        """The reply to a request. Raises EngineProblem, EngineUnreachable or WorkerLeft."""
+        """The reply to a request.
+
+        Raises EngineProblem, EngineUnreachable or WorkerLeft, and Superseded for an order to a worker.
+        """
         if self._has_ended:
             raise EngineUnreachable("unreachable", "the driver has ended")
         number = next(self._numbers)
@@ -191,7 +195,9 @@ class DriverProcess:
             waiting.close()
 
 
-def _problem(kind: str, message: str) -> EngineProblem:
+def _problem(kind: str, message: str) -> EngineProblem | Superseded:
+    if kind == "superseded":
+        return Superseded(message)
     if kind == "gone":
         return WorkerLeft(kind, message)
     if kind in ("unreachable", "timeout"):

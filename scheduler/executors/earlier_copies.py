@@ -6,13 +6,11 @@ its worker could not be reached. Its command goes on if the worker still belongs
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import trio
 
 from orc.scheduler.executors.contract import Census, Copy, Engine, Ticket
-from orc.scheduler.executors.errors import EngineProblem
 from orc.scheduler.executors.lease_wait import MARGIN_S
+from orc.scheduler.executors.orders import Orders
 
 _LOOK_AGAIN_S = 0.2
 
@@ -20,13 +18,14 @@ _LOOK_AGAIN_S = 0.2
 class EarlierCopies:
     """The copies of a step's earlier attempts. `due_at` is when another census is needed."""
 
-    def __init__(self, engine: Engine, ticket: Ticket) -> None:
+    def __init__(self, engine: Engine, orders: Orders, ticket: Ticket) -> None:
         self.are_over = ticket.attempt == 1
         """Whether none runs, and none can start."""
         self.is_looking = False
         self.due_at = float("inf")
         self._engine = engine
         self._ticket = ticket
+        self._orders = orders
         self._began = float("inf")
         self._silent_since: dict[str, float] = {}
 
@@ -75,9 +74,8 @@ class EarlierCopies:
         return ticket if ticket.attempt < self._ticket.attempt else None
 
     async def _end(self, ticket: Ticket, copy: Copy) -> None:
-        with suppress(EngineProblem):
-            if copy.state == "asking":
-                # A permission may still be on its way to it.
-                await self._engine.refuse(ticket, copy.run, copy.worker)
-            else:
-                await self._engine.cancel(ticket, copy.run, copy.worker, grace_s=0.0)
+        if copy.state == "asking":
+            # A permission may still be on its way to it.
+            await self._orders.refuse(ticket, copy.run, copy.worker)
+        else:
+            await self._orders.cancel(ticket, copy.run, copy.worker)

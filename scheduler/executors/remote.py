@@ -32,6 +32,7 @@ from orc.scheduler.executors.contract import (
     WorkOutcome,
 )
 from orc.scheduler.executors.errors import EngineProblem
+from orc.scheduler.executors.orders import Orders
 
 if TYPE_CHECKING:
     from orc.scheduler.executors.kept_outcomes import KeptOutcomes
@@ -66,6 +67,7 @@ class RemoteExecutor:
         self._census_s = census_s
         self._open: dict[str, trio.MemorySendChannel[News]] = {}
         self._jobs: dict[str, int] = {}
+        self._epochs: dict[str, int] = {}
         self._ended: dict[str, Placement] = {}
         self._refusing: set[tuple[str, str, str]] = set()
         self._final: EngineLost | None = None
@@ -90,6 +92,7 @@ class RemoteExecutor:
     ) -> WorkOutcome:
         """See `Executor.perform`."""
         ticket = attempt.ticket
+        self._epochs[ticket.job_id] = attempt.epoch
         with self._listen(ticket) as news, self._misfits.watched(ticket, work):
             watch = AttemptWatch(self, attempt, work, news, placed)
             try:
@@ -110,7 +113,7 @@ class RemoteExecutor:
         """See `Executor.forget`."""
         placed = self._ended.pop(str(ticket), None)
         if placed is not None:
-            await self.engine.forget(ticket, placed.run, placed.worker)
+            await self._orders(ticket).forget(ticket, placed.run, placed.worker)
             if self.kept is not None:
                 await self.kept.forget(ticket, placed)
 
@@ -143,6 +146,9 @@ class RemoteExecutor:
     def count_soon(self) -> None:
         """Take a census at once."""
         self._wakes.set()
+
+    def _orders(self, ticket: Ticket) -> Orders:
+        return Orders(self.engine, self._epochs[ticket.job_id])
 
     def _note_ended(self, ticket: Ticket, placed: Placement | None) -> None:
         if placed is not None:
@@ -177,7 +183,11 @@ class RemoteExecutor:
                 send.send_nowait(event)
         elif ticket in self._open:
             self._open[ticket].send_nowait(event)
-        elif isinstance(event, Asked) and not self.is_superseded:
+        elif (
+            isinstance(event, Asked)
+            and not self.is_superseded
+            and event.ticket.partition("/")[0] in self._epochs
+        ):
             # A copy that nobody waits for: an earlier submission, or the engine's own. The call may
             # take long, and other attempts must hear of their events meanwhile.
             copy = (event.ticket, event.run, event.worker)
@@ -189,8 +199,9 @@ class RemoteExecutor:
         ticket = Ticket.parse(event.ticket)
         try:
             if ticket is not None:
-                with suppress(EngineProblem):
-                    await self.engine.refuse(ticket, event.run, event.worker)
+                await self._orders(ticket).refuse(ticket, event.run, event.worker)
+        except Superseded:
+            self.is_superseded = True
         finally:
             self._refusing.discard(copy)
 

@@ -384,13 +384,15 @@ class FakeEngine:
             worker, lambda one: one.allow(ticket, run, epoch, lacks_inputs=lacks)
         )
 
-    async def refuse(self, ticket: Ticket, run: str, worker: str) -> None:
+    async def refuse(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
         await self.gate(f"refuse {ticket} {run} {worker}")
-        await self._cluster.call(worker, lambda one: one.refuse(ticket, run))
+        await self._cluster.call(worker, lambda one: one.refuse(ticket, run, epoch))
 
-    async def cancel(self, ticket: Ticket, run: str, worker: str, *, grace_s: float) -> None:
+    async def cancel(
+        self, ticket: Ticket, run: str, worker: str, *, epoch: int, grace_s: float
+    ) -> None:
         await self.gate(f"cancel {ticket} {run} {worker} {grace_s:g}")
-        await self._cluster.call(worker, lambda one: one.cancel(ticket, run, grace_s))
+        await self._cluster.call(worker, lambda one: one.cancel(ticket, run, epoch, grace_s))
 
     async def count(self, job_id: str) -> Census | None:
         await self.gate(f"count {job_id}")
@@ -403,10 +405,10 @@ class FakeEngine:
         except WorkerLeft as error:
             raise Lost(str(error)) from error
 
-    async def forget(self, ticket: Ticket, run: str, worker: str) -> None:
+    async def forget(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
         await self.gate(f"forget {ticket} {run} {worker}")
         try:
-            await self._cluster.call(worker, lambda one: one.forget(ticket, run))
+            await self._cluster.call(worker, lambda one: one.forget(ticket, run, epoch))
         except EngineProblem:
             return
 

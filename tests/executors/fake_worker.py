@@ -136,14 +136,16 @@ class FakeWorker:
             self._journal.commands.append(ran)
             self._nursery.start_soon(self._run, copy, ran)
 
-    def refuse(self, ticket: Ticket, run: str) -> None:
+    def refuse(self, ticket: Ticket, run: str, epoch: int) -> None:
         copy = self.find(ticket, run)
+        self.check_epoch(ticket, epoch)
         if copy.state not in ("asking", "refused"):
             raise EngineProblem(copy.state, "the copy does not ask any more")
         self.end_copy(copy, "refused")
 
-    def cancel(self, ticket: Ticket, run: str, grace_s: float) -> None:
+    def cancel(self, ticket: Ticket, run: str, epoch: int, grace_s: float) -> None:
         copy = self.find(ticket, run)
+        self.check_epoch(ticket, epoch)
         if copy.state == "asking":
             self.end_copy(copy, "refused")
         copy.grace_s = grace_s
@@ -158,8 +160,10 @@ class FakeWorker:
             raise Lost("the lease was over")
         return copy.outcome
 
-    def forget(self, ticket: Ticket, run: str) -> None:
+    def forget(self, ticket: Ticket, run: str, epoch: int) -> None:
         key = (str(ticket), run)
+        if key in self.copies:
+            self.check_epoch(ticket, epoch)
         copy = self.copies.get(key)
         if copy is not None and copy.state == "running":
             raise EngineProblem("running", "the copy still runs")

@@ -61,18 +61,20 @@ class LoopbackEngine:
 
     async def withdraw(self, ticket: Ticket, run: str) -> None:
         with suppress(EngineProblem):
-            await self.refuse(ticket, run, "w1")
+            await self._control("refuse", ticket, run)
 
     async def allow(
         self, ticket: Ticket, run: str, worker: str, *, epoch: int, secrets: Mapping[str, str]
     ) -> None:
         await self._control("allow", ticket, run, epoch=epoch, secrets=dict(secrets))
 
-    async def refuse(self, ticket: Ticket, run: str, worker: str) -> None:
-        await self._control("refuse", ticket, run)
+    async def refuse(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
+        await self._control("refuse", ticket, run, epoch=epoch)
 
-    async def cancel(self, ticket: Ticket, run: str, worker: str, *, grace_s: float) -> None:
-        await self._control("cancel", ticket, run, grace_s=grace_s)
+    async def cancel(
+        self, ticket: Ticket, run: str, worker: str, *, epoch: int, grace_s: float
+    ) -> None:
+        await self._control("cancel", ticket, run, epoch=epoch, grace_s=grace_s)
 
     async def count(self, job_id: str) -> Census | None:
         found = self._agent.control({"op": "census", "job_id": job_id})
@@ -101,9 +103,9 @@ class LoopbackEngine:
             raise Lost(str(error)) from error
         return take_files(value, parts, folder)
 
-    async def forget(self, ticket: Ticket, run: str, worker: str) -> None:
+    async def forget(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
         with suppress(EngineProblem):
-            await self._control("forget", ticket, run)
+            await self._control("forget", ticket, run, epoch=epoch)
 
     async def _control(self, op: str, ticket: Ticket, run: str, **fields: Any) -> dict[str, Any]:
         request = {"op": op, "ticket": str(ticket), "run": run, **fields}

@@ -42,6 +42,8 @@ class ScriptedEngine:
         self.lease_s = LEASE_S
         self.calls: list[tuple[object, ...]] = []
         self.errors: dict[str, list[Exception]] = {}
+        self.epochs: list[int] = []
+        """Those of orders to refuse and to end a copy."""
         self.copies: list[Copy] = []
         self.answered = {"w1", "w2"}
         self.silent: set[str] = set()
@@ -84,10 +86,14 @@ class ScriptedEngine:
     ) -> None:
         await self._call("allow", ticket, run, worker, epoch)
 
-    async def refuse(self, ticket: Ticket, run: str, worker: str) -> None:
+    async def refuse(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
+        self.epochs.append(epoch)
         await self._call("refuse", ticket, run, worker)
 
-    async def cancel(self, ticket: Ticket, run: str, worker: str, *, grace_s: float) -> None:
+    async def cancel(
+        self, ticket: Ticket, run: str, worker: str, *, epoch: int, grace_s: float
+    ) -> None:
+        self.epochs.append(epoch)
         await self._call("cancel", ticket, run, worker, grace_s)
 
     async def count(self, job_id: str) -> Census | None:
@@ -104,7 +110,7 @@ class ScriptedEngine:
             raise self.outcome
         return self.outcome
 
-    async def forget(self, ticket: Ticket, run: str, worker: str) -> None:
+    async def forget(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
         await self._call("forget", ticket, run, worker)
 
     async def _call(self, name: str, *arguments: object) -> None:

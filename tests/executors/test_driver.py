@@ -84,7 +84,7 @@ async def test_a_command_runs_on_a_worker_and_its_files_come_back(
         assert (one.folder / "work" / "out" / "copy.bin").read_bytes() == large
         assert outcome.log == printed
         assert not list(one.folder.glob(".fetched*"))
-        await engine.forget(one.ticket, RUN, ended.worker)
+        await engine.forget(one.ticket, RUN, ended.worker, epoch=one.epoch)
         # It goes to the worker with the next call, or soon.
         with trio.fail_after(WAIT_S):
             while await copies_of(engine):  # noqa: ASYNC110
@@ -116,12 +116,12 @@ async def test_nothing_starts_before_it_is_allowed_nor_after_it_was_refused(
         ]
         assert asked.worker in counted.answered
         assert asked.protocol == PROTOCOL
-        await engine.refuse(one.ticket, RUN, asked.worker)
+        await engine.refuse(one.ticket, RUN, asked.worker, epoch=one.epoch)
         with pytest.raises(EngineProblem) as refused:
             await engine.allow(one.ticket, RUN, asked.worker, epoch=3, secrets={})
         assert refused.value.kind == "refused"
         assert not mark.exists()
-        await engine.forget(one.ticket, RUN, asked.worker)
+        await engine.forget(one.ticket, RUN, asked.worker, epoch=one.epoch)
 
 
 async def test_a_superseded_owner_starts_nothing(
@@ -147,10 +147,10 @@ async def test_a_superseded_owner_starts_nothing(
         for one in (first, second):
             at = asked[str(one.ticket)]
             if one is second:
-                await engine.refuse(one.ticket, RUN, at)
+                await engine.refuse(one.ticket, RUN, at, epoch=one.epoch)
             else:
                 await listener.wait(Ended, ticket=str(one.ticket))
-            await engine.forget(one.ticket, RUN, at)
+            await engine.forget(one.ticket, RUN, at, epoch=one.epoch)
 
 
 async def test_the_log_of_a_running_command_is_shown_and_the_command_can_be_cancelled(
@@ -166,10 +166,10 @@ async def test_the_log_of_a_running_command_is_shown_and_the_command_can_be_canc
         with trio.fail_after(WAIT_S):
             while listener.log_of(RUN) != b"one\ntwo\n":
                 await listener.wait(object)
-        await engine.cancel(one.ticket, RUN, asked.worker, grace_s=5)
+        await engine.cancel(one.ticket, RUN, asked.worker, epoch=one.epoch, grace_s=5)
         ended = await listener.wait(Ended, ticket=str(one.ticket))
         assert (ended.outcome.exit_code, ended.outcome.signal) == (None, "SIGTERM")
-        await engine.forget(one.ticket, RUN, asked.worker)
+        await engine.forget(one.ticket, RUN, asked.worker, epoch=one.epoch)
 
 
 async def test_the_engine_gets_only_what_a_worker_has_room_for(
@@ -192,8 +192,8 @@ async def test_the_engine_gets_only_what_a_worker_has_room_for(
         assert (await engine.capacity())["waiting"] == 0
         for event in asked:
             one = next(one for one in ones if str(one.ticket) == event.ticket)
-            await engine.refuse(one.ticket, RUN, event.worker)
-            await engine.forget(one.ticket, RUN, event.worker)
+            await engine.refuse(one.ticket, RUN, event.worker, epoch=one.epoch)
+            await engine.forget(one.ticket, RUN, event.worker, epoch=one.epoch)
         wait_until(lambda: not shared_cluster.inspect()["tasks"])
         assert not listener.asked_by(waiting.ticket)
 
@@ -209,7 +209,7 @@ async def test_an_output_over_its_limit_is_a_failure_that_says_so(
         ended = await run_to_end(engine, listener, one, secrets={})
         assert ended.outcome.broken is not None
         assert ended.outcome.broken.kind == "output_too_large"
-        await engine.forget(one.ticket, RUN, ended.worker)
+        await engine.forget(one.ticket, RUN, ended.worker, epoch=one.epoch)
 
 
 async def test_a_scheduler_that_does_not_answer_is_said_at_once(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ async def test_a_worker_that_cannot_store_inputs_is_no_reason_to_wait(
             while [copy.state for copy in await copies_of(engine)] != ["refused"]:  # noqa: ASYNC110
                 await trio.sleep(0.1)
         for copy in await copies_of(engine):
-            await engine.forget(one.ticket, RUN, copy.worker)
+            await engine.forget(one.ticket, RUN, copy.worker, epoch=one.epoch)
 
 
 async def test_a_worker_without_orc_gets_no_step_and_is_counted(
@@ -320,7 +320,7 @@ async def test_a_worker_without_orc_gets_no_step_and_is_counted(
             for _ in ones:
                 asked = await listener.wait(Asked)
                 one = next(one for one in ones if str(one.ticket) == asked.ticket)
-                await engine.refuse(one.ticket, RUN, asked.worker)
+                await engine.refuse(one.ticket, RUN, asked.worker, epoch=one.epoch)
             assert not [event for event in listener.seen if isinstance(event, Dropped)]
 
 

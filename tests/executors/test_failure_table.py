@@ -20,6 +20,7 @@ from orc.scheduler.executors.contract import (
     EngineSeen,
     Gone,
     Lost,
+    Superseded,
     WorkFile,
     WorkOutcome,
 )
@@ -57,6 +58,20 @@ async def test_a_command_that_fails_is_an_outcome(
         ]
         engine.say(Ended(TICKET, one.run, "w1", engine.outcome))
         assert await ends(one) == engine.outcome
+
+
+async def test_every_order_has_the_epoch_of_its_owner_and_a_later_one_stops_it(
+    engine: ScriptedEngine, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    engine.errors["refuse"] = [Superseded("a later process owns this job")]
+    async with performing(tmp_path, engine) as one:
+        one.ask()
+        await one.settle()
+        one.ask("w2")
+        await one.settle()
+        assert one.executor.is_superseded
+        assert engine.epochs == [one.epoch]
+        assert engine.called("cancel") == []
 
 
 async def test_nothing_is_fetched_of_a_copy_that_has_told_all(

@@ -168,13 +168,13 @@ async def test_a_killed_driver_is_started_again_and_finds_what_runs(
         ended = await listener.wait(Ended, ticket=str(one.ticket))
         await engine.fetch(one.ticket, RUN, ended.worker, one.folder)
         assert (one.folder / "work" / "out.txt").read_text() == "done\n"
-        await engine.forget(one.ticket, RUN, ended.worker)
+        await engine.forget(one.ticket, RUN, ended.worker, epoch=one.epoch)
 
         # What had not asked is submitted again.
         later = shared_cluster.start_worker(label="later")
         asked = await listener.wait(Asked, ticket=str(waiting.ticket))
-        await engine.refuse(waiting.ticket, RUN, asked.worker)
-        await engine.forget(waiting.ticket, RUN, asked.worker)
+        await engine.refuse(waiting.ticket, RUN, asked.worker, epoch=waiting.epoch)
+        await engine.forget(waiting.ticket, RUN, asked.worker, epoch=waiting.epoch)
         later.kill()
 
 
@@ -325,11 +325,11 @@ async def test_a_broken_connection_is_made_again_and_nothing_is_lost(
             release.touch()
             ended = await listener.wait(Ended, ticket=str(one.ticket))
             assert ended.outcome.stdout == b"done\n"
-            await engine.forget(one.ticket, RUN, ended.worker)
+            await engine.forget(one.ticket, RUN, ended.worker, epoch=one.epoch)
             for number in range(2):
                 run = f"0000000{number}"
                 if run != other.run:
                     other = await listener.wait(Asked, run=run)
-                await engine.refuse(next_one.ticket, run, other.worker)
-                await engine.forget(next_one.ticket, run, other.worker)
+                await engine.refuse(next_one.ticket, run, other.worker, epoch=next_one.epoch)
+                await engine.forget(next_one.ticket, run, other.worker, epoch=next_one.epoch)
         nursery.cancel_scope.cancel()

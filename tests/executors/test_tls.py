@@ -50,7 +50,7 @@ async def test_a_command_runs_over_tls(encrypted: LoopbackCluster, tmp_path: Pat
         await engine.allow(one.ticket, RUN, asked.worker, epoch=1, secrets={})
         ended = await listener.wait(Ended)
         assert ended.outcome.stdout == b"sealed\n"
-        await engine.forget(one.ticket, RUN, ended.worker)
+        await engine.forget(one.ticket, RUN, ended.worker, epoch=1)
 
 
 async def test_a_client_without_a_certificate_is_refused(encrypted: LoopbackCluster) -> None:
