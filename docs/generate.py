@@ -39,6 +39,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "read-model": tables.render_read_model,
     "ledger-tables": tables.render_ledger_tables,
     "failure-kinds": events.render_failure_kinds,
+    "rendered-keys": spec.render_rendered_keys,
     "filters": spec.render_filters,
     "tests": spec.render_tests,
     "later-keys": spec.render_later_keys,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from math import prod
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -166,10 +167,13 @@ class ForEachDef(Resolved):
     """A fan-out: `items` is a template or a list that may contain templates.
 
     `name` is the variable that holds an item. `key` is a template for the item's id; without
-    it, the id is the item's index from 0. With `repeat`, each item is created that many times.
+    it, the id is the item's index from 0. With a `matrix` of lists, or of templates of lists, each
+    combination of their values is an item, with each of the `items` if there are any. With `repeat`,
+    each item is created that many times.
     """
 
-    items: Any
+    items: Any = None
+    matrix: dict[str, Any] | None = None
     name: str = "item"
     key: str | None = None
     max_parallel: int | None = None
@@ -178,6 +182,26 @@ class ForEachDef(Resolved):
     def repetition_of(self, number: int) -> int:
         """The repetition, from 1, of the child with that number, from 0."""
         return number % (self.repeat or 1) + 1
+
+    def variables(self, value: Any) -> dict[str, Any]:
+        """The variables of an item, by its recorded value."""
+        if self.matrix is not None and self.items is not None:
+            return {self.name: value["item"], "matrix": value["matrix"]}
+        return {self.name: value}
+
+    def parts(self, value: Any) -> dict[str, Any]:
+        """The item and its combination of the matrix, under these names, by the recorded value."""
+        if self.matrix is not None and self.items is not None:
+            return dict(value)
+        return {"matrix" if self.name == "matrix" else "item": value}
+
+    @property
+    def count(self) -> int | None:
+        """The number of items, if the definition lists them; otherwise None."""
+        lists = [*(self.matrix or {}).values(), *([] if self.items is None else [self.items])]
+        if any(isinstance(found, str) for found in lists):
+            return None
+        return prod(map(len, lists)) * (self.repeat or 1)
 
 
 class LoopDef(Resolved):
@@ -262,6 +286,9 @@ class StepDef(Resolved):
     next ones. `output_schema` is a JSON Schema. `repair` is how many times a reply that does
     not fit is returned to the model with the errors. A conversation with tools has at most
     `max_turns` calls. An empty `retry_on` means that every kind of failure is retried.
+
+    `templates` has the settings that are rendered when the step is ready, by the names of their
+    fields, which are not set until then; `job_target` is its target if its provider is the job's.
     """
 
     id: str
@@ -312,6 +339,8 @@ class StepDef(Resolved):
     timeout_s: float | None = None
     total_timeout_s: float | None = None
     continue_on_error: bool = False
+    templates: dict[str, Any] = {}
+    job_target: TargetDef | None = None
 
     def targets(self) -> tuple[TargetDef, ...]:
         """The step's targets in order, first choice first; empty if it calls no model."""
@@ -319,6 +348,13 @@ class StepDef(Resolved):
             return ()
         first = TargetDef(provider=self.provider, model=self.model or "", base_url=self.base_url)
         return (first, *self.fallback)
+
+    @property
+    def own_templates(self) -> dict[str, Any]:
+        """The templates of the step's own settings; those of its items are rendered for each item."""
+        if self.for_each is not None:
+            return {key: self.templates[key] for key in self.templates if key == "max_parallel"}
+        return {} if self.loop is not None or self.facts.is_container else self.templates
 
     @property
     def is_remote(self) -> bool:
@@ -363,7 +399,7 @@ class StepDef(Resolved):
         Any other step reads values first, which must be committed.
         """
         is_simple = self.condition is None and self.shape is None and self.facts.holds_slot
-        return is_simple and not self.has_result_key
+        return is_simple and not self.has_result_key and not self.own_templates
 
     @property
     def is_scored(self) -> bool:

@@ -9,7 +9,7 @@ fit needs a higher number in `SHAPES` and a function in `upcasts.py`. Types are 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import PersonNeeded
@@ -279,6 +279,18 @@ class StepStarted(StepEvent):
     executor: str | None = None
 
 
+class StepConfigured(StepEvent):
+    """The settings of a step that are templates were rendered, because the step is ready.
+
+    `settings` has the fields of the step's definition with their values: `provider`, `model` and
+    `base_url`, `fallback`, `params`, `output_schema`, `tools`, `timeout_s`, `total_timeout_s`, or
+    `max_parallel`. They hold until a later event of this type replaces them.
+    """
+
+    type: Literal["step.configured"] = "step.configured"
+    settings: dict[str, Any]
+
+
 class StepPlaced(StepEvent):
     """A worker took the attempt, which may start there; committed before the permission is sent.
 
@@ -380,9 +392,11 @@ class StepExpanded(StepEvent):
     """Steps were created inside this one: items of a fan-out, a round, or members of a group.
 
     `children` are their ids, at most 1,000 per event; the first is number `first` of `total`.
-    `values` are the values of these items, in order, or a group's inputs. `shapes` has one
-    entry for all children or one for each. `variable` is the items' variable, if it is not `item`,
-    and `repeat` how many items in a row have the same value.
+    `values` are the values of these items, in order, or a group's inputs. `keys` are their keys as
+    the spec gives them, if one of them is no name for an id. `shapes` has one entry for all children
+    or one for each. `variable` is the items' variable, if it is not `item`, and `repeat` how many
+    items in a row have the same value. `with_matrix` says that each value has an `item` and its
+    combination of the `matrix`.
     """
 
     type: Literal["step.expanded"] = "step.expanded"
@@ -391,9 +405,11 @@ class StepExpanded(StepEvent):
     first: int
     total: int
     values: Payload | None = None
+    keys: tuple[str, ...] | None = None
     shapes: tuple[ChildShape, ...]
     variable: str | None = None
     repeat: int | None = None
+    with_matrix: bool | None = None
 
 
 class StepSkipped(StepEvent):
@@ -667,6 +683,7 @@ AnyEvent = (
     | JobCancelled
     | CircuitOpened
     | CircuitClosed
+    | StepConfigured
     | StepStarted
     | StepPlaced
     | StepUnplaced

@@ -5,19 +5,44 @@ An item is `x[0]` or `x[key]`, a round is `x#1`, a member of a group is `x/membe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
 from hashlib import sha256
 from itertools import islice
 
 STEP_CHARS_MAX = 4096
 """The maximum length of the id of a step with all the steps that contain it."""
 KEY_CHARS_MAX = 64
-"""The maximum length of the key of an item."""
+"""The maximum length of the name of an item in its id."""
+_KEY_DIGEST_CHARS = 12
+_NAME_OF_KEY = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{KEY_CHARS_MAX - 1}}}\Z", re.ASCII)
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _NAME_BYTES_MAX = 255
 """What Linux and macOS allow for one name."""
 _PATH_BYTES_MAX = 1024
 _ADDED_BYTES = len(".artifacts")
 _DIGEST_CHARS = 16
+
+
+def names_of_keys(keys: Sequence[str]) -> tuple[str, ...]:
+    """A name for the id of each item, from its key; a key that is such a name stays as it is.
+
+    Any other key, and keys that differ by case only, get a part of their digest, so that the name
+    of an item does not depend on the other items.
+    """
+    counts = Counter(key.casefold() for key in keys)
+    return tuple(
+        key if _NAME_OF_KEY.match(key) and counts[key.casefold()] == 1 else _name_of_key(key)
+        for key in keys
+    )
+
+
+def _name_of_key(key: str) -> str:
+    digest = sha256(key.encode("utf-8", "replace")).hexdigest()[:_KEY_DIGEST_CHARS]
+    words = _NO_NAME.sub("-", key).strip("-")[: KEY_CHARS_MAX - len(digest) - 2]
+    name = f"{words}-{digest}" if words else digest
+    return name if name[0].isalpha() or name[0] == "_" else f"_{name}"
 
 
 def lineage(step_id: str) -> Iterator[str]:

@@ -250,7 +250,7 @@ async def _perform_work(
 
 
 async def _ask(context: AttemptContext, request: PromptRequest, work: AttemptFolder) -> Result:
-    provider = context.providers[request.target.server]
+    provider = context.provider_of(request.target)
     params = dict(request.request.params)
     # Parameters under a provider's name are sent to that provider only. They are not `dropped`.
     options = {name: params.pop(name) for name in SECTIONS if name in params}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from orc.ledger.definition import TargetDef
 from orc.ledger.files.file_store import FileStore
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
@@ -22,6 +23,9 @@ from orc.scheduler.shared_folder import SharedFolder
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import Workspace
 
+BuildProvider = Callable[[TargetDef], Provider]
+"""Builds the provider of a target."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptContext:
@@ -30,7 +34,7 @@ class AttemptContext:
     state: JobState
     renderer: Renderer
     workspace: Workspace
-    providers: Mapping[str, Provider]
+    providers: MutableMapping[str, Provider]
     groups: ProcessGroups
     workers: WorkerPool
     executors: Mapping[str, Executor]
@@ -42,6 +46,13 @@ class AttemptContext:
     store: FileStore
     cache: ReplyCache | None = None
     keeps_work: Literal["failed", "always"] | None = None
+    build_late: BuildProvider | None = None
+
+    def provider_of(self, target: TargetDef) -> Provider:
+        """The provider of the target; one that was not known when the job started is built now."""
+        if target.server not in self.providers and self.build_late is not None:
+            self.providers[target.server] = self.build_late(target)
+        return self.providers[target.server]
 
 
 class AttemptFolder:

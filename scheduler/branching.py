@@ -7,7 +7,6 @@ commands. The rules for these commands are in `core/rules`.
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import Any, Final, Literal
 
@@ -17,7 +16,7 @@ from orc.ledger.digest import clean_text
 from orc.ledger.events import Payload
 from orc.ledger.gathered import refer_to, size_of
 from orc.ledger.kinds import UNTIL_STILL_FALSE
-from orc.ledger.step_names import KEY_CHARS_MAX
+from orc.ledger.step_names import names_of_keys
 from orc.ledger.wording import count_text, number_text
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.assessments import RecordScores, Score
@@ -25,6 +24,7 @@ from orc.scheduler.core.commands import (
     AskAboutDoubt,
     AskPerson,
     Command,
+    ConfigureStep,
     ExpandStep,
     Failed,
     FailStep,
@@ -38,7 +38,9 @@ from orc.scheduler.core.fold.doubt import is_held_by_doubt
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.language.evaluation import to_plain, to_text
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
+from orc.scheduler.core.resolve.item_lists import list_items
 from orc.scheduler.core.resolve.item_paths import find_collision
+from orc.scheduler.core.resolve.settings import render_settings
 from orc.scheduler.core.rules.doubt import doubt_failure
 from orc.scheduler.core.score_values import ERROR_CHARS_MAX, explanation, number_or_boolean
 from orc.scheduler.guard import failure_between_turns
@@ -47,11 +49,11 @@ from orc.scheduler.result_key import ResultReuse
 from orc.scheduler.scopes import Variables
 from orc.scheduler.turn import Message
 
-ITEMS_MAX = 100_000
 MESSAGE_CHARS_MAX = 10_000
 COPIED_BYTES_MAX = 16 * 1024 * 1024
 """Results that are larger together are not copied into that of their step, which refers to them."""
-_KEY = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{KEY_CHARS_MAX - 1}}}\Z", re.ASCII)
+GIVEN_KEY_CHARS_MAX = 1000
+"""The maximum length of a key as the spec gives it."""
 _NAMED_MAX = 3
 _SHOWN_CHARS = 80
 
@@ -120,6 +122,9 @@ class BranchEvaluator:
         return expression.holds(self._scopes.condition(step_id))
 
     def _begin(self, step_id: str) -> Message | Literal[_Verdict.MAY_START]:
+        settings = self._new_settings(step_id)
+        if settings is not None:
+            return Message(ConfigureStep(step_id, settings))
         definition = self._state.graph.steps[step_id]
         if definition.for_each is not None:
             return self._expand_items(step_id, definition)
@@ -133,54 +138,60 @@ class BranchEvaluator:
             return Message(AskPerson(step_id, message, self._clock.now()))
         return MAY_START
 
+    def _new_settings(self, step_id: str) -> dict[str, Any] | None:
+        """The step's settings, if they have templates and the step does not have their values yet.
+
+        They hold for its attempts until it is evaluated again, after other steps have run again.
+        """
+        written = self._state.graph.written(step_id)
+        if not written.own_templates:
+            return None
+        rules = self._renderer.target_rules
+        settings = render_settings(written, self._scopes.inside(step_id), rules)
+        settings = self._renderer.mask.value(settings)
+        return None if settings == self._state.graph.settings_of(step_id) else settings
+
     def _expand_items(self, step_id: str, definition: StepDef) -> Message:
         assert definition.for_each is not None
-        items = to_plain(render_value(definition.for_each.items, self._scopes.inside(step_id)))
-        if not isinstance(items, list):
-            kind = "null" if items is None else type(items).__name__
-            raise TemplateError(f"for_each: must be a list; got {kind}")
-        if len(items) > ITEMS_MAX:
-            raise TemplateError(
-                f"for_each: has {count_text(len(items), 'item')}; "
-                f"the maximum is {number_text(ITEMS_MAX)}"
-            )
-        items = [item for item in items for _ in range(definition.for_each.repeat or 1)]
-        if len(items) > ITEMS_MAX:
-            found = count_text(len(items), "item")
-            raise TemplateError(f"repeat: gives {found}; the maximum is {number_text(ITEMS_MAX)}")
+        items = list_items(definition.for_each, self._scopes.inside(step_id))
         keys = self._keys(step_id, definition, items)
-        scopes = (self._scopes.item(step_id, item, at) for at, item in enumerate(items))
+        names = names_of_keys(keys) if definition.for_each.key is not None else keys
+        count = len(items)
+        scopes = (self._scopes.item(step_id, item, at, count) for at, item in enumerate(items))
         collision = find_collision(definition, scopes)
         if collision is not None:
             return Message(FailStep(step_id, Failed("path", collision, 0.0, final=True)))
         values, blobs = _pack_all(
             [items[start : start + CHILDREN_MAX] for start in range(0, len(items), CHILDREN_MAX)]
         )
-        return Message(ExpandStep(step_id, child_ids(step_id, definition, keys), values), blobs)
+        children = child_ids(step_id, definition, names)
+        given = () if names == keys else keys
+        return Message(ExpandStep(step_id, children, values, given), blobs)
 
     def _keys(self, step_id: str, definition: StepDef, items: list[Any]) -> tuple[str, ...]:
         assert definition.for_each is not None
         template = definition.for_each.key
         if template is None:
             return tuple(map(str, range(len(items))))
-        keys: dict[str, str] = {}
+        keys: dict[str, int] = {}
         for number, item in enumerate(items):
-            scope = self._scopes.item(step_id, item, number)
-            key = to_text(parse_template(template).render(scope))
+            scope = self._scopes.item(step_id, item, number, len(items))
+            key = clean_text(to_text(parse_template(template).render(scope)))
+            if not key.strip() or len(key) > GIVEN_KEY_CHARS_MAX:
+                problem = "is empty" if not key.strip() else "is too long"
+                raise TemplateError(
+                    f"key: the key of item {number} {problem}: {key[:80]!r}; a key is a text of at "
+                    f"most {number_text(GIVEN_KEY_CHARS_MAX)} characters"
+                )
             if definition.for_each.repeat is not None:
                 key += f"-{definition.for_each.repetition_of(number)}"
-            if not _KEY.match(key):
+            other = keys.setdefault(key, number)
+            if other != number:
                 raise TemplateError(
-                    f"key: item {number} gives {key[:80]!r}; a key may have letters, digits, - and "
-                    "_, starts with a letter or _, and has at most 64 characters"
+                    f"key: items {other} and {number} have the same key {key[:80]!r}; keys must be "
+                    "unique"
                 )
-            other = keys.setdefault(key.casefold(), key)
-            if len(keys) != number + 1:
-                raise TemplateError(
-                    f"key: item {number} gives {key!r}, but an earlier item gave {other!r}; keys "
-                    "must be unique, ignoring case"
-                )
-        return tuple(keys.values())
+        return tuple(keys)
 
     def _expand_group(self, step_id: str, definition: StepDef) -> Message:
         values: tuple[Payload, ...] = ()

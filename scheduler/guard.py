@@ -26,6 +26,7 @@ from orc.scheduler.core.commands import (
     AskAboutDoubt,
     AskPerson,
     Command,
+    ConfigureStep,
     ExpandStep,
     ExpireStep,
     Failed,
@@ -149,7 +150,7 @@ def _step_of(command: Command) -> str | None:
             return command.event.step
         case FinishAttempt() | StartAttempt() | ExpandStep() | AskPerson() | AskAboutDoubt():
             return command.step
-        case SkipStep() | FailStep() | ExpireStep():
+        case SkipStep() | FailStep() | ExpireStep() | ConfigureStep():
             return command.step
         case _:
             return None

@@ -33,6 +33,7 @@ from orc.scheduler.effects.contract import (
     PromptRequest,
     ValueRequest,
 )
+from orc.scheduler.effects.targets import target_rules
 from orc.scheduler.effects.tools import ToolContext
 from orc.scheduler.executors.contract import (
     INHERITED,
@@ -95,6 +96,7 @@ class Renderer:
         self._workspace = workspace
         self._environment = environment
         self.job_id = job_id
+        self.target_rules = target_rules(environment)
         self._values: dict[str, Any] = {}
         self._upstream = Upstream(state)
         self._declared = DeclaredFiles()

@@ -9,7 +9,7 @@ state is discarded. Locking the job is left to the caller, running an attempt to
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -22,7 +22,7 @@ from orc.ledger.kinds import JOB_AT_REST, JOB_ENDED
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
 from orc.scheduler.attempt import evaluate_value
-from orc.scheduler.attempt_context import AttemptContext
+from orc.scheduler.attempt_context import AttemptContext, BuildProvider
 from orc.scheduler.branching import MAY_START, BranchEvaluator
 from orc.scheduler.budget_gate import BudgetGate, PriceCall, unknown_price
 from orc.scheduler.call_journal import CallJournal
@@ -88,7 +88,7 @@ class Runner:
         state: JobState,
         ledger: Ledger,
         workspace: Workspace,
-        providers: Mapping[str, Provider],
+        providers: MutableMapping[str, Provider],
         environment: Mapping[str, str],
         clock: Clock | None = None,
         observer: Observer | None = None,
@@ -96,6 +96,7 @@ class Runner:
         cache: ReplyCache | None = None,
         price: PriceCall = unknown_price,
         results: ResultCache | None = None,
+        build_late: BuildProvider | None = None,
         executors: Sequence[RemoteExecutor] = (),
         local_amounts: Mapping[str, float] | None = None,
         grace_s: float = GRACE_S,
@@ -144,6 +145,7 @@ class Runner:
             mask=mask,
             store=ledger.files,
             keeps_work=keeps_work or state.definition.keep_work,
+            build_late=build_late,
         )
         self._queues = WorkQueues(state)
         renderer = self._context.renderer

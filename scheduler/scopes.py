@@ -15,10 +15,10 @@ from orc.ledger.errors import FileTooLarge
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.fold.containers import CHILDREN_MAX
+from orc.scheduler.core.fold.containers import CHILDREN_MAX, key_of
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.state import StepState
-from orc.scheduler.core.spec.references import STEP_FIELDS
+from orc.scheduler.core.spec.references import EACH, STEP_FIELDS
 from orc.scheduler.inputs.values import InputReads
 
 Variables = Mapping[str, Any]
@@ -58,12 +58,13 @@ class Scopes:
         step = self._state.steps[step_id]
         return {**self.inside(step_id), **self._statuses(step_id, step)}
 
-    def item(self, step_id: str, value: Any, number: int) -> Variables:
-        """The scope of the `key` of an item that is not created yet; `number` counts from 0."""
+    def item(self, step_id: str, value: Any, number: int, count: int) -> Variables:
+        """The scope of the `key` of an item that is not created yet, the item `number` (from 0)."""
         definition = self._state.graph.steps[step_id]
         assert definition.for_each is not None
-        restored = self._reads.restored(value)
-        return {**self.inside(step_id), **item_variables(definition.for_each, restored, number)}
+        place = {"index": number, "first": number == 0, "last": number == count - 1}
+        own = item_variables(definition.for_each, self._reads.restored(value), number)
+        return {**self.inside(step_id), EACH: place, **own}
 
     def after_round(self, step_id: str, round_id: str) -> Variables:
         """The scope of a loop's `until`: it adds the last round, or the members of the last round."""
@@ -139,6 +140,7 @@ class Scopes:
             assert step.parent is not None
             holder = self._state.graph.steps[step.parent]
             if holder.for_each is not None:
+                variables[EACH] = self._place(step.parent, step.number)
                 value = self._reads.restored(self._stored_value(step))
                 variables |= item_variables(holder.for_each, value, step.number)
             elif holder.is_loop:
@@ -178,6 +180,14 @@ class Scopes:
         values = self._read(inside.values[step.number // CHILDREN_MAX])
         return values[step.number % CHILDREN_MAX]
 
+    def _place(self, parent: str, number: int) -> dict[str, Any]:
+        """`each`: the place of an item among the others."""
+        inside = self._state.steps[parent].inside
+        assert inside is not None
+        last = number == inside.total - 1
+        key = key_of(inside, number)
+        return {"index": number, "key": key, "first": number == 0, "last": last}
+
     def _loop(self, step: StepState) -> dict[str, Any]:
         assert step.parent is not None
         inside = self._state.steps[step.parent].inside
@@ -202,7 +212,7 @@ def repetition_of(state: JobState, step_id: str) -> int:
 
 def item_variables(holder: ForEachDef, value: Any, number: int) -> dict[str, Any]:
     """The variables of the item with that value and number, from 0."""
-    found = {holder.name: value}
+    found = holder.variables(value)
     return found if holder.repeat is None else found | {"repetition": holder.repetition_of(number)}
 
 
@@ -254,6 +264,7 @@ class _StepView(Mapping[str, Any]):
     def __init__(
         self, state: JobState, step_id: str, ledger: LedgerReader, read: ReadPayload
     ) -> None:
+        self._state, self._step_id = state, step_id
         self._step = state.steps[step_id]
         self._files = state.owned.of_step(step_id)
         self._project = state.project
@@ -263,6 +274,8 @@ class _StepView(Mapping[str, Any]):
     def __getitem__(self, field: str) -> Any:
         step = self._step
         match field:
+            case "items":
+                return self._items()
             case "output":
                 return self._read(step.output)
             case "status":
@@ -282,14 +295,39 @@ class _StepView(Mapping[str, Any]):
                 return step.attempts
         raise KeyError(field)
 
+    def _items(self) -> list[dict[str, Any]]:
+        """What became of each item of a fan-out, with its variables."""
+        definition = self._state.graph.steps[self._step_id]
+        if definition.for_each is None:
+            raise TemplateError(
+                f"step {self._step_id!r} has no `for_each` or `matrix`, and so no items"
+            )
+        inside = self._step.inside
+        found = []
+        for number, child in enumerate(() if inside is None else inside.children):
+            assert inside is not None
+            view = _StepView(self._state, child, self._ledger, self._read)
+            values = self._read(inside.values[number // CHILDREN_MAX])
+            found.append(
+                {
+                    **definition.for_each.parts(values[number % CHILDREN_MAX]),
+                    "index": number,
+                    "key": key_of(inside, number),
+                    "step": child,
+                    **{name: view[name] for name in ("status", "output", "error")},
+                }
+            )
+        return found
+
     def __contains__(self, field: object) -> bool:
         return field in STEP_FIELDS
 
     def __iter__(self) -> Iterator[str]:
-        return iter(STEP_FIELDS)
+        # A step without items has all other fields.
+        return iter(name for name in STEP_FIELDS if name != "items")
 
     def __len__(self) -> int:
-        return len(STEP_FIELDS)
+        return len(STEP_FIELDS) - 1
 
 
 class _FileView(Mapping[str, Any]):

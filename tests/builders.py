@@ -42,7 +42,8 @@ from orc.scheduler.clock import format_time
 from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.fold.queues import WorkQueues
-from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
+from orc.scheduler.core.resolve.prompt import Settings
+from orc.scheduler.core.resolve.targets import ProviderFacts
 
 JOB = JobId("job_000000000001")
 OTHER = JobId("job_000000000002")

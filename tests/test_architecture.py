@@ -60,7 +60,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "scheduler.effects": (
         "ledger ledger.files ledger.secrets orc.worker providers scheduler.core "
-        "scheduler.executors.contract"
+        "scheduler.core.resolve.targets scheduler.executors.contract"
     ),
     "scheduler.inputs": (
         "ledger ledger.inputs ledger.secrets orc.worker scheduler.core scheduler.core.language "
@@ -105,7 +105,8 @@ MAY_IMPORT: dict[str, str] = {
     "cli.jobs.caller": (
         "cli ledger ledger.files ledger.inputs ledger.secrets ledger.transport "
         "projections.history projections.money providers scheduler.core scheduler.core.fold "
-        "scheduler.core.spec scheduler.core.tables scheduler.drivers scheduler.executors "
+        "scheduler.core.resolve scheduler.core.spec scheduler.core.tables scheduler.drivers "
+        "scheduler.effects.targets scheduler.executors "
         "scheduler.globs scheduler.work_folder"
     ),
     "cli.jobs": (

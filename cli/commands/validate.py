@@ -20,6 +20,7 @@ from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED, USAGE
 from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.resolve.misread_texts import find_misread_texts
 from orc.scheduler.core.resolve.unseen_files import find_unseen_files
 
 
@@ -42,6 +43,7 @@ def command(
             submission = Submission(path=path, inputs=given, provider=provider)
             _, definition = prepare(submission, os.environ, executor_names=None)
             warnings = [found.message for found in find_unseen_files(definition)]
+            warnings += find_misread_texts(definition)
         except SpecError as error:
             problems = [
                 {"line": found.line, "column": found.column, "message": found.message}

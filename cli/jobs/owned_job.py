@@ -19,7 +19,7 @@ import trio
 
 from orc.cli.jobs.caller import executors as executing
 from orc.cli.jobs.caller.notices import notices_before_run
-from orc.cli.jobs.caller.providers import build_providers
+from orc.cli.jobs.caller.providers import build_late, build_providers
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.folders import (
     cannot_write,
@@ -157,7 +157,7 @@ class OwnedJob:
         self.ledger = ledger
         self.job_id = job_id
         self.caller = caller
-        self.providers: Mapping[str, Provider] = {}
+        self.providers: dict[str, Provider] = {}
 
     @property
     def folder(self) -> Path:
@@ -247,6 +247,7 @@ class OwnedJob:
                 workspace=Workspace(folder, project=state.project, ledger=self.ledger, mask=mask),
                 providers=self.providers,
                 executors=executors,
+                build_late=partial(build_late, environment=caller.environment),
                 environment=caller.environment,
                 observer=listener.on_events,
                 on_delta=listener.on_delta,

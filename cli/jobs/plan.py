@@ -25,6 +25,9 @@ from orc.scheduler.budget_gate import highest_cost
 from orc.scheduler.core.fold.compare import find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.resolve.known_steps import has_target, known_count, known_forms
+from orc.scheduler.core.resolve.targets import TargetRules
+from orc.scheduler.effects.targets import target_rules
 from orc.scheduler.forecast import Verdict
 
 _BASE = "SELECT job_id FROM jobs WHERE name = ? ORDER BY position DESC LIMIT 1"
@@ -147,6 +150,7 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
     Raises SpecError, UsageProblem, LedgerError.
     """
     files = SpecFiles(spec_dir_of(submission))
+    rules = target_rules(environment)
     _, definition = prepare(submission, environment, files=files, executor_names=None)
     asked = partial(
         foresee,
@@ -156,7 +160,7 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
         blobs=files.contents,
     )
     if not places.database.exists():
-        return build_plan(definition, None, None, None, places.prices, asked(None))
+        return build_plan(definition, None, None, None, places.prices, asked(None), rules)
     with open_for_reading(places) as ledger:
         row = ledger.connection.execute(_BASE, (definition.project,)).fetchone()
         try:
@@ -165,7 +169,9 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
             # The latest job's spec was removed from the ledger: the plan compares with no job.
             row = state = None
         base = row and row[0]
-        return build_plan(definition, base, state, ledger.connection, places.prices, asked(ledger))
+        return build_plan(
+            definition, base, state, ledger.connection, places.prices, asked(ledger), rules
+        )
 
 
 def build_plan(
@@ -175,6 +181,7 @@ def build_plan(
     connection: sqlite3.Connection | None,
     prices: PriceTable,
     verdicts: Mapping[str, Verdict],
+    rules: TargetRules,
 ) -> Plan:
     """The plan of a job, compared with the job `base` in `state`; `verdicts` are those of `foresee`."""
     whys = dict(_changes(definition, state))
@@ -183,7 +190,7 @@ def build_plan(
         does = verdicts[step.id]
         change, why = _with_verdict(step, does, *whys[step.id])
         cost, duration_s, runs = _expected(definition, step, connection)
-        worst = _worst(definition, step, connection, prices)
+        worst = _worst(definition, step, connection, prices, rules)
         if does not in ("runs", "asks", "unknown"):
             cost, duration_s, worst = 0, 0.0, 0
         what = _what(step)
@@ -263,7 +270,8 @@ def _kind_of(step: StepDef) -> str:
     if step.shape is not None:
         is_named = step.facts.does_work or step.facts.asks_person
         return f"{step.shape} of {step.kind}" if is_named else step.shape
-    return f"{step.provider}/{step.model}" if step.facts.calls_model else step.kind
+    is_known = step.facts.calls_model and has_target(step)
+    return f"{step.provider}/{step.model}" if is_known else step.kind
 
 
 def _expected(
@@ -297,6 +305,7 @@ def _worst(
     step: StepDef,
     connection: sqlite3.Connection | None,
     prices: PriceTable,
+    rules: TargetRules,
 ) -> int | None:
     """The greatest cost of a step: all attempts and turns, with replies of the greatest length.
 
@@ -305,13 +314,13 @@ def _worst(
     """
     if step.budget is not None and (limit := step.budget.limits().max_cost_nano_usd) is not None:
         return limit
-    total = 0
-    for inner in walk_steps((step,)):
+    worst: dict[str, int] = {}
+    for name, inner in known_forms(definition, rules, of=step):
         if not inner.facts.calls_model:
             continue
-        times = _times(step) * (_times(inner) if inner is not step else 1)
+        times = _times(definition, step) * (1 if name == step.id else _times(definition, inner))
         output = inner.params.get("max_tokens")
-        if times == 0 or output is None:
+        if times == 0 or output is None or not has_target(inner):
             return None
         calls = inner.retry.max_attempts * (inner.max_turns if inner.tools else 1 + inner.repair)
         longest = _longest(definition, inner, connection)
@@ -322,15 +331,17 @@ def _worst(
             if cost is None:
                 return None
             highest = max(highest, cost)
-        total += times * calls * highest * max(1, len(inner.targets()))
-    return total
+        cost = times * calls * highest * max(1, len(inner.targets()))
+        # Of the models that the items of a step have, each item may have the most expensive one.
+        worst[name] = max(cost, worst.get(name, 0))
+    return sum(worst.values())
 
 
-def _times(step: StepDef) -> int:
+def _times(definition: JobDef, step: StepDef) -> int:
     """How often the step runs; 0 if that is known only during the run."""
     times = 1
     if step.for_each is not None:
-        times = len(step.for_each.items) if isinstance(step.for_each.items, list) else 0
+        times = known_count(step, definition) or 0
     return times * (step.loop.max_iterations if step.loop is not None else 1)
 
 

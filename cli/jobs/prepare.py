@@ -34,9 +34,11 @@ from orc.providers.catalogue import DEFAULT_PROVIDER
 from orc.providers.registry import missing_package
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.resolve.job import build_job
-from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
+from orc.scheduler.core.resolve.known_steps import known_steps
+from orc.scheduler.core.resolve.prompt import Settings
 from orc.scheduler.core.spec.job_template import is_file
 from orc.scheduler.core.spec.parse import Spec
+from orc.scheduler.effects.targets import target_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,7 @@ def prepare(
     files = files or SpecFiles(spec_dir_of(submission))
     inputs = inputs or InputReader(files.folder)
     settings = Settings(
-        providers={
-            entry.name: ProviderFacts(entry.default_model, entry.model_variables, entry.has_address)
-            for entry in REGISTRY.values()
-        },
+        providers=target_rules(environment).providers,
         default_provider=DEFAULT_PROVIDER,
         environment=environment,
         provider=submission.provider,
@@ -153,7 +152,7 @@ def prepare_run(
             "that exists, or name the whole path with --output-dir"
         )
     check_step_names("--executor", set(submission.executors) - {""}, _names_of(definition))
-    refuse_missing_extras(definition)
+    refuse_missing_extras(definition, environment)
     if submission.stream is not None:
         _check_stream(submission.stream, definition)
     check_step_names("--until", submission.until, {step.id for step in definition.steps})
@@ -167,7 +166,7 @@ def prepare_run(
     if is_run:
         providers = build_providers(definition, environment, replies=replies)
     if submission.strict and is_run:
-        refuse_dropped(definition, providers)
+        refuse_dropped(definition, providers, environment)
     return Prepared(submission, spec, definition, replies, providers, files, inputs, mask)
 
 
@@ -175,13 +174,13 @@ def _names_of(definition: JobDef) -> set[str]:
     return {step.id for step in walk_steps(definition.steps)}
 
 
-def refuse_missing_extras(definition: JobDef) -> None:
+def refuse_missing_extras(definition: JobDef, environment: Mapping[str, str]) -> None:
     """Refuse a job with a provider, also as a fallback, whose optional package is not installed.
 
     A missing fallback would otherwise be found only during the run. Raises EnvironmentProblem with
     the command that installs the package.
     """
-    for step in walk_steps(definition.steps):
+    for step in known_steps(definition, target_rules(environment)):
         for target in step.targets():
             missing = missing_package(REGISTRY[target.provider])
             if missing is not None:
@@ -226,7 +225,7 @@ def _check_budget(
     prices = submission.prices
     if prices is None:
         prices = read_prices(find_own_prices(ledger_path(None, environment), environment))
-    check_prices(definition, prices)
+    check_prices(definition, prices, environment)
 
 
 def _check_stream(step_id: str, definition: JobDef) -> None:
@@ -240,9 +239,11 @@ def _check_stream(step_id: str, definition: JobDef) -> None:
         )
 
 
-def refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:
+def refuse_dropped(
+    definition: JobDef, providers: Mapping[str, Provider], environment: Mapping[str, str]
+) -> None:
     """Refuse parameters that a step's provider does not support. Raises UsageProblem."""
-    for step_id, target, dropped in find_dropped(definition, providers):
+    for step_id, target, dropped in find_dropped(definition, providers, environment):
         raise UsageProblem(
             f"step {step_id!r}: {target.provider} does not support {', '.join(dropped)}; "
             "remove it from params, or run without --strict"

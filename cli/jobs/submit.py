@@ -80,7 +80,7 @@ def _missing_here(prepared: Prepared, environment: Mapping[str, str]) -> list[En
         missing.append(error)
     else:
         if submission.strict:
-            refuse_dropped(definition, providers)
+            refuse_dropped(definition, providers, environment)
     return missing
 
 

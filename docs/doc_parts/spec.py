@@ -72,8 +72,44 @@ def _own_schema(model: type[BaseModel]) -> dict[str, Any]:
     return schema if "properties" in schema else schema["$defs"][model.__name__]
 
 
+def render_rendered_keys() -> str:
+    """When each key that is not plain data is rendered, mapping by mapping."""
+    from orc.scheduler.core.spec.rendered_keys import Rendered, rendered
+
+    whens = [when for when in Rendered if when not in (Rendered.INSIDE, Rendered.NEVER)]
+    rows = []
+    for name, model in spec_models().items():
+        found = [
+            " ".join(
+                f"`{field.alias or key}`"
+                for key, field in model.model_fields.items()
+                if rendered(model, key) == when
+            )
+            for when in whens
+        ]
+        if any(found):
+            rows.append((_TITLES.get(name, f"`{name}`"), *found))
+    return table(("of", *whens), rows)
+
+
+_TITLES = {
+    "job": "the job",
+    "step": "a step",
+    "target": "`fallback`",
+    "tool": "a tool",
+    "file": "`files`",
+    "message": "a message",
+    "part": "a part of it",
+}
+
+
 def _shape_name(shape: dict[str, Any]) -> str:
-    """A JSON Schema in words."""
+    """A JSON Schema in words; that a template can stand there is said elsewhere."""
+    from orc.scheduler.core.spec.base import TEMPLATE_PATTERN
+
+    forms = [one for one in shape.get("anyOf", []) if one.get("pattern") != TEMPLATE_PATTERN]
+    if len(forms) < len(shape.get("anyOf", [])):
+        return _shape_name(forms[0] if len(forms) == 1 else {"anyOf": forms})
     if "$ref" in shape:
         name = shape["$ref"].rpartition("/")[2]
         return _MAPPINGS.get(name, f"[mapping](#{name.removesuffix('Spec').lower()})")

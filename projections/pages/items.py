@@ -59,7 +59,7 @@ def read_item_page(
     children = view.children_of.get(container, [])
     if not children:
         return None
-    state_of = partial(step_state, is_live=is_live)
+    state_of = partial(step_state, view, is_live=is_live)
     counts = Counter(map(state_of, children))
     found = children
     if wanted.state is not None:

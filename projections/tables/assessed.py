@@ -115,8 +115,13 @@ def dimensions_of(writer: Writer, event: StepExpanded) -> list[str | None]:
     for place in range(len(event.children)):
         value = values[place] if place < len(values) else None
         own: dict[str, Any] = {}
-        if variable == "matrix" and isinstance(value, Mapping):
-            own = {name: _short(each) for name, each in value.items()}
+        row = value
+        if event.with_matrix and isinstance(value, Mapping):
+            row, value = value.get("matrix"), value.get("item")
+        if (event.with_matrix or variable == "matrix") and isinstance(row, Mapping):
+            own = {name: _short(each) for name, each in row.items()}
+            if event.with_matrix:
+                own[variable] = _short(value)
         elif value is not None or event.repeat is None:
             own = {variable: _short(value)}
         if event.repeat is not None:

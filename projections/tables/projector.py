@@ -40,6 +40,7 @@ from orc.ledger.events import (
     LlmResponded,
     Recorded,
     ScoreRecorded,
+    StepConfigured,
     StepExpanded,
     StepFailed,
     StepInterrupted,
@@ -330,6 +331,12 @@ def _step_switched(writer: Writer, recorded: Recorded, event: StepSwitched) -> N
     writer.add("step_switched", step_id=step_key, provider=event.provider, model=event.model)
 
 
+def _step_configured(writer: Writer, recorded: Recorded, event: StepConfigured) -> None:
+    if "model" in event.settings:
+        target = {key: event.settings.get(key) for key in ("provider", "model")}
+        writer.add("step_switched", step_id=f"{recorded.job_id}/{event.step}", **target)
+
+
 def _ignore(writer: Writer, recorded: Recorded, event: Any) -> None:
     """The event changes no table: `budget.raised`, for example."""
 
@@ -358,6 +365,7 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     StepFailed: (6, _step_failed),
     StepSkipped: (7, _step_skipped),
     StepSwitched: (7, _step_switched),
+    StepConfigured: (7, _step_configured),
     StepStarted: (8, _step_started),
     StepReused: (8, step_reused),
     StepReattached: (8, _ignore),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from orc.ledger.digest import Digest
 from orc.ledger.events import (
@@ -165,6 +166,14 @@ class ReuseStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigureStep:
+    """Give a step that is ready its settings, whose templates were rendered."""
+
+    step: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class StartAttempt:
     """Start an attempt of a ready step; `now` is in seconds since 1970."""
 
@@ -258,12 +267,13 @@ class ExpandStep:
     """Create the children of a container step, and start it if they are its first.
 
     `children` are their ids. `values` holds the items' values in lists of 1,000, or the inputs of
-    a workflow.
+    a workflow. `keys` are the items' keys, if the ids have other names for some of them.
     """
 
     step: str
     children: tuple[str, ...]
     values: tuple[Payload, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +358,7 @@ Command = (
     | ResumeJob
     | AmendJob
     | ReuseStep
+    | ConfigureStep
     | StartAttempt
     | PlaceAttempt
     | UnplaceAttempt

@@ -6,9 +6,10 @@ from orc.ledger import bounds
 from orc.ledger.definition import DEFAULT_LIMITS
 from orc.ledger.wording import count_text, number_text, size_text
 from orc.providers import reply_bounds
-from orc.scheduler import branching, capture
+from orc.scheduler import capture
 from orc.scheduler.core.commands import MESSAGE_CHARS_MAX
 from orc.scheduler.core.language import shell, value_bounds
+from orc.scheduler.core.resolve import item_lists
 from orc.scheduler.core.spec import room
 from orc.scheduler.effects import contract, prompt, tools
 from orc.worker.function_worker import ANSWER_BYTES_MAX
@@ -27,7 +28,7 @@ BOUNDS = {
     "an operand of an operator": f"{number_text(value_bounds.OPERAND_LENGTH_MAX)} characters or "
     "items",
     "the value of a template in `run` or `env`": count_text(shell.VALUE_BYTES_MAX, "byte"),
-    "items of a `for_each`": number_text(branching.ITEMS_MAX),
+    "items of a `for_each`": number_text(item_lists.ITEMS_MAX),
     "stdout of a command": f"{size_text(contract.OUTPUT_BYTES_MAX)}; by [`limits`](#limits) "
     f"{size_text(room.OUTPUT_LIMIT_MAX)}",
     "the return value of a function, as JSON": size_text(ANSWER_BYTES_MAX),

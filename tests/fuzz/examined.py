@@ -18,6 +18,8 @@ from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_needs
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.effects.targets import target_rules
+from orc.scheduler.forecast import Verdict
 from tests.cli.command_line import control_characters
 from tests.fuzz.watched import watched
 
@@ -59,7 +61,8 @@ def _examine(path: Path) -> list[str] | None:
     mermaid_graph(nodes)
     dot_graph(nodes)
     draw_graph(nodes)
-    plan_value(build_plan(definition, None, None, None, NO_PRICES, dict.fromkeys(needs, "runs")))
+    verdicts: dict[str, Verdict] = dict.fromkeys(needs, "runs")
+    plan_value(build_plan(definition, None, None, None, NO_PRICES, verdicts, target_rules({})))
     definition.model_dump_json()
     return None
 

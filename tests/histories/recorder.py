@@ -82,6 +82,19 @@ from tests.scheduler.test_conversations import TALK, hindered
 from tests.scheduler.test_reply_cache import asks, shelf
 from tests.scheduler.test_resume import SHAPES, cancels, stops_with
 
+SETTINGS = """
+project: demo
+steps:
+  limits: {value: {parallel: 2, words: [Ägypten, "a/b", plain]}}
+  each:
+    for_each: ${{ steps.limits.output.words }}
+    matrix: {n: "${{ steps.limits.output.words | list }}", m: [1]}
+    key: ${{ item }} ${{ matrix.n }}
+    max_parallel: ${{ steps.limits.output.parallel }}
+    value: ${{ each.key }}
+"""
+"""Settings that follow from another step, and keys that are no names."""
+
 History = Callable[[], AbstractContextManager[Stand]]
 """Opens a test stand whose job has run."""
 
@@ -117,6 +130,7 @@ def histories() -> dict[str, History]:
         "repair": _ask_for_corrections,
         "places": _move_the_spec,
         "scores": _score_and_score_again,
+        "settings": partial(_flow, SETTINGS),
     }
 
 

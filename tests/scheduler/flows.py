@@ -10,7 +10,8 @@ from orc.ledger.definition import JobDef
 from orc.scheduler.core.commands import DecideApproval
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.resolve.job import build_job
-from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
+from orc.scheduler.core.resolve.prompt import Settings
+from orc.scheduler.core.resolve.targets import ProviderFacts
 from tests.model import Plan, Task
 from tests.scheduler.harness import Stand, empty_stand
 from tests.scheduler.scripted import ScriptedModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,7 +155,7 @@ class Stand:
                 state=state,
                 ledger=cast(Ledger, mortal),
                 workspace=workspace,
-                providers=cast(Mapping[str, Provider], self.models),
+                providers=cast(MutableMapping[str, Provider], self.models),
                 cache=ReplyCache(ledger, self.job_id),
                 price=self.price,
                 environment=self.environment,

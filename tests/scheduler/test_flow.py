@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     JobStarted,
+    StepConfigured,
     StepExpanded,
     StepSkipped,
     StepStarted,
@@ -19,7 +21,7 @@ from orc.ledger.events import (
 from orc.scheduler.core.fold.state import JobState
 from tests.builders import OWNER, started, succeeded
 from tests.scheduler.flows import ASKING, ENDS, FLOW, decide_here, flow_stand, statuses
-from tests.scheduler.harness import Crash
+from tests.scheduler.harness import Crash, Stand
 from tests.scheduler.test_resume import cancels
 
 FAILING = """
@@ -165,18 +167,162 @@ def test_a_skipped_step_says_which_condition_did_not_hold() -> None:
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("${{ item }}", "item 1 gives '../x'; a key may have letters"),
-        ("${{ item | first }}x", "item 1 gives '.x'"),
-        ("${{ 'same' }}", "item 1 gives 'same', but an earlier item gave 'same'"),
+        ("${{ 'same' }}", "key: items 0 and 1 have the same key 'same'; keys must be unique"),
+        ("${{ ' ' }}", "key: the key of item 0 is empty"),
+        ("${{ 'x' | indent(1000, true) }}", "key: the key of item 0 is too long"),
     ],
 )
-def test_a_key_that_cannot_be_an_id_is_refused(key: str, message: str) -> None:
+def test_keys_that_are_empty_too_long_or_the_same_are_refused(key: str, message: str) -> None:
     state, _ = run(
         f'project: demo\nsteps: {{a: {{for_each: [ok, ../x], key: "{key}", value: 1}}}}\n'
     )
     failure = state.failed["a"]
     assert failure.kind == "template"
     assert message in failure.message
+
+
+def test_a_key_is_any_text_and_the_id_has_a_name_for_it() -> None:
+    state, outputs = run(
+        "project: demo\nsteps:\n  a:\n"
+        "    for_each: [ok, ../x, 'A#b[1]', É, B, b]\n    key: ${{ item }}\n"
+        "    value: ${{ each.key }} ${{ each.index }} ${{ each.first }} ${{ each.last }}\n"
+        "  all: {value: '${{ steps.a.items }}'}\n"
+    )
+    items = [name for name in state.steps if name.startswith("a[")]
+    assert items[0] == "a[ok]"
+    assert [re.sub("[0-9a-f]{12}", "D", name) for name in items[1:]] == [
+        "a[x-D]",
+        "a[A-b-1-D]",
+        "a[_D]" if items[3].startswith("a[_") else "a[D]",
+        "a[B-D]",
+        "a[b-D]",
+    ]
+    assert outputs["a"] == [
+        "ok 0 true false",
+        "../x 1 false false",
+        "A#b[1] 2 false false",
+        "É 3 false false",
+        "B 4 false false",
+        "b 5 false true",
+    ]
+    found = outputs["all"]
+    assert isinstance(found, list)
+    assert [item["step"] for item in found] == items
+    assert found[2] == {
+        "item": "A#b[1]",
+        "index": 2,
+        "key": "A#b[1]",
+        "step": items[2],
+        "status": "succeeded",
+        "output": "A#b[1] 2 false false",
+        "error": None,
+    }
+
+
+def test_items_and_a_matrix_are_combined() -> None:
+    _, outputs = run(
+        "project: demo\nsteps:\n  list: {value: {a: [1, 2], b: [x, y]}}\n  both:\n"
+        "    for_each: ${{ steps.list.output.b }}\n    as: letter\n"
+        "    matrix: {n: '${{ steps.list.output.a }}', m: [k]}\n"
+        "    value: ${{ letter }}${{ matrix.n }}${{ matrix.m }}${{ each.index }}\n"
+        "  all: {value: '${{ steps.both.items }}'}\n"
+    )
+    assert outputs["both"] == ["x1k0", "x2k1", "y1k2", "y2k3"]
+    found = outputs["all"]
+    assert isinstance(found, list)
+    assert (found[3]["item"], found[3]["matrix"]) == ("y", {"n": 2, "m": "k"})
+
+
+def test_an_item_called_each_hides_the_place_of_the_item() -> None:
+    _, outputs = run(
+        "project: demo\nsteps: {a: {for_each: [5], as: each, value: '${{ each + 1 }}'}}\n"
+    )
+    assert outputs["a"] == [6]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("value: 1, matrix: {a: '${{ steps.t.output.x }}'}", "matrix.a: must be a list; got int"),
+        ("value: 1, matrix: {a: '${{ steps.t.output.y }}'}", "matrix.a: ${{ steps.t.output.y }}"),
+        (
+            "value: 1, for_each: [1], max_parallel: '${{ steps.t.output.z }}'",
+            "max_parallel: must be a whole number of at least 1; got '2'; write `... | int`",
+        ),
+        ("value: 1, timeout: '${{ steps.t.output.z }}x'", "timeout: must be a duration"),
+        ("prompt: hi, provider: '${{ steps.t.output.z }}'", "provider: there is no provider '2'"),
+        ("prompt: hi, model: '${{ steps.t.output.x }}'", "model: must be a text that is not empty"),
+        ("prompt: hi, base_url: '${{ steps.t.output.z }}'", "base_url: it must look like http"),
+        (
+            "prompt: hi, params: {temperature: '${{ steps.t.output.z }}'}",
+            "params.temperature: must be",
+        ),
+        (
+            "prompt: hi, params: {max_tokens: '${{ none }}', top_k: '${{ steps.t.output.x }}'}",
+            "params.max_tokens: must be a whole number; got null",
+        ),
+        ("prompt: hi, fallback: ['${{ steps.t.output.z }}']", "fallback[0]: there is no provider"),
+        (
+            "prompt: hi, output: {format: json, schema: {type: '${{ steps.t.output.z }}'}}",
+            "output.schema: is not a valid JSON Schema",
+        ),
+        (
+            "prompt: hi, tools: [{builtin: run_command, allow: ['${{ steps.t.output.w }}']}]",
+            "tools[0].allow: must name at least one program",
+        ),
+        ("value: '${{ steps.t.items }}'", "step 't' has no `for_each` or `matrix`"),
+    ],
+)
+def test_a_setting_that_turns_out_wrong_fails_its_step(keys: str, said: str) -> None:
+    state, _ = run(
+        f"project: demo\nsteps:\n  t: {{value: {{x: 1, z: '2', w: []}}}}\n  a: {{{keys}}}\n"
+    )
+    assert (state.failed["a"].kind, state.steps["a"].calls_ended) == ("template", 0)
+    assert said in state.failed["a"].message
+
+
+CONFIGURED = """
+project: demo
+steps:
+  list: {value: {words: [a, b, c], n: 1}}
+  each:
+    for_each: ${{ steps.list.output.words }}
+    max_parallel: ${{ steps.list.output.n }}
+    total_timeout: ${{ 60 + each.index }}
+    if: item != 'c'
+    value: ${{ item }}
+  end: {value: "${{ steps.each.output }}", timeout: "${{ steps.list.output.n }}m"}
+"""
+
+
+def test_settings_are_recorded_before_a_step_starts_also_if_the_run_dies() -> None:
+    with flow_stand(CONFIGURED) as stand:
+        whole = stand.run()
+        commits = len(stand.stream())
+        found = configured_in(stand)
+    assert found == [
+        ("each", {"max_parallel": 1}),
+        ("each[0]", {"total_timeout_s": 60.0}),
+        ("each[1]", {"total_timeout_s": 61.0}),
+        ("end", {"timeout_s": 60.0}),
+    ]
+    for commit in range(1, commits):
+        with flow_stand(CONFIGURED) as stand:
+            try:
+                stand.run(commits=commit)
+            except Crash:
+                if stand.state().status == "succeeded":
+                    return
+                state = stand.run()
+                assert state.summary() == stand.state().summary()
+                assert statuses(state) == statuses(whole)
+            assert configured_in(stand) == found
+
+
+def configured_in(stand: Stand) -> list[tuple[str, dict[str, object]]]:
+    """The settings of each step, in the order in which they were recorded."""
+    events = [recorded.event for recorded in stand.stream()]
+    return [(one.step, one.settings) for one in events if isinstance(one, StepConfigured)]
 
 
 def test_a_for_each_value_that_is_not_a_list_fails_the_step() -> None:

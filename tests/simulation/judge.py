@@ -24,6 +24,7 @@ IMPOSSIBLE = {
     "job.tagged": "no person tags a simulated job",
     "job.noted": "no person writes notes about a simulated job",
     "blob.removed": "a simulated ledger is neither pruned nor redacted",
+    "step.configured": "the settings of a simulated step have no templates",
     "step.reused": "results are reused by forks and by commands, and no process is simulated",
     "tool.called": "tools are commands, and no process is simulated",
     "tool.returned": "tools are commands, and no process is simulated",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.providers import targets_of
 from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.money import NANO_USD_MAX
+from orc.ledger.step_names import is_within
 from orc.ledger.wording import usd_text
 from orc.projections.money.prices import PriceTable
 from orc.scheduler.core.commands import RaiseBudget
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.fold.budgets import JOB, current_limits
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.resolve.known_steps import has_target, known_forms
+from orc.scheduler.core.resolve.step_tree import walk
+from orc.scheduler.effects.targets import target_rules
 
 _AMOUNT = re.compile(
     r"(?:(?P<step>[^=+]+)=)?\+(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>tokens|calls)?\Z"
@@ -22,14 +26,23 @@ _AMOUNT = re.compile(
 _DIGITS_MAX = 12
 
 
-def check_prices(definition: JobDef, prices: PriceTable) -> None:
-    """Raise UsageProblem for a limit in money on a model whose price is unknown."""
-    for step, target in _paid_calls(definition.steps, limited=_in_money(definition)):
-        if prices.find(*target) is None:
-            raise UsageProblem(
-                f"step {step!r}: a budget in money needs the price of {'/'.join(target)}, which is "
-                "unknown; give it in prices.yaml, or limit max_tokens or max_calls"
-            )
+def check_prices(definition: JobDef, prices: PriceTable, environment: Mapping[str, str]) -> None:
+    """Raise UsageProblem for a limit in money on a model whose price is unknown.
+
+    A model that is known only when its step is ready is checked before its call.
+    """
+    rules = target_rules(environment)
+    limited = {name for name, step in walk(definition.steps) if _in_money(step)}
+    for name, step in known_forms(definition, rules):
+        if not has_target(step) or not (_in_money(definition) or is_within(name, limited)):
+            continue
+        for target in targets_of(step):
+            if prices.find(target.provider, target.model) is None:
+                raise UsageProblem(
+                    f"step {step.id!r}: a budget in money needs the price of "
+                    f"{target.provider}/{target.model}, which is unknown; give it in prices.yaml, or "
+                    "limit max_tokens or max_calls"
+                )
 
 
 def parse_raise(text: str, state: JobState) -> RaiseBudget:
@@ -93,14 +106,3 @@ def _raised(before: int, number: str) -> int:
 
 def _in_money(definition: JobDef | StepDef) -> bool:
     return definition.budget is not None and definition.budget.max_cost_usd is not None
-
-
-def _paid_calls(
-    steps: Iterable[StepDef], *, limited: bool
-) -> Iterator[tuple[str, tuple[str, str]]]:
-    for step in steps:
-        is_limited = limited or _in_money(step)
-        if is_limited:
-            for target in targets_of(step):
-                yield step.id, (target.provider, target.model)
-        yield from _paid_calls(step.steps, limited=is_limited)

@@ -14,6 +14,7 @@ from orc.ledger.definition import JobDef, walk_steps
 from orc.providers import Provider
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.resolve.misread_texts import find_misread_texts
 
 _NAMED_MAX = 5
 
@@ -28,6 +29,7 @@ def notices_before_run(
     if state.status == "submitted":
         yield from read_notices(state.definition)
     yield from unavailable_fallbacks(providers)
+    yield from find_misread_texts(state.definition)
     unset = [name for name in _passed_on(state.definition) if name not in environment]
     if unset:
         these = "it is" if len(unset) == 1 else "they are"

@@ -7,10 +7,12 @@ from typing import Any
 
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.replies import build_replay
-from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef, walk_steps
+from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef
 from orc.providers import PermanentError, Provider, build_provider
 from orc.providers.catalogue import SECTIONS
 from orc.providers.unavailable import Unavailable
+from orc.scheduler.core.resolve.known_steps import known_steps
+from orc.scheduler.effects.targets import target_rules
 
 
 def build_providers(
@@ -22,9 +24,11 @@ def build_providers(
 ) -> dict[str, Provider]:
     """The providers of the job's steps, by server. Raises UsageProblem, EnvironmentProblem.
 
-    A provider that is used only as a fallback may be unavailable. A call to it then fails.
+    A provider that is used only as a fallback may be unavailable. A call to it then fails. One that
+    is known only when a step is ready is built then (`build_late`).
     """
-    routes = [targets_of(step, override) for step in walk_steps(definition.steps)]
+    steps = known_steps(definition, target_rules(environment))
+    routes = [targets_of(step, override) for step in steps if _has_known_server(step)]
     targets = {target for route in routes for target in route}
     needed = {route[0].server for route in routes if route}
     found: dict[str, Provider] = {}
@@ -45,6 +49,22 @@ def build_providers(
     return found
 
 
+def build_late(target: TargetDef, environment: Mapping[str, str]) -> Provider:
+    """The provider of a target that was not known before. One that cannot be used fails its calls."""
+    if target.provider == REPLAY:
+        said = "recorded replies are read before the run; choose them by --provider replay"
+        return Unavailable(REPLAY, PermanentError("environment", said))
+    try:
+        return build_provider(target.provider, environment, base_url=target.base_url)
+    except PermanentError as error:
+        return Unavailable(target.provider, error)
+
+
+def _has_known_server(step: StepDef) -> bool:
+    is_written = step.templates.keys().isdisjoint(("provider", "base_url"))
+    return is_written or step.provider == REPLAY
+
+
 def unavailable_fallbacks(providers: Mapping[str, Provider]) -> Iterator[str]:
     """A notice for each fallback that cannot be used, with the reason."""
     for provider in providers.values():
@@ -54,18 +74,18 @@ def unavailable_fallbacks(providers: Mapping[str, Provider]) -> Iterator[str]:
 
 def targets_of(step: StepDef, override: str | None = None) -> tuple[TargetDef, ...]:
     """The targets of the step in order; the provider `override` replaces all of them."""
-    if override is None or step.provider is None:
+    if override is None or not step.facts.calls_model:
         return step.targets()
     return (TargetDef(provider=override, model=step.model or ""),)
 
 
 def find_dropped(
-    definition: JobDef, providers: Mapping[str, Provider]
+    definition: JobDef, providers: Mapping[str, Provider], environment: Mapping[str, str]
 ) -> Iterator[tuple[str, TargetDef, list[str]]]:
     """For each step and target, the parameters of the step that the provider does not support."""
-    for step in walk_steps(definition.steps):
-        asked = set(step.params) - set(SECTIONS)
-        for target in targets_of(step):
+    for step in known_steps(definition, target_rules(environment)):
+        asked = {*step.params, *step.templates.get("params", {})} - set(SECTIONS)
+        for target in targets_of(step) if _has_known_server(step) else ():
             provider = providers[target.server]
             dropped = sorted(asked - provider.params)
             if dropped and not isinstance(provider, Unavailable):

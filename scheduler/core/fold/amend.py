@@ -95,6 +95,9 @@ def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
             # The work is the same; how it is run, or scored, may have changed.
             own = body[old.number if state.graph.steps[old.parent].has_members else 0]
             state.graph.add(step_id, own, needs=needs, dependents=dependents)
+            settings = graph.settings_of(step_id)
+            if settings is not None:
+                state.graph.configure(step_id, settings)
     state.retired = before
 
 

@@ -27,6 +27,14 @@ def child_ids(parent: str, definition: StepDef, keys: tuple[str, ...] = ()) -> t
     return tuple(f"{parent}/{step.id}" for step in definition.steps)
 
 
+def key_of(inside: Inside, number: int) -> str:
+    """The key of an item as the spec gave it; without one, its number."""
+    chunk, place = divmod(number, CHILDREN_MAX)
+    if inside.keys:
+        return inside.keys[chunk][place]
+    return inside.children[number].rpartition("[")[2].removesuffix("]")
+
+
 def round_id(parent: str, number: int) -> str:
     """The id of a loop's round; `number` counts from 1."""
     return f"{parent}#{number}"
@@ -42,6 +50,8 @@ def expanded(state: JobState, event: StepExpanded) -> None:
     inside.total = event.total
     if event.values is not None:
         inside.values.append(event.values)
+    if event.keys is not None:
+        inside.keys.append(event.keys)
     body = state.graph.body(event.step)
     is_group = definition.has_members
     for number, child_id in enumerate(event.children, event.first):

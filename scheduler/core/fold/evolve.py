@@ -37,6 +37,7 @@ from orc.ledger.events import (
     LlmResponded,
     Recorded,
     ScoreRecorded,
+    StepConfigured,
     StepExpanded,
     StepFailed,
     StepInterrupted,
@@ -81,6 +82,7 @@ from orc.scheduler.core.fold.work import (
     add_deadline,
     became_ready,
     clear_work,
+    configured,
     enter_running,
     leave_queue,
     leave_running,
@@ -142,6 +144,10 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             state.steps[event.step].skipped = event.reason
             _end(state, event.step, "skipped")
             _update_dependents(state, event.step, ended_well=False)
+        case StepConfigured():
+            state.graph.configure(event.step, event.settings)
+            set_route(state, event.step)
+            configured(state, event.step)
         case StepExpanded():
             expanded(state, event)
         case ApprovalRequested():

@@ -8,6 +8,7 @@ from typing import Any
 
 from orc.ledger.definition import StepDef
 from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.step_settings import with_settings
 
 Names = tuple[str, ...]
 
@@ -18,11 +19,16 @@ class Graph:
 
     `needs[x]` are the steps that x waits for, `dependents[x]` those that wait for x. The items or
     rounds of one container share a definition; the key in `steps` is the step's id.
+
+    A step whose settings have templates gets a definition of its own when it is ready
+    (`configure`); `written` keeps the one with the templates.
     """
 
     steps: dict[str, StepDef]
     needs: dict[str, tuple[str, ...]]
     dependents: dict[str, tuple[str, ...]]
+    _written: dict[str, StepDef] = field(default_factory=dict)
+    _settings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _bodies: dict[int, Body] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -35,7 +41,25 @@ class Graph:
 
     def body(self, step_id: str) -> Body:
         """The body of a container step."""
-        return self._bodies[id(self.steps[step_id])]
+        return self._bodies[id(self.written(step_id))]
+
+    def written(self, step_id: str) -> StepDef:
+        """The step's definition with its templates."""
+        return self._written.get(step_id) or self.steps[step_id]
+
+    def lacks_settings(self, step_id: str) -> bool:
+        """Whether the step has templates that were not rendered yet."""
+        return bool(self.steps[step_id].own_templates)
+
+    def settings_of(self, step_id: str) -> Mapping[str, Any] | None:
+        """The settings that the step got when it was ready; None if it got none."""
+        return self._settings.get(step_id)
+
+    def configure(self, step_id: str, settings: Mapping[str, Any]) -> None:
+        """Give the step a definition with these settings."""
+        written = self.written(step_id)
+        self._written[step_id], self._settings[step_id] = written, settings
+        self.steps[step_id] = with_settings(written, settings)
 
     def add(self, child_id: str, definition: StepDef, *, needs: Names, dependents: Names) -> None:
         """Add a step that was created while the job ran."""
@@ -65,6 +89,9 @@ class Body:
         """The body of a container's definition."""
         if definition.for_each is not None:
             changes: dict[str, Any] = {"for_each": None, "item_condition": None}
+            changes["templates"] = {
+                key: text for key, text in definition.templates.items() if key != "max_parallel"
+            }
             changes["condition"] = definition.item_condition
         elif definition.loop is not None:
             # A failed round ends the loop; `continue_on_error` applies to the loop only,

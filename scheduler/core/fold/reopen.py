@@ -214,14 +214,19 @@ def _requeue(state: JobState, step_id: str, now: float) -> None:
     step = state.steps[step_id]
     if step.inside is not None:
         return
+    # After an amendment, settings with templates are rendered again.
+    lacks_settings = state.graph.lacks_settings(step_id)
     if step.status == "running" and takes_slot(state, step_id):
         enter_running(state, step_id)
         _clamp_queue_end(state, step_id, now)
-    elif step.waits_for == "retry" and not step.needs_left:
+    elif step.waits_for == "retry" and not step.needs_left and not lacks_settings:
         _clamp_retry(state, step_id, now)
     elif step.waits_for in ("retry", "budget"):
         step.status, step.waits_for, step.retry_at = "pending", None, None
-        let_start(state, step_id)
+        if lacks_settings:
+            became_ready(state, step_id)
+        else:
+            let_start(state, step_id)
     elif step.status == "waiting":
         _reopen_question(state, step_id, now)
     elif step.needs_left == 0:

@@ -75,7 +75,8 @@ class Inside:
 
     `children` are their ids in order. `total` is their number when all are created, `open` the
     number of those that have not ended. `held` children wait until another child ends
-    (max_parallel). `values` holds the items' values in lists of 1,000, or a workflow's inputs.
+    (max_parallel). `values` holds the items' values in lists of 1,000, or a workflow's inputs;
+    `keys` their keys, in such lists too, where ids have other names.
     """
 
     total: int = 0
@@ -83,6 +84,7 @@ class Inside:
     children: list[str] = field(default_factory=list)
     held: deque[str] = field(default_factory=deque)
     values: list[Payload] = field(default_factory=list)
+    keys: list[tuple[str, ...]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from orc.ledger.definition import (
     StepDef,
 )
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.templates import parse_condition
+from orc.scheduler.core.language.templates import parse_condition, texts_in
+from orc.scheduler.core.spec.base import TemplateText
 from orc.scheduler.core.spec.flow import BudgetSpec
 from orc.scheduler.core.spec.model import DefaultsSpec, StepSpec
 from orc.scheduler.core.spec.references import item_variables
@@ -26,18 +27,28 @@ from orc.scheduler.core.spec.references import item_variables
 def resolve_flow(step: StepSpec) -> dict[str, Any]:
     """The control flow fields of the step's definition."""
     found: dict[str, Any] = {**_condition(step)}
-    if step.for_each is not None:
+    limit = step.max_parallel
+    if isinstance(limit, TemplateText):
+        found["templates"] = {"max_parallel": str(limit)}
+        limit = None
+    if step.matrix is not None and (step.for_each is not None or texts_in(step.matrix)):
         found["for_each"] = ForEachDef(
-            items=step.for_each, name=step.as_, key=step.key, max_parallel=step.max_parallel
+            items=step.for_each,
+            matrix={name: _plain(values) for name, values in step.matrix.items()},
+            name="matrix" if step.for_each is None else step.as_,
+            key=step.key,
+            max_parallel=limit,
+        )
+    elif step.for_each is not None:
+        found["for_each"] = ForEachDef(
+            items=step.for_each, name=step.as_, key=step.key, max_parallel=limit
         )
     elif step.matrix is not None:
         names = list(step.matrix)
         rows = [dict(zip(names, row, strict=True)) for row in product(*step.matrix.values())]
-        found["for_each"] = ForEachDef(
-            items=rows, name="matrix", key=step.key, max_parallel=step.max_parallel
-        )
+        found["for_each"] = ForEachDef(items=rows, name="matrix", key=step.key, max_parallel=limit)
     if step.repeat is not None:
-        one = ForEachDef(items=[None], max_parallel=step.max_parallel)
+        one = ForEachDef(items=[None], max_parallel=limit)
         found["for_each"] = found.get("for_each", one).model_copy(update={"repeat": step.repeat})
     if step.score is not None:
         found["score"] = {
@@ -60,6 +71,10 @@ def resolve_flow(step: StepSpec) -> dict[str, Any]:
     if step.budget is not None:
         found["budget"] = resolve_budget(step.budget)
     return found
+
+
+def _plain(values: list[Any] | TemplateText) -> list[Any] | str:
+    return str(values) if isinstance(values, TemplateText) else values
 
 
 def resolve_doubt(step: StepSpec, defaults: DefaultsSpec) -> OnUnknown:
@@ -86,7 +101,8 @@ def unbounded_prompts(job: JobDef) -> Iterator[str]:
 def _unbounded(steps: Iterable[StepDef], *, counts: bool) -> Iterator[str]:
     for step in steps:
         is_counted = counts or _counts_tokens(step.budget)
-        if is_counted and step.facts.calls_model and "max_tokens" not in step.params:
+        given = {**step.params, **step.templates.get("params", {})}
+        if is_counted and step.facts.calls_model and "max_tokens" not in given:
             yield step.id
         yield from _unbounded(step.steps, counts=is_counted)
 

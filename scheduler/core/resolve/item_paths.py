@@ -48,6 +48,8 @@ def listed_scopes(step: StepDef) -> list[dict[str, Any]]:
     """The variables of the items that the definition lists; empty if they are known later."""
     if step.for_each is None or not isinstance(step.for_each.items, list | tuple):
         return []
+    if step.for_each.matrix is not None:
+        return []
     repeated = [item for item in step.for_each.items for _ in range(step.for_each.repeat or 1)]
     return [
         {step.for_each.name: item, "repetition": step.for_each.repetition_of(number)}

@@ -23,23 +23,16 @@ from orc.ledger.definition import (
     walk_steps,
 )
 from orc.ledger.digest import clean_json
+from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import FailureKind, Kind, facts_of
-from orc.ledger.step_names import STEP_CHARS_MAX
-from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import Problem, SpecError, nearest
-from orc.scheduler.core.resolve.flow import (
-    oversized_prompts,
-    resolve_budget,
-    resolve_doubt,
-    resolve_flow,
-    unbounded_prompts,
-)
+from orc.scheduler.core.resolve.early import EarlySettings, known_duration, step_def
+from orc.scheduler.core.resolve.flow import resolve_budget, resolve_doubt, resolve_flow
 from orc.scheduler.core.resolve.job_inputs import resolve_inputs, workflow_inputs
-from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
 from orc.scheduler.core.resolve.step_keys import has_images, limits_of, own_keys, required_of
-from orc.scheduler.core.resolve.step_tree import path_in_spec, too_long_names
+from orc.scheduler.core.resolve.whole_job import problems_of_whole
 from orc.scheduler.core.resolve.workflow import read_workflow
 from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.flow import RetrySpec
@@ -65,37 +58,9 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
     )
     resolver = _Resolver(spec, settings)
     definition = resolver.job()
-    for step_id in unbounded_prompts(definition):
-        resolver.problems.append(
-            Problem(
-                f"step {step_id!r} has a budget for tokens or money and needs "
-                "`params: {max_tokens: ...}`: without it, the cost of its reply has no limit"
-            )
-        )
-    for step_id in too_long_names(definition.steps):
-        name = step_id.rpartition("/")[2]
-        resolver.problems.append(
-            Problem(
-                f"step {name!r} is in so many groups that its whole id, with the items around it, may "
-                f"have more than {number_text(STEP_CHARS_MAX)} characters; use shorter ids, or fewer "
-                "groups in each other"
-            )
-        )
-    for step_id, reply, limit in oversized_prompts(definition):
-        resolver.problems.append(
-            Problem(
-                f"step {step_id!r} may never call its model: `max_tokens` of its reply is "
-                f"{number_text(reply)}, and its budget has {number_text(limit)} tokens; raise "
-                "`budget.max_tokens`, or lower `params.max_tokens`"
-            )
-        )
-    for found in find_shared_paths(definition):
-        place = path_in_spec(found.step, spec.steps)
-        where = place
-        if place[-1] != "workflow":
-            where = (*place, "files") if found.index is None else (*place, "files", found.index)
-        message = f"{dotted(where)}: {found.message}"
-        resolver.problems.append(spec.problem(message, *where))
+    for problem in problems_of_whole(spec, definition, settings.target_rules):
+        if problem not in resolver.problems:
+            resolver.problems.append(problem)
     if problems or resolver.problems:
         raise SpecError(source_name, [*problems, *resolver.problems])
     return spec, definition
@@ -110,11 +75,21 @@ class _Resolver:
         secrets: tuple[str, ...] = (),
         executor: str | None = None,
     ) -> None:
-        self.spec = spec
         self.chain = chain
         self.settings = settings
         self.problems: list[Problem] = []
         self.environment = settings.environment
+        self.spec = spec
+        self.inputs: dict[str, Any] = {}
+        self.read: dict[str, ReadInput] = {}
+        if not chain:
+            self.inputs, self.read = resolve_inputs(
+                spec.job.inputs, settings, beside("", spec.folder_of("inputs")), report=self._report
+            )
+        self.early = EarlySettings(settings, report=self._report)
+        if not chain:
+            # The values of a workflow's inputs are known when its steps are ready.
+            self.spec = spec = self.early.of_job(spec, self.inputs)
         self.secrets = (*secrets, *spec.job.secrets)
         file = dirname(chain[-1]) if chain else ""
         self.folder = beside(file, spec.folder_of("steps"))
@@ -129,8 +104,6 @@ class _Resolver:
 
     def job(self) -> JobDef:
         job = self.spec.job
-        folder = beside("", self.spec.folder_of("inputs"))
-        inputs, read = resolve_inputs(job.inputs, self.settings, folder, report=self._report)
         concurrency = {"total": job.concurrency.total, **(job.concurrency.model_extra or {})}
         providers = self.settings.providers
         steps = self._steps(self.spec.steps, ("steps",))
@@ -162,16 +135,16 @@ class _Resolver:
             concurrency=concurrency,
             rate={name: RateDef(**rate.model_dump()) for name, rate in job.rate.items()},
             circuit=self._circuit(),
-            timeout_s=job.timeout if job.timeout is not None else job.timeout_s,
+            timeout_s=known_duration(job.timeout) if job.timeout is not None else job.timeout_s,
             budget=resolve_budget(job.budget),
             output_dir=output_dir,
             keep_work=job.keep_work,
             ship=self._ship(),
             env=job.env,
             tags=tuple(dict.fromkeys((*job.tags, *self.settings.tags))),
-            inputs=inputs,
-            read=read,
-            steps=steps,
+            inputs=self.inputs,
+            read=self.read,
+            steps=steps if self.chain else self.early.of_steps(steps),
         )
 
     def _steps(
@@ -240,29 +213,26 @@ class _Resolver:
                 common["output_schema"] = step.output.json_schema
                 common["repair"] = step.output.repair
             params = self._params(step)
-            return StepDef(**common, **self.models.prompt(path, step), params=params)
+            return step_def(common, {**self.models.prompt(path, step), "params": params})
         if step.workflow is not None:
-            return StepDef(**common, **self._workflow(step, path, workspace))
+            return step_def(common, self._workflow(step, path, workspace))
         if facts.is_container:
-            return StepDef(
-                **common, steps=self._steps(step.steps or {}, (*path, "steps"), workspace)
-            )
+            inside = self._steps(step.steps or {}, (*path, "steps"), workspace)
+            return step_def(common, {"steps": inside})
         if facts.runs_code:
             common |= self.placing.fields(
                 step_id, step, path, workspace=workspace, folder=self.folder
             )
-            run = tuple(step.run) if isinstance(step.run, list) else step.run
-            env = {**(defaults.env or {}), **(step.env or {})}
-            return StepDef(
-                **common,
-                run=run,
-                function=step.python,
-                args=step.args or {},
-                env=env,
-                cwd=step.cwd or defaults.cwd or "work",
-                cache=cache,
-            )
-        return StepDef(**common, **own_keys(step, facts, known=common))
+            work = {
+                "run": tuple(step.run) if isinstance(step.run, list) else step.run,
+                "function": step.python,
+                "args": step.args or {},
+                "env": {**(defaults.env or {}), **(step.env or {})},
+                "cwd": step.cwd or defaults.cwd or "work",
+                "cache": cache,
+            }
+            return step_def(common, work)
+        return step_def(common, own_keys(step, facts, known=common))
 
     def _workflow(self, step: StepSpec, path: Path, workspace: str | None) -> dict[str, Any]:
         workflow, problems = read_workflow(

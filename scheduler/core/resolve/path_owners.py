@@ -122,8 +122,8 @@ class _Graph:
             if step.item_condition is not None:
                 return None
             if step.for_each is not None:
-                items = step.for_each.items
-                if isinstance(items, str) or len(items) > 1:
+                count = step.for_each.count
+                if count is None or count > 1:
                     return name
             if step.condition is not None:
                 return None

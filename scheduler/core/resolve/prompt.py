@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from orc.ledger.definition import REPLAY, MessageDef, PartDef, ShippedDef, TargetDef, ToolDef
 from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
-from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.images import image_type
-from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.language.templates import has_template, texts_in
+from orc.scheduler.core.resolve.settings import TARGET_KEYS
+from orc.scheduler.core.resolve.targets import ProviderFacts, TargetRules
 from orc.scheduler.core.spec.data_inputs import ReadRequest
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.parse import Spec
@@ -44,15 +44,6 @@ def refuse_ship(patterns: tuple[str, ...]) -> tuple[ShippedDef, ...]:
 def refuse_input(request: ReadRequest) -> ReadInput:
     """The `read_input` of specs without a folder. Raises ValueError."""
     raise ValueError("the spec has no folder whose files could be read")
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderFacts:
-    """The facts about a provider that are needed to check a spec."""
-
-    default_model: str
-    model_variables: tuple[str, ...]
-    has_address: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +85,11 @@ class Settings:
     tags: tuple[str, ...] = ()
 
     @property
+    def target_rules(self) -> TargetRules:
+        """The rules for targets."""
+        return TargetRules(self.providers, self.environment)
+
+    @property
     def default(self) -> str:
         """The provider if neither spec nor caller names one."""
         return self.default_provider or next(iter(self.providers))
@@ -113,7 +109,16 @@ class ModelChoice:
             or ""
         )
         self._replayed = self._switched.partition("/")[0] == REPLAY
-        self.provider, self.model, self._base_url = self._of_job()
+        self._rules = settings.target_rules
+        # Those of a workflow; the ones of the submitted spec have been rendered.
+        self._late = {
+            key: text
+            for key in TARGET_KEYS
+            if (text := getattr(spec.job, key) or getattr(spec.job.defaults, key, None))
+            and has_template(text)
+        }
+        self._real_provider, self.model, self._base_url = self._of_job()
+        self.provider = REPLAY if self._replayed else self._real_provider
 
     def prompt(self, path: Path, step: StepSpec) -> dict[str, Any]:
         """The fields of the step's definition for its messages, targets and tools."""
@@ -127,15 +132,28 @@ class ModelChoice:
         ]
         if step.prompt is not None:
             messages = [MessageDef(role="user", content=step.prompt)]
-        first, *others = self._targets(path, step)
+        targets = self._first_target(path, step)
+        templates = targets.pop("templates")
+        others = () if self._replayed else self._fallback(path, step)
+        if texts_in([other.model_dump() for other in others]):
+            templates["fallback"] = [other.model_dump() for other in others]
+        else:
+            first = (
+                None if templates else (targets["provider"], targets["model"], targets["base_url"])
+            )
+            targets["fallback"] = tuple(
+                other for other in others if (other.provider, other.model, other.base_url) != first
+            )
+        tools = tuple(_tool(tool) for tool in step.tools)
+        written = [_tool_with_templates(tool) for tool in step.tools]
+        if texts_in(written):
+            templates["tools"] = written
         return {
-            "provider": first.provider,
-            "model": first.model,
-            "base_url": first.base_url,
-            "fallback": tuple(others),
+            **targets,
+            "templates": templates,
             "system": step.system if step.system is not None else defaults.system,
             "messages": tuple(messages),
-            "tools": tuple(_tool(tool) for tool in step.tools),
+            "tools": tools,
             "max_turns": step.max_turns,
             "cache": step.cache or defaults.cache or self._spec.job.cache or "off",
         }
@@ -165,23 +183,25 @@ class ModelChoice:
         If the settings name another provider, the spec's model and address do not apply.
         """
         job = self._spec.job
-        from_spec = job.provider or job.defaults.provider or self._settings.default
+        own = {
+            key: getattr(job, key) or getattr(job.defaults, key, None)
+            for key in TARGET_KEYS
+            if key not in self._late
+        }
+        from_spec = own.get("provider") or self._settings.default
         named = "" if self._replayed else self._switched
         name, _, model = (named or from_spec).partition("/")
         if not self._replayed:
             self._check_provider(name, None if named else "provider")
         spec_name, _, spec_model = from_spec.partition("/")
         is_specs = name == spec_name
-        own_model = job.model or job.defaults.model or spec_model if is_specs else ""
-        model = self._settings.model or model or own_model or self._default_model(name)
-        base_url = self._base_url_of(name, job.base_url, "base_url") if is_specs else None
-        return (REPLAY if self._replayed else name), model, base_url
+        own_model = own.get("model") or spec_model if is_specs else ""
+        model = self._settings.model or model or own_model or self._rules.default_model(name)
+        base_url = self._base_url_of(name, own.get("base_url"), "base_url") if is_specs else None
+        return name, model, base_url
 
-    def _targets(self, path: Path, step: StepSpec) -> list[TargetDef]:
-        first = self._first_target(path, step)
-        if self._replayed:
-            # A recorded reply replaces the reply of any target, so there are no fallbacks.
-            return [TargetDef(provider=REPLAY, model=first.model)]
+    def _fallback(self, path: Path, step: StepSpec) -> list[TargetDef]:
+        """The other targets of the step; those with templates as they are written."""
         job = self._spec.job
         for fallback, place in (
             (step.fallback, (*path, "fallback")),
@@ -189,90 +209,86 @@ class ModelChoice:
             (job.fallback, ("fallback",)),
         ):
             if fallback is not None:
-                found = [self._target(spec, *place, n) for n, spec in enumerate(fallback)]
-                return [first, *(target for target in found if target != first)]
-        return [first]
+                return [self._target(spec, *place, n) for n, spec in enumerate(fallback)]
+        return []
 
-    def _first_target(self, path: Path, step: StepSpec) -> TargetDef:
+    def _first_target(self, path: Path, step: StepSpec) -> dict[str, Any]:
+        """The provider, model and address of the step, and its `templates` for them."""
         # `defaults.provider` has the same meaning as the job's `provider`.
         provider, model, base_url = self.provider, self.model, self._base_url
-        if step.provider is not None:
-            provider, _, own_model = step.provider.partition("/")
+        written = {key: getattr(step, key) for key in TARGET_KEYS}
+        if step.provider is None:
+            written |= {key: text for key, text in self._late.items() if written[key] is None}
+        late = {key: text for key, text in written.items() if text and has_template(text)}
+        if "provider" in late:
+            templates = {key: text for key, text in written.items() if text is not None}
+            job = TargetDef(provider=self._real_provider, model=model, base_url=base_url)
+            return {
+                "provider": REPLAY if self._replayed else None,
+                "templates": templates,
+                "job_target": job,
+            }
+        if written["provider"] is not None:
+            provider, _, own_model = written["provider"].partition("/")
             self._check_provider(provider, *path, "provider")
             if provider != self.provider:
                 base_url = None
             if provider != self.provider or own_model:
-                model = own_model or self._default_model(provider)
-        if step.model is not None:
-            model = step.model
-        if step.base_url is not None:
-            base_url = self._base_url_of(provider, step.base_url, *path, "base_url")
-        return TargetDef(provider=provider, model=model, base_url=base_url)
+                model = own_model or self._rules.default_model(provider)
+        if written["model"] is not None:
+            model = written["model"]
+        if written["base_url"] is not None and "base_url" not in late:
+            base_url = self._base_url_of(provider, written["base_url"], *path, "base_url")
+        if self._replayed:
+            # A recorded reply replaces the reply of any target, so there are no fallbacks.
+            provider, base_url = REPLAY, None
+            late.pop("base_url", None)
+        return {
+            "provider": provider,
+            "model": None if "model" in late else model,
+            "base_url": base_url,
+            "templates": late,
+        }
 
     def _target(self, spec: TargetSpec, *path: str | int) -> TargetDef:
+        if texts_in(spec.model_dump()):
+            return TargetDef(provider=spec.provider, model=spec.model or "", base_url=spec.base_url)
         provider, _, model = spec.provider.partition("/")
         self._check_provider(provider, *path)
         return TargetDef(
             provider=provider,
-            model=spec.model or model or self._default_model(provider),
+            model=spec.model or model or self._rules.default_model(provider),
             base_url=self._base_url_of(provider, spec.base_url, *path),
         )
 
-    def _default_model(self, provider: str) -> str:
-        facts = self._settings.providers.get(provider)
-        if facts is None:
-            return "unknown"
-        for variable in facts.model_variables:
-            if self._settings.environment.get(variable):
-                return self._settings.environment[variable]
-        return facts.default_model
-
     def _check_provider(self, name: str, *path: str | int | None) -> None:
-        if name in self._settings.providers:
-            return
-        place = [part for part in path if part is not None]
-        hint = nearest(name, self._settings.providers)
-        self._report(f"provider: there is no provider {name!r}{hint}", *place)
+        problem = self._rules.provider_problem(name)
+        if problem:
+            self._report(f"provider: {problem}", *[part for part in path if part is not None])
 
     def _base_url_of(self, provider: str, base_url: str | None, *path: str | int) -> str | None:
-        """The checked address. It is recorded, so it must not contain credentials."""
+        """The checked address."""
         if base_url is None:
             return None
-        facts = self._settings.providers.get(provider)
-        if facts is not None and not facts.has_address:
-            self._report(f"base_url: {provider} has no server; remove base_url", *path)
-            return None
-        problem = _url_problem(base_url)
+        problem = self._rules.address_problem(provider, base_url)
         if problem:
             self._report(f"base_url: {problem}", *path)
         return base_url.rstrip("/")
 
 
 def _tool(spec: ToolSpec) -> ToolDef:
+    """The tool, without what has templates."""
+    known = {key: item for key, item in _tool_with_templates(spec).items() if not texts_in(item)}
+    return ToolDef.model_validate(known)
+
+
+def _tool_with_templates(spec: ToolSpec) -> dict[str, Any]:
     if spec.builtin is not None:
-        return ToolDef(name=spec.builtin, allow=tuple(spec.allow or ()))
+        return {"name": spec.builtin, "allow": list(spec.allow or ())}
     # A tool with neither key is reported by the spec's checks.
-    return ToolDef(
-        name=tool_name(spec),
-        function=spec.python,
-        description=spec.description,
-        parameters=spec.parameters,
-    )
-
-
-def _url_problem(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        host, _ = url.hostname, url.port
-    except ValueError:
-        return "it is not a valid URL"
-    if url.scheme not in ("http", "https") or not host:
-        return "it must look like http://localhost:8080/v1"
-    if url.username or url.password:
-        return (
-            "it must not contain a user name or password, because the ledger records it; put the "
-            "key into the environment"
-        )
-    if url.query or url.fragment:
-        return "it must not have a query or a fragment"
-    return ""
+    return {
+        "name": tool_name(spec),
+        "function": spec.python,
+        "description": spec.description,
+        "parameters": spec.parameters,
+    }

@@ -62,6 +62,7 @@ def expand(state: JobState, command: ExpandStep) -> list[AnyEvent]:
                 first=first + start,
                 total=total,
                 values=command.values[number] if number < len(command.values) else None,
+                keys=command.keys[start : start + CHILDREN_MAX] or None,
                 shapes=shapes[start : start + CHILDREN_MAX] if definition.has_members else shapes,
                 **_of_items(definition.for_each),
             )
@@ -72,7 +73,11 @@ def expand(state: JobState, command: ExpandStep) -> list[AnyEvent]:
 def _of_items(items: ForEachDef | None) -> dict[str, Any]:
     if items is None:
         return {}
-    return {"variable": None if items.name == "item" else items.name, "repeat": items.repeat}
+    return {
+        "variable": None if items.name == "item" else items.name,
+        "repeat": items.repeat,
+        "with_matrix": (items.matrix is not None and items.items is not None) or None,
+    }
 
 
 def _shape_of(parent: str, member: StepDef) -> ChildShape:

@@ -21,6 +21,7 @@ from orc.ledger.events import (
     JobSucceeded,
     LlmFailed,
     LlmResponded,
+    StepConfigured,
     StepInterrupted,
     StepSkipped,
     StepStarted,
@@ -35,6 +36,7 @@ from orc.scheduler.core.commands import (
     AskPerson,
     CancelJob,
     Command,
+    ConfigureStep,
     DecideApproval,
     ExpandStep,
     ExpireQueued,
@@ -119,6 +121,9 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return _resume(state, command)
         case AmendJob():
             return [*_cut_by_crash(state), *_cut_elsewhere(state), with_kept(state, command.event)]
+        case ConfigureStep():
+            assert state.steps[command.step].status == "pending"
+            return [StepConfigured(step=command.step, settings=dict(command.settings))]
         case ReuseStep():
             return _reuse_step(state, command)
         case StartAttempt():

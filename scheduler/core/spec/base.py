@@ -11,13 +11,16 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    PlainValidator,
     ValidationInfo,
     field_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 
 from orc.scheduler.core.durations import parse_duration
+from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.sizes import SIZE_PATTERN, parse_size
+from orc.scheduler.core.spec.rendered_keys import Rendered, rendered
 
 
 def _off(value: Any) -> Any:
@@ -25,6 +28,9 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
+IGNORED_PREFIX: Final = "x-"
+"""How keys at the top of a spec begin that are ignored: a place for YAML anchors."""
+TEMPLATE_PATTERN: Final = r"\$\{\{"
 NOTHING: Final = "nothing (null)"
 """How messages name a null, also that of a key with nothing behind it."""
 
@@ -54,7 +60,8 @@ class Strict(BaseModel):
     ) -> JsonSchemaValue:
         """The schema for editors, which refuses null where the parser does."""
         found = handler(schema)
-        for shape in handler.resolve_ref_schema(found).get("properties", {}).values():
+        names = {field.alias or name: name for name, field in cls.model_fields.items()}
+        for key, shape in handler.resolve_ref_schema(found).get("properties", {}).items():
             match shape.get("default", ...):
                 case None:
                     del shape["default"]
@@ -65,6 +72,11 @@ class Strict(BaseModel):
                 forms.remove({"type": "null"})
                 if len(forms) == 1:
                     shape |= {**shape.pop("anyOf")[0], **shape}
+            when = rendered(cls, names.get(key, key))
+            if when is not None and when != Rendered.INSIDE:
+                shape["templates"] = when.value
+            if when == Rendered.NEVER and shape.get("type") == "string":
+                shape["not"] = {"pattern": TEMPLATE_PATTERN}
         return found
 
 
@@ -95,6 +107,27 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+class TemplateText(str):
+    """A text with `${{ }}` in the place of a value of another type; see `rendered_keys.py`."""
+
+
+class NoTemplate(ValueError):
+    """The value is no template. Its other type is what was meant."""
+
+
+def _read_template(value: Any) -> TemplateText:
+    if not isinstance(value, str) or not has_template(value):
+        raise NoTemplate("must have a template")
+    return TemplateText(value)
+
+
+OrTemplate = Annotated[
+    TemplateText,
+    PlainValidator(
+        _read_template, json_schema_input_type=Annotated[str, Field(pattern=TEMPLATE_PATTERN)]
+    ),
+]
+"""Beside another type: a template in its place."""
 Filled = Annotated[str, Field(min_length=1)]
 """A text that is not empty."""
 Word = Annotated[
@@ -129,16 +162,6 @@ class FileText(Strict):
 
 Text = Annotated[str, BeforeValidator(lambda value: value, json_schema_input_type=str | FileText)]
 """A text; in the spec, `{file: PATH}` is allowed too."""
-
-
-TEMPLATES: Final = "has templates"
-"""Marks a key whose texts are templates of the step: they are checked, and what they refer to is
-needed. In a mapping of its own, only the keys with the mark count."""
-
-
-def keys_with_templates(model: type[BaseModel]) -> tuple[str, ...]:
-    """The fields of a model that have the mark."""
-    return tuple(name for name, field in model.model_fields.items() if TEMPLATES in field.metadata)
 
 
 Names = Annotated[list[str], BeforeValidator(as_list, json_schema_input_type=str | list[str])]

@@ -27,8 +27,6 @@ def check_flow(path: Path, step: StepSpec, document: Document, scope: Scope) -> 
     def problem(key: str, message: str) -> Problem:
         return Problem(f"{where}.{key}: {message}", *document.place((*path, key), key=True))
 
-    if step.for_each is not None and step.matrix is not None:
-        yield problem("matrix", "a step cannot have both `for_each` and `matrix`")
     if isinstance(step.for_each, str) and not has_template(step.for_each):
         yield problem(
             "for_each", "must be a list, or an expression in ${{ }} whose value is a list"
@@ -46,7 +44,7 @@ def check_flow(path: Path, step: StepSpec, document: Document, scope: Scope) -> 
     if step.matrix is not None:
         total = step.repeat or 1
         for name, values in step.matrix.items():
-            total *= len(values)
+            total *= 1 if isinstance(values, str) else len(values)
             if not _VARIABLE.match(name):
                 yield problem(
                     "matrix", f"{name!r} is not a name: use letters, digits and underscores"

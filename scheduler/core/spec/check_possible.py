@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from math import prod
 
 from orc.ledger.kinds import facts_of
-from orc.ledger.step_names import KEY_CHARS_MAX
 from orc.ledger.wording import duration_text
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.spec.base import TemplateText
 from orc.scheduler.core.spec.data_inputs import is_data, key_problems
 from orc.scheduler.core.spec.flow import RetrySpec
 from orc.scheduler.core.spec.inputs import default_problem, enum_problem
@@ -27,7 +28,6 @@ _OF_CALLS = frozenset(
 """Kinds of failures that only a call of a model, or a person, causes."""
 _OF_COMMANDS = frozenset("exit_code output_too_large rejected signal".split())
 """Kinds of failures that only a command, a function or a person causes."""
-_KEY = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{KEY_CHARS_MAX - 1}}}\Z", re.ASCII)
 _EXHAUSTED = ("loop", "on_exhausted")
 _NEVER = re.compile(r"\s*(?:\$\{\{)?\s*(?:false|False)\s*(?:\}\})?\s*\Z")
 
@@ -94,9 +94,10 @@ def check_defaults(defaults: DefaultsSpec, document: Document) -> Iterator[Probl
     for reason in filter(None, found):
         where: Path = ("defaults", "retry")
         yield Problem(f"defaults.retry: {reason}", *document.place(where, key=True))
-    if defaults.timeout and defaults.total_timeout and defaults.timeout > defaults.total_timeout:
+    timeout, total = _known(defaults.timeout), _known(defaults.total_timeout)
+    if timeout and total and timeout > total:
         where = ("defaults", "timeout")
-        reason = _longer(defaults.timeout, "total_timeout", defaults.total_timeout)
+        reason = _longer(timeout, "total_timeout", total)
         yield Problem(f"defaults.timeout: {reason}", *document.place(where, key=True))
 
 
@@ -111,8 +112,8 @@ def wait_problem(retry: RetrySpec) -> str:
 
 
 def _check_times(step: StepSpec, defaults: DefaultsSpec, problem: _Report) -> Iterator[Problem]:
-    total = step.total_timeout or defaults.total_timeout
-    timeout = step.timeout or defaults.timeout
+    total = _known(step.total_timeout or defaults.total_timeout)
+    timeout = _known(step.timeout or defaults.timeout)
     if total is None:
         return
     if timeout is not None and timeout > total and (step.timeout or step.total_timeout):
@@ -123,6 +124,10 @@ def _check_times(step: StepSpec, defaults: DefaultsSpec, problem: _Report) -> It
             yield problem(f"is shorter than `timeout`, {duration_text(timeout)}", key)
     if step.queue_timeout is not None and step.queue_timeout > total:
         yield problem(_longer(step.queue_timeout, "total_timeout", total), "queue_timeout")
+
+
+def _known(duration_s: float | TemplateText | None) -> float | None:
+    return None if isinstance(duration_s, TemplateText) else duration_s
 
 
 def _longer(found_s: float, other: str, other_s: float) -> str:
@@ -144,8 +149,6 @@ def _check_retry_on(step: StepSpec, problem: _Report) -> Iterator[Problem]:
 
 def _key_problem(key: str, step: StepSpec) -> str:
     """Why a key that is the same for each item fails the step; empty if it need not."""
-    if not _KEY.match(key):
-        return "a key may have letters, digits, - and _, and begins with a letter or _"
     count = _count_of_items(step)
     if count is not None and count > 1:
         return "is the same for each item, and must be unique; use the item in it"
@@ -153,12 +156,9 @@ def _key_problem(key: str, step: StepSpec) -> str:
 
 
 def _count_of_items(step: StepSpec) -> int | None:
-    """The number of items of a literal list or a matrix."""
-    if isinstance(step.for_each, list):
-        return len(step.for_each)
-    if step.matrix is None:
+    """The number of items of a literal list, a literal matrix, or both; None if it is not known."""
+    lists = [] if step.for_each is None else [step.for_each]
+    lists += (step.matrix or {}).values()
+    if not lists or any(isinstance(values, str) for values in lists):
         return None
-    count = 1
-    for values in step.matrix.values():
-        count *= len(values)
-    return count
+    return prod(map(len, lists))

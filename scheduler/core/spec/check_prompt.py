@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from jsonschema import Draft202012Validator, SchemaError
 
 from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.prompt import MessageSpec, OutputSpec, ToolSpec, tool_name
 from orc.scheduler.core.spec.schema_sense import impossible_part
@@ -105,7 +106,7 @@ def _check_parts(
 def _check_output(
     where: str, output: OutputSpec, path: Path, document: Document
 ) -> Iterator[Problem]:
-    if output.json_schema is not None:
+    if isinstance(output.json_schema, dict) and not texts_in(output.json_schema):
         reason = schema_problem(output.json_schema)
         if reason:
             place = document.place((*path, "output", "schema"))
@@ -134,10 +135,17 @@ def _tool_problems(tool: ToolSpec) -> Iterator[str]:
                 yield f"`{key}` is allowed with `python` only"
     if tool.allow is not None and tool.builtin != "run_command":
         yield "`allow` is allowed with `builtin: run_command` only"
-    if tool.parameters is not None:
-        reason = schema_problem(tool.parameters)
-        if reason or tool.parameters.get("type") != "object":
-            yield f"parameters: {reason or 'must be a JSON Schema with `type: object`'}"
+    if isinstance(tool.parameters, dict) and not texts_in(tool.parameters):
+        reason = parameters_problem(tool.parameters)
+        if reason:
+            yield f"parameters: {reason}"
+
+
+def parameters_problem(schema: Mapping[str, Any]) -> str:
+    """Why this is not a usable JSON Schema of a tool's arguments; empty if it is."""
+    reason = schema_problem(schema)
+    is_object = schema.get("type") == "object"
+    return reason or ("" if is_object else "must be a JSON Schema with `type: object`")
 
 
 def _references(schema: Any) -> Iterator[str]:

@@ -26,7 +26,14 @@ from orc.scheduler.core.spec.model import (
     JobSpec,
     StepSpec,
 )
-from orc.scheduler.core.spec.references import Scope, check_text, needs_of, texts_of
+from orc.scheduler.core.spec.references import (
+    Place,
+    Scope,
+    check_text,
+    needs_of,
+    texts_of,
+    texts_of_job,
+)
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
 _ONLY_FOR = {
@@ -65,9 +72,11 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
     yield from check_defaults(job.defaults, document)
     yield from check_job_secrets(job, document)
     yield from check_ship(job, document)
-    if job.defaults.system:
-        scope = Scope(job, {}, secrets=frozenset(job.secrets))
-        yield from check_text(("defaults", "system"), job.defaults.system, document, scope)
+    scope = Scope(job, {}, secrets=frozenset(job.secrets))
+    for text_path, text in texts_of_job(job):
+        is_system = text_path == ("defaults", "system")
+        when: Place = "inside" if is_system else "submission"
+        yield from check_text(text_path, text, document, scope, when)
 
 
 def check_steps(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from orc.ledger.definition import Backoff
-from orc.scheduler.core.spec.base import TEMPLATES, Duration, Filled, Strict, shorthand
+from orc.scheduler.core.spec.base import Duration, Filled, Strict, shorthand
 
 
 def _as_condition(value: Any) -> Any:
@@ -35,7 +35,7 @@ class LoopSpec(Strict):
 class ApprovalSpec(Strict):
     """Asks a person for a decision. Short form: the message."""
 
-    message: Annotated[Filled, TEMPLATES] = Field(description="The question to the person.")
+    message: Filled = Field(description="The question to the person.")
     options: list[str] = Field(
         ["approve", "reject"],
         min_length=1,

@@ -7,6 +7,7 @@ from posixpath import dirname, normpath
 from typing import Any
 
 from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.spec.base import IGNORED_PREFIX
 from orc.scheduler.core.spec.file_texts import ReadText, read_texts
 from orc.scheduler.core.spec.words import take_as_written
 from orc.scheduler.core.spec.yaml_source import Document, parse_yaml
@@ -71,6 +72,8 @@ def apply_template(
 
 def _merge(spec: dict[str, Any], template: dict[str, Any]) -> None:
     for key, value in template.items():
+        if str(key).startswith(IGNORED_PREFIX):
+            continue
         own = spec.get(key)
         if key not in spec:
             spec[key] = value

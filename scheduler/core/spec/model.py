@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from orc.ledger.definition import Cwd
 from orc.ledger.kinds import KIND_OF_KEY, FailureKind
 from orc.scheduler.core.spec.base import (
-    TEMPLATES,
+    IGNORED_PREFIX,
     CacheScope,
     Duration,
     Filled,
     Names,
+    OrTemplate,
     Strict,
     Text,
     Variables,
@@ -62,20 +63,19 @@ STEP_IDS: dict[str, Any] = {
 LATER_STEP_KEYS = frozenset("template".split())
 """Keys of a step that a later version will support. This version reports them as errors."""
 
+IGNORED = "Is ignored: a place for YAML anchors."
 LATER_JOB_KEYS = frozenset("tools max_turns".split())
 
 
 class FileSpec(Strict):
     """A file to write (`path`, `content`), or files to capture (`glob`)."""
 
-    path: Annotated[str | None, TEMPLATES] = Field(
-        None, description="The path, relative to outputs/<project>/."
-    )
-    content: Annotated[str | None, TEMPLATES] = Field(
+    path: str | None = Field(None, description="The path, relative to outputs/<project>/.")
+    content: str | None = Field(
         None,
         description="The file's content. Default: the step's text, without a code fence around it.",
     )
-    glob: Annotated[str | None, TEMPLATES] = Field(
+    glob: str | None = Field(
         None,
         description="A name or a pattern of files that the step's command or function writes, or, "
         "with a `/` at its end, a folder.",
@@ -105,8 +105,8 @@ class DefaultsSpec(Strict):
     system: Text | None = None
     retry: Retry | None = None
     retry_on: Annotated[list[FailureKind], Field(min_length=1)] | None = None
-    timeout: Duration | None = None
-    total_timeout: Duration | None = None
+    timeout: Duration | OrTemplate | None = None
+    total_timeout: Duration | OrTemplate | None = None
     continue_on_error: bool | None = None
     on_unknown: Literal["retry", "ask", "fail"] | None = None
     limits: LimitsSpec | None = None
@@ -118,15 +118,11 @@ class DefaultsSpec(Strict):
 class StepSpec(Strict):
     """A step. It has exactly one of prompt, messages, run, python, value, approval, steps, workflow."""
 
-    prompt: Annotated[Text | None, TEMPLATES] = Field(
-        None, description="Calls a model with this user message."
-    )
-    messages: Annotated[list[MessageSpec] | None, TEMPLATES] = Field(
+    prompt: Text | None = Field(None, description="Calls a model with this user message.")
+    messages: list[MessageSpec] | None = Field(
         None, min_length=1, description="Calls a model with these messages."
     )
-    system: Annotated[Text | None, TEMPLATES] = Field(
-        None, description="The system message of the prompt."
-    )
+    system: Text | None = Field(None, description="The system message of the prompt.")
     provider: Filled | None = Field(None, description="A provider, or provider/model.")
     model: Filled | None = Field(None, description="The model's name at the provider.")
     base_url: Filled | None = Field(
@@ -148,22 +144,16 @@ class StepSpec(Strict):
         description="Where to look for an earlier result: of an equal model call, or of an equal "
         "command or function.",
     )
-    run: Annotated[Word | list[Word] | None, TEMPLATES] = Field(
+    run: Word | list[Word] | None = Field(
         None,
         description="Runs a command: a text for /bin/sh -ec, or a list of arguments without a shell.",
     )
     python: Filled | None = Field(
         None, description="Calls a Python function: `package.module:function`."
     )
-    args: Annotated[dict[str, Any] | None, TEMPLATES] = Field(
-        None, description="Keyword arguments of the function."
-    )
-    value: Annotated[Any, TEMPLATES] = Field(
-        None, description="Computes a value: data, usually with templates."
-    )
-    approval: Annotated[Approval | None, TEMPLATES] = Field(
-        None, description="Asks a person and waits for the decision."
-    )
+    args: dict[str, Any] | None = Field(None, description="Keyword arguments of the function.")
+    value: Any = Field(None, description="Computes a value: data, usually with templates.")
+    approval: Approval | None = Field(None, description="Asks a person and waits for the decision.")
     steps: dict[str, StepSpec] | None = Field(
         None,
         min_length=1,
@@ -174,7 +164,7 @@ class StepSpec(Strict):
         None,
         description="Runs the steps of another spec as a group. The path is relative to this spec.",
     )
-    with_: Annotated[dict[str, Any] | None, TEMPLATES] = Field(
+    with_: dict[str, Any] | None = Field(
         None, alias="with", description="The inputs of the workflow."
     )
     if_: Condition | None = Field(
@@ -191,14 +181,14 @@ class StepSpec(Strict):
     as_: str = Field(
         "item", alias="as", description="The name of the item in the step's expressions."
     )
-    key: Annotated[Filled | None, TEMPLATES] = Field(
+    key: Filled | None = Field(
         None,
         description="A text for the id of each item's step: x[key] instead of x[0]. Must be unique.",
     )
-    max_parallel: int | None = Field(
-        None, ge=1, description="The maximum number of items that run at once. Default: no limit."
+    max_parallel: Annotated[int, Field(ge=1)] | OrTemplate | None = Field(
+        None, description="The maximum number of items that run at once. Default: no limit."
     )
-    matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = Field(
+    matrix: dict[str, Annotated[list[Any], Field(min_length=1)] | OrTemplate] | None = Field(
         None,
         min_length=1,
         description="Runs the step once per combination of the lists' values. Expressions read them "
@@ -238,8 +228,8 @@ class StepSpec(Strict):
         "to are added automatically.",
     )
     output: OutputSpec | None = Field(None, description="The format of the step's output.")
-    files: Annotated[list[File], TEMPLATES] = Field([], description="Files to write or to capture.")
-    env: Annotated[Variables | None, TEMPLATES] = Field(
+    files: list[File] = Field([], description="Files to write or to capture.")
+    env: Variables | None = Field(
         None,
         description="Environment variables of the command or function; null passes the caller's "
         "value on.",
@@ -284,12 +274,12 @@ class StepSpec(Strict):
     retry_on: Annotated[list[FailureKind], Field(min_length=1)] | None = Field(
         None, description="The kinds of failures that are retried."
     )
-    timeout: Duration | None = Field(
+    timeout: Duration | OrTemplate | None = Field(
         None,
         description="The time limit of one attempt. Waits for a slot, a rate or a circuit do not "
         "count.",
     )
-    total_timeout: Duration | None = Field(
+    total_timeout: Duration | OrTemplate | None = Field(
         None, description="The time limit of all attempts and waits, from the first start."
     )
     continue_on_error: bool | None = Field(
@@ -300,6 +290,17 @@ class StepSpec(Strict):
 
 class JobSpec(Strict):
     """A job. A spec without `steps` runs the built-in template `app`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"patternProperties": {f"^{IGNORED_PREFIX}": {"description": IGNORED}}}
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ignore(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: item for k, item in value.items() if not str(k).startswith(IGNORED_PREFIX)}
 
     template: Filled | None = Field(
         None,
@@ -342,7 +343,7 @@ class JobSpec(Strict):
         ConcurrencySpec(),
         description="The maximum number of steps that run at once: a number, or a mapping.",
     )
-    timeout: Duration | None = Field(
+    timeout: Duration | OrTemplate | None = Field(
         None, description="The time limit of the job. Only time while the job runs counts."
     )
     timeout_s: float | None = Field(None, gt=0, description="The same as `timeout`, in seconds.")

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.spec.app_template import APP_STEPS
+from orc.scheduler.core.spec.base import NoTemplate
 from orc.scheduler.core.spec.beside import beside
+from orc.scheduler.core.spec.check_templates import models_in, refused_templates
 from orc.scheduler.core.spec.checks import check_job, check_steps
 from orc.scheduler.core.spec.file_texts import ReadText, read_texts
 from orc.scheduler.core.spec.flow import BudgetSpec
@@ -123,6 +125,7 @@ def examine(
         )
         folders = {key: folder for key in document.value if key not in own and folder}
     problems += read_texts(document, read_text)
+    refused = dict(refused_templates(document))
     raw = dict(document.value)
     raw_steps = raw.pop("steps", None)
     job = _validate(JobSpec, raw, (), document, problems)
@@ -131,6 +134,10 @@ def examine(
     problems += check_job(checked, document, uses_app=_uses_app(document.value))
     all_ids = raw_steps if isinstance(raw_steps, dict) else steps
     problems += check_steps(steps, document, all_ids=all_ids, job=checked)
+    # Where a template is refused, its text is also no value of the right form.
+    places = {(problem.line, problem.column) for problem in refused.values()}
+    problems = [found for found in problems if (found.line, found.column) not in places]
+    problems += refused.values()
     spec = Spec(checked, steps, document, text, source_name, folders)
     return spec, problems[:_PROBLEMS_MAX]
 
@@ -195,7 +202,11 @@ def _validate(
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        found: list[dict[str, Any]] = [{**details} for details in error.errors()]
+        every: list[dict[str, Any]] = [{**details} for details in error.errors()]
+        # A value may be of its type or a template; its own type is what was meant.
+        found = [
+            item for item in every if not isinstance(item.get("ctx", {}).get("error"), NoTemplate)
+        ]
         places = [_place_of((*path, *item["loc"]), document) for item in found]
         around = {place[:length] for place in places for length in range(len(place))}
         by_place: dict[tuple[Path, str], list[dict[str, Any]]] = {}
@@ -270,17 +281,10 @@ def _keys_of(model: type[BaseModel]) -> list[str]:
 def _mappings_in(model: type[BaseModel]) -> Iterator[tuple[str | int, type[BaseModel]]]:
     """The keys of a model, and of those inside it, whose values are mappings of their own."""
     for name, about in model.model_fields.items():
-        for found in _models_in(about.annotation):
+        for found in models_in(about.annotation):
             if found is not model:
                 yield about.alias or name, found
                 yield from _mappings_in(found)
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models_in(inner)
 
 
 _MAPPINGS = dict(_mappings_in(StepSpec)) | dict(_mappings_in(JobSpec))

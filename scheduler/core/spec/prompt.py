@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from orc.scheduler.core.spec.base import TEMPLATES, Filled, Strict, as_list, shorthand
+from orc.scheduler.core.spec.base import Filled, OrTemplate, Strict, as_list, shorthand
 
 
 class ParamsSpec(Strict):
@@ -18,61 +18,63 @@ class ParamsSpec(Strict):
 
     takes_null = True
 
-    temperature: float | None = Field(
-        None, ge=0, description="The sampling temperature; 0 is the least random."
+    temperature: Annotated[float, Field(ge=0)] | OrTemplate | None = Field(
+        None, description="The sampling temperature; 0 is the least random."
     )
-    top_p: float | None = Field(
+    top_p: Annotated[float, Field(gt=0, le=1)] | OrTemplate | None = Field(
         None,
-        gt=0,
-        le=1,
         description="Nucleus sampling: the total probability of the tokens to choose from.",
     )
-    max_tokens: int | None = Field(
-        None, gt=0, description="The maximum length of the reply, in tokens."
+    max_tokens: Annotated[int, Field(gt=0)] | OrTemplate | None = Field(
+        None, description="The maximum length of the reply, in tokens."
     )
     stop: Annotated[
         list[Filled] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str])
     ] = Field(None, description="Texts that end the reply.")
-    seed: int | None = Field(
+    seed: int | OrTemplate | None = Field(
         None, description="The seed of the sampling, for repeatable replies where supported."
     )
-    top_k: int | None = Field(None, gt=0, description="Sample from the k most likely tokens.")
-    min_p: float | None = Field(
+    top_k: Annotated[int, Field(gt=0)] | OrTemplate | None = Field(
+        None, description="Sample from the k most likely tokens."
+    )
+    min_p: Annotated[float, Field(ge=0, le=1)] | OrTemplate | None = Field(
         None,
-        ge=0,
-        le=1,
         description="The minimum probability of a token, relative to the most likely token.",
     )
-    presence_penalty: float | None = Field(
+    presence_penalty: float | OrTemplate | None = Field(
         None, description="Penalty for tokens that have occurred in the text."
     )
-    frequency_penalty: float | None = Field(
+    frequency_penalty: float | OrTemplate | None = Field(
         None, description="Penalty for tokens by how often they have occurred in the text."
     )
-    repeat_penalty: float | None = Field(
-        None, gt=0, description="Penalty for repeated tokens (Ollama and MLX)."
+    repeat_penalty: Annotated[float, Field(gt=0)] | OrTemplate | None = Field(
+        None, description="Penalty for repeated tokens (Ollama and MLX)."
     )
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "max"] | None = Field(
-        None, description="How much a reasoning model may think before it answers."
+    reasoning_effort: (
+        Literal["none", "minimal", "low", "medium", "high", "max"] | OrTemplate | None
+    ) = Field(None, description="How much a reasoning model may think before it answers.")
+    num_ctx: Annotated[int, Field(gt=0)] | OrTemplate | None = Field(
+        None, description="Ollama: the size of the context, in tokens."
     )
-    num_ctx: int | None = Field(
-        None, gt=0, description="Ollama: the size of the context, in tokens."
+    num_thread: Annotated[int, Field(gt=0)] | OrTemplate | None = Field(
+        None, description="Ollama: the number of CPU threads."
     )
-    num_thread: int | None = Field(None, gt=0, description="Ollama: the number of CPU threads.")
-    num_predict: int | None = Field(None, description="Ollama's name of max_tokens.")
+    num_predict: int | OrTemplate | None = Field(None, description="Ollama's name of max_tokens.")
     keep_alive: Filled | int | None = Field(
         None, description="Ollama: how long the model stays loaded, such as 5m, 0 or -1."
     )
-    openai: dict[str, Any] | None = Field(
+    openai: dict[str, Any] | OrTemplate | None = Field(
         None, description="Further fields of the request, sent to OpenAI only."
     )
-    anthropic: dict[str, Any] | None = Field(
+    anthropic: dict[str, Any] | OrTemplate | None = Field(
         None, description="Further fields of the request, sent to Anthropic only."
     )
-    ollama: dict[str, Any] | None = Field(
+    ollama: dict[str, Any] | OrTemplate | None = Field(
         None, description="Further fields of the request, sent to Ollama only."
     )
-    mlx: dict[str, Any] | None = Field(None, description="Further options, passed to mlx-lm only.")
+    mlx: dict[str, Any] | OrTemplate | None = Field(
+        None, description="Further options, passed to mlx-lm only."
+    )
 
 
 class OutputSpec(Strict):
@@ -82,7 +84,7 @@ class OutputSpec(Strict):
         "text",
         description="With `json`, the text is parsed; a text that is not JSON fails the step.",
     )
-    json_schema: dict[str, Any] | None = Field(
+    json_schema: dict[str, Any] | OrTemplate | None = Field(
         None, alias="schema", description="A JSON Schema for the value."
     )
     repair: int = Field(
@@ -125,7 +127,7 @@ class ToolSpec(Strict):
     description: str | None = Field(
         None, description="A description for the model. Default: the function's docstring."
     )
-    parameters: dict[str, Any] | None = Field(
+    parameters: dict[str, Any] | OrTemplate | None = Field(
         None,
         description="A JSON Schema of the arguments. Default: derived from the function's "
         "annotations.",
@@ -167,8 +169,8 @@ class RateSpec(Strict):
 class PartSpec(Strict):
     """A part of a message: a text, or an image."""
 
-    text: Annotated[Filled | None, TEMPLATES] = Field(None, description="A text.")
-    image: Annotated[Filled | None, TEMPLATES] = Field(
+    text: Filled | None = Field(None, description="A text.")
+    image: Filled | None = Field(
         None,
         description="The path of a PNG, JPEG, GIF or WebP file, relative to the spec; or a template "
         "with the path of a file that a step wrote.",
@@ -179,6 +181,4 @@ class MessageSpec(Strict):
     """A message of a conversation."""
 
     role: Literal["system", "user", "assistant"] = Field(description="The author of the message.")
-    content: Annotated[str | list[PartSpec], TEMPLATES] = Field(
-        min_length=1, description="A text, or a list of parts."
-    )
+    content: str | list[PartSpec] = Field(min_length=1, description="A text, or a list of parts.")

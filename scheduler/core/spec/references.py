@@ -11,13 +11,17 @@ from orc.scheduler.core.language.expressions import Expression, Reference
 from orc.scheduler.core.language.kinds_of_values import condition_problems
 from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.language.templates import has_template, parse_condition, parse_template
-from orc.scheduler.core.spec.base import Strict, keys_with_templates
+from orc.scheduler.core.spec.base import Strict
 from orc.scheduler.core.spec.comparisons import hopeless_comparisons
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
+from orc.scheduler.core.spec.rendered_keys import keys_with_templates
 from orc.scheduler.core.spec.yaml_source import Document, Path
 
-STEP_FIELDS = ("output", "status", "error", "files", "attempts")
+STEP_FIELDS = ("output", "status", "error", "files", "attempts", "items")
 LOOP_FIELDS = ("index", "previous")
+EACH = "each"
+"""The name under which an item reads its place among the others; an item of that name hides it."""
+EACH_FIELDS = ("index", "key", "first", "last")
 ROOTS = ("project", "task_description", "inputs", "steps", "env", "job")
 _JOB_FIELDS = ("id",)
 
@@ -28,10 +32,12 @@ _KIND_OF_TYPE = {
     "list": "list",
     "object": "mapping",
 }
-_BEFORE = ("for_each", "matrix")
+_BEFORE = ("for_each", "matrix", "max_parallel")
 _INSIDE = keys_with_templates(StepSpec)
 
-Place = Literal["before", "condition", "inside", "until", "score"]
+Place = Literal["before", "condition", "inside", "until", "score", "submission"]
+"""What a text is evaluated for: the items of a step, whether it runs, its work, whether its rounds
+end, a score of its result, or the definition of the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +110,10 @@ def _kind_of_output(step: Any) -> str | None:
 
 def item_variables(step: StepSpec) -> tuple[str, ...]:
     """The names of the step's item variables."""
-    found = () if step.repeat is None else ("repetition",)
-    if step.for_each is not None:
-        return (step.as_, *found)
-    return found if step.matrix is None else ("matrix", *found)
+    names: tuple[str, ...] = () if step.for_each is None else (step.as_,)
+    names += ("matrix",) if step.matrix is not None else ()
+    names += ("repetition",) if step.repeat is not None else ()
+    return (EACH, *names) if names else ()
 
 
 def texts_of(step: StepSpec) -> Iterator[tuple[Path, str, Place]]:
@@ -134,6 +140,12 @@ def texts_of(step: StepSpec) -> Iterator[tuple[Path, str, Place]]:
             text = getattr(score, key)
             if text is not None and has_template(text):
                 yield ("score", name, key), text, "score"
+
+
+def texts_of_job(job: JobSpec) -> Iterator[tuple[Path, str]]:
+    """Every text with expressions that is a key of the job or of its defaults, with its path."""
+    yield from _texts((), job)
+    yield from _texts(("defaults",), job.defaults)
 
 
 def expressions_in(text: str, place: Place) -> tuple[Expression, ...]:
@@ -246,8 +258,12 @@ def _reference_problem(
         )
     if root == "env" and first is not None and first not in job.env:
         return f"{shown}: {first!r} is not in the job's `env`{nearest(first, job.env)}"
+    if root == "job" and place == "submission":
+        return f"{shown}: this key is rendered before the job has an id"
     if root == "job" and first not in _JOB_FIELDS:
         return f"{shown}: the fields of `job` are {', '.join(_JOB_FIELDS)}"
+    if root == EACH and scope.variables.count(EACH) == 1 and first not in EACH_FIELDS:
+        return f"{shown}: the fields of `each` are {', '.join(EACH_FIELDS)}"
     if root == "loop" and "loop" in scope.variables and first not in LOOP_FIELDS:
         return f"{shown}: the fields of `loop` are {', '.join(LOOP_FIELDS)}"
     return ""
@@ -258,8 +274,9 @@ def _step_reference_problem(
 ) -> str:
     if not keys:
         return f"{shown}: the id of a step is missing, as in steps.<id>.output"
-    if path[:1] == ("defaults",):
-        return f"{shown}: defaults cannot refer to steps"
+    if path[0] != "steps":
+        of = "defaults" if path[0] == "defaults" else f"`{path[0]}` of the job"
+        return f"{shown}: {of} cannot refer to steps; write the key under the steps that need it"
     name = keys[0]
     if name not in scope.steps:
         hyphened = [known for known in scope.steps if known.startswith(f"{name}-")]

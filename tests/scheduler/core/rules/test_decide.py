@@ -28,6 +28,7 @@ from orc.ledger.events import (
     JobWaiting,
     Payload,
     ScoreRecorded,
+    StepConfigured,
     StepExpanded,
     StepStarted,
 )
@@ -423,6 +424,7 @@ ASKED: list[AnyEvent] = [
     ApprovalDecided(step="gate", attempt=1, option="approve"),
 ]
 EXPANDED: list[AnyEvent] = [
+    StepConfigured(step="all", settings={"max_parallel": 2}),
     StepStarted(step="all", attempt=1, kind="for_each", needs=()),
     StepExpanded(
         step="all",

@@ -86,7 +86,6 @@ NEVER = {
     SCHEMA % "type: object, required: [b], additionalProperties: false": "'b' is required, and no",
     SCHEMA % "type: object, required: [b], properties: {b: false}": "'b' is required, and no",
     SCHEMA % "enum: []": "no value can meet it: `enum` has no value",
-    STEP % "for_each: [1], key: 'a b', value: 1": "steps.a.key: a key may have letters",
 }  # fmt: skip
 """The message for each spec."""
 

@@ -1,0 +1,66 @@
+"""Finds texts that were meant as templates and are none: `{{ name }}` and `{% if %}` are plain text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from orc.ledger.definition import JobDef, StepDef
+from orc.scheduler.core.resolve.step_tree import walk
+
+_TEMPLATE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+# A name comes first: `{{.Names}}` and `{{ .ID }}` are templates of other programs.
+_MISREAD = re.compile(r"\{\{-?\s*([A-Za-z_][^{}]*?)\s*-?\}\}|\{%-?\s*[a-z]+[^%]*%\}")
+_SHOWN_CHARS = 60
+
+
+def find_misread_texts(definition: JobDef) -> Iterator[str]:
+    """A warning for the first such text of each key of a step."""
+    for name, step in walk(definition.steps):
+        for key, value in _rendered_keys(step):
+            found = next(filter(None, map(_misread, _texts(value))), None)
+            if found is not None:
+                yield f"step {name!r}: {key}: {found}"
+
+
+def _rendered_keys(step: StepDef) -> Iterator[tuple[str, Any]]:
+    is_code = step.facts.runs_code
+    yield "prompt", [message.model_dump() for message in step.messages]
+    yield "system", step.system
+    yield "run", step.run
+    yield "args", step.args
+    yield "value", step.value
+    yield "env", step.env if is_code else {}
+    yield "files", [file.model_dump() for file in step.files]
+    yield "approval", None if step.approval is None else step.approval.message
+    yield "with", step.inputs
+    if step.for_each is not None:
+        yield "for_each", step.for_each.items
+        yield "matrix", step.for_each.matrix
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+
+
+def _misread(text: str) -> str | None:
+    if "{{" not in text and "{%" not in text:
+        return None
+    found = _MISREAD.search(_TEMPLATE.sub("", text))
+    if found is None:
+        return None
+    shown = found[0][:_SHOWN_CHARS]
+    if found[1] is None:
+        return (
+            f"{shown} is plain text here: there are no blocks; write an expression, such as "
+            "${{ a if b else c }}"
+        )
+    return f"{shown} is plain text here; a template is written ${{{{ {found[1][:_SHOWN_CHARS]} }}}}"

@@ -1,0 +1,48 @@
+"""Problems of a spec that only the whole resolved job shows: budgets, long ids, shared paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orc.ledger.definition import JobDef
+from orc.ledger.step_names import STEP_CHARS_MAX
+from orc.ledger.wording import number_text
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.resolve.flow import oversized_prompts, unbounded_prompts
+from orc.scheduler.core.resolve.known_steps import bad_settings
+from orc.scheduler.core.resolve.path_owners import find_shared_paths
+from orc.scheduler.core.resolve.step_tree import path_in_spec, too_long_names
+from orc.scheduler.core.resolve.targets import TargetRules
+from orc.scheduler.core.spec.parse import Spec
+from orc.scheduler.core.spec.yaml_source import dotted
+
+
+def problems_of_whole(spec: Spec, definition: JobDef, rules: TargetRules) -> Iterator[Problem]:
+    """The problems of the definition, with their places in the spec."""
+    for name, error in bad_settings(definition, rules):
+        place = path_in_spec(name, spec.steps)
+        yield spec.problem(f"{dotted(place)}.{error}", *error.path(place))
+    for step_id in unbounded_prompts(definition):
+        yield Problem(
+            f"step {step_id!r} has a budget for tokens or money and needs "
+            "`params: {max_tokens: ...}`: without it, the cost of its reply has no limit"
+        )
+    for step_id in too_long_names(definition.steps):
+        name = step_id.rpartition("/")[2]
+        yield Problem(
+            f"step {name!r} is in so many groups that its whole id, with the items around it, may "
+            f"have more than {number_text(STEP_CHARS_MAX)} characters; use shorter ids, or fewer "
+            "groups in each other"
+        )
+    for step_id, reply, limit in oversized_prompts(definition):
+        yield Problem(
+            f"step {step_id!r} may never call its model: `max_tokens` of its reply is "
+            f"{number_text(reply)}, and its budget has {number_text(limit)} tokens; raise "
+            "`budget.max_tokens`, or lower `params.max_tokens`"
+        )
+    for found in find_shared_paths(definition):
+        place = path_in_spec(found.step, spec.steps)
+        where = place
+        if place[-1] != "workflow":
+            where = (*place, "files") if found.index is None else (*place, "files", found.index)
+        yield spec.problem(f"{dotted(where)}: {found.message}", *where)
