@@ -41,6 +41,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "failure-kinds": events.render_failure_kinds,
     "rendered-keys": spec.render_rendered_keys,
     "filters": spec.render_filters,
+    "filter-examples": spec.render_examples,
     "tests": spec.render_tests,
     "later-keys": spec.render_later_keys,
     "encoders": project.render_encoders,

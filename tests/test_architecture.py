@@ -165,6 +165,8 @@ OUTSIDE = {
         "yaml",
         "jinja2",
         "jsonschema",
+        "rapidfuzz",
+        "re2",
         "tree_sitter",
         "tree_sitter_bash",
     },

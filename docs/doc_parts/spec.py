@@ -18,6 +18,15 @@ def render_filters() -> str:
     return code_names(FILTERS)
 
 
+def render_examples() -> str:
+    """An example of each filter and test that is orc's own, with its result."""
+    from orc.scheduler.core.language.filter_examples import FILTER_EXAMPLES, TEST_EXAMPLES
+
+    of_both = [*FILTER_EXAMPLES.items(), *((f"is {n}", e) for n, e in TEST_EXAMPLES.items())]
+    rows = [(f"`{name}`", f"`{text}`", f"`{result}`") for name, (text, result) in of_both]
+    return table(("", "example", "gives"), rows)
+
+
 def render_tests() -> str:
     """The tests of the template language."""
     from orc.scheduler.core.language.evaluation import TESTS

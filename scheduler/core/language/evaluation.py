@@ -17,6 +17,8 @@ from orc.ledger.digest import clean_text
 from orc.ledger.gathered import GatheredList
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.filter_bounds import check_filter
+from orc.scheduler.core.language.filter_examples import FILTER_EXAMPLES, TEST_EXAMPLES
+from orc.scheduler.core.language.own_filters import OWN_TESTS, own_filters
 from orc.scheduler.core.language.value_bounds import (
     check_operands,
     check_result,
@@ -29,17 +31,16 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 
-FILTERS = (
-    "abs bool capitalize count d default dictsort first float indent int items join last length list "
-    "lower max min replace reverse round sort string sum title tojson trim truncate unique upper "
-    "wordcount"
+_JINJA_FILTERS = (
+    "abs capitalize count d default dictsort first float indent int items join last length list "
+    "lower max min replace reverse round sort string sum title trim truncate unique upper wordcount"
 ).split()
-
-
-TESTS = (
+_JINJA_TESTS = (
     "boolean defined divisibleby even false float in integer mapping none number odd sequence "
     "string true undefined eq ne lt le gt ge equalto"
 ).split()
+FILTERS = sorted([*_JINJA_FILTERS, "bool", "tojson", *FILTER_EXAMPLES])
+TESTS = [*_JINJA_TESTS, *TEST_EXAMPLES]
 
 
 _SHOWN_CHARS = 80
@@ -148,11 +149,19 @@ def jinja_environment() -> SandboxedEnvironment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters = {name: environment.filters[name] for name in FILTERS if name != "bool"}
-    environment.filters["bool"] = _to_bool
+    environment.filters = {name: environment.filters[name] for name in _JINJA_FILTERS}
     environment.filters["tojson"] = lambda value: json.dumps(to_plain(value), ensure_ascii=False)
-    environment.tests = {name: environment.tests[name] for name in TESTS}
+    environment.filters |= own_filters(apply_filter, _apply_test, _get)
+    environment.tests = {name: environment.tests[name] for name in _JINJA_TESTS}
+    environment.tests |= OWN_TESTS
     return environment
+
+
+def _get(value: Any, key: Any) -> Any:
+    try:
+        return look_up(value, key)
+    except _Missing as error:
+        raise LookupError(str(error)) from None
 
 
 Scope = Mapping[str, Any]
@@ -272,25 +281,6 @@ def _and(node: Any, scope: Scope) -> Any:
     return left and evaluate(node.right, scope)
 
 
-_BOOLEANS = {
-    **dict.fromkeys(("true", "yes", "on", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "0"), False),
-}
-
-
-def _to_bool(value: Any) -> bool:
-    """The filter `bool`: true, false, 1, 0, and their usual texts; nothing else."""
-    if isinstance(value, bool | int | float) and value in (0, 1):
-        return bool(value)
-    text = value.strip().lower() if isinstance(value, str) else ""
-    if text not in _BOOLEANS:
-        raise TemplateError(
-            f"{to_text(value)[:_SHOWN_CHARS]!r} is neither true nor false; the texts that can be "
-            f"read are {', '.join(_BOOLEANS)}"
-        )
-    return _BOOLEANS[text]
-
-
 def _constant(node: Any, scope: Scope) -> Any:
     # An escape can produce a lone surrogate, which an event cannot contain.
     return clean_text(node.value) if isinstance(node.value, str) else node.value
@@ -350,14 +340,21 @@ def _filter(node: Any, scope: Scope) -> Any:
     if not (isinstance(value, Gathered | LazyList) and node.name in ("length", "count")):
         # Filters may look up what is read when it is asked for: `map(attribute='text')`.
         value = _plain(_storable(value), keeps=LazyMapping)
+    return apply_filter(node.name, value, arguments, keywords)
+
+
+def apply_filter(name: str, value: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+    """The value after the filter. Raises TemplateError."""
+    if name not in FILTERS:
+        raise TemplateError(f"there is no filter {name!r}; known: {', '.join(FILTERS)}")
     try:
-        check_filter(node.name, value, arguments, keywords)
-        result = jinja_environment().call_filter(node.name, value, arguments, keywords)
+        check_filter(name, value, arguments, keywords)
+        result = jinja_environment().call_filter(name, value, arguments, keywords)
     except TemplateError:
         raise
     except Exception as error:
         # Jinja's filters may raise any exception for an unexpected value.
-        raise TemplateError(f"filter {node.name!r}: {error}") from None
+        raise TemplateError(f"filter {name!r}: {error}") from None
     if not isinstance(result, bool | int | float | str | dict) and result is not None:
         result = [list(item) if isinstance(item, tuple) else item for item in result]
     return check_result(result)
@@ -372,10 +369,16 @@ def _test(node: Any, scope: Scope) -> bool:
         return bool(node.name == "defined")
     value = to_plain(evaluate(node.node, scope))
     arguments = [evaluate(item, scope) for item in node.args]
+    return _apply_test(node.name, value, arguments, {})
+
+
+def _apply_test(name: str, value: Any, arguments: list[Any], _: dict[str, Any]) -> bool:
+    if name not in TESTS:
+        raise TemplateError(f"there is no test {name!r}; known: {', '.join(TESTS)}")
     try:
-        return bool(jinja_environment().call_test(node.name, value, arguments))
+        return bool(jinja_environment().call_test(name, value, arguments))
     except Exception as error:
-        raise TemplateError(f"test {node.name!r}: {error}") from None
+        raise TemplateError(f"test {name!r}: {error}") from None
 
 
 def _calculate(function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from jinja2 import nodes
 
 
+_PLACES_OF_NAMES = {"map": 0, "select": 0, "reject": 0, "selectattr": 1, "rejectattr": 1}
+"""Filters that apply another filter or a test, and the place of its name in their arguments."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A name in an expression with the literal keys after it, such as `("steps", "a", "output")`."""
@@ -89,6 +93,11 @@ def check_node(node: nodes.Node, *, is_condition: bool = False) -> None:
         )
     if isinstance(node, nodes.Filter):
         _check_known("filter", node.name, FILTERS)
+        place = _PLACES_OF_NAMES.get(node.name)
+        named = node.args[place] if place is not None and len(node.args) > place else None
+        if isinstance(named, nodes.Const):
+            what, known = ("filter", FILTERS) if node.name == "map" else ("test", TESTS)
+            _check_known(what, str(named.value), known)
     if isinstance(node, nodes.Test):
         _check_known("test", node.name, TESTS)
     if type(node) not in evaluators() and not isinstance(

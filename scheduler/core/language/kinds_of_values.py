@@ -8,14 +8,20 @@ from typing import Any
 from orc.scheduler.core.language.evaluation import FIXES
 from orc.scheduler.core.language.expressions import literal_path
 
-_NUMERIC_FILTERS = ("length", "count", "wordcount")
+_STATISTICS = ("mean", "median", "stdev", "quantile", "similarity")
+_NUMERIC_FILTERS = ("length", "count", "wordcount", *_STATISTICS)
 _KIND_OF_FILTER = {
-    **dict.fromkeys(("length", "count", "wordcount", "abs", "round", "sum"), "number"),
+    **dict.fromkeys((*_NUMERIC_FILTERS, "abs", "round", "sum"), "number"),
     **dict.fromkeys(
-        "capitalize indent join lower replace string title tojson trim truncate upper".split(),
+        "capitalize date indent join lower replace slug string title tocsv tojson tomarkdown trim "
+        "truncate upper".split(),
         "text",
     ),
-    **dict.fromkeys(("dictsort", "items", "list", "sort", "unique"), "list"),
+    **dict.fromkeys(
+        "batch dictsort fromcsv groupby items lines list map range reject rejectattr sample select "
+        "selectattr shuffle sort split unique zip".split(),
+        "list",
+    ),
 }
 KindOfPath = Callable[[tuple[str, ...]], "str | None"]
 """The kind of value that a name has, as far as the spec says it: text, number, list, mapping."""

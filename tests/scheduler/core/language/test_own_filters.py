@@ -1,0 +1,152 @@
+"""Filters and tests that are orc's own: their examples, their bounds, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.language.evaluation import FILTERS, TESTS
+from orc.scheduler.core.language.filter_examples import FILTER_EXAMPLES, TEST_EXAMPLES
+from orc.scheduler.core.language.own_filters import OWN_TESTS
+from orc.scheduler.core.language.templates import parse_template
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+NUMBERS = st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=50)
+
+
+def value_of(expression: str, **names: Any) -> Any:
+    return parse_template(f"${{{{ {expression} }}}}").render(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "result"), [*FILTER_EXAMPLES.values(), *TEST_EXAMPLES.values()], ids=str
+)
+def test_each_example_gives_its_result(text: str, result: str) -> None:
+    assert value_of(text, steps_output="first\nsecond\n") == json.loads(result)
+
+
+def test_each_filter_and_test_of_orc_has_an_example() -> None:
+    assert set(TEST_EXAMPLES) == set(OWN_TESTS) <= set(TESTS)
+    assert set(FILTER_EXAMPLES) < set(FILTERS)
+    for name, (text, _) in (FILTER_EXAMPLES | TEST_EXAMPLES).items():
+        assert name in text
+
+
+@given(NUMBERS, st.floats(0, 1))
+def test_statistics_are_those_of_the_standard_library(numbers: list[float], share: float) -> None:
+    found = {name: value_of(f"x | {name}", x=numbers) for name in ("mean", "median", "stdev")}
+    assert math.isclose(found["mean"], statistics.fmean(numbers), rel_tol=1e-9, abs_tol=1e-6)
+    assert math.isclose(found["median"], statistics.median(numbers), rel_tol=1e-9, abs_tol=1e-6)
+    assert math.isclose(found["stdev"], statistics.stdev(numbers), rel_tol=1e-6, abs_tol=1e-3)
+    quartiles = statistics.quantiles(numbers, n=4, method="inclusive")
+    for place, quartile in zip((0.25, 0.5, 0.75), quartiles, strict=True):
+        given_ = value_of(f"x | quantile({place})", x=numbers)
+        assert math.isclose(given_, quartile, rel_tol=1e-9, abs_tol=1e-6)
+    assert min(numbers) <= value_of("x | quantile(s)", x=numbers, s=share) <= max(numbers)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), TEXTS, min_size=3)))
+def test_a_table_survives_csv(rows: list[dict[str, str]]) -> None:
+    found = value_of("rows | tocsv | fromcsv", rows=rows)
+    assert found == rows
+
+
+@given(st.lists(st.integers()), st.text())
+def test_an_order_follows_from_the_seed_and_loses_nothing(items: list[int], seed: str) -> None:
+    first = value_of("x | shuffle(seed)", x=items, seed=seed)
+    assert first == value_of("x | shuffle(seed)", x=items, seed=seed)
+    assert sorted(first) == sorted(items)
+    chosen = value_of("x | sample(3, seed)", x=items, seed=seed)
+    assert len(chosen) == min(3, len(items))
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("none | map('upper')", "filter 'map': needs a list; got null; write"),
+        ("{'a': 1} | map('upper')", "needs a list; got a mapping; write `... | items`"),
+        ("'ab' | select", "needs a list; got str"),
+        ("[1] | map", "give either the name of a filter, or attribute="),
+        ("[1] | map(name)", "there is no filter 'run'"),
+        ("[{'a': 1}] | map(attribute='b')", "there is no key 'b'; the keys are: a"),
+        ("[1] | map(attribute='b')", "int has no key 'b'"),
+        ("[] | mean", "filter 'mean': needs at least one number; got 0"),
+        ("[1] | stdev", "needs at least 2 numbers; got 1"),
+        ("[1, 'x'] | mean", "item 1 is no number: 'x'; select the numbers first"),
+        ("[1, true] | mean", "item 1 is no number"),
+        ("[1] | quantile(2)", "the share must be a number from 0 to 1"),
+        ("[1] | zip([1, 2])", "the lists have different lengths: 1, 2"),
+        ("[1] | batch(0)", "the size must be at least 1"),
+        ("[1] | batch(9000000, 0)", "the last list would have"),
+        ("10 | range(1, 0)", "the step must not be 0"),
+        ("9000000 | range", "the list would have more than 1,000,000 items"),
+        ("none | split", "needs a text; got null"),
+        ("'a' | split('')", "the separator is empty"),
+        ("'{' | fromjson", "filter 'fromjson'"),
+        ("'a,b\n1' | fromcsv", "line 2 has 1 values, and the first one 2"),
+        ("'a,a\n1,2' | fromcsv", "two columns have the same name: 'a'"),
+        ("'a' | fromcsv('')", "the delimiter must be one character"),
+        ("[1] | tocsv", "item 0 is no mapping"),
+        ("1 | contains(1)", "needs a text, a list or a mapping; got a number"),
+        ("'a' | matches('(')", "'(' is no pattern of RE2"),
+        ("'a' | matches(long)", "the pattern has more than 1,000 characters"),
+        ("'x' | similarity(huge)", "a text has more than 100,000 characters"),
+        ("'x' | date", "'x' is no time such as"),
+        ("1e300 | date", "is no time such as"),
+        ("0 | date('%n')", "the form must have"),
+        ("'a' is contains(1)", "test 'contains': needs a text; got a number"),
+    ],
+)
+def test_what_a_filter_cannot_do_is_said(expression: str, said: str) -> None:
+    names = {"name": "run", "long": "a" * 1001, "huge": "a" * 100_001}
+    with pytest.raises(TemplateError) as refused:
+        value_of(expression, **names)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "expression", ["[1] | map('run')", "[1] | select('run')", "[1] | rejectattr('a', 'run')"]
+)
+def test_an_unknown_filter_or_test_in_a_filter_is_found_when_the_spec_is_read(
+    expression: str,
+) -> None:
+    with pytest.raises(TemplateError, match=r"there is no (filter|test) 'run'"):
+        parse_template(f"${{{{ {expression} }}}}")
+
+
+def test_a_hostile_pattern_takes_linear_time() -> None:
+    began = time.monotonic()
+    assert value_of("x is matches('(a*)*b')", x="a" * 200_000) is False
+    assert time.monotonic() - began < 5
+
+
+def test_presence_defaults_and_paths() -> None:
+    rows = [{"a": {"b": 1}}, {"a": None}, {}]
+    assert value_of("x | selectattr('a', 'defined') | count", x=rows) == 2
+    assert value_of("x | selectattr('a', 'undefined')", x=rows) == [{}]
+    assert value_of("x | map(attribute='a.b', default=0)", x=rows) == [1, 0, 0]
+    assert value_of("x | map(attribute='0')", x=[[5]]) == [5]
+    assert value_of("x | map('default', 'no', true)", x=["", "a"]) == ["no", "a"]
+    assert value_of("x | map('round', precision=1)", x=[1.25]) == [1.2]
+    assert value_of("x | tocsv", x=[]) == value_of("x | tomarkdown", x=[]) == ""
+    assert value_of("'' | fromcsv") == value_of("[] | batch(2, 0)") == []
+    assert value_of("x | tomarkdown", x=[{"a": "p|q\nr"}]).endswith("| p\\|q r |")
+
+
+def test_the_packages_of_filters_load_when_they_are_used() -> None:
+    code = (
+        "import sys; from orc.scheduler.core.language.templates import parse_template as p; "
+        "p('${{ [1] | mean }}').render({}); print({'re2', 'rapidfuzz'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
