@@ -17,6 +17,7 @@ import trio
 from orc.about import version
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.amend import Amendment
+from orc.cli.jobs.caller.given_values import plain_inputs
 from orc.cli.jobs.caller.spec_dir import check_spec_dir
 from orc.cli.jobs.cancel import cancel as cancel_job
 from orc.cli.jobs.damage import names_damage
@@ -143,7 +144,13 @@ async def resume_async(
     if spec is not None or folder is not None:
         path, text = (None, None) if spec is None else _path_or_text(spec)
         amendment = Amendment(
-            os.environ, path, inputs or {}, (), names_of(only), text=text, spec_dir=folder
+            os.environ,
+            path,
+            plain_inputs(inputs or {}),
+            (),
+            names_of(only),
+            text=text,
+            spec_dir=folder,
         )
     if inputs and spec is None:
         raise UsageProblem(
@@ -295,6 +302,8 @@ async def cancel_async(
 def submission_of(spec: JobSpec | str | Path, **given: Any) -> Submission:
     """The submission of a spec (the path of a file, or a model) with these options."""
     path, text = _path_or_text(spec)
+    if "inputs" in given:
+        given["inputs"] = plain_inputs(given["inputs"])
     return Submission(path=path, text=text, **given)
 
 

@@ -7,7 +7,7 @@ Nothing is sent to a model, no command or function is started, and no event is a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from orc.ledger.codec import mask_event
@@ -35,15 +35,25 @@ STEPS_MAX = 10_000
 
 
 class ReaderWithBlobs(LedgerReader):
-    """A reader of a ledger that also has blobs which are in no ledger, by digest."""
+    """A reader of a ledger that also has blobs which are in no ledger, by digest.
 
-    def __init__(self, reader: LedgerReader, blobs: dict[str, bytes]) -> None:
+    `read` gives those that are not in memory, or None.
+    """
+
+    def __init__(
+        self,
+        reader: LedgerReader,
+        blobs: dict[str, bytes],
+        read: Callable[[str], bytes | None] = lambda digest: None,
+    ) -> None:
         super().__init__(reader.path, reader.connection)
         self.blobs = blobs
+        self._content_of = read
 
     def read_blob(self, digest: str) -> bytes:
         """See `LedgerReader.read_blob`."""
         made = self.blobs.get(digest)
+        made = self._content_of(digest) if made is None else made
         return super().read_blob(digest) if made is None else made
 
 

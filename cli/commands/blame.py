@@ -158,6 +158,8 @@ def _blame_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iter
         yield from _command_lines(reader, found, is_full=is_full)
     if found.making != "reused":
         yield _line("spec", _spec_text(found, is_full=is_full))
+    for source in found.sources:
+        yield _line("input", safe(source.text()))
     yield from _upstream_lines(found, is_full=is_full)
     yield from _earlier_lines(found, is_full=is_full)
     yield from _same_lines(found, is_full=is_full)
@@ -210,6 +212,7 @@ def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
             "step": step,
             "lost": found.spec.lost,
         },
+        "inputs": [asdict(source) for source in found.sources],
         "upstream": [
             {
                 "step": source.step.name,

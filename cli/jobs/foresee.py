@@ -47,10 +47,12 @@ def foresee(
     environment: Mapping[str, str],
     spec_dir: Path,
     blobs: Mapping[Digest, bytes],
+    read: Callable[[str], bytes | None],
 ) -> dict[str, Verdict]:
     """What a new job with this definition would do, by the ids of the spec's steps.
 
-    `blobs` are the files that the definition names, by digest. `ledger` is None if there is none.
+    `blobs` are the files that the definition names, by digest; `read` gives the contents of inputs.
+    `ledger` is None if there is none.
     The servers of steps with `cache: ledger` may be asked for the identity of their models. Raises
     LedgerError.
     """
@@ -61,8 +63,8 @@ def foresee(
         if ledger is None:
             open_ledger(path, projector=ReadModel(), mask=mask).close()
             with LedgerReader.open(path) as empty:
-                return _foresee(definition, empty, path, environment, spec_dir, blobs, mask)
-        return _foresee(definition, ledger, path, environment, spec_dir, blobs, mask)
+                return _foresee(definition, empty, path, environment, spec_dir, blobs, read, mask)
+        return _foresee(definition, ledger, path, environment, spec_dir, blobs, read, mask)
 
 
 def _foresee(
@@ -72,13 +74,14 @@ def _foresee(
     environment: Mapping[str, str],
     spec_dir: Path,
     blobs: Mapping[Digest, bytes],
+    read: Callable[[str], bytes | None],
     mask: Mask,
 ) -> dict[str, Verdict]:
     # The limits say when a step runs, and not whether.
     definition = definition.model_copy(update={"concurrency": {"total": _NO_LIMIT}})
     state = initial_state(definition, build_graph(definition.steps))
     made: dict[str, bytes] = {str(digest): blob for digest, blob in blobs.items()}
-    reader = ReaderWithBlobs(ledger, made)
+    reader = ReaderWithBlobs(ledger, made, read)
     workspace = Workspace(path.parent / "run", project=state.project, ledger=reader, mask=mask)
     groups = ProcessGroups()
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from orc.cli.jobs.caller.read_inputs import InputReader
+from orc.cli.jobs.caller.secrets import read_mask
 from orc.cli.jobs.caller.spec_files import SpecFiles
 from orc.cli.jobs.foresee import foresee
 from orc.cli.jobs.places import Places, open_for_reading
@@ -151,13 +153,18 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
     """
     files = SpecFiles(spec_dir_of(submission))
     rules = target_rules(environment)
-    _, definition = prepare(submission, environment, files=files, executor_names=None)
+    inputs = InputReader(files.folder)
+    _, definition = prepare(
+        submission, environment, files=files, inputs=inputs, executor_names=None
+    )
+    definition = inputs.hide(read_mask(definition, environment, steps=()), definition)
     asked = partial(
         foresee,
         definition,
         environment=environment,
         spec_dir=spec_dir_of(submission),
         blobs=files.contents,
+        read=inputs.content,
     )
     if not places.database.exists():
         return build_plan(definition, None, None, None, places.prices, asked(None), rules)

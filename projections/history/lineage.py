@@ -17,6 +17,7 @@ from orc.ledger.events import FileWritten, Payload, StepReused
 from orc.ledger.kinds import ANSWERED, FileOrigin, facts_of
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import SpecSeen, read_or_lost, read_spec
+from orc.projections.history.read_sources import ReadSource, read_sources
 from orc.projections.history.upstream import UpstreamStep, read_upstream
 from orc.projections.tables.job_view import (
     NEWEST_FILES,
@@ -83,6 +84,7 @@ class Lineage:
       reply asked for `tool`, the call of the tool that wrote the file.
     - `definition`: the step in the spec that was in force; None if the spec's bytes were removed.
     - `reused`: the copies of the result, from the file's job back to the job that made it.
+    - `sources`: the files and rows of the job's inputs that the step had.
     - `upstream`: the steps that the step used, nearest first. `same`: other files with the same
       bytes. `upstream_total` and `same_total` also count those that are not listed.
     """
@@ -103,6 +105,7 @@ class Lineage:
     spec: SpecSeen
     definition: StepDef | None
     writings: tuple[Writing, ...]
+    sources: tuple[ReadSource, ...]
     upstream: tuple[UpstreamStep, ...]
     upstream_total: int
     same: tuple[FileRow, ...]
@@ -142,6 +145,7 @@ def read_lineage(reader: LedgerReader, file: FileRow) -> Lineage:
         spec=spec,
         definition=definition,
         writings=writings,
+        sources=read_sources(reader, made_in, spec.definition, step.name, written.version or None),
         upstream=tuple(upstream),
         upstream_total=upstream_total,
         same=tuple(same[:SAME_MAX]),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.read_inputs import beside
 from orc.cli.jobs.caller.spec_files import read_spec_file, read_yaml_bytes
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.spec.parse import examine
@@ -38,7 +39,14 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise SpecError(
             str(path), [Problem("the file must be a mapping of input names to values", 1, 1)]
         )
-    return document.value
+    return {name: _beside(value, path) for name, value in document.value.items()}
+
+
+def _beside(value: Any, path: Path) -> Any:
+    """The value, whose paths are relative to the folder of the file in which it is."""
+    if isinstance(value, list):
+        return [_beside(item, path) for item in value]
+    return beside(value, path.absolute().parent) if isinstance(value, str) else value
 
 
 def check_names(path: Path | None, given: dict[str, Any], spec: Path) -> None:

@@ -8,6 +8,7 @@ from orc.ledger.definition import JobDef
 from orc.ledger.step_names import STEP_CHARS_MAX
 from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.resolve.columns_used import unknown_columns
 from orc.scheduler.core.resolve.flow import oversized_prompts, unbounded_prompts
 from orc.scheduler.core.resolve.known_steps import bad_settings
 from orc.scheduler.core.resolve.path_owners import find_shared_paths
@@ -46,3 +47,5 @@ def problems_of_whole(spec: Spec, definition: JobDef, rules: TargetRules) -> Ite
         if place[-1] != "workflow":
             where = (*place, "files") if found.index is None else (*place, "files", found.index)
         yield spec.problem(f"{dotted(where)}: {found.message}", *where)
+    for place, message in unknown_columns(spec.steps, definition.read):
+        yield spec.problem(f"{dotted(place)}: {message}", *place)

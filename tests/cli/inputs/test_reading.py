@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import orc as orc_api
 from tests.cli.command_line import orc
 
 CSV = 'question;answer\nWhat is 1+1?;2\n"Two; three?";3\n'
@@ -156,6 +157,108 @@ def test_files_that_cannot_be_read_are_refused_with_their_place(
     assert said in " ".join(found.err.split())
     assert "inputs.f" in found.err
     assert not (folder / "runs.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("item.qestion", "has no 'qestion'; it has: question, answer; did you mean 'question'?"),
+        ("item.text", "a row of questions.csv (the input t) has no 'text'"),
+        ("inputs.f.txt", "a file has no 'txt'; it has: path, name, stem, text, sha256"),
+    ],
+)
+def test_an_unknown_column_is_refused_before_there_is_a_job(
+    folder: Path, text: str, said: str
+) -> None:
+    spec = """\
+inputs:
+  t: {type: table, default: questions.csv}
+  f: {type: file, default: notes/a.md}
+steps: {a: {for_each: "${{ inputs.t }}", value: "${{ TEXT }}"}}
+"""
+    found = run(spec.replace("TEXT", text))
+    assert found.code == 2
+    assert said in " ".join(found.err.split())
+    assert not (folder / "runs.db").exists()
+    assert run(spec.replace("TEXT", f"{text} | default('')")).code == 0
+
+
+def test_values_come_from_options_files_and_programs(folder: Path) -> None:
+    spec = """\
+project: given
+inputs: {t: {type: table}, f: {type: files, required: false, allow_empty: true}}
+steps: {a: {value: "${{ inputs.t }}"}, b: {value: "${{ inputs.f | map(attribute='path') }}"}}
+""".replace(" | map(attribute='path')", "")
+    rows = [{"question": "What is 1+1?", "answer": "2"}, {"question": "Two; three?", "answer": "3"}]
+    assert run(spec, "-i", "t=questions.csv", "-i", 'f=["notes/a.md", "notes/sub/*"]').code == 0
+    assert result("a") == rows
+    assert [file["path"] for file in result("b")] == ["a.md", "sub/b.md"]
+    assert run(spec, "-i", 't=[{"x": 1}]').code == 0
+    assert result("a") == [{"x": 1}]
+    Path("other").mkdir()
+    Path("other", "values.yaml").write_text("t: ../questions.csv\n")
+    assert run(spec, "--inputs", "other/values.yaml").code == 0
+    assert result("a") == rows
+    given: dict[str, Any] = {"t": [{"x": 1}], "f": Path("notes/a.md")}
+    assert orc_api.run("spec.yaml", inputs=given, db="runs.db").status == "succeeded"
+    assert [file["path"] for file in result("b")] == ["a.md"]
+    said = run(spec, "-i", "t=[1]")
+    assert said.code == 2
+    assert "must be the path of a table's file, or a list of mappings" in said.err
+
+
+def test_a_workflow_gets_files_and_reads_its_own(folder: Path) -> None:
+    Path("inner").mkdir()
+    Path("inner", "own.csv").write_text("n\n1\n")
+    Path("inner", "flow.yaml").write_text("""\
+project: inner
+inputs:
+  docs: {type: files}
+  own: {type: table, default: own.csv}
+steps:
+  each: {for_each: "${{ inputs.docs }}", run: 'cat "$ORC_INPUTS"/docs/${{ item.path }}'}
+  texts: {for_each: "${{ inputs.docs }}", value: "${{ item.text }}"}
+  table: {value: "${{ inputs.own[0].n }}", needs: each}
+  file: {run: 'cat "$ORC_INPUTS"/own/own.csv'}
+""")
+    said = run("""\
+inputs: {notes: {type: files, default: "notes/**"}}
+steps:
+  passed: {workflow: inner/flow.yaml, with: {docs: "${{ inputs.notes }}"}}
+  named: {workflow: inner/flow.yaml, with: {docs: notes/a.md}}
+""")
+    assert said.code == 0, said.err
+    texts = ["first\n", "second\n"]
+    rest = {"table": "1", "file": "n\n1"}
+    each = [text.strip() for text in texts]
+    assert result("passed") == {"each": each, "texts": texts, **rest}
+    assert result("named")["texts"] == texts[:1]
+    assert orc("verify").code == 0
+
+
+def test_blame_leads_to_the_file_and_the_row(folder: Path) -> None:
+    said = run("""\
+inputs:
+  notes: {type: files, default: "notes/**"}
+  t: {type: table, default: questions.csv}
+steps:
+  file: {for_each: "${{ inputs.notes }}", value: x, files: [{path: "${{ item.stem }}.txt"}]}
+  row: {for_each: "${{ inputs.t }}", value: x, files: [{path: "q${{ item.answer }}.txt"}]}
+""")
+    assert said.code == 0, said.err
+    assert "sub/b.md of notes/** (the input notes)" in orc("blame", "b.txt").out
+    assert "row 2 of questions.csv (the input t)" in orc("blame", "q3.txt").out
+    (source,) = orc("blame", "q3.txt", "--json").json()["inputs"]
+    assert (source["row"], source["path"]) == (2, "questions.csv")
+
+
+def test_a_plan_reads_the_files(folder: Path) -> None:
+    Path("spec.yaml").write_text(ALL)
+    assert orc("plan", "spec.yaml").code == 0
+    assert run(ALL).code == 0
+    Path("questions.csv").write_text(CSV + "More?;4\n")
+    said = orc("plan", "spec.yaml")
+    assert "changed: inputs.questions" in said.out
 
 
 def test_a_file_over_the_limit_is_refused(folder: Path) -> None:

@@ -1,0 +1,72 @@
+"""Finds columns of tables and fields of files that templates name and that are not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from orc.ledger.inputs.read_inputs import FILE_FIELDS, ReadInput
+from orc.scheduler.core.errors import TemplateError, nearest
+from orc.scheduler.core.language.expressions import Expression
+from orc.scheduler.core.spec.model import StepSpec
+from orc.scheduler.core.spec.references import expressions_in, texts_of
+from orc.scheduler.core.spec.yaml_source import Path
+
+_ONE_INPUT = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*\}\}\Z")
+_HANDLED = re.compile(r"\bdefault\b|\bdefined\b|\|\s*d\(")
+"""What makes a missing key no error."""
+_NAMED_MAX = 20
+
+_Fields = Mapping[str, tuple[str, tuple[str, ...]]]
+"""What the names of items and inputs have, by the name: in words, and the fields."""
+
+
+def unknown_columns(
+    steps: Mapping[str, StepSpec],
+    read: Mapping[str, ReadInput],
+    base: Path = ("steps",),
+    items: _Fields | None = None,
+) -> Iterator[tuple[Path, str]]:
+    """The texts that name such a column or field, each with the problem."""
+    for step_id, step in steps.items():
+        path: Path = (*base, step_id)
+        known = {**(items or {})}
+        if step.for_each is not None:
+            known.pop(step.as_, None)
+            match = _ONE_INPUT.match(step.for_each) if isinstance(step.for_each, str) else None
+            found = None if match is None else read.get(match[1])
+            if match is not None and found is not None and found.type != "file":
+                known[step.as_] = _fields(match[1], found)
+        for place, text, where in texts_of(step):
+            try:
+                expressions = expressions_in(text, where)
+            except TemplateError:
+                continue
+            for expression in expressions:
+                for said in _problems(expression, known, read):
+                    yield (*path, *place), f"${{{{ {expression.source} }}}}: {said}"
+        yield from unknown_columns(step.steps or {}, read, (*path, "steps"), known)
+
+
+def _problems(
+    expression: Expression, items: _Fields, read: Mapping[str, ReadInput]
+) -> Iterator[str]:
+    if _HANDLED.search(expression.source):
+        return
+    for reference in expression.references:
+        match reference.path:
+            case (root, field, *_) if root in items:
+                what, fields = items[root]
+            case ("inputs", name, field, *_) if name in read and read[name].type == "file":
+                what, fields = _fields(name, read[name])
+            case _:
+                continue
+        if isinstance(field, str) and field not in fields:
+            named = ", ".join(fields[:_NAMED_MAX]) + ", ..." * (len(fields) > _NAMED_MAX)
+            yield f"{what} has no {field!r}; it has: {named}{nearest(field, fields)}"
+
+
+def _fields(name: str, found: ReadInput) -> tuple[str, tuple[str, ...]]:
+    if found.type == "table":
+        return f"a row of {found.source} (the input {name})", found.columns
+    return "a file", FILE_FIELDS
