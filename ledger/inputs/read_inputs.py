@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from pydantic import model_validator
+
 from orc.ledger.digest import Digest
 from orc.ledger.values import Frozen
 from orc.ledger.wording import count_text
@@ -70,6 +72,13 @@ class ReadInput(Frozen):
     parts: tuple[RowsPart, ...] = ()
     columns: tuple[str, ...] = ()
     read_as: str | None = None
+
+    @model_validator(mode="after")
+    def _has_its_file(self) -> ReadInput:
+        # A definition may come from elsewhere.
+        if self.type == "file" and len(self.files) != 1:
+            raise ValueError("an input of type file has one file")
+        return self
 
     @property
     def rows(self) -> int:
