@@ -146,11 +146,11 @@ def _split(pattern: str, folder: Path) -> tuple[Path, str]:
     if not pattern.strip() or "\0" in pattern:
         raise ValueError(f"{pattern!r} is not the path of a file")
     is_folder = path != "/" and pattern.endswith("/")
-    parts = Path(path).parts
+    parts = (*Path(path).parts, "**") if is_folder else Path(path).parts
     fixed = 0
     while fixed < len(parts) - 1 and not _WILD & set(parts[fixed]):
         fixed += 1
-    rest = "/".join(parts[fixed:]) + ("/" * is_folder)
+    rest = "/".join(parts[fixed:])
     base = os.path.normpath(folder.joinpath(*parts[:fixed]))
     if rest in ("..", "."):
         base, rest = os.path.normpath(os.path.join(base, rest)), ""
@@ -158,7 +158,7 @@ def _split(pattern: str, folder: Path) -> tuple[Path, str]:
 
 
 def _is_wild(text: str) -> bool:
-    return bool(_WILD & set(text)) or text.endswith("/")
+    return bool(_WILD & set(text))
 
 
 class _Search:
