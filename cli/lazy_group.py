@@ -7,6 +7,7 @@ loading typer, so that `orc list` would take twice as long to start.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, get_args
@@ -21,6 +22,10 @@ from orc.cli.exit_codes import code_for_error
 from orc.ledger.command_lines import ledger_named
 from orc.ledger.files.written import written_path
 
+MINUS = "\N{MINUS SIGN}"
+_TAKES_MINUS = ("tag",)
+"""The commands whose arguments may begin with a dash, as in `orc tag JOB -old`."""
+_REMOVED = re.compile(r"-(?![hq]\Z)[A-Za-z0-9_]\S*")
 _MAY_BE_EMPTY = ("comment", "reason")
 
 
@@ -30,6 +35,8 @@ class PlainCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Replace the conversion of all parameters (also of `--help`), then parse."""
         _convert_lazily(self.get_params(ctx))
+        if self.name in _TAKES_MINUS:
+            args = [f"{MINUS}{arg[1:]}" if _REMOVED.fullmatch(arg) else arg for arg in args]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:

@@ -201,6 +201,15 @@ ReviewStep = Annotated[
         metavar="[STEP]",
     ),
 ]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag", help="A tag for the job, beside those of the spec; can be repeated.", metavar="TAG"
+    ),
+]
+TagFilter = Annotated[
+    str | None, typer.Option("--tag", help="Only jobs with this tag.", metavar="TAG")
+]
 Comment = Annotated[
     str | None, typer.Option(help="A comment, kept with the decision.", metavar="TEXT")
 ]

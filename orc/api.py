@@ -315,6 +315,7 @@ def jobs(
     project: str | None = None,
     since: datetime | None = None,
     limit: int | None = None,
+    tag: str | None = None,
 ) -> tuple[JobSummary, ...]:
     """The jobs of the ledger, newest first; `since` without a time zone is UTC.
 
@@ -332,6 +333,7 @@ def jobs(
             statuses=names_of(statuses),
             project=project,
             since=after,
+            tag=tag,
         )
         return tuple(islice(found, limit))
 

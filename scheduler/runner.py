@@ -184,7 +184,7 @@ class Runner:
                 for executor in self._remotes:
                     await nursery.start(executor.run)
                 nursery.start_soon(
-                    poll_signals, self._ledger, self._job_id, self._state, self._send
+                    poll_signals, self._ledger, self._job_id, self._state, self._send, self._mask
                 )
                 try:
                     await self._loop(nursery, opening)

@@ -6,6 +6,8 @@ import trio
 
 from orc.ledger import JobId, LedgerReader, Signal
 from orc.ledger.digest import clean_text
+from orc.ledger.secrets.masking import Mask
+from orc.scheduler.core.asked import note_asked, scores_asked, tags_asked
 from orc.scheduler.core.commands import CancelJob, DecideApproval
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.turn import Message
@@ -18,6 +20,7 @@ async def poll_signals(
     job_id: JobId,
     state: JobState,
     send: trio.MemorySendChannel[Message],
+    mask: Mask,
 ) -> None:
     """Send each new signal of the job to the runner once, as a command. Never returns."""
     last = 0
@@ -27,9 +30,9 @@ async def poll_signals(
         for sent in ledger.read_signals(job_id, after=max(last, seen)):
             last = sent.id
             is_new = sent.id > (state.cancel_seen if sent.kind == "cancel" else state.signal_seen)
-            command = command_of(sent)
-            if is_new and command is not None:
-                await send.send(Message(command))
+            message = _message_of(sent, mask)
+            if is_new and message is not None:
+                await send.send(message)
 
 
 def unread_decisions(ledger: LedgerReader, job_id: JobId, state: JobState) -> list[DecideApproval]:
@@ -39,7 +42,7 @@ def unread_decisions(ledger: LedgerReader, job_id: JobId, state: JobState) -> li
 
 
 def command_of(sent: Signal) -> CancelJob | DecideApproval | None:
-    """The command for a signal; None if it asks for nothing of the job's owner."""
+    """The command for a signal that changes the run; None for another one."""
     match sent.kind:
         case "cancel":
             return CancelJob(sent.id, _text(sent, "reason"))
@@ -47,6 +50,21 @@ def command_of(sent: Signal) -> CancelJob | DecideApproval | None:
             return _decision(sent)
         case _:
             return None
+
+
+def _message_of(sent: Signal, mask: Mask) -> Message | None:
+    """The command for a signal, with its blobs; None if it asks for nothing of the job's owner."""
+    match sent.kind:
+        case "score":
+            asked = scores_asked(sent.data, signal_id=sent.id, hide=mask.text)
+        case "tag":
+            asked = tags_asked(sent.data, signal_id=sent.id)
+        case "note":
+            asked = note_asked(sent.data, signal_id=sent.id, hide=mask.text)
+        case _:
+            command = command_of(sent)
+            return None if command is None else Message(command)
+    return None if asked is None else Message(asked.command, asked.blobs)
 
 
 def _decision(sent: Signal) -> DecideApproval:

@@ -118,6 +118,9 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.resolve scheduler.core.rules scheduler.core.spec scheduler.effects "
         "scheduler.executors"
     ),
+    "cli.jobs.assess": (
+        "cli cli.jobs cli.jobs.caller ledger scheduler scheduler.core scheduler.core.fold"
+    ),
     "cli.jobs.queue": (
         "cli cli.jobs ledger ledger.files projections.tables scheduler scheduler.core "
         "scheduler.core.fold"
@@ -128,6 +131,7 @@ MAY_IMPORT: dict[str, str] = {
         "projections.history projections.money projections.scores projections.tables providers "
         "scheduler.core scheduler.core.fold scheduler.core.spec"
     ),
+    "cli.assess": ("cli cli.terminal ledger projections.scores projections.tables scheduler.core"),
     "cli.browse": "cli cli.terminal ledger.files projections.pages scheduler.stopping",
     "cli.cluster": (
         "cli cli.jobs.caller ledger providers scheduler.core scheduler.drivers scheduler.executors "
@@ -138,7 +142,8 @@ MAY_IMPORT: dict[str, str] = {
         "cli cli.cluster cli.jobs cli.jobs.caller ledger ledger.files providers scheduler.core"
     ),
     "cli.commands": (
-        "cli cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.caller cli.jobs.queue "
+        "cli cli.assess cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.assess "
+        "cli.jobs.caller cli.jobs.queue "
         "cli.terminal ledger ledger.files ledger.transport projections projections.exports "
         "projections.folder projections.folds projections.history projections.money "
         "projections.pages projections.pictures projections.scores projections.search "

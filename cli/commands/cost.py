@@ -12,7 +12,7 @@ import typer
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_tables
-from orc.cli.options import Database, Json, parse_since
+from orc.cli.options import Database, Json, TagFilter, parse_since
 from orc.cli.terminal.text import put, put_json, say, table
 from orc.ledger import find_job
 from orc.ledger.money import usd_number
@@ -49,6 +49,7 @@ def command(
             metavar="WHEN",
         ),
     ] = None,
+    tag: TagFilter = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
@@ -57,7 +58,7 @@ def command(
     moment = parse_since(since)
     with read_tables(database) as (connection, path):
         job_id = None if job is None else find_job(connection, job, path=path)
-        _put_cost(connection, by=chosen, job_id=job_id, since=moment, as_json=as_json)
+        _put_cost(connection, by=chosen, job_id=job_id, since=moment, tag=tag, as_json=as_json)
     return 0
 
 
@@ -73,10 +74,11 @@ def _put_cost(
     by: By,
     job_id: str | None,
     since: str | None,
+    tag: str | None,
     as_json: bool,
 ) -> None:
     """Print the groups, most expensive first, and their total."""
-    groups = read_spending(connection, by=by, job_id=job_id, since=since)
+    groups = read_spending(connection, by=by, job_id=job_id, since=since, tag=tag)
     total = reduce(SpendingGroup.plus, groups, SpendingGroup("total"))
     if as_json:
         put_json(
@@ -84,6 +86,7 @@ def _put_cost(
                 "job_id": job_id,
                 "by": by,
                 "since": since,
+                "tag": tag,
                 "groups": [{by: group.key, **_value(group)} for group in groups],
                 "total": _value(total),
             }

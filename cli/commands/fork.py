@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from orc.about import version
+from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.spec_dir import check_spec_dir
 from orc.cli.jobs.edits import ask_nothing
 from orc.cli.jobs.fork import Fork
@@ -29,6 +30,7 @@ from orc.cli.options import (
     RunsDir,
     SpecDir,
     Strict,
+    Tags,
     Trust,
     parse_other_executors,
 )
@@ -71,6 +73,7 @@ def command(
     force: Force = False,
     keep_work: KeepWork = False,
     spec_dir: SpecDir = None,
+    tags: Tags = None,
     trust: Trust = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
@@ -106,6 +109,7 @@ def command(
                 replies,
                 ask=ask_nothing if no_input else ask_for,
                 spec_dir=check_spec_dir(spec_dir),
+                tags=tags_of(tags),
             ),
             places=places,
             environment=os.environ,

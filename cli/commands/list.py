@@ -12,7 +12,7 @@ import typer
 
 from orc.cli.jobs.listing import JobSummary, list_jobs
 from orc.cli.ledger_access import live_status, read_tables
-from orc.cli.options import NUMBER_MAX, Database, Json, parse_since
+from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter, parse_since
 from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, put_json, safe, say, table
@@ -20,6 +20,7 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
 from orc.ledger.money import nearest_nano_usd
 from orc.ledger.wording import count_text, duration_text, tokens_text
+from orc.projections.scores.overview import means_text
 from orc.projections.tables.inner_waits import JobWaits
 
 
@@ -58,6 +59,7 @@ def command(
             metavar="WHEN",
         ),
     ] = None,
+    tag: TagFilter = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
@@ -69,13 +71,15 @@ def command(
             statuses=(*(statuses or ()), *((QUEUED,) if queued else ())),
             project=project,
             since=parse_since(since),
+            tag=tag,
         )
         shown = list(islice(found, limit))
         asked = _asked(connection, shown) if "waiting" in (statuses or ()) else []
         is_empty = connection.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is None
     if as_json:
         for job in shown:
-            put_json(asdict(job))
+            scores = [mean.value() for mean in job.scores]
+            put_json({**asdict(job), "tags": list(job.tags), "scores": scores})
         return 0
     if not shown:
         say(
@@ -87,7 +91,9 @@ def command(
         return 0
     # A column only if it has something to say: few jobs tolerate failures.
     has_tolerated = any(job.tolerated_failures for job in shown)
+    has_scores, has_tags = any(job.scores for job in shown), any(job.tags for job in shown)
     heads = ("JOB", "STATUS", "PROJECT", "STEPS", *("TOLERATED",) * has_tolerated)
+    heads += (*("SCORES",) * has_scores, *("TAGS",) * has_tags)
     rows = [
         (
             job.job_id,
@@ -95,6 +101,8 @@ def command(
             job.project,
             f"{job.steps_succeeded}/{job.steps_total}",
             *(_tolerated(job),) * has_tolerated,
+            *(means_text(job.scores),) * has_scores,
+            *(", ".join(job.tags),) * has_tags,
             duration_text(job.duration_s),
             tokens_text(job.tokens),
             brief_cost(

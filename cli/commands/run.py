@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.ledger_access import find_places
@@ -28,6 +29,7 @@ from orc.cli.options import (
     RunsDir,
     SpecFile,
     StrictRun,
+    Tags,
     Until,
     parse_executors,
     split_names,
@@ -67,6 +69,7 @@ def command(
         typer.Option("--dry-run", help="Check the spec and show its graph; submit nothing."),
     ] = False,
     until: Until = None,
+    tags: Tags = None,
     executors: Executors = None,
     force: Force = False,
     keep_work: KeepWork = False,
@@ -90,6 +93,7 @@ def command(
         until=split_names("--until", until),
         output_dir=output_dir,
         executors=parse_executors(executors),
+        tags=tags_of(tags),
     )
     if dry_run:
         return _show_dry_run(submission, as_json=as_json)

@@ -7,12 +7,8 @@ from typing import Annotated
 
 import typer
 
-from orc.cli.completion import complete_jobs
-from orc.cli.errors import UsageProblem
-from orc.cli.ledger_access import read_tables
-from orc.cli.options import NUMBER_MAX, Database, Json, split_names
-from orc.cli.terminal.score_checks import Failing, parse_limits, regressions, under_limits
-from orc.cli.terminal.score_tables import (
+from orc.cli.assess.checks import Failing, parse_limits, regressions, under_limits
+from orc.cli.assess.tables import (
     cases_table,
     comparison_csv,
     comparison_markdown,
@@ -23,12 +19,17 @@ from orc.cli.terminal.score_tables import (
     groups_markdown,
     groups_table,
 )
+from orc.cli.completion import complete_jobs
+from orc.cli.errors import UsageProblem
+from orc.cli.ledger_access import read_tables
+from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter, split_names
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import exit_codes, find_job
 from orc.ledger.wording import count_text, number_text
 from orc.projections.scores.comparison import ScoreComparison, compare_scores
 from orc.projections.scores.groups import SEED, default_by, group_scores, known_names
-from orc.projections.scores.rows import JobScores, read_scores
+from orc.projections.scores.rows import JobScores, read_scores, together
+from orc.projections.tables.tags import read_tagged
 from orc.scheduler.core.errors import nearest
 
 _FORMATS = ("table", "csv", "json", "md")
@@ -37,13 +38,13 @@ _SHOWN_MAX = 20
 
 def command(
     jobs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="A job; with a second one, the two are compared, case by case.",
-            metavar="JOB [JOB]",
+            metavar="[JOB [JOB]]",
             autocompletion=complete_jobs,
         ),
-    ],
+    ] = None,
     by: Annotated[
         str | None,
         typer.Option(
@@ -88,19 +89,27 @@ def command(
             max=NUMBER_MAX,
         ),
     ] = SEED,
+    tag: TagFilter = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
     """Show the scores of a job, or compare those of two jobs."""
     if format_ not in _FORMATS:
         raise UsageProblem(f"--format: there is no {format_!r}{nearest(format_, _FORMATS)}")
-    if len(jobs) > 2:
+    jobs = jobs or []
+    if len(jobs) > 2 or (not jobs and tag is None):
         raise UsageProblem("JOB: give one job to see its scores, or two jobs to compare them")
+    if jobs and tag is not None:
+        raise UsageProblem("--tag: shows the scores of all jobs with the tag; leave JOB out")
     limits = parse_limits(fail_under)
     names = split_names("--by", by)
     chosen = "json" if as_json else format_
     with read_tables(database) as (connection, path):
         found = [read_scores(connection, find_job(connection, job, path=path)) for job in jobs]
+        if tag is not None:
+            tagged = read_tagged(connection, tag)
+            found = [together([read_scores(connection, job_id) for job_id in tagged])]
+            names = names or ("job",)
     if len(found) == 1:
         if fail_on_regression or tolerance:
             option = "--fail-on-regression" if fail_on_regression else "--tolerance"
@@ -135,7 +144,7 @@ def _show(
     for name in by:
         if name not in known:
             raise UsageProblem(
-                f"--by: the scores of {scores.job_id} have no dimension {name!r}"
+                f"--by: the scores have no dimension {name!r}"
                 f"{nearest(name, known)}; they have {', '.join(known)}"
             )
     used = tuple(by) or default_by(scores)
@@ -143,7 +152,7 @@ def _show(
     if chosen == "json":
         put_json(
             {
-                "job_id": scores.job_id,
+                "job_id": scores.job_id or None,
                 "by": list(used),
                 "seed": seed,
                 "groups": [group_value(group, used) for group in groups],
@@ -158,7 +167,10 @@ def _show(
         put(groups_table(groups, used))
         _say_broken(scores)
     else:
-        say(f"{scores.job_id} has no scores; a step gets some by the key `score` of its spec")
+        said = (
+            f"{scores.job_id} has no scores" if scores.job_id else "no job with the tag has scores"
+        )
+        say(f"{said}; a step gets some by the key `score` of its spec")
     # Without --by, the limit is one for the whole job.
     checked = groups if by else group_scores(scores, seed=seed)
     return under_limits(checked, tuple(by), limits)
@@ -170,7 +182,7 @@ def _say_broken(scores: JobScores) -> None:
     broken = count_text(len(scores.errors), "score")
     first = scores.errors[0]
     say(
-        f"{broken} could not be computed; {safe(first.about.step)}: {first.name}: "
+        f"{broken} could not be computed; {safe(first.about.step)}: {safe(first.name)}: "
         f"{safe(first.error or '', width=300)}"
     )
 
@@ -214,7 +226,7 @@ def _put_cases(comparisons: Sequence[ScoreComparison]) -> None:
             if not cases:
                 continue
             put()
-            put(f"{each.name}: {count_text(len(cases), 'case')} {title}")
+            put(f"{safe(each.name)}: {count_text(len(cases), 'case')} {title}")
             put(cases_table(cases[:_SHOWN_MAX]))
             if len(cases) > _SHOWN_MAX:
                 left = number_text(len(cases) - _SHOWN_MAX)
@@ -222,6 +234,6 @@ def _put_cases(comparisons: Sequence[ScoreComparison]) -> None:
         if each.only_before or each.only_after:
             put()
             put(
-                f"{each.name}: not compared: {count_text(each.only_before, 'case')} only in the "
+                f"{safe(each.name)}: not compared: {count_text(each.only_before, 'case')} only in the "
                 f"first job, {count_text(each.only_after, 'case')} only in the second"
             )

@@ -10,14 +10,15 @@ import typer
 
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
-from orc.cli.ledger_access import database_path
-from orc.cli.options import NUMBER_MAX, Database, Json
+from orc.cli.ledger_access import database_path, read_tables
+from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import LedgerReader
 from orc.projections.search.query import match_expression
 from orc.projections.search.search import Hit, SearchQuery, SearchResults
 from orc.projections.search.search import search as search_ledger
 from orc.projections.search.texts import KINDS
+from orc.projections.tables.tags import read_tagged
 from orc.scheduler.core.errors import nearest
 
 _SLICE_S = 1.0
@@ -62,6 +63,7 @@ def command(
     best: Annotated[
         bool, typer.Option("--best", help="Best match first, instead of newest first.")
     ] = False,
+    tag: TagFilter = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
@@ -76,12 +78,24 @@ def command(
     if job is not None:
         with LedgerReader.open(path) as reader:
             job_id = reader.find_job(job)
-    asked = SearchQuery(text, job_id=job_id, what=what, best_first=best, page_hits=min(limit, 1000))
+    asked = SearchQuery(
+        text,
+        job_id=job_id,
+        what=what,
+        best_first=best,
+        page_hits=min(limit, 1000),
+        job_ids=None if tag is None else _tagged(database, tag),
+    )
     found = _search(path, asked)
     if found.problem is not None:
         raise UsageProblem(found.problem)
     _print_results(found, as_json=as_json)
     return 0
+
+
+def _tagged(database: Path | None, tag: str) -> tuple[str, ...]:
+    with read_tables(database) as (connection, _):
+        return read_tagged(connection, tag)
 
 
 def _search(path: Path, asked: SearchQuery) -> SearchResults:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orc.cli.assess.lines import assessment_lines, assessment_values
 from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import JobTables, read_job_at, read_ledger, say_as_of
@@ -38,6 +39,7 @@ from orc.ledger.kinds import NOT_LIVE
 from orc.ledger.transport.imported import imported
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
 from orc.projections.folds.tolerated import Tolerated
+from orc.projections.scores.overview import ScoreMean, means_text, read_means_by_step
 from orc.projections.tables.circuits import CircuitRow
 from orc.projections.tables.job_view import JobView, read_circuits, read_view
 from orc.projections.tables.rows import JobRow, StepRow
@@ -180,6 +182,8 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
     if job.task_description:
         put(paragraph("task      ", job.task_description, indent="  "))
     put(f"  used       {_used(job)}")
+    for label, line in assessment_lines(tables.connection, tables.job_id):
+        put(paragraph(f"{label:<10}", line, indent="  "))
     for line in view.all_tolerated.lines():
         put(f"  tolerated  {safe(line)}")
     for line in _doubts_of(tables, status).lines():
@@ -215,10 +219,15 @@ def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -
     rows = [(step.name, step.status, step, step.parent) for step in view.steps]
     shown, hidden = select_steps(rows, is_all=is_all)
     put()
-    cells = [
-        _cells(view, step, dropped.get(step.step_id), is_live=is_live) for _, _, step, _ in shown
-    ]
-    put(table(("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"), cells))
+    scores = _scores(tables, view)
+    heads = ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST")
+    cells = []
+    for _, _, step, _ in shown:
+        *row, note = _cells(view, step, dropped.get(step.step_id), is_live=is_live)
+        said = means_text(scores.get(step.name, ()))
+        # A column only if a step has scores.
+        cells.append((*row, *(said,) * bool(scores), note))
+    put(table((*heads, *("SCORES",) * bool(scores), "NOTE"), cells))
     if any(is_cut(row[-1]) for row in cells):
         put(f"notes that end in ... are cut: {command_line('why', tables.job_id, 'STEP')} says all")
     if hidden:
@@ -244,9 +253,14 @@ def _cells(
     )
 
 
+def _scores(tables: JobTables, view: JobView) -> dict[str, list[ScoreMean]]:
+    parents = {step.name: step.parent for step in view.steps}
+    return read_means_by_step(tables.connection, tables.job_id, parents)
+
+
 def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
     """The job with its steps as a JSON value."""
-    dropped = _dropped(tables)
+    dropped, scores = _dropped(tables), _scores(tables, view)
     kept = kept_work(_folder(tables, view), view.steps if tables.at is None else ())
     job = {key: value for key, value in asdict(view.job).items() if key not in _IN_JOB}
     return {
@@ -254,6 +268,7 @@ def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
         "project": view.job.name,
         "folder": str(_folder(tables, view)),
         "tolerated_failures": view.all_tolerated.value(),
+        **assessment_values(tables.connection, tables.job_id),
         "in_doubt": _doubts_of(tables, status).value(),
         "open_circuits": [
             {
@@ -268,13 +283,16 @@ def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
         "imported": imported(tables.connection, tables.job_id) if tables.at is None else None,
         "at": tables.at,
         "steps": [
-            _step_value(
-                view,
-                step,
-                dropped.get(step.step_id),
-                kept.get(step.name),
-                is_live=status not in NOT_LIVE,
-            )
+            {
+                **_step_value(
+                    view,
+                    step,
+                    dropped.get(step.step_id),
+                    kept.get(step.name),
+                    is_live=status not in NOT_LIVE,
+                ),
+                "scores": [mean.value() for mean in scores.get(step.name, ())],
+            }
             for step in view.steps
         ],
     }

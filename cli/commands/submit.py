@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orc.about import version
+from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.prepare import Submission
 from orc.cli.jobs.submit import submit
@@ -27,6 +28,7 @@ from orc.cli.options import (
     Replies,
     RunsDir,
     SpecFile,
+    Tags,
     Until,
     parse_executors,
     split_names,
@@ -54,6 +56,7 @@ def command(
         ),
     ] = False,
     until: Until = None,
+    tags: Tags = None,
     executors: Executors = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -79,6 +82,7 @@ def command(
         until=split_names("--until", until),
         output_dir=output_dir,
         executors=parse_executors(executors),
+        tags=tags_of(tags),
     )
     places = find_places(database, runs_dir)
     job_id = submit(

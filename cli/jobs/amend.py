@@ -16,6 +16,8 @@ from orc.cli.jobs.edits import (
     as_recorded,
     ask_nothing,
     edit_job,
+    read_source,
+    tags_in,
     without_secrets,
 )
 from orc.cli.jobs.prepare import check_step_names
@@ -31,6 +33,7 @@ from orc.ledger.files.project_places import recorded_place, spec_folder
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.step_names import lineage
 from orc.scheduler.clock import Clock
+from orc.scheduler.core.assessments import TagJob
 from orc.scheduler.core.commands import AmendJob
 from orc.scheduler.core.fold.compare import Plan, find_changes, find_same_items, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
@@ -150,7 +153,12 @@ def _amend(
         signal_id=last_signal,
     )
     at = Clock().recorded_at()
-    events = decide(state, AmendJob(event))
+    # Of the spec only: those of `orc run --tag` are not in it.
+    old, new = (tags_in(text) for text in (read_source(ledger, state), edited.text))
+    added, dropped = (
+        tuple(tag for tag in some if tag not in others) for some, others in ((new, old), (old, new))
+    )
+    events = [*decide(state, AmendJob(event)), *decide(state, TagJob(added, dropped))]
     batch = [
         Recorded(job_id, version, at, mask_event(ledger.mask, found))
         for version, found in enumerate(events, start=state.version + 1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from dataclasses import dataclass, replace
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.asked_job import Request, ask
+from orc.cli.jobs.caller.person import user_name
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.owned_job import Caller, OwnedJob
 from orc.cli.jobs.places import Places, open_for_writing
@@ -62,7 +62,7 @@ async def decide(
         raise UsageProblem(
             f"--comment: it may have {count_text(COMMENT_CHARS_MAX, 'character')} at most; shorten it"
         )
-    by = _user_name()
+    by = user_name()
     with open_for_writing(places, os.environ) as ledger:
         job_id = ledger.find_job(name)
         request = Request(ledger, job_id, Caller(places, os.environ), "recorded the decision")
@@ -170,10 +170,3 @@ def _find(ledger: Ledger, job_id: JobId, step: str) -> ApprovalDecided | None:
         if isinstance(event, ApprovalDecided) and event.step == step and event.attempt == attempt:
             found = event
     return found
-
-
-def _user_name() -> str | None:
-    try:
-        return clean_text(getpass.getuser())[:100]
-    except (KeyError, OSError):
-        return None

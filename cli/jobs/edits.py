@@ -124,6 +124,14 @@ def read_source(ledger: LedgerReader, state: JobState) -> str:
     return str(ledger.read_payload(state.submitted.source))
 
 
+def tags_in(source: str) -> tuple[str, ...]:
+    """The tags of a spec; none if this version of orc cannot read it."""
+    try:
+        return tuple(examine(source, source_name="")[0].job.tags)
+    except SpecError:
+        return ()
+
+
 def as_recorded(ledger: LedgerReader, state: JobState, spec_dir: Path | None = None) -> Edited:
     """The job without edits; `spec_dir` replaces the recorded folder of its spec."""
     submitted = state.submitted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Fork:
 
     `start` is the step to run again with its dependents. `sets` are texts `PATH=VALUE`; `changes`
     are values by path. Another spec is the file `spec`, or `text`; `ask` completes its inputs.
-    `spec_dir` is where the folder of the spec is now.
+    `spec_dir` is where the folder of the spec is now. `tags` are added to those of the spec.
     """
 
     start: str | None = None
@@ -63,6 +63,7 @@ class Fork:
     text: str | None = None
     ask: Ask = ask_nothing
     spec_dir: Path | None = None
+    tags: tuple[str, ...] = ()
 
     @property
     def edits_spec(self) -> bool:
@@ -106,6 +107,8 @@ async def fork(
         refuse_untrusted(ledger, parent, trust=trust)
         before = load_state(ledger, parent)
         edited = _edit(ledger, before, request, environment)
+        tags = tuple(dict.fromkeys((*edited.definition.tags, *request.tags)))
+        edited = replace(edited, definition=edited.definition.model_copy(update={"tags": tags}))
         graph = build_graph(edited.definition.steps)
         check_replaced(executors, edited.definition)
         check_step_names("--from", (request.start,) if request.start else (), graph.steps)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from orc.cli.errors import UsageProblem
 from orc.ledger.kinds import JOB_OPEN, SHOWN_JOB_STATUSES
 from orc.ledger.money import usd_number
+from orc.projections.scores.overview import ScoreMean, read_means
+from orc.projections.tables.tags import read_tags
 from orc.projections.tables.inner_waits import JobWaits, read_job_waits
 
 _JOBS = (
@@ -16,6 +18,7 @@ _JOBS = (
     "input_tokens + output_tokens, cost_nano_usd, calls_unpriced, submitted_at, calls_in_doubt, calls, "
     "(SELECT coalesce(sum(failures), 0) FROM tolerated_failures AS t WHERE t.job_id = jobs.job_id) "
     "FROM jobs WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR submitted_at >= ?2) "
+    "AND (?3 IS NULL OR EXISTS (SELECT 1 FROM tags WHERE tag_id = jobs.job_id || '/' || ?3)) "
     "ORDER BY position DESC"
 )
 
@@ -28,6 +31,7 @@ class JobSummary:
     `calls_in_doubt` counts calls that may have been paid for without a reply. `duration_s` is None
     for a job that has not ended. `tolerated_failures` counts the failures after which the job went on,
     `open_questions` the steps that ask a person, and `over_budget` those that need a larger budget.
+    `scores` are the means of its scores.
     """
 
     job_id: str
@@ -46,6 +50,8 @@ class JobSummary:
     tolerated_failures: int
     open_questions: int
     over_budget: int
+    tags: tuple[str, ...]
+    scores: tuple[ScoreMean, ...]
 
 
 def list_jobs(
@@ -55,6 +61,7 @@ def list_jobs(
     statuses: Collection[str] = (),
     project: str | None = None,
     since: str | None = None,
+    tag: str | None = None,
 ) -> Iterator[JobSummary]:
     """The jobs that match. `since` is UTC text.
 
@@ -67,9 +74,8 @@ def list_jobs(
         raise UsageProblem(
             f"--status: there is no status {unknown!r}{nearest(unknown, SHOWN_JOB_STATUSES)}"
         )
-    for row in connection.execute(_JOBS, (project, since)):
-        job_id, stored, name, done, total, duration_s, tokens, known, unpriced = row[:9]
-        submitted_at, doubts, calls, failures = row[9:]
+    for row in connection.execute(_JOBS, (project, since, tag)):
+        job_id, stored, name, done, total, duration_s, tokens, known, unpriced, *more = row
         if statuses and stored not in statuses and stored != "running":
             continue
         status = shown_status(job_id, stored)
@@ -77,8 +83,25 @@ def list_jobs(
             continue
         known = usd_number(known or 0)
         cost = None if unpriced else known
+        submitted_at, calls_in_doubt, calls, tolerated = more
         waits = read_job_waits(connection, job_id) if stored in JOB_OPEN else JobWaits(0, 0)
         yield JobSummary(
-            job_id, status, name, done, total, duration_s, tokens, cost, known, unpriced,
-            submitted_at, doubts, calls, failures, waits.questions, waits.over_budget,
-        )  # fmt: skip
+            job_id=job_id,
+            status=status,
+            project=name,
+            steps_succeeded=done,
+            steps_total=total,
+            duration_s=duration_s,
+            tokens=tokens,
+            cost_usd=cost,
+            cost_known_usd=known,
+            calls_unpriced=unpriced,
+            submitted_at=submitted_at,
+            calls_in_doubt=calls_in_doubt,
+            calls=calls,
+            tolerated_failures=tolerated,
+            open_questions=waits.questions,
+            over_budget=waits.over_budget,
+            tags=read_tags(connection, job_id),
+            scores=tuple(read_means(connection, job_id)),
+        )

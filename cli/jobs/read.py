@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
 from orc.cli.jobs.owned_job import Ended, failures_of
 from orc.cli.jobs.places import Places, open_for_reading
@@ -16,9 +17,12 @@ from orc.ledger.errors import FileTooLarge, RemovedBlob
 from orc.ledger.events import Failure
 from orc.ledger.money import usd_number
 from orc.projections.folds.owned_files import OwnedFiles, artifact_path, read_owned
+from orc.projections.scores.groups import SEED, ScoreGroup, group_scores, known_names
+from orc.projections.scores.rows import read_scores
 from orc.projections.tables.job_view import read_view
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import shown_status
+from orc.projections.tables.tags import read_tags
 from orc.scheduler.core.fold.evolve import JobState
 
 
@@ -65,7 +69,8 @@ class Job:
     `kind` and `message`. `cost_usd` is None if calls have no known price; `cost_known_usd` has the
     known part. `not_delivered` are files that were not copied to `output_dir`, since it has files of
     these names that orc did not write. `tolerated_failures` has the `total` of the failures after
-    which the job went on, and `by_setting` with the number of each kind (docs/spec.md).
+    which the job went on, and `by_setting` with the number of each kind (docs/spec.md). `database` is
+    the ledger's file.
     """
 
     job_id: str
@@ -91,6 +96,24 @@ class Job:
     forked_from: str | None
     not_delivered: tuple[str, ...] = ()
     tolerated_failures: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    database: Path = Path()
+
+    def scores(self, *, by: Sequence[str] = (), seed: int = SEED) -> tuple[ScoreGroup, ...]:
+        """The means and intervals of the job's scores now, as `orc scores --by` shows them.
+
+        Without `by`, there is one group for each score. Raises UsageProblem for a dimension that the
+        job does not have, and LedgerError.
+        """
+        with LedgerReader.open(self.database) as ledger:
+            found = read_scores(ledger.connection, self.job_id)
+        unknown = [name for name in by if name not in known_names(found)]
+        if unknown:
+            known = ", ".join(known_names(found))
+            raise UsageProblem(
+                f"by: the scores have no dimension {unknown[0]!r}; they have {known}"
+            )
+        return tuple(group_scores(found, by=by, seed=seed))
 
     @property
     def tokens(self) -> int:
@@ -112,6 +135,7 @@ def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
         folder = folder_of(ledger, job_id, use="read") if ended is None else ended.folder
         outputs, removed = _outputs(ledger, state)
         owned = read_owned(ledger.read_stream(job_id))
+        tags = read_tags(ledger.connection, job_id)
         status = shown_status(ledger.connection, places.database, job_id, row.status)
     known = usd_number(row.cost_nano_usd or 0)
     return Job(
@@ -138,6 +162,8 @@ def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
         forked_from=row.forked_from,
         not_delivered=() if ended is None else ended.left_alone,
         tolerated_failures=view.all_tolerated.value(),
+        tags=tags,
+        database=places.database,
     )
 
 

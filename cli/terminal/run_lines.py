@@ -23,6 +23,7 @@ from orc.ledger.events import (
     JobCancelling,
     JobResumed,
     LlmRequested,
+    ScoreRecorded,
     StepExpanded,
     StepFailed,
     StepInterrupted,
@@ -163,6 +164,8 @@ def describe_change(recorded: Recorded) -> str:
             return f"{safe(event.step)} calls {safe(event.tool)}"
         case ToolReturned() if event.is_error:
             return f"{safe(event.step)}: {safe(event.tool)} gave an error, which the model is told"
+        case ScoreRecorded() if event.error is not None:
+            return _said(f"{safe(event.step)} has no score {safe(event.name)}:", event.error)
         case CircuitOpened():
             wait = duration_text(event.cooldown_s)
             return (

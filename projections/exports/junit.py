@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 from orc.ledger.kinds import CUT_SHORT, NOT_LIVE
 from orc.ledger.wording import cost_text, visible
 from orc.projections.exports.source import ExportSource, read_log, read_logs, unix_ns
+from orc.projections.scores.rows import Score, read_scores
 from orc.projections.tables.rows import AttemptRow, StepRow
 from orc.projections.tables.status import step_status
 from orc.projections.tables.step_notes import is_tolerated, step_note
@@ -36,8 +37,8 @@ class _Counts:
 def render_junit(source: ExportSource) -> str:
     """The report: a case for each step, item and round, and one for the job if only the job failed.
 
-    A tolerated failure is `skipped`, as is a step that has not run, so that the report fails
-    exactly if the job does.
+    A tolerated failure is `skipped`, as is a step that has not run. The report fails exactly if the
+    job does, or if a score is false or could not be computed.
     """
     return _Report(source).render()
 
@@ -48,6 +49,10 @@ class _Report:
         self._counts = _Counts()
         self._logs_left = LOGS_BYTES_MAX
         self._logs = read_logs(source)
+        self._bad_scores: dict[str, list[Score]] = {}
+        for score in read_scores(source.reader.connection, source.view.job.job_id).scores:
+            if score.passed is False or score.error is not None:
+                self._bad_scores.setdefault(score.about.step, []).append(score)
 
     def render(self) -> str:
         job = self._source.view.job
@@ -104,9 +109,13 @@ class _Report:
     def _step(self, suite: ET.Element, step: StepRow) -> None:
         case = self._case(suite, step.name, step.duration_s)
         attempts = self._source.view.attempts_of.get(step.name, [])
+        broken = self._bad_scores.get(step.name, [])
         if step.status == "failed" and not is_tolerated(self._source.view, step):
             self._counts.failures += 1
             self._failure(case, step, attempts)
+        elif broken:
+            self._counts.failures += 1
+            self._bad_score(case, broken)
         elif step.status != "succeeded":
             self._counts.skipped += 1
             kind, why = _not_run(self._source, step)
@@ -133,6 +142,16 @@ class _Report:
         log = self._log(attempts[-1]) if attempts else ""
         tail = "\n".join(log.splitlines()[-TAIL_LINES:])
         failure.text = _text(f"{kind}: {message}\n{tail}")
+
+    def _bad_score(self, case: ET.Element, scores: list[Score]) -> None:
+        """A result that did not pass: a score is false, or could not be computed."""
+        lines = []
+        for score in scores:
+            why = score.error or score.why or ""
+            said = "could not be computed" if score.error is not None else "is false"
+            lines.append(f"{score.name} ({score.who}) {said}{f': {why}' if why else ''}")
+        failure = ET.SubElement(case, "failure", type="score", message=_shown(lines[0]))
+        failure.text = _text("\n".join(lines))
 
     def _job(self, suite: ET.Element) -> None:
         """A case for a job that did not succeed although no step failed: stopped, timed out, running."""

@@ -74,10 +74,12 @@ def read_spending(
     by: By,
     job_id: str | None = None,
     since: str | None = None,
+    tag: str | None = None,
 ) -> list[SpendingGroup]:
     """The groups, the most expensive first.
 
-    `job_id` selects one job, `since` (UTC text) the calls from that time on. Calls of items, rounds
+    `job_id` selects one job, `since` (UTC text) the calls from that time on, `tag`
+    those of jobs with it. Calls of items, rounds
     and members count for their outer step. Without `job_id`, the key of a step is `project/step`.
     """
     rows = connection.execute(
@@ -94,8 +96,9 @@ def read_spending(
         # Left out: replies that a later attempt of the same step reused, which saved nothing.
         "WHERE (calls.status <> 'from ledger' OR calls.provider IS NOT NULL) "
         "AND (?1 IS NULL OR calls.job_id = ?1) AND (?2 IS NULL OR calls.requested_at >= ?2) "
+        "AND (?3 IS NULL OR EXISTS (SELECT 1 FROM tags WHERE tag_id = calls.job_id || '/' || ?3)) "
         "GROUP BY 1, 2",
-        (job_id, since),
+        (job_id, since, tag),
     )
     found: dict[str, SpendingGroup] = {}
     for key, project, *numbers in rows:

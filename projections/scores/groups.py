@@ -54,7 +54,7 @@ def default_by(scores: JobScores) -> tuple[str, ...]:
 
 def known_names(scores: JobScores) -> tuple[str, ...]:
     """The names by which the scores can be grouped."""
-    return tuple(dict.fromkeys((*scores.dimensions, MODEL, "step", "case", "who", "by")))
+    return tuple(dict.fromkeys((*scores.dimensions, MODEL, "step", "case", "who", "by", "job")))
 
 
 def group_scores(
@@ -81,7 +81,7 @@ def group_scores(
 
 def use_of(results: Iterable[Scored]) -> Used:
     """What the results used together; each counts once."""
-    each = list({one.step: one for one in results}.values())
+    each = list({(one.job_id, one.step): one for one in results}.values())
     costs = [one.cost_nano_usd for one in each if one.cost_nano_usd is not None]
     times = [one.duration_s for one in each if one.duration_s is not None]
     return Used(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -47,11 +47,11 @@ class Scored:
     duration_s: float | None
 
     def value_of(self, name: str) -> Any:
-        """The value of a dimension; `model` and `step` always are some. None if it has none."""
+        """The value of a dimension; `model`, `step` and `job` always are some. None if it has none."""
         if name in self.dimensions:
             return self.dimensions[name]
-        if name == "step":
-            return self.spec_step
+        if name in ("step", "job"):
+            return self.spec_step if name == "step" else self.job_id
         return self.model if name == MODEL else None
 
     @cached_property
@@ -116,6 +116,12 @@ class JobScores:
 def read_scores(connection: sqlite3.Connection, job_id: str) -> JobScores:
     """The scores of the job with that id; a fork has those of the results that it started with."""
     return _read(connection, job_id, _FORKS_MAX)
+
+
+def together(jobs: Sequence[JobScores]) -> JobScores:
+    """The scores of several jobs; the id of the job is then empty."""
+    scores = tuple(score for each in jobs for score in each.scores)
+    return JobScores("", scores, tuple(result for each in jobs for result in each.results))
 
 
 def spec_step(step_id: str) -> str:

@@ -5,6 +5,7 @@ The index finds the events. Their texts are read from the ledger, so that remove
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -83,7 +84,8 @@ class SearchResults:
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """A search: the words, and optionally one job, one kind of text (`texts.KINDS`), and the order."""
+    """A search: the words, and optionally one job or some jobs, one kind of text
+    (`texts.KINDS`), and the order."""
 
     text: str
     job_id: str | None = None
@@ -91,6 +93,7 @@ class SearchQuery:
     page: int = 1
     best_first: bool = False
     page_hits: int = PAGE_HITS
+    job_ids: tuple[str, ...] | None = None
 
 
 def search(database: Path, asked: SearchQuery, *, index_s: float = INDEX_S) -> SearchResults:
@@ -151,6 +154,9 @@ def _places(
         ).fetchone()
         chosen += " AND words.rowid BETWEEN ? AND ? AND places.job_id = ?"
         values += [first or 0, last or 0, asked.job_id]
+    if asked.job_ids is not None:
+        chosen += " AND places.job_id IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(asked.job_ids))
     if asked.what is not None:
         chosen += " AND places.what = ?"
         values.append(asked.what)

@@ -92,6 +92,13 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["latest", "--fail-under", NAME],
         [NAME],
     ],
+    "score": [
+        ["latest", "each[0]", f"{NAME}=1"],
+        ["latest", NAME, "good=1"],
+        ["latest", "each[0]", NAME],
+    ],
+    "tag": [["latest", f"+{NAME}"], ["latest", NAME], [NAME, "+a"]],
+    "note": [["latest", NAME], [NAME, "text"]],
     "cost": [[], ["latest"], ["--by", "job"], ["--by", NAME], ["--since", NAME]],
     "tail": [
         ["latest"],

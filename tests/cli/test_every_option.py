@@ -55,6 +55,8 @@ def begin(situation: str) -> None:
             write("spec.yaml", SPEC.replace("ITEMS", "[1, 2, 4, 6, 8]"))
             write("other.yaml", SPEC.replace("ITEMS", "[1, 2, 4, 6, 8]").replace("% 3", "% 2"))
             assert orc("run", "spec.yaml").code == orc("run", "other.yaml").code == 0
+        case "tagged":
+            assert orc("run", "other.yaml", "--tag", "mine").code == 0
         case "wide job":
             write("wide.yaml", SPEC.replace("ITEMS", ITEMS).replace("replay", "replay"))
             assert orc("run", "wide.yaml", "--replies", "spec.replay.yaml").code == 0
@@ -103,6 +105,7 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
         "--stream": ("specs", "run spec.yaml", "--stream ask"),
         "--dry-run": ("specs", "run spec.yaml", "--dry-run"),
         "--until": ("specs", "run spec.yaml", "--until ask"),
+        "--tag": ("specs", "run spec.yaml", "--tag !bad"),
         "--force": ("specs", "run delivered.yaml", "--force"),
         "--keep-work": ("specs", "run spec.yaml", "--keep-work"),
     },
@@ -116,6 +119,7 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
         "--replies": ("specs", "submit spec.yaml", "--replies good.replay.yaml"),
         "--output-dir": ("specs", "submit spec.yaml", "--output-dir new"),
         "--until": ("specs", "submit spec.yaml", "--until ask"),
+        "--tag": ("specs", "submit spec.yaml", "--tag !bad"),
         "--force": ("specs", "submit delivered.yaml", "--force"),
     },
     "work": {"--stop-when-empty": ("queued", "work --for 200ms", "--stop-when-empty")},
@@ -153,6 +157,7 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
         "--force": ("delivered", "fork latest", "--force"),
         "--keep-work": ("job", "fork latest --from make", "--keep-work"),
         "--strict": ("job", "fork latest", "--strict"),
+        "--tag": ("job", "fork latest", "--tag !bad"),
     },
     "cancel": {"--reason": ("open", "cancel latest", "--reason enough")},
     "approve": {
@@ -175,6 +180,7 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
         "--status": ("job", "list", "--status failed"),
         "--queued": ("two jobs", "list", "--queued"),
         "--project": ("job", "list", "--project none"),
+        "--tag": ("job", "list", "--tag none"),
         "--since": ("job", "list", "--since 2999-01-01"),
     },
     "show": {
@@ -201,9 +207,12 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
         "--fail-on-regression": ("worse", "scores latest~1 latest", "--fail-on-regression"),
         "--tolerance": ("worse", "scores latest~1 latest", "--tolerance 5"),
         "--seed": ("worse", "scores latest", "--seed 7"),
+        "--tag": ("tagged", "scores --tag mine", "--tag none"),
     },
+    "score": {"--why": ("job", "score latest each[0] good=1 --json", "--why fine")},
     "cost": {
         "--by": ("job", "cost", "--by step"),
+        "--tag": ("job", "cost", "--tag none"),
         "--since": ("job", "cost", "--since 2999-01-01"),
     },
     "tail": {
@@ -215,6 +224,7 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
     "search": {
         "--job": ("two jobs", "search made", "--job latest~1"),
         "--what": ("job", "search hello", "--what log"),
+        "--tag": ("job", "search hello", "--tag none"),
         "--limit": ("two jobs", "search hello", "-n 1"),
     },
     "validate": {
@@ -322,6 +332,9 @@ COMMON = {
     "why": ("job", "why latest ask"),
     "diff": ("two jobs", "diff latest~1 latest"),
     "scores": ("two jobs", "scores latest"),
+    "score": ("job", "score latest each[0] good=1"),
+    "tag": ("job", "tag latest +mine"),
+    "note": ("job", "note latest fine"),
     "cost": ("job", "cost"),
     "tail": ("job", "tail latest"),
     "logs": ("job", "logs latest make"),

@@ -51,6 +51,9 @@ CASES = (
     Command("cancel", ("cancel", "{asking}"), again=(0, 8)),
     Command("approve", ("approve", "{asking}", "gate", "--comment", "yes")),
     Command("reject", ("reject", "{asking}", "gate")),
+    Command("score", ("score", "{done}", "first", "good=true", "--why", "fine")),
+    Command("tag", ("tag", "{done}", "+good")),
+    Command("note", ("note", "{asking}", "look here")),
     Command("prune", ("prune", "--older-than", "1ms", "--yes", "--reason", "old")),
     Command("prune --files", ("prune", "--older-than", "1ms", "--files", "--yes")),
     Command("redact", ("redact", _DIGEST, "--yes"), first=(("search", "long"),)),
@@ -99,7 +102,7 @@ CASES = (
 )  # fmt: skip
 BY_NAME = {command.name: command for command in CASES}
 _READ_ONLY = set(
-    "browse chaos list show blame why diff cost tail logs validate plan schema verify doctor "
+    "browse chaos list show blame why diff scores cost tail logs validate plan schema verify doctor "
     "executors cluster".split()
 )
 

@@ -70,7 +70,7 @@ from orc.scheduler.core.fold.placing import queue, step_placed, step_unplaced
 from orc.scheduler.core.fold.questions import REJECT, asked, close_question, decided
 from orc.scheduler.core.fold.queued_job import fold_queue
 from orc.scheduler.core.fold.reopen import job_resumed, limit_to, seconds_between, seconds_of
-from orc.scheduler.core.fold.scores import has_result, score_recorded
+from orc.scheduler.core.fold.scores import has_result, score_recorded, tagged
 from orc.scheduler.core.fold.state import (
     CommittedResult,
     JobState,
@@ -202,6 +202,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case JobSubmitted():
             state.submitted = event
             state.replies = event.replies
+            state.tags = dict.fromkeys(state.definition.tags)
             _enqueue_roots(state)
         case JobStarted():
             state.status = "running"
@@ -232,7 +233,10 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case ScoreRecorded():
             score_recorded(state, event)
             _beside_the_run(state, before_at)
-        case JobTagged() | JobNoted():
+        case JobTagged():
+            tagged(state, event)
+            _beside_the_run(state, before_at)
+        case JobNoted():
             state.signal_seen = max(state.signal_seen, event.signal_id or 0)
             _beside_the_run(state, before_at)
         case BlobRemoved():

@@ -1,4 +1,4 @@
-"""Folds scores: which results still have to be scored.
+"""Folds scores and tags: which results still have to be scored, and which tags the job has.
 
 A step whose definition has scores is due for evaluation when it has a result. It stays in
 `JobState.unscored` until its scores are recorded, all in one commit, so that each later owner of the
@@ -7,7 +7,7 @@ job continues there. An amendment that changes only scores puts it there again.
 
 from __future__ import annotations
 
-from orc.ledger.events import JobAmended, ScoreRecorded
+from orc.ledger.events import JobAmended, JobTagged, ScoreRecorded
 from orc.ledger.step_names import is_within
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.fold.work import add_evaluation
@@ -25,6 +25,14 @@ def score_recorded(state: JobState, event: ScoreRecorded) -> None:
     state.signal_seen = max(state.signal_seen, event.signal_id or 0)
     if event.by_step is not None:
         state.unscored.pop(event.by_step, None)
+
+
+def tagged(state: JobState, event: JobTagged) -> None:
+    """Fold the event."""
+    state.signal_seen = max(state.signal_seen, event.signal_id or 0)
+    for tag in event.removed:
+        state.tags.pop(tag, None)
+    state.tags |= dict.fromkeys(event.added)
 
 
 def rescore(state: JobState, event: JobAmended) -> None:

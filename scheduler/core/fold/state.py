@@ -269,6 +269,7 @@ class JobState:
     retired: dict[str, StepState] = field(default_factory=dict)
     unscored: dict[str, None] = field(default_factory=dict)
     """The steps whose results still have to be scored, in the order in which they ended."""
+    tags: dict[str, None] = field(default_factory=dict)
     removed: set[Digest] = field(default_factory=set)
     """Blobs that were removed from the ledger. Their bytes may have been added again since."""
 

@@ -34,15 +34,13 @@ def score_by_person(state: JobState, command: ScoreByPerson) -> list[AnyEvent]:
 
 
 def tag(state: JobState, command: TagJob) -> list[AnyEvent]:
-    """The change of the job's tags."""
-    return [
-        JobTagged(
-            added=command.added,
-            removed=command.removed,
-            by=command.by,
-            signal_id=command.signal_id,
-        )
-    ]
+    """The change of the job's tags, if there is one."""
+    added = tuple(name for name in command.added if name not in state.tags)
+    removed = tuple(name for name in command.removed if name in state.tags)
+    if not added and not removed:
+        return []
+    by, signal_id = command.by, command.signal_id
+    return [JobTagged(added=added, removed=removed, by=by, signal_id=signal_id)]
 
 
 def note(command: NoteJob) -> list[AnyEvent]:

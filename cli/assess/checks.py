@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from orc.cli.assess.tables import case_text, value_text
 from orc.cli.errors import UsageProblem
-from orc.cli.terminal.score_tables import case_text, value_text
+from orc.cli.terminal.text import safe
 from orc.ledger.wording import count_text, score_text
 from orc.projections.scores.comparison import ScoreComparison
 from orc.projections.scores.groups import ScoreGroup
@@ -53,7 +54,7 @@ def under_limits(
 def regressions(comparisons: Sequence[ScoreComparison]) -> Failing:
     """The scores of which cases got worse."""
     return [
-        f"{each.name}: {count_text(len(each.regressions), 'case')} got worse, the most "
+        f"{safe(each.name)}: {count_text(len(each.regressions), 'case')} got worse, the most "
         f"{case_text(each.regressions[0].case)}: {score_text(each.regressions[0].before)} before, "
         f"{score_text(each.regressions[0].after)} now"
         for each in comparisons
@@ -63,17 +64,17 @@ def regressions(comparisons: Sequence[ScoreComparison]) -> Failing:
 
 def _under(group: ScoreGroup, by: Sequence[str], limit: float) -> Failing:
     pairs = zip(by, group.key, strict=True)
-    where = "".join(f", {name} {value_text(value)}" for name, value in pairs)
+    which = safe(group.name) + "".join(f", {name} {value_text(value)}" for name, value in pairs)
     found = []
     if group.estimate is None:
-        found.append(f"{group.name}{where}: there is no value, and it must be {score_text(limit)}")
+        found.append(f"{which}: there is no value, and it must be {score_text(limit)}")
     elif group.estimate.mean < limit:
         mean = score_text(group.estimate.mean)
-        found.append(f"{group.name}{where}: the mean {mean} is under {score_text(limit)}")
+        found.append(f"{which}: the mean {mean} is under {score_text(limit)}")
     if group.errors:
         broken = count_text(group.errors, "score")
-        found.append(f"{group.name}{where}: {broken} could not be computed")
+        found.append(f"{which}: {broken} could not be computed")
     if group.failed:
         failed = count_text(group.failed, "step")
-        found.append(f"{group.name}{where}: {failed} failed, and has no score")
+        found.append(f"{which}: {failed} failed, and has no score")
     return found

@@ -97,8 +97,8 @@ def comparison_table(comparisons: Sequence[ScoreComparison]) -> str:
         [
             (
                 _name(each.name, each.who),
-                score_text(each.before.mean if each.before else None),
-                score_text(each.after.mean if each.after else None),
+                _mean(each.before),
+                _mean(each.after),
                 _signed(each.difference.mean) if each.difference else "",
                 _interval(each.difference),
                 number_text(len(each.cases)),
@@ -148,8 +148,8 @@ def comparison_markdown(comparisons: Sequence[ScoreComparison]) -> str:
         lines.append(
             [
                 _name(each.name, each.who),
-                score_text(each.before.mean if each.before else None),
-                score_text(each.after.mean if each.after else None),
+                _mean(each.before),
+                _mean(each.after),
                 _signed(each.difference.mean) if each.difference else "",
                 _interval(each.difference),
                 number_text(len(each.cases)),
@@ -259,6 +259,10 @@ def _interval(found: Estimate | None) -> str:
     if found is None or found.low is None:
         return ""
     return f"{score_text(found.low)} to {score_text(found.high)}"
+
+
+def _mean(found: Estimate | None) -> str:
+    return "" if found is None else score_text(found.mean)
 
 
 def _signed(value: float) -> str:

@@ -1,0 +1,1 @@
+"""Scores, tags and notes on a terminal: tables, checks for CI, and lines of `orc show`."""

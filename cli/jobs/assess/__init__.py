@@ -1,0 +1,1 @@
+"""What people record of jobs: scores of results, tags and notes."""

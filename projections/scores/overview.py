@@ -1,0 +1,113 @@
+"""The scores of a job and of each of its steps in short, for lists and pages. It loads fast."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orc.ledger.wording import count_text, rate_text, score_text
+
+
+@dataclass(slots=True)
+class ScoreMean:
+    """The mean of the values of one score; `passed` counts those that are true, of `booleans`."""
+
+    name: str
+    who: str
+    n: int = 0
+    total: float = 0.0
+    passed: int = 0
+    booleans: int = 0
+    errors: int = 0
+
+    @property
+    def mean(self) -> float | None:
+        """The mean; None if no value was computed."""
+        return self.total / self.n if self.n else None
+
+    @property
+    def pass_rate(self) -> float | None:
+        """The part of the booleans that are true; None for numbers."""
+        return self.passed / self.booleans if self.booleans else None
+
+    def text(self) -> str:
+        """The score in words: `exact 93 %`, or `close 0.871`; or that it is broken."""
+        named = self.name if self.who == "expression" else f"{self.name} ({self.who})"
+        if not self.n:
+            return f"{named} broken"
+        is_boolean = self.booleans == self.n
+        return f"{named} {rate_text(self.pass_rate) if is_boolean else score_text(self.mean)}"
+
+    def value(self) -> dict[str, Any]:
+        """The score for `--json`."""
+        found = asdict(self)
+        kept = {name: found[name] for name in ("name", "who", "n", "errors")}
+        return {**kept, "mean": self.mean, "pass_rate": self.pass_rate}
+
+
+Means = dict[tuple[str, str], ScoreMean]
+"""The means by the name of the score and by who gave it, in the order of their first scores."""
+
+
+def read_means(connection: sqlite3.Connection, job_id: str) -> list[ScoreMean]:
+    """The means of the scores of a job."""
+    found: Means = {}
+    for _, score in _read(connection, job_id):
+        _add(found, score)
+    return list(found.values())
+
+
+def read_means_by_step(
+    connection: sqlite3.Connection, job_id: str, parents: Mapping[str, str | None]
+) -> dict[str, list[ScoreMean]]:
+    """The means of each step that has scores, with those of the steps inside it, by its id.
+
+    `parents` has the id of the step around each step.
+    """
+    found: dict[str, Means] = {}
+    for step, score in _read(connection, job_id):
+        around: str | None = step
+        while around is not None:
+            _add(found.setdefault(around, {}), score)
+            around = parents.get(around)
+    return {step: list(means.values()) for step, means in found.items()}
+
+
+def means_text(means: Sequence[ScoreMean], *, most: int = 2) -> str:
+    """The first means in words, with the number of the others: `exact 93 %, close 0.871, +1`."""
+    shown = [mean.text() for mean in means[:most]]
+    if len(means) > most:
+        shown.append(f"+{len(means) - most}")
+    return ", ".join(shown)
+
+
+def errors_text(means: Iterable[ScoreMean]) -> str:
+    """How many scores could not be computed; empty if all could."""
+    errors = sum(mean.errors for mean in means)
+    return f"{count_text(errors, 'score')} could not be computed" if errors else ""
+
+
+_Row = tuple[str, str, float | None, int | None, str | None]
+
+
+def _read(connection: sqlite3.Connection, job_id: str) -> Iterable[tuple[str, _Row]]:
+    rows = connection.execute(
+        "SELECT step_id, name, who, value, passed, error FROM scores WHERE job_id = ? "
+        "ORDER BY version",
+        (job_id,),
+    )
+    return ((step_id.removeprefix(f"{job_id}/"), tuple(row)) for step_id, *row in rows)
+
+
+def _add(found: Means, row: _Row) -> None:
+    name, who, value, passed, error = row
+    mean = found.setdefault((name, who), ScoreMean(name, who))
+    if value is not None:
+        mean.n += 1
+        mean.total += value
+    if passed is not None:
+        mean.booleans += 1
+        mean.passed += passed
+    mean.errors += error is not None

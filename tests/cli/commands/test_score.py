@@ -1,0 +1,93 @@
+"""`orc score`: a person's scores of a result, also of a job that has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import orc, write
+
+SPEC = """\
+project: p
+secrets: [TOKEN]
+steps:
+  good: {value: 1}
+  each: {for_each: [1, 2], value: "${{ item }}"}
+  bad: {run: exit 1}
+"""
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("TOKEN", "a-secret-token")
+    write("spec.yaml", SPEC)
+    done = orc("run", "spec.yaml", "--json").lines()[-1]
+    assert done["status"] == "failed"
+    return str(done["job_id"])
+
+
+def events(job: str) -> list[dict[str, object]]:
+    return [line for line in orc("tail", job, "--json").lines() if line["type"] == "score.recorded"]
+
+
+def test_numbers_and_booleans_are_recorded_with_the_person_and_the_reason(job: str) -> None:
+    said = orc("score", job, "each[1]", "quality=7.5", "good=yes", "--why", "clear")
+    assert (said.code, "2 scores of each[1] recorded" in said.err) == (0, True)
+    first, second = events(job)
+    assert (first["step"], first["name"], first["value"]) == ("each[1]", "quality", 7.5)
+    assert (second["value"], second["who"], second["why"]) == (True, "human", {"value": "clear"})
+    assert first["by"]
+    groups = orc("scores", job, "--json").json()["groups"]
+    assert [(group["score"], group["who"], group["mean"]) for group in groups] == [
+        ("quality", "human", 7.5),
+        ("good", "human", 1),
+    ]
+    assert orc("verify").code == 0
+
+
+def test_the_same_score_again_replaces_the_first_one(job: str) -> None:
+    for value in ("3", "4"):
+        assert orc("score", job, "good", f"taste={value}").code == 0
+    (group,) = orc("scores", job, "--json").json()["groups"]
+    assert (group["n"], group["mean"], len(events(job))) == (1, 4, 2)
+
+
+def test_an_equal_score_given_again_is_no_event(job: str) -> None:
+    for _ in range(2):
+        assert orc("score", job, "good", "taste=3", "--why", "x").code == 0
+    assert len(events(job)) == 1
+
+
+def test_a_secret_in_the_reason_is_masked_before_it_is_stored(job: str) -> None:
+    assert orc("score", job, "good", "taste=3", "--why", "a-secret-token " * 200).code == 0
+    assert b"a-secret-token" not in Path("runs.db").read_bytes()
+
+
+def test_a_score_stays_through_a_resume_that_does_not_run_its_step(job: str) -> None:
+    assert orc("score", job, "good", "taste=3").code == 0
+    assert orc("resume", job).code == 1
+    (group,) = orc("scores", job, "--json").json()["groups"]
+    assert group["n"] == 1
+    assert orc("rerun", job, "--step", "good").code == 1
+    assert orc("scores", job, "--json").json()["groups"] == [], "it was about the former result"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["good", "quality"], "quality: must be NAME=VALUE with a number, true or false"),
+        (["good", "quality=high"], "quality=high: must be NAME=VALUE with a number, true or false"),
+        (["good", "quality=nan"], "quality=nan: must be NAME=VALUE"),
+        (["good", "quality=inf"], "quality=inf: must be NAME=VALUE"),
+        (["good", "a b=1"], "'a b' is no name of a score"),
+        (["good", "x=1", "x=2"], "x: is given twice"),
+        (["god", "x=1"], "the job has no step 'god'; did you mean 'good'?"),
+        (["bad", "x=1"], "bad has no result that could be scored: it is failed"),
+        (["good", "x=1", "--why", "y" * 10_001], "--why: it may have 10,000 characters at most"),
+    ],
+)
+def test_what_cannot_be_a_score_is_refused(job: str, arguments: list[str], reason: str) -> None:
+    said = orc("score", job, *arguments)
+    assert (said.code, reason in said.err) == (2, True), said.err
+    assert events(job) == []
