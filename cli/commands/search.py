@@ -45,7 +45,7 @@ def command(
     what: Annotated[
         str | None,
         typer.Option(
-            help="Only one kind of text: prompt, reply, tool, output, log, failure or decision.",
+            help="Only one kind of text: prompt, reply, tool, output, log, failure, decision or note.",
             metavar="KIND",
         ),
     ] = None,

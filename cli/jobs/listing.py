@@ -10,8 +10,8 @@ from orc.cli.errors import UsageProblem
 from orc.ledger.kinds import JOB_OPEN, SHOWN_JOB_STATUSES
 from orc.ledger.money import usd_number
 from orc.projections.scores.overview import ScoreMean, read_means
-from orc.projections.tables.tags import read_tags
 from orc.projections.tables.inner_waits import JobWaits, read_job_waits
+from orc.projections.tables.tags import read_tags
 
 _JOBS = (
     "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "

@@ -15,12 +15,14 @@ def say_plan(job_id: JobId, plan: Plan) -> None:
     if not plan.runs and not plan.removed:
         kept = count_text(len(plan.kept), "step keeps its result", "steps keep their results")
         say(f"{job_id}: nothing runs again: {kept}")
+        _say_rescored(plan)
         return
     say(
         f"{job_id} amended: {count_text(len(plan.runs), 'step')} to run, "
         f"{len(plan.kept)} keep their results{_removed(plan)}"
     )
     say_runs(plan)
+    _say_rescored(plan)
 
 
 def say_runs(plan: Plan) -> None:
@@ -40,8 +42,15 @@ def put_plan(job_id: JobId, plan: Plan) -> None:
             "runs": dict(plan.runs),
             "kept": list(plan.kept),
             "removed": list(plan.removed),
+            "rescored": list(plan.rescored),
         }
     )
+
+
+def _say_rescored(plan: Plan) -> None:
+    if plan.rescored:
+        names = ", ".join(plan.rescored[:5]) + ", ..." * (len(plan.rescored) > 5)
+        say(f"  scored again, from the results that there are: {safe(names)}")
 
 
 def _removed(plan: Plan) -> str:

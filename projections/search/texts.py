@@ -11,11 +11,13 @@ from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     CacheHit,
+    JobNoted,
     LlmFailed,
     LlmRequested,
     LlmResponded,
     Payload,
     Recorded,
+    ScoreRecorded,
     StepFailed,
     StepReused,
     StepSucceeded,
@@ -27,8 +29,9 @@ from orc.ledger.reader import LedgerReader
 from orc.projections.history.exchange import content_text
 from orc.projections.search.query import plain_text
 
-KINDS = ("prompt", "reply", "tool", "output", "log", "failure", "decision")
-"""The kinds of texts; `tool` is the arguments or the result of a call of a tool."""
+KINDS = ("prompt", "reply", "tool", "output", "log", "failure", "decision", "note")
+"""The kinds of texts; `tool` is the arguments or the result of a call of a tool, `note` what was
+written about a job, or to explain a score."""
 
 SEARCHED_TYPES = (
     "llm.requested",
@@ -42,6 +45,8 @@ SEARCHED_TYPES = (
     "step.reused",
     "approval.requested",
     "approval.decided",
+    "score.recorded",
+    "job.noted",
 )
 """The types of events that can have such texts."""
 
@@ -87,6 +92,10 @@ def _texts(reader: LedgerReader, recorded: Recorded) -> Iterator[tuple[str, str]
             yield "log", _as_text(_read(reader, event.log))
         case LlmFailed():
             yield "failure", event.message
+        case ScoreRecorded() if event.why is not None:
+            yield "note", f"{event.name} {_as_text(_read(reader, event.why))}"
+        case JobNoted():
+            yield "note", _as_text(_read(reader, event.text))
         case ApprovalRequested():
             yield "decision", event.message
         case ApprovalDecided():

@@ -13,8 +13,9 @@ from tests.histories.as_ledger import write_histories
 # Names, times and numbers, or words that an event which is searched has as well.
 UNSEARCHED = set(
     "job.submitted job.started job.resumed job.amended job.interrupted job.waiting job.succeeded "
-    "job.failed job.cancelling job.cancelled circuit.opened circuit.closed budget.raised "
-    "budget.exceeded blob.removed step.configured step.started step.switched step.expanded step.skipped "
+    "job.failed job.cancelling job.cancelled job.tagged circuit.opened circuit.closed budget.raised "
+    "budget.exceeded blob.removed step.configured step.started step.switched step.expanded "
+    "step.skipped "
     "step.interrupted step.placed step.unplaced step.reattached file.written".split()
 )
 
