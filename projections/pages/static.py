@@ -1,4 +1,4 @@
-"""The style sheet and the script of the pages, and the digests in their addresses."""
+"""The style sheet and the scripts of the pages, and the digests in their addresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from importlib.resources import files
 from orc.ledger.digest import digest_bytes
 from orc.projections.pictures.styles import read_css
 
-TYPES = {"orc.css": "text/css; charset=utf-8", "orc.js": "text/javascript; charset=utf-8"}
+TYPES = {
+    "orc.css": "text/css; charset=utf-8",
+    "orc.js": "text/javascript; charset=utf-8",
+    "view.js": "text/javascript; charset=utf-8",
+}
 
 
 @cache

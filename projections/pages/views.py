@@ -149,6 +149,7 @@ def html(
         "links": links,
         "css": links.static("orc.css", static_digest("orc.css")),
         "js": links.static("orc.js", static_digest("orc.js")),
+        "view_js": links.static("view.js", static_digest("view.js")),
         "words": "",
         "csrf": page_request.csrf,
     }
@@ -160,7 +161,7 @@ def html(
 
 def unchanged(page_request: PageRequest, what: str) -> tuple[str, Any | None]:
     """The `ETag` of a page with the content `what`; and a 304 response if the browser has it."""
-    named = f"{what} {static_digest('orc.js')} {static_digest('orc.css')}"
+    named = f"{what} {' '.join(map(static_digest, TYPES))}"
     etag = f'W/"{digest_bytes(named.encode())[:24]}"'
     if page_request.known_etag != etag:
         return etag, None

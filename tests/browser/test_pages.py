@@ -136,6 +136,44 @@ def test_a_running_jobs_page_changes_without_a_reload(
     expect(page.locator("h1 .badge")).to_have_attribute("data-status", "interrupted")
 
 
+def test_the_graph_is_zoomed_and_fitted(context: BrowserContext, base: str) -> None:
+    page = context.new_page()
+    page.goto(f"{base}/{JOB}")
+    width = "document.querySelector('#graph svg').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    page.get_by_label("Make the graph larger").click()
+    assert page.evaluate(width) == pytest.approx(before * 1.25, rel=0.01)
+    page.get_by_label("Make the graph smaller").click()
+    assert page.evaluate(width) == pytest.approx(before, rel=0.01)
+    page.goto(f"{base}/{WIDE}")
+    page.get_by_label("Fit the graph").click()
+    frame = page.locator("#graph-scroll")
+    assert frame.evaluate("one => one.scrollWidth <= one.clientWidth + 1")
+    assert "%" in page.locator(".tools output").first.inner_text()
+
+
+def test_the_table_of_steps_is_sorted_filtered_and_searched(
+    context: BrowserContext, base: str
+) -> None:
+    page = context.new_page()
+    page.goto(f"{base}/{JOB}")
+    names = page.locator("table.steps tbody tr:visible th")
+    assert names.all_inner_texts() == ["a", "b", "c", "d", "e"]
+    head = page.get_by_label("Sort by Step", exact=True)
+    head.click()
+    head.click()
+    assert names.all_inner_texts() == ["e", "d", "c", "b", "a"]
+    assert page.locator("th[aria-sort=descending]").inner_text() == "Step"
+    page.get_by_label("Status of the steps").select_option("succeeded")
+    assert names.all_inner_texts() == ["c", "a"]
+    page.get_by_label("Find steps").fill("no such step")
+    assert names.all_inner_texts() == []
+    page.get_by_label("Find steps").fill("")
+    page.get_by_label("Status of the steps").select_option("")
+    head.click()
+    assert names.all_inner_texts() == ["a", "b", "c", "d", "e"]
+
+
 def test_the_slider_shows_the_state_after_an_event(context: BrowserContext, base: str) -> None:
     page = context.new_page()
     page.goto(f"{base}/{JOB}")
