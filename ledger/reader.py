@@ -274,6 +274,16 @@ class LedgerReader:
         """
         return JobId(find_job(self.connection, name, path=self.path))
 
+    def df(self, table: str, *, job_id: str | None = None) -> Any:
+        """A table of the ledger as a data frame of pandas, else of polars; of one job or of all.
+
+        Raises KeyError if there is no such table, NoDataFrames if neither is installed.
+        """
+        from orc.ledger.tables import table_frame
+
+        with storage_errors(self.path):
+            return table_frame(self.connection, table, job_id)
+
     def _read(self, query: str, arguments: tuple[Any, ...], *, by: int) -> Iterator[Recorded]:
         """The events of the rows; the numbers in column `by` must rise.
 

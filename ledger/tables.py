@@ -3,12 +3,15 @@
 A declaration has a column's SQL properties and its documentation. The migrations in
 `schema.py` create the ledger's own tables and never change; a test compares them with these
 declarations. The read model's tables are created from their declarations
-(`projections/tables/rows.py`).
+(`projections/tables/rows.py`). `table_frame` reads a table as a data frame.
 """
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 ColumnType = Literal["TEXT", "INTEGER", "REAL", "ANY"]
@@ -171,3 +174,40 @@ LEDGER_TABLES = (
         ),
     ),
 )
+
+
+class NoDataFrames(ImportError):
+    """Neither pandas nor polars is installed."""
+
+
+def data_frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    """The rows as a data frame. Raises NoDataFrames."""
+    found = [tuple(row) for row in rows]
+    try:
+        return import_module("pandas").DataFrame(found, columns=list(columns))
+    except ModuleNotFoundError:
+        pass
+    try:
+        frames = import_module("polars")
+    except ModuleNotFoundError:
+        raise NoDataFrames(
+            "a data frame needs pandas or polars: install one, for example with "
+            "`pip install pandas`"
+        ) from None
+    return frames.DataFrame(found, schema=list(columns), orient="row", infer_schema_length=None)
+
+
+def table_frame(connection: sqlite3.Connection, name: str, job_id: str | None) -> Any:
+    """A table as a data frame, in the order of its rows. Raises KeyError if there is no such table."""
+    names = [
+        row[0]
+        for row in connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
+        )
+    ]
+    if name not in names:
+        raise KeyError(f"the ledger has no table {name!r}; it has {', '.join(names)}")
+    where = "" if job_id is None else "WHERE job_id = :job"
+    query = f'SELECT * FROM "{name}" {where} ORDER BY rowid'
+    cursor = connection.execute(query, {"job": job_id})
+    return data_frame([column[0] for column in cursor.description], cursor)

@@ -127,9 +127,13 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "cli.terminal": (
         "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger ledger.files ledger.secrets "
-        "ledger.transport projections projections.contents projections.folder projections.folds "
-        "projections.history projections.money projections.scores projections.tables providers "
-        "scheduler.core scheduler.core.fold scheduler.core.spec"
+        "ledger.transport projections projections.folder projections.folds projections.money "
+        "projections.scores projections.tables providers scheduler.core scheduler.core.fold "
+        "scheduler.core.spec"
+    ),
+    "cli.terminal.contents": (
+        "cli cli.terminal ledger ledger.files projections.contents projections.exports "
+        "projections.history projections.tables scheduler.core"
     ),
     "cli.assess": ("cli cli.terminal ledger projections.scores projections.tables scheduler.core"),
     "cli.browse": "cli cli.terminal ledger.files projections.pages scheduler.stopping",
@@ -143,12 +147,12 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "cli.commands": (
         "cli cli.assess cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.assess "
-        "cli.jobs.caller cli.jobs.queue "
-        "cli.terminal ledger ledger.files ledger.transport projections projections.exports "
-        "projections.folder projections.folds projections.history projections.money "
-        "projections.pages projections.pictures projections.scores projections.search "
-        "projections.tables projections.why scheduler scheduler.core scheduler.core.fold "
-        "scheduler.core.resolve scheduler.core.spec scheduler.drivers"
+        "cli.jobs.caller cli.jobs.queue cli.terminal cli.terminal.contents ledger ledger.files "
+        "ledger.transport projections projections.exports projections.folder projections.folds "
+        "projections.history projections.money projections.pages projections.pictures "
+        "projections.scores projections.search projections.tables projections.why scheduler "
+        "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.spec "
+        "scheduler.drivers"
     ),
     "cli": (
         "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables scheduler.core"
@@ -163,7 +167,7 @@ MAY_IMPORT: dict[str, str] = {
 # What each folder may import besides the standard library. Providers import trio since they wait
 # for the network (decision 0002).
 OUTSIDE = {
-    "ledger": {"pydantic", "sqlite_utils"},
+    "ledger": {"pydantic", "sqlite_utils"},  # and, by name only, pandas or polars
     "providers": {"httpx", "httpx2", "openai", "anthropic", "mlx", "mlx_lm", "trio", "pydantic"},
     "scheduler/core": {
         "pydantic",

@@ -12,11 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from orc.about import version
+from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.crate import crate_of, write_crate, write_crate_file
 from orc.cli.jobs.folders import check_run_folder, folder_of
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
-from orc.cli.options import Database, Job, Json, ReplaceFile
+from orc.cli.options import Database, Json, ReplaceFile, refuse_ignored
+from orc.cli.terminal.contents.table_file import TableRequest, export_table
 from orc.cli.terminal.text import put_json, put_piece, safe, say
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors
@@ -25,6 +27,7 @@ from orc.ledger.files.unfinished import refuse_full, unfinished
 from orc.projections import Publisher
 from orc.projections.exports.formats import FORMATS, render
 from orc.projections.exports.source import ExportSource, read_source
+from orc.projections.exports.table_rows import TABLE_FORMATS
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.status import shown_status
 from orc.scheduler.core.errors import nearest
@@ -34,11 +37,27 @@ _STDOUT = Path("-")
 
 
 def command(
-    job: Job,
+    job: Annotated[
+        str | None,
+        typer.Argument(
+            help="A job; can be left out with --table.", metavar="JOB", autocompletion=complete_jobs
+        ),
+    ] = None,
     form: Annotated[
-        str,
-        typer.Option("--format", help=f"{', '.join(_FIRST)} or {_LAST}.", metavar="FORMAT"),
-    ] = "folder",
+        str | None,
+        typer.Option(
+            "--format",
+            help=f"{', '.join(_FIRST)} or {_LAST}; with --table: csv, jsonl or parquet. "
+            "Default: folder, or csv.",
+            metavar="FORMAT",
+        ),
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            "--table", help="Export a table of the ledger, of JOB or of all jobs.", metavar="NAME"
+        ),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -65,8 +84,18 @@ def command(
     `folder` writes the job's run folder again; with --to, a copy of it. `html`, `otel` and `junit`
     are one file. Without --to it is written to stdout if stdout is not a terminal, else to a file
     in the current folder that is named after the job. `ro-crate` is a folder, or one file if --to
-    ends in .zip.
+    ends in .zip. A table is written to stdout or to a file in the same way; docs/tables.md has the
+    tables and their columns.
     """
+    if table is not None:
+        refuse_ignored({"--content/--no-content": content is not None}, why="a table has none")
+        given = TableRequest(table=table, form=form or "csv", to=to, force=force, as_json=as_json)
+        return export_table(given, job, database)
+    if job is None:
+        raise UsageProblem("name the job to export, or a table with --table")
+    form = form or "folder"
+    if form in TABLE_FORMATS:
+        raise UsageProblem(f"--format {form} is a format of tables: add --table NAME")
     wanted = ExportRequest.of(form, to, content=content, force=force, as_json=as_json)
     prices = find_places(database).prices
     with read_ledger_and_tables(database) as ledger:

@@ -16,7 +16,7 @@ from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import JobTables, read_job_at, read_ledger, say_as_of
 from orc.cli.options import At, Database, Job, Json, refuse_ignored
-from orc.cli.terminal.files_table import show_files
+from orc.cli.terminal.contents.files_table import show_files
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.job_doubts import JobDoubts, read_doubts
 from orc.cli.terminal.job_folder import displayed_folder, kept_work, put_kept
@@ -390,9 +390,9 @@ def _show_step(
     as_json: bool,
 ) -> int:
     """Print one step with its texts; with `raw`, only the prompt, the reply or the output."""
-    from orc.cli.terminal import step_seen
-    from orc.cli.terminal.pager import put_paged
-    from orc.cli.terminal.step_view import step_text
+    from orc.cli.terminal.contents import step_seen
+    from orc.cli.terminal.contents.pager import put_paged
+    from orc.cli.terminal.contents.step_view import step_text
     from orc.ledger import LedgerReader
 
     with read_job_at(database, job, up_to) as tables:

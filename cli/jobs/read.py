@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from orc.ledger import LedgerReader
 from orc.ledger.errors import FileTooLarge, RemovedBlob
 from orc.ledger.events import Failure
 from orc.ledger.money import usd_number
+from orc.ledger.wording import visible
 from orc.projections.folds.owned_files import OwnedFiles, artifact_path, read_owned
 from orc.projections.scores.groups import SEED, ScoreGroup, group_scores, known_names
 from orc.projections.scores.rows import read_scores
@@ -24,6 +26,8 @@ from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import shown_status
 from orc.projections.tables.tags import read_tags
 from orc.scheduler.core.fold.evolve import JobState
+
+_HTML_STEPS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,26 @@ class Job:
     def tokens(self) -> int:
         """The sum of input and output tokens."""
         return self.input_tokens + self.output_tokens
+
+    def steps_df(self) -> Any:
+        """The steps as a data frame of pandas, else of polars. Raises NoDataFrames."""
+        from orc.ledger.tables import data_frame
+
+        names = [one.name for one in fields(Step)]
+        return data_frame(names, ([getattr(step, name) for name in names] for step in self.steps))
+
+    def _repr_html_(self) -> str:
+        """The job as a small table, for notebooks. Every text is escaped."""
+        columns = ("step", "status", "kind", "attempts", "duration_s", "tokens", "cost_usd")
+        head = "".join(f"<th>{name}</th>" for name in columns)
+        rows = "".join(
+            "<tr>" + "".join(_cell(getattr(step, name)) for name in columns) + "</tr>"
+            for step in self.steps[:_HTML_STEPS_MAX]
+        )
+        left = len(self.steps) - _HTML_STEPS_MAX
+        more = f"<p>and {left} more steps: <code>steps_df()</code></p>" if left > 0 else ""
+        title = escape(visible(f"{self.project} {self.job_id}: {self.status}"))
+        return f"<p><b>{title}</b></p><table><tr>{head}</tr>{rows}</table>{more}"
 
 
 def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
@@ -228,3 +252,7 @@ def _step(row: StepRow) -> Step:
         tolerated=bool(row.tolerated),
         warning=row.warning,
     )
+
+
+def _cell(value: Any) -> str:
+    return f"<td>{escape(visible('' if value is None else str(value)))}</td>"

@@ -249,6 +249,7 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
     "export": {
         "--format": ("job", "export latest", "--format junit"),
         "--to": ("job", "export latest", "--to new"),
+        "--table": ("job", "export latest", "--table steps"),
         "--content": ("job", "export latest --format html", "--no-content"),
         "--force": ("target", "export latest --format html --to there", "--force"),
     },

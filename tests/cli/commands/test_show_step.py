@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.terminal import pager
-from orc.cli.terminal.file_text import file_text
+from orc.cli.terminal.contents import pager
+from orc.cli.terminal.contents.file_text import file_text
 from orc.projections.history.exchange import _reasoning
 from tests.cli.command_line import Said, orc, write
 from tests.projections.sample_files import FILES

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from orc.cli.terminal.file_text import file_text, json_text, plain_text
+from orc.cli.terminal.contents.file_text import file_text, json_text, plain_text
+from orc.cli.terminal.contents.step_seen import StepSeen
 from orc.cli.terminal.job_cost import brief_cost
-from orc.cli.terminal.step_seen import StepSeen
 from orc.cli.terminal.text import safe, table
 from orc.ledger.command_lines import command_line
 from orc.ledger.errors import LedgerError, describe_unreadable
