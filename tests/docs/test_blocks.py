@@ -26,6 +26,9 @@ _PAGE_MARK = (
 )
 
 NOT_RUN = {
+    "docs/exports.md": [
+        "it needs DuckDB; tests/cli/commands/test_export_table.py asks the same",
+    ],
     "README.md": ["`make torture` does, since it takes minutes"],
     "docs/cluster.md": [
         "it needs a package registry",
