@@ -50,6 +50,7 @@ PLACES = {
 """Every place that a run reaches, with the state of the program at that place."""
 
 EXECUTOR_PLACES = {
+    "placed.before_commit": "a copy asks and is about to be placed; step.placed is not committed",
     "placed.after_commit": "step.placed is committed; the worker has no permission to start",
     "allow.before_send": "the permission to start is about to be sent to the worker",
     "fetch.midway": "the files of an ended step are fetched; they have not their places yet",

@@ -32,6 +32,7 @@ class PlacingJournal:
 
     async def place(self, ticket: Ticket, placement: Placement) -> None:
         """See `Attempt.place`. Raises Lost if the attempt has ended in the meantime."""
+        failpoints.hit("placed.before_commit")
         await self._commit(PlaceAttempt(ticket.step, ticket.attempt, placement))
         if self._state.steps[ticket.step].placement != placement:
             raise Lost(f"{ticket} was given up before it was placed")

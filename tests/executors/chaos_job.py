@@ -1,4 +1,4 @@
-"""A job of twelve steps on a cluster, and the checks after any number of faults.
+"""A job of thirteen steps on a cluster, and the checks after any number of faults.
 
 Each command appends a line when it starts and one when it ends, outside of its folder. When it
 starts, it also looks whether a process of the same step still lives.
@@ -86,6 +86,9 @@ steps:
     needs: [chain1, once]
     run: |
       . "$ORC_SPEC_DIR/mark.sh"; sleep 0.2; wc -l <once.txt
+  long:
+    run: |
+      . "$ORC_SPEC_DIR/mark.sh"; sleep {long_s:g}; echo long
   last:
     needs: [chain2, total]
     run: |
@@ -99,7 +102,7 @@ _FAN = """
       . "$ORC_SPEC_DIR/mark.sh"; sleep 0.{number}; cat seed.txt; echo {number} >fan{number}.txt
     files: [fan{number}.txt]
 """
-STEPS = 12
+STEPS = 13
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,17 @@ class ChaosJob:
     def marks(self) -> Path:
         return self.folder / "marks.txt"
 
-    def write(self, *, scheduler_file: Path, lease_s: float) -> None:
-        """Write the spec, the files that travel with it, and the site file."""
+    def write(self, *, scheduler_file: Path, lease_s: float, long_s: float = 0.5) -> None:
+        """Write the spec, the files that travel with it, and the site file.
+
+        `long_s` is how long the command of one step takes. Only one that takes longer than the
+        coordinator waits for a lost worker can overlap with that of the next attempt.
+        """
         self.folder.mkdir(mode=0o700)
         self.marks.touch()
         fan = "".join(_FAN.format(number=number) for number in range(1, 5))
         texts = {
-            "spec.yaml": _SPEC.format(marker=self.marker, fan=fan),
+            "spec.yaml": _SPEC.format(marker=self.marker, fan=fan, long_s=long_s),
             "mark.sh": _SHELL.format(marks=self.marks),
             "counting.py": _PYTHON.format(marks=self.marks),
             "executors.yaml": json.dumps(

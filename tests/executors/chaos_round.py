@@ -40,7 +40,8 @@ class Cluster:
 
     @classmethod
     def start(cls, folder: Path) -> Cluster:
-        loopback = LoopbackCluster(folder)
+        # With the engine's own settings: it starts tasks of killed workers again.
+        loopback = LoopbackCluster(folder, settings={})
         cluster = cls(loopback, loopback.start_scheduler())
         cluster.fill()
         return cluster

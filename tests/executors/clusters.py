@@ -73,6 +73,7 @@ class LoopbackCluster:
 
     folder: Path
     tls: Mapping[str, str] | None = None
+    settings: Mapping[str, str] = field(default_factory=lambda: _SETTINGS)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -142,7 +143,7 @@ class LoopbackCluster:
                 [sys.executable, "-m", "dask", *arguments, *tls],
                 cwd=self.folder,
                 env=orc_environment(
-                    **_SETTINGS, PYTHONPATH=str(path), ORC_WORKER_DIR=str(self.folder)
+                    **self.settings, PYTHONPATH=str(path), ORC_WORKER_DIR=str(self.folder)
                 ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orc.cli.chaos.comparison import End
+from orc.scheduler.executors.lease_wait import MARGIN_S
 from tests.executors.chaos_job import ChaosJob
 from tests.executors.chaos_round import LEASE_S, Cluster, Round
 from tests.executors.clusters import needs_dask
@@ -39,14 +40,16 @@ def undisturbed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> E
     return job.end()
 
 
-def new_job(cluster: Cluster, folder: Path) -> ChaosJob:
+def new_job(cluster: Cluster, folder: Path, long_s: float = 0.5) -> ChaosJob:
     job = ChaosJob(folder / "job", new_marker())
-    job.write(scheduler_file=cluster.loopback.scheduler_file, lease_s=LEASE_S)
+    scheduler_file = cluster.loopback.scheduler_file
+    job.write(scheduler_file=scheduler_file, lease_s=LEASE_S, long_s=long_s)
     return job
 
 
 def check_round(seed: int, cluster: Cluster, folder: Path, undisturbed: End) -> None:
-    job = new_job(cluster, folder)
+    # In every third round, long enough that a command which outlives its lease is seen.
+    job = new_job(cluster, folder, LEASE_S + MARGIN_S + 3 if seed % 3 == 0 else 0.5)
     one = Round(seed, cluster, job)
     try:
         one.run()
