@@ -34,7 +34,8 @@ FOR_ALL = {
 }
 MAY_IMPORT: dict[str, str] = {
     "ledger.files": (
-        "ledger.command_lines ledger.digest ledger.errors ledger.failpoints orc.worker.file_modes"
+        "ledger.command_lines ledger.digest ledger.errors ledger.failpoints orc.worker.file_modes "
+        "orc.worker.capture_rules"
     ),
     "ledger.secrets": "",
     "ledger.inputs": "ledger.digest ledger.values",

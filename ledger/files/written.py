@@ -8,12 +8,10 @@ not known any more when a file is read on another machine.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from orc.ledger.errors import UnclearPath
-
-_VARIABLE = re.compile(r"(?:^|/)(\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^/}]*\}))")
+from orc.worker.capture_rules import variable_in
 
 
 def current_folder() -> Path | None:
@@ -31,10 +29,10 @@ def written_path(text: str | os.PathLike[str], *, of: str = "") -> Path:
     """
     named = os.fspath(text)
     begin = f"{of}: " if of else ""
-    variable = _VARIABLE.search(named)
+    variable = variable_in(named)
     if variable is not None:
         raise UnclearPath(
-            f"{begin}{named!r}: {variable[1]} is not replaced in a path; write ~ for your home folder, "
+            f"{begin}{named!r}: {variable} is not replaced in a path; write ~ for your home folder, "
             "or the whole path"
         )
     found = os.path.expanduser(named)

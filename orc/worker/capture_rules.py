@@ -15,6 +15,7 @@ PART_BYTES_MAX = 200
 DEPTH_MAX = 64
 """The maximum depth of listed folders; deeper files are left out."""
 
+_VARIABLE = re.compile(r"(?:^|/)(\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^/}]*\}))")
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])( *\..*)?\Z", re.IGNORECASE
 )
@@ -26,19 +27,25 @@ _GLOB_ALLOWED = set("*?")
 _UNSEEN = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 
 
-def path_problem(path: str, *, glob: bool = False) -> str:
-    """Why the path is not allowed; empty if it is."""
+def variable_in(path: str) -> str | None:
+    """The variable of a shell that a part of the path begins with: `$HOME`; None without one."""
+    found = _VARIABLE.search(path)
+    return None if found is None else found[1]
+
+
+def path_problem(path: str, *, glob: bool = False, folder: str = "the output folder") -> str:
+    """Why the path is not allowed; empty if it is. `folder` is where it must be, in messages."""
     if glob:
         # A folder with everything in it.
         path = path.removesuffix("/") or path
     if not path:
         return "the path is empty"
     if path.startswith(("/", "~")):
-        return f"{path[:80]!r} must be relative to the output folder"
+        return f"{path[:80]!r} must be relative to {folder}"
     if len(path.encode("utf-8", "replace")) > PATH_BYTES_MAX:
         return "the path has more than 1,024 bytes"
     for part in path.split("/"):
-        reason = _part_problem(part, glob=glob)
+        reason = f"`..` would leave {folder}" if part == ".." else _part_problem(part, glob=glob)
         if reason:
             return f"{path[:80]!r}: {reason}"
     return ""
@@ -131,8 +138,6 @@ def _begins(parts: list[str], pattern: list[str | re.Pattern[str]]) -> bool:
 def _part_problem(part: str, *, glob: bool) -> str:
     if part in ("", "."):
         return "the path has an empty part or a part `.`"
-    if part == "..":
-        return "`..` would leave the output folder"
     if _GIT.fullmatch(part):
         return "files in .git are not allowed, because git runs commands from them"
     forbidden = _FORBIDDEN - _GLOB_ALLOWED if glob else _FORBIDDEN

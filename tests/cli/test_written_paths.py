@@ -49,6 +49,56 @@ def test_what_is_not_known_is_refused_with_what_to_write(text: str) -> None:
         written_path(text)
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("files: ['$HOME/a.txt']", "'$HOME/a.txt': $HOME is not replaced in a path"),
+        ("files: ['a/${USER}/*.txt']", "${USER} is not replaced in a path"),
+        ("files: [{path: '$HOME/a', content: x}]", "relative to the output folder"),
+        ("files: [{path: '$HOME/${{ job.id }}', content: x}]", "$HOME is not replaced in a path"),
+        ("files: [{path: '~/${{ job.id }}', content: x}]", "must be relative to the output folder"),
+        ("files: ['~/a.txt']", "must be relative to the output folder"),
+    ],
+)
+def test_the_files_of_a_step_are_not_in_the_home_folder(here: Path, key: str, said: str) -> None:
+    spec = write("spec.yaml", f'project: p\nsteps:\n  a:\n    run: "true"\n    {key}\n')
+    assert said in orc("validate", spec).err
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [("x" * 256, "has more than 255 bytes"), ("/a" + "/b" * 2000, "has more than 3,072 bytes")],
+)
+def test_an_output_dir_that_no_system_can_have_is_refused(
+    here: Path, folder: str, said: str
+) -> None:
+    spec = write("spec.yaml", f"project: p\noutput_dir: {folder}\nsteps: {{a: {{value: 1}}}}\n")
+    assert "spec.yaml:2:13: output_dir: the " in orc("validate", spec).err
+    assert said in orc("run", spec).err
+    assert (
+        orc(
+            "run",
+            write("other.yaml", "project: p\nsteps: {a: {value: 1}}\n"),
+            "--output-dir",
+            folder,
+        ).code
+        == 2
+    )
+    assert not (here / "runs.db").exists()
+
+
+@pytest.mark.parametrize("pattern", ["~/p.txt", "$HOME/p.txt", "/p.txt", "../p.txt"])
+def test_files_to_ship_are_in_the_folder_of_the_spec(here: Path, pattern: str) -> None:
+    spec = write("spec.yaml", f"project: p\nship: ['{pattern}']\nsteps: {{a: {{value: 1}}}}\n")
+    assert "the folder of the spec" in orc("validate", spec).err
+
+
+@pytest.mark.parametrize("plain", ["a$b.txt", "a/b$c", "$5.txt", "${{ job.id }}.txt"])
+def test_other_dollar_signs_stay_in_the_names_of_files(here: Path, plain: str) -> None:
+    text = f"project: p\nsteps: {{a: {{value: 1, files: [{{path: '{plain}', content: x}}]}}}}\n"
+    assert orc("validate", write("spec.yaml", text)).code == 0
+
+
 def path_options() -> Iterator[tuple[str, str]]:
     """Every option with a path, with its command."""
     for command in COMMANDS:

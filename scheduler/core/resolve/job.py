@@ -26,6 +26,7 @@ from orc.ledger.digest import clean_json
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import FailureKind, Kind, facts_of
 from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.paths import folder_problem
 from orc.scheduler.core.resolve.early import EarlySettings, known_duration, step_def
 from orc.scheduler.core.resolve.flow import resolve_budget, resolve_doubt, resolve_flow
 from orc.scheduler.core.resolve.job_inputs import resolve_inputs, workflow_inputs
@@ -127,6 +128,8 @@ class _Resolver:
         output_dir = self.settings.output_dir or self._expanded(job.output_dir)
         if output_dir is not None and not output_dir.startswith("/"):
             output_dir = f"{self.settings.submit_dir.rstrip('/')}/{output_dir}"
+        if output_dir is not None and (reason := folder_problem(output_dir)):
+            self._report(f"output_dir: {reason}", "output_dir")
         return JobDef(
             project=job.project,
             task_description=job.task_description,

@@ -9,7 +9,7 @@ from orc.ledger.kinds import facts_of
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.code_variables import code_problem, is_code_variable
 from orc.scheduler.core.language.templates import has_template
-from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.paths import written_problem
 from orc.scheduler.core.spec.model import StepSpec, kind_of
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
@@ -38,8 +38,8 @@ def check_files(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
                 *place,
             )
         name = file.path if file.path is not None else file.glob
-        if name is not None and not has_template(name):
-            reason = path_problem(name, glob=file.glob is not None)
+        if name is not None:
+            reason = written_problem(name, glob=file.glob is not None)
             if reason:
                 yield Problem(f"{where}: {reason}", *place)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from orc.ledger.definition import LOCAL
 from orc.ledger.kinds import facts_of
 from orc.scheduler.core.errors import Problem
-from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.paths import written_problem
 from orc.scheduler.core.spec.model import JobSpec, StepSpec, kind_of
 from orc.scheduler.core.spec.room import NAME_LENGTH_MAX, NAME_PATTERN
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
@@ -57,6 +57,6 @@ def no_workspace(executor: str | None) -> str:
 def check_ship(job: JobSpec, document: Document) -> Iterator[Problem]:
     """Problems of the job's `ship`."""
     for index, pattern in enumerate(job.ship):
-        reason = path_problem(pattern, glob=True)
+        reason = written_problem(pattern, glob=True, folder="the folder of the spec")
         if reason:
             yield Problem(f"ship[{index}]: {reason}", *document.place(("ship", index)))
