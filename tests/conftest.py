@@ -63,7 +63,7 @@ if _has_room(MEMORY):
 
 @pytest.fixture(scope="session", autouse=True)
 def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """TMPDIR, with all that a killed process leaves there, is a folder that pytest removes."""
+    """TMPDIR, with all that a killed process leaves there, is a folder that pytest removes later."""
     folder = tmp_path_factory.mktemp("temporary", numbered=False)
     with pytest.MonkeyPatch.context() as patches:
         patches.setenv("TMPDIR", str(folder))
