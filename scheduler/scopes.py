@@ -303,6 +303,12 @@ class _StepView(Mapping[str, Any]):
                 f"step {self._step_id!r} has no `for_each` or `matrix`, and so no items"
             )
         inside = self._step.inside
+        if inside is None and self._step.status == "succeeded":
+            raise TemplateError(
+                f"the result of step {self._step_id!r} was taken from another job, without its items; "
+                f"use `steps.{self._step_id}.output`, or let the fork begin there (--from "
+                f"{self._step_id})"
+            )
         found = []
         for number, child in enumerate(() if inside is None else inside.children):
             assert inside is not None

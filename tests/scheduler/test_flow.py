@@ -19,7 +19,7 @@ from orc.ledger.events import (
     StepStarted,
 )
 from orc.scheduler.core.fold.state import JobState
-from tests.builders import OWNER, started, succeeded
+from tests.builders import OWNER, reused, started, succeeded
 from tests.scheduler.flows import ASKING, ENDS, FLOW, decide_here, flow_stand, statuses
 from tests.scheduler.harness import Crash, Stand
 from tests.scheduler.test_resume import cancels
@@ -317,6 +317,15 @@ def test_settings_are_recorded_before_a_step_starts_also_if_the_run_dies() -> No
                 assert state.summary() == stand.state().summary()
                 assert statuses(state) == statuses(whole)
             assert configured_in(stand) == found
+
+
+def test_items_of_a_result_from_another_job_are_not_taken_for_none() -> None:
+    with flow_stand(
+        "project: demo\nsteps: {a: {for_each: [1], value: 1}, b: {value: '${{ steps.a.items }}'}}\n"
+    ) as stand:
+        stand.append(reused("a", output=[1]))
+        state = stand.run()
+    assert "was taken from another job, without its items" in state.failed["b"].message
 
 
 def configured_in(stand: Stand) -> list[tuple[str, dict[str, object]]]:
