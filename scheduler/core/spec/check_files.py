@@ -44,18 +44,12 @@ def check_files(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
                 yield Problem(f"{where}: {reason}", *place)
 
 
-def check_env(
-    name: str, value: str | None, path: Path, document: Document, *, templates: bool
-) -> Iterator[Problem]:
+def check_env(name: str, value: str | None, path: Path, document: Document) -> Iterator[Problem]:
     where = ".".join(map(str, path))
     if not ENV_NAME.match(name):
         yield Problem(
             f"{where}: not a valid name of a variable: use letters, digits and underscores",
             *document.place(path, key=True),
         )
-    if value is not None and has_template(value) and not templates:
-        yield Problem(
-            f"{where}: templates are allowed in the `env` of a step only", *document.place(path)
-        )
-    elif value is not None and has_template(value) and is_code_variable(name):
+    if value is not None and has_template(value) and is_code_variable(name):
         yield Problem(f"{where}: {code_problem(name)}", *document.place(path))

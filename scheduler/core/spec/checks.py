@@ -68,7 +68,7 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
     for key, env in (("env", job.env), ("defaults", job.defaults.env or {})):
         for name, value in env.items():
             env_path: Path = ("env", name) if key == "env" else ("defaults", "env", name)
-            yield from check_env(name, value, env_path, document, templates=False)
+            yield from check_env(name, value, env_path, document)
     yield from check_defaults(job.defaults, document)
     yield from check_job_secrets(job, document)
     yield from check_ship(job, document)
@@ -113,7 +113,7 @@ def _check_group(
         yield from check_secrets(path, step, document, scope.job)
         yield from check_placing(path, step, document)
         for name, value in (step.env or {}).items():
-            yield from check_env(name, value, (*path, "env", name), document, templates=True)
+            yield from check_env(name, value, (*path, "env", name), document)
         for text_path, text, place in texts_of(step):
             inner = scope.inside(step, place, step_id)
             yield from check_text((*path, *text_path), text, document, inner, place)

@@ -37,7 +37,6 @@ EXPECTED = {
         "16:20 steps.m.retry approval",
         "17:17 steps.n.workflow nope.yaml",
         "18:26 steps.o.steps.x.value itself",
-        "19:22 steps.p.matrix cannot have both",
         "19:47 steps.p.value 'loop'",
         "20:48 steps.q.needs 'g/h'",
         "21:14 steps.r.value 'x'",
