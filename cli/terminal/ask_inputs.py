@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.read_inputs import InputReader
 from orc.cli.jobs.caller.spec_files import read_spec_file
 from orc.cli.terminal.text import safe
 from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.spec.data_inputs import ReadRequest, is_data
 from orc.scheduler.core.spec.inputs import is_required, read_input
 from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.spec.parse import examine
@@ -56,12 +58,23 @@ def _ask(name: str, spec: InputSpec) -> Any:
         if not line:
             raise UsageProblem(f"inputs.{name}: a value is required; give it with -i {name}=VALUE")
         value, problem = read_input(line.rstrip("\r\n"), spec)
+        if is_data(spec) and not problem:
+            problem = _unreadable(name, spec, value)
         if not problem and value != "":
             return value
         _write(f"  {safe(problem) or 'a value is required'}\n")
     raise UsageProblem(
         f"inputs.{name}: no valid value in {_TRIES_MAX} tries; give it with -i {name}=VALUE"
     )
+
+
+def _unreadable(name: str, spec: InputSpec, value: Any) -> str:
+    """Why the files that were named cannot be read; empty if they can."""
+    try:
+        InputReader(Path.cwd()).read(ReadRequest(name, spec, value, is_default=False))
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _write(text: str) -> None:

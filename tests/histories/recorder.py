@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.jobs.state import append_command
-from orc.ledger.definition import ApprovalDef, BudgetDef, ForEachDef, ScoreDef, ShippedDef
-from orc.ledger.digest import digest_bytes, digest_json
+from orc.ledger.definition import ApprovalDef, BudgetDef, ForEachDef, JobDef, ScoreDef, ShippedDef
+from orc.ledger.digest import canonical_json, digest_bytes, digest_json
 from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
@@ -43,6 +43,7 @@ from orc.ledger.events import (
     ToleratedCount,
     WorstCase,
 )
+from orc.ledger.inputs.read_inputs import InputFile, ReadInput, RowsPart
 from orc.ledger.packing import pack
 from orc.projections.tables.schema import create_tables
 from orc.projections.tables.version import VERSION
@@ -131,6 +132,7 @@ def histories() -> dict[str, History]:
         "places": _move_the_spec,
         "scores": _score_and_score_again,
         "settings": partial(_flow, SETTINGS),
+        "read": _read_a_table,
     }
 
 
@@ -611,6 +613,57 @@ def _score_and_score_again() -> Iterator[Stand]:
             JobTagged(added=("good",), removed=("nightly",), by="me", signal_id=6),
             JobNoted(text=Payload(value="look at this"), by="me", signal_id=7),
             JobNoted(text=long, by="me", signal_id=8),
+        )
+        yield stand
+
+
+@contextmanager
+def _read_a_table() -> Iterator[Stand]:
+    """The items of a table, of which one did not change when the table was read again."""
+    rows = step("rows", for_each=ForEachDef(items="${{ inputs.t }}"), value="${{ item.a }}")
+    before, after = [{"a": 1}, {"a": 2}], [{"a": 1}, {"a": 3}]
+
+    def definition(values: list[Any]) -> JobDef:
+        content = canonical_json(values).encode()
+        digest, size = digest_bytes(content), len(content)
+        file = InputFile(path="t.json", sha256=digest, size_bytes=size, media_type="text/json")
+        part = RowsPart(sha256=digest, size_bytes=size, rows=len(values))
+        read = ReadInput(
+            type="table", source="t.json", default=True, files=(file,), parts=(part,),
+            columns=("a",), read_as="JSON, UTF-8",
+        )  # fmt: skip
+        return job(rows, read={"t": read})
+
+    def expanded(values: list[Any], attempt: int) -> StepExpanded:
+        return StepExpanded(
+            step="rows", attempt=attempt, children=("rows[0]", "rows[1]"), first=0, total=2,
+            values=Payload(value=values), shapes=(ChildShape(kind="value"),),
+        )  # fmt: skip
+
+    first = definition(before)
+    with empty_stand(Plan(()), first, models={}) as stand:
+        with stand.open() as ledger:
+            blobs = [canonical_json(values).encode() for values in (before, after)]
+            ledger.append(record([submitted(first)], job_id=stand.job_id), blobs=blobs)
+        stand.append(
+            JobStarted(owner=OWNER),
+            started("rows"),
+            expanded(before, 1),
+            started("rows[0]"),
+            started("rows[1]"),
+            succeeded("rows[0]", output=1),
+            succeeded("rows[1]", output=2),
+            succeeded("rows", output=[1, 2]),
+            JobSucceeded(),
+            amended(definition(after), "rows", kept_items=("rows",)),
+            resumed(),
+            started("rows", 2),
+            expanded(after, 2),
+            reused("rows[0]", output=1, reason="amend", from_job=stand.job_id, version=7),
+            started("rows[1]", 2),
+            succeeded("rows[1]", 2, output=3),
+            succeeded("rows", 2, output=[1, 3]),
+            JobSucceeded(),
         )
         yield stand
 

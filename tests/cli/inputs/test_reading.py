@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 import orc as orc_api
+from orc.cli.terminal.ask_inputs import ask_for
+from orc.scheduler.core.spec.input_spec import InputSpec
 from tests.cli.command_line import orc
 
 CSV = 'question;answer\nWhat is 1+1?;2\n"Two; three?";3\n'
@@ -205,6 +208,23 @@ steps: {a: {value: "${{ inputs.t }}"}, b: {value: "${{ inputs.f | map(attribute=
     said = run(spec, "-i", "t=[1]")
     assert said.code == 2
     assert "must be the path of a table's file, or a list of mappings" in said.err
+
+
+def test_a_path_that_cannot_be_read_is_asked_for_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("gone.csv\nquestions.csv\n"))
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    found = ask_for({"t": InputSpec(type="table")}, {})
+    assert found == {"t": "questions.csv"}
+    said = screen.getvalue()
+    assert "t (table): " in said
+    assert "cannot read" in said
 
 
 def test_a_workflow_gets_files_and_reads_its_own(folder: Path) -> None:
