@@ -21,7 +21,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [os.fspath(item) if isinstance(item, os.PathLike) else item for item in value]
     if callable(getattr(value, "to_dicts", None)):
         return [_row(row) for row in value.to_dicts()]
     if hasattr(value, "columns") and callable(getattr(value, "to_dict", None)):

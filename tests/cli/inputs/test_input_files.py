@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orc.cli.jobs.caller import spool as spool_module
+from orc.cli.jobs.caller.given_values import plain_inputs
 from orc.cli.jobs.caller.input_files import FoundFile, NotThere, find_files, read_pieces
 from orc.cli.jobs.caller.spool import PIECE_BYTES, Spool
 from orc.ledger.digest import digest_bytes
@@ -89,3 +92,25 @@ def test_contents_are_kept_whole_in_memory_and_on_the_disk(
     with spool.open(digests[5]) as file:
         file.seek(25)
         assert file.read() == contents[5][25:]
+
+
+def test_paths_and_data_frames_of_programs_are_plain_values() -> None:
+    class Polars:
+        def to_dicts(self) -> list[dict[str, Any]]:
+            return [{"a": 1, "b": float("nan")}]
+
+    class Pandas:
+        columns = ("a",)
+
+        def to_dict(self, orient: str) -> list[dict[str, Any]]:
+            assert orient == "records"
+            return [{"a": dt.date(2026, 1, 2)}]
+
+    given = {"p": Path("a"), "l": [Path("b"), "c"], "f": Polars(), "d": Pandas(), "n": 1}
+    assert plain_inputs(given) == {
+        "p": "a",
+        "l": ["b", "c"],
+        "f": [{"a": 1, "b": None}],
+        "d": [{"a": "2026-01-02"}],
+        "n": 1,
+    }
