@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
+import orc as orc_api
 from tests.cli.command_line import orc, write
 
 SPEC = """\
@@ -140,3 +142,73 @@ def test_two_jobs_are_compared_case_by_case(job: str) -> None:
 def test_a_wrong_option_is_named(job: str, arguments: list[str], reason: str) -> None:
     said = orc("scores", job, *arguments)
     assert (said.code, reason in said.err) == (2, True), said.err
+
+
+REPEATED = """\
+project: repeated
+provider: replay
+cache: job
+steps:
+  ask:
+    repeat: 3
+    prompt: say a number
+    params: {seed: 5}
+    score: {n: "${{ output | int }}", small: "${{ (output | int) < 3 }}"}
+  end: {value: "${{ steps.ask.output }}"}
+"""
+
+
+def repeated() -> str:
+    write("repeated.yaml", REPEATED)
+    write(
+        "repeated.replay.yaml",
+        'version: 1\nreplies: {"ask[0]": ["1"], "ask[1]": ["2"], "ask[2]": ["3"]}\n',
+    )
+    return run("repeated.yaml")
+
+
+def test_no_repetition_gets_the_reply_of_another_one_from_the_cache() -> None:
+    found = groups(repeated())
+    (n,) = [group for (name, *_), group in found.items() if name == "n"]
+    assert (n["n"], n["mean"], round(n["error"], 4)) == (3, 2, 0.5774)
+
+
+def test_a_fork_has_the_scores_of_the_items_that_it_took_over() -> None:
+    job = repeated()
+    assert orc("fork", job, "--from", "end").code == 0
+    assert groups("latest") == groups(job)
+
+
+def test_a_false_score_fails_its_case_of_the_junit_report() -> None:
+    job = repeated()
+    assert orc("export", job, "--format", "junit", "--to", "report.xml").code == 0
+    suite = ET.parse("report.xml").getroot()
+    failed = {
+        case.get("name"): failure.get("message")
+        for case in suite.iter("testcase")
+        for failure in case.iter("failure")
+    }
+    assert failed == {"ask[2]": "small (expression) is false"}
+    assert suite.get("failures") == "1"
+
+
+def test_lists_and_jobs_show_means(job: str) -> None:
+    (listed,) = orc("list", "--json").lines()
+    exact = listed["scores"][0]
+    assert (exact["name"], exact["pass_rate"]) == ("exact", 0.5)
+    assert "exact 50 %, length 2.5, +" in orc("list").out
+    shown = orc("show", job, "--json").json()
+    steps = {step["step"]: step["scores"] for step in shown["steps"]}
+    assert steps["answer"][0]["n"] == 12, "with the items inside it"
+    assert steps["answer[0]"][0]["mean"] == 0
+
+
+def test_the_python_api_gives_groups(job: str) -> None:
+    found = orc_api.job(job)
+    by_model = {
+        group.key: group.pass_rate for group in found.scores(by=["model"]) if group.name == "exact"
+    }
+    assert by_model == {("small",): 0.0, ("large",): 1.0}
+    assert found.tags == ("nightly",)
+    with pytest.raises(orc_api.UsageProblem, match="no dimension 'nothing'"):
+        found.scores(by=["nothing"])
