@@ -325,7 +325,7 @@ def names_of(names: str | Iterable[str]) -> tuple[str, ...]:
 def _path_or_text(spec: JobSpec | str | Path) -> tuple[Path | None, str | None]:
     if isinstance(spec, str | Path):
         return written_path(spec), None
-    from orc.scheduler.core.spec.yaml_text import write_yaml
+    from orc.scheduler.core.source.yaml_text import write_yaml
 
     document = spec.model_dump(mode="json", exclude_unset=True, by_alias=True)
     return None, write_yaml(document)

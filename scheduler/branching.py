@@ -36,8 +36,8 @@ from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.containers import CHILDREN_MAX, child_ids, round_id
 from orc.scheduler.core.fold.doubt import is_held_by_doubt
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.language.evaluation import to_plain, to_text
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
+from orc.scheduler.core.language.values import to_plain, to_text
 from orc.scheduler.core.resolve.item_lists import list_items
 from orc.scheduler.core.resolve.item_paths import find_collision
 from orc.scheduler.core.resolve.settings import render_settings

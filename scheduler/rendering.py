@@ -21,11 +21,11 @@ from orc.providers import Request
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.upstream import Upstream, may_replace
-from orc.scheduler.core.language.evaluation import to_text
-from orc.scheduler.core.language.shell import check_words, parse_shell
 from orc.scheduler.core.language.templates import parse_template, render_value
+from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.resolve.unseen_files import DeclaredFiles
+from orc.scheduler.core.shell.insertion import check_words, parse_shell
 from orc.scheduler.effects.contract import (
     OUTPUT_BYTES_MAX,
     KnownReply,
@@ -49,11 +49,7 @@ from orc.scheduler.inputs.placed import StepInputs
 from orc.scheduler.inputs.values import InputReads
 from orc.scheduler.messages import render_messages
 from orc.scheduler.scopes import Scopes, StepViews, Variables, repetition_of
-from orc.scheduler.step_environment import (
-    StepEnvironment,
-    render_env,
-    variable,
-)
+from orc.scheduler.step_environment import StepEnvironment, render_env, variable
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import Workspace
 from orc.worker.declared import Declared

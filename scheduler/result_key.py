@@ -20,8 +20,8 @@ from orc.ledger.values import CachedResult
 from orc.scheduler.core.commands import FailStep, ReuseStep, StartAttempt
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.rules.files import can_own
+from orc.scheduler.core.shell.insertion import parse_shell
 from orc.scheduler.executors.contract import Work
 from orc.scheduler.guard import failure_between_turns
 from orc.scheduler.rendering import PathProblem, Renderer

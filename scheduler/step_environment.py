@@ -13,10 +13,10 @@ from orc.ledger.digest import clean_text
 from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.language.code_variables import code_problem, is_code_variable
-from orc.scheduler.core.language.evaluation import to_text
-from orc.scheduler.core.language.shell import VALUE_BYTES_MAX
 from orc.scheduler.core.language.templates import has_template, parse_template
+from orc.scheduler.core.language.values import to_text
+from orc.scheduler.core.shell.code_variables import code_problem, is_code_variable
+from orc.scheduler.core.shell.insertion import VALUE_BYTES_MAX
 from orc.scheduler.scopes import Scopes
 
 

@@ -5,22 +5,29 @@ It starts fast, since it reads only the tables, except with --events.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from orc.cli.assess.lines import assessment_lines, assessment_values
+from orc.cli.assess.lines import assessment_lines
 from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import JobTables, read_job_at, read_ledger, say_as_of
 from orc.cli.options import At, Database, Job, Json, refuse_ignored
 from orc.cli.terminal.contents.files_table import show_files
-from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
-from orc.cli.terminal.job_doubts import JobDoubts, read_doubts
-from orc.cli.terminal.job_folder import displayed_folder, kept_work, put_kept
-from orc.cli.terminal.job_notes import note_lines, removals_of
+from orc.cli.terminal.contents.job_value import (
+    doubts_of,
+    dropped_parameters,
+    folder_of,
+    job_value,
+    open_circuits,
+    scores_of,
+    step_value,
+)
+from orc.cli.terminal.job_cost import brief_cost
+from orc.cli.terminal.job_folder import kept_work, put_kept
+from orc.cli.terminal.job_notes import note_lines
 from orc.cli.terminal.next_lines import put_next
 from orc.cli.terminal.paragraphs import first_line, paragraph
 from orc.cli.terminal.step_selection import select_steps
@@ -34,21 +41,13 @@ from orc.cli.terminal.text import (
     terminal_width,
 )
 from orc.ledger.command_lines import command_line
-from orc.ledger.files.project_places import place_of
 from orc.ledger.kinds import NOT_LIVE
-from orc.ledger.transport.imported import imported
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
-from orc.projections.folds.tolerated import Tolerated
-from orc.projections.scores.overview import ScoreMean, means_text, read_means_by_step
-from orc.projections.tables.circuits import CircuitRow
-from orc.projections.tables.job_view import JobView, read_circuits, read_view
+from orc.projections.scores.overview import means_text
+from orc.projections.tables.job_view import JobView, read_view
 from orc.projections.tables.rows import JobRow, StepRow
 from orc.projections.tables.status import step_status
 from orc.projections.tables.step_notes import step_note
-
-_IN_JOB = tuple(
-    "calls_in_doubt in_doubt_usd in_doubt_nano_usd in_doubt_unpriced runs_dir position".split()
-)
 
 
 def command(
@@ -134,7 +133,7 @@ def _show_job(
     view = read_view(tables.connection, tables.job_id)
     status = tables.status(view.job.status)
     if as_json:
-        put_json(_value(tables, view, status))
+        put_json(job_value(tables, view, status))
         return 0
     put(f"{tables.job_id}  {safe(view.job.name)}  {status}")
     if graph or timeline:
@@ -143,7 +142,7 @@ def _show_job(
     _put_head(tables, view, status)
     _put_steps(tables, view, status, is_all=is_all)
     if tables.at is None:
-        put_kept(kept_work(_folder(tables, view), view.steps))
+        put_kept(kept_work(folder_of(tables, view), view.steps))
         put_next(tables, view, status)
     return 0
 
@@ -186,13 +185,13 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
         put(paragraph(f"{label:<10}", line, indent="  "))
     for line in view.all_tolerated.lines():
         put(f"  tolerated  {safe(line)}")
-    for line in _doubts_of(tables, status).lines():
+    for line in doubts_of(tables, status).lines():
         put(f"  in doubt   {line}")
-    put(f"  folder     {safe(_folder(tables, view))}")
+    put(f"  folder     {safe(folder_of(tables, view))}")
     if tables.at is None:
         for label, line in note_lines(tables.connection, tables.job_id):
             put(paragraph(f"{label:<10}", line, indent="  "))
-    for circuit in _open_circuits(tables):
+    for circuit in open_circuits(tables):
         failures = count_text(circuit.failures, "failure")
         since = f"{safe(circuit.name)} is open since {circuit.opened_at[11:19]}"
         lead = f"circuit    {since}: {failures} in a row, the last:"
@@ -214,12 +213,12 @@ def _used(job: JobRow) -> str:
 
 
 def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -> None:
-    dropped = _dropped(tables)
+    dropped = dropped_parameters(tables)
     is_live = status not in NOT_LIVE
     rows = [(step.name, step.status, step, step.parent) for step in view.steps]
     shown, hidden = select_steps(rows, is_all=is_all)
     put()
-    scores = _scores(tables, view)
+    scores = scores_of(tables, view)
     heads = ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST")
     cells = []
     for _, _, step, _ in shown:
@@ -250,116 +249,6 @@ def _cells(
         tokens_text(used.tokens) if used.calls else "",
         brief_cost(used.cost_nano_usd, used.calls_unpriced),
         "; ".join(filter(None, (note and first_line(note), more))),
-    )
-
-
-def _scores(tables: JobTables, view: JobView) -> dict[str, list[ScoreMean]]:
-    parents = {step.name: step.parent for step in view.steps}
-    return read_means_by_step(tables.connection, tables.job_id, parents)
-
-
-def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
-    """The job with its steps as a JSON value."""
-    dropped, scores = _dropped(tables), _scores(tables, view)
-    kept = kept_work(_folder(tables, view), view.steps if tables.at is None else ())
-    job = {key: value for key, value in asdict(view.job).items() if key not in _IN_JOB}
-    return {
-        **with_whole_cost({**job, "status": status}),
-        "project": view.job.name,
-        "folder": str(_folder(tables, view)),
-        "tolerated_failures": view.all_tolerated.value(),
-        **assessment_values(tables.connection, tables.job_id),
-        "in_doubt": _doubts_of(tables, status).value(),
-        "open_circuits": [
-            {
-                "target": circuit.name,
-                "opened_at": circuit.opened_at,
-                "failures": circuit.failures,
-                "failure": circuit.failure,
-            }
-            for circuit in _open_circuits(tables)
-        ],
-        "removals": removals_of(tables.connection, tables.job_id) if tables.at is None else [],
-        "imported": imported(tables.connection, tables.job_id) if tables.at is None else None,
-        "at": tables.at,
-        "steps": [
-            {
-                **_step_value(
-                    view,
-                    step,
-                    dropped.get(step.step_id),
-                    kept.get(step.name),
-                    is_live=status not in NOT_LIVE,
-                ),
-                "scores": [mean.value() for mean in scores.get(step.name, ())],
-            }
-            for step in view.steps
-        ],
-    }
-
-
-def _step_value(
-    view: JobView, step: StepRow, dropped: str | None, kept: Path | None, *, is_live: bool
-) -> dict[str, Any]:
-    tolerated = view.tolerated.get(step.name, Tolerated())
-    return with_whole_cost(
-        {
-            "step": step.name,
-            "status": step_status(view, step, is_live=is_live),
-            "kind": step.kind,
-            "attempts": step.attempts,
-            "duration_s": step.duration_s,
-            "tokens": step.tokens,
-            "used": _used_value(view, step),
-            "note": step_note(view, step, is_live=is_live),
-            "failure_kind": step.failure_kind,
-            "tolerated": bool(step.tolerated),
-            "tolerated_failures": tolerated.value(),
-            "warning": step.warning,
-            "needs": list(step.needed),
-            "cost_usd": step.cost_usd,
-            "cost_nano_usd": step.cost_nano_usd,
-            "calls_unpriced": step.calls_unpriced,
-            "reused_from": step.reused_from,
-            "dropped": dropped,
-            "work_folder": None if kept is None else str(kept),
-            "parent": step.parent,
-            "executor": step.executor,
-            "host": step.host,
-            "queued_s": step.queued_s,
-        }
-    )
-
-
-def _used_value(view: JobView, step: StepRow) -> dict[str, Any]:
-    """What the step used together with the steps inside it."""
-    return with_whole_cost(asdict(view.usage[step.name]))
-
-
-def _doubts_of(tables: JobTables, status: str) -> JobDoubts:
-    is_interrupted = status in NOT_LIVE
-    return read_doubts(tables.connection, tables.job_id, is_interrupted=is_interrupted)
-
-
-def _folder(tables: JobTables, view: JobView) -> Path:
-    if tables.at is not None:
-        return place_of(str(view.job.runs_dir), tables.path) / tables.job_id
-    return displayed_folder(tables.connection, tables.path, tables.job_id, str(view.job.runs_dir))
-
-
-def _open_circuits(tables: JobTables) -> list[CircuitRow]:
-    found = read_circuits(tables.connection, tables.job_id)
-    return [circuit for circuit in found if circuit.status == "open"]
-
-
-def _dropped(tables: JobTables) -> dict[str, str]:
-    """The parameters that were not sent to a step's providers, by `step_id`."""
-    return dict(
-        tables.connection.execute(
-            "SELECT step_id, group_concat(DISTINCT dropped) FROM llm_calls "
-            "WHERE job_id = ? AND dropped IS NOT NULL GROUP BY step_id",
-            (tables.job_id,),
-        ).fetchall()
     )
 
 
@@ -404,10 +293,10 @@ def _show_step(
             value = getattr(step_seen, f"{raw[2:]}_of")(seen)
             step_seen.put_value(tables.job_id, step, raw[2:], value, as_json=as_json)
         elif as_json:
-            dropped = _dropped(tables).get(seen.step.step_id)
-            known = _step_value(view, seen.step, dropped, None, is_live=is_live)
+            dropped = dropped_parameters(tables).get(seen.step.step_id)
+            known = step_value(view, seen.step, dropped, None, is_live=is_live)
             inside = [
-                _step_value(view, child, None, None, is_live=is_live)
+                step_value(view, child, None, None, is_live=is_live)
                 for child in view.children_of.get(step, ())
             ]
             texts = step_seen.step_texts(seen)

@@ -19,7 +19,7 @@ from orc.ledger.inputs.read_inputs import FILE_FIELDS, InputFile, ReadInput, Row
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.values import Payload
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.evaluation import LazyMapping
+from orc.scheduler.core.language.values import LazyMapping
 from orc.scheduler.core.tables.encodings import text_of
 
 _STORED_FIELDS = frozenset(FILE_FIELDS) - {"text"}

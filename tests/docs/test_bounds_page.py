@@ -8,8 +8,9 @@ from orc.ledger.wording import count_text, number_text, size_text
 from orc.providers import reply_bounds
 from orc.scheduler import capture
 from orc.scheduler.core.commands import MESSAGE_CHARS_MAX
-from orc.scheduler.core.language import shell, value_bounds
+from orc.scheduler.core.language import value_bounds
 from orc.scheduler.core.resolve import item_lists
+from orc.scheduler.core.shell import insertion
 from orc.scheduler.core.spec import room
 from orc.scheduler.effects import contract, prompt, tools
 from orc.worker.function_worker import ANSWER_BYTES_MAX
@@ -27,7 +28,7 @@ BOUNDS = {
     "text that a template, `~` or a filter builds": size_text(value_bounds.TEXT_CHARS_MAX),
     "an operand of an operator": f"{number_text(value_bounds.OPERAND_LENGTH_MAX)} characters or "
     "items",
-    "the value of a template in `run` or `env`": count_text(shell.VALUE_BYTES_MAX, "byte"),
+    "the value of a template in `run` or `env`": count_text(insertion.VALUE_BYTES_MAX, "byte"),
     "items of a `for_each`": number_text(item_lists.ITEMS_MAX),
     "stdout of a command": f"{size_text(contract.OUTPUT_BYTES_MAX)}; by [`limits`](#limits) "
     f"{size_text(room.OUTPUT_LIMIT_MAX)}",

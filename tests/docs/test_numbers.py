@@ -24,7 +24,8 @@ from orc.providers import anthropic_body, mlx
 from orc.scheduler import rates, signals
 from orc.scheduler.core import durations
 from orc.scheduler.core.fold import placing
-from orc.scheduler.core.spec import model, yaml_source
+from orc.scheduler.core.source import yaml_source
+from orc.scheduler.core.spec import model
 from orc.scheduler.effects import contract, prompt
 from orc.scheduler.effects.groups import GRACE_S
 from tests.docs.conftest import read_page

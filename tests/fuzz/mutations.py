@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from orc.ledger.kinds import KIND_OF_KEY
+from orc.scheduler.core.source.yaml_source import parse_yaml
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
-from orc.scheduler.core.spec.yaml_source import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 _GOOD = ("examples", "cli/templates")

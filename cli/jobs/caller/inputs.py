@@ -9,8 +9,8 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.read_inputs import beside
 from orc.cli.jobs.caller.spec_files import read_spec_file, read_yaml_bytes
 from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.source.yaml_source import parse_yaml
 from orc.scheduler.core.spec.parse import examine
-from orc.scheduler.core.spec.yaml_source import parse_yaml
 
 
 def parse_inputs(pairs: list[str], path: Path | None = None) -> dict[str, Any]:

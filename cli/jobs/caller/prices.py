@@ -19,9 +19,9 @@ from orc.projections.money.prices import Price, PriceTable
 from orc.providers import REGISTRY
 from orc.providers.catalogue import facts_of
 from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.source.yaml_source import Document, dotted, parse_yaml
 from orc.scheduler.core.spec.base import shown_value
 from orc.scheduler.core.spec.misfits import explain
-from orc.scheduler.core.spec.yaml_source import Document, dotted, parse_yaml
 
 PRICES_VARIABLE = "ORC_PRICES"
 FILE_NAME = "prices.yaml"

@@ -44,6 +44,6 @@ def dump(document: dict[str, Any], *, as_json: bool) -> str:
     """The recording as JSON or YAML text."""
     if as_json:
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    from orc.scheduler.core.spec.yaml_text import write_yaml
+    from orc.scheduler.core.source.yaml_text import write_yaml
 
     return write_yaml(document)

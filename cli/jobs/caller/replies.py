@@ -60,7 +60,7 @@ def read_replies_for_resume(
 
 def _load_replies(path: Path) -> Any:
     from orc.providers.replay import RepliesError, parse_replies
-    from orc.scheduler.core.spec.yaml_source import parse_yaml
+    from orc.scheduler.core.source.yaml_source import parse_yaml
 
     try:
         text = read_yaml_bytes(path).decode("utf-8-sig")

@@ -8,10 +8,10 @@ from typing import Any
 from orc.cli.errors import UsageProblem
 from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import SpecError, nearest
+from orc.scheduler.core.source.yaml_source import parse_yaml
+from orc.scheduler.core.source.yaml_text import write_yaml
 from orc.scheduler.core.spec.app_template import APP_STEPS
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
-from orc.scheduler.core.spec.yaml_source import parse_yaml
-from orc.scheduler.core.spec.yaml_text import write_yaml
 
 
 def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[str, str]]:

@@ -1,1 +1,1 @@
-"""The language of `${{ }}`: templates, their expressions and filters, and how they enter shell text."""
+"""The language of `${{ }}`: templates, their expressions and filters, and the bounds of values."""

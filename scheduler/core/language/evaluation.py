@@ -9,12 +9,10 @@ import json
 import operator
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from orc.ledger.bounds import Gathered, LazyList
 from orc.ledger.digest import clean_text
-from orc.ledger.gathered import GatheredList
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.filter_bounds import check_filter
 from orc.scheduler.core.language.filter_examples import FILTER_EXAMPLES, TEST_EXAMPLES
@@ -23,7 +21,16 @@ from orc.scheduler.core.language.value_bounds import (
     check_operands,
     check_result,
     join_texts,
-    refuse_unstorable,
+)
+from orc.scheduler.core.language.values import (
+    INDEXED,
+    LazyMapping,
+    Missing,
+    as_plain,
+    look_up,
+    storable,
+    to_plain,
+    to_text,
 )
 
 if TYPE_CHECKING:
@@ -44,71 +51,10 @@ TESTS = [*_JINJA_TESTS, *TEST_EXAMPLES]
 
 
 _SHOWN_CHARS = 80
-_INDEXED = (list, tuple, str, GatheredList, LazyList)
 
 
 STATUS_CALLS = ("success()", "failure()", "always()", "cancelled()")
 """The functions that a condition may call. They are keys of its scope."""
-
-
-def to_text(value: Any) -> str:
-    """The value as text: a string is unchanged, any other value becomes JSON."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(to_plain(value), ensure_ascii=False)
-
-
-def to_plain(value: Any) -> Any:
-    """The value as plain JSON types. Mappings and tuples are converted.
-
-    Raises TemplateError for a value that cannot be stored (`ledger/bounds.py`).
-    """
-    return _plain(_storable(value))
-
-
-class LazyMapping(Mapping[str, Any]):
-    """A mapping with fields that are read when they are looked up, and are not in the iteration."""
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, LazyList):
-        value = list(value)
-    refuse_unstorable(value)
-    return value
-
-
-def _plain(value: Any, *, keeps: type | tuple[()] = ()) -> Any:
-    if isinstance(value, Mapping):
-        return value if isinstance(value, keeps) else {key: _plain(value[key]) for key in value}
-    if isinstance(value, list | tuple | LazyList):
-        return [_plain(item, keeps=keeps) for item in value]
-    return value
-
-
-def look_up(value: Any, key: Any) -> Any:
-    """The value at a key of a mapping or an index of a list. It never reads attributes.
-
-    Raises TemplateError.
-    """
-    if isinstance(value, Mapping):
-        if key in value:
-            return value[key]
-        names = ", ".join(str(name)[:_SHOWN_CHARS] for name in islice(value, 8)) or "none"
-        raise _Missing(f"there is no key {_shown(key)}; the keys are: {names}")
-    if isinstance(value, _INDEXED) and isinstance(key, int) and not isinstance(key, bool):
-        if -len(value) <= key < len(value):
-            return value[key]
-        raise _Missing(f"there is no item {_shown(key)}; the number of items is {len(value)}")
-    kind = "null" if value is None else type(value).__name__
-    raise _Missing(f"{kind} has no key {_shown(key)}")
-
-
-def _shown(key: Any) -> str:
-    return repr(key)[:_SHOWN_CHARS]
-
-
-class _Missing(TemplateError):
-    """A name or key does not exist. Only this error is handled by `default` and `defined`."""
 
 
 def walk_path(path: tuple[str, ...], scope: Mapping[str, Any]) -> Any:
@@ -120,7 +66,7 @@ def walk_path(path: tuple[str, ...], scope: Mapping[str, Any]) -> Any:
 
 def _name(name: str, scope: Mapping[str, Any]) -> Any:
     if name not in scope:
-        raise _Missing(f"{name!r} is not defined; the names are: {', '.join(scope)}")
+        raise Missing(f"{name!r} is not defined; the names are: {', '.join(scope)}")
     return scope[name]
 
 
@@ -134,7 +80,7 @@ def jinja_environment() -> SandboxedEnvironment:
         def getitem(self, obj: Any, argument: Any) -> Any:
             try:
                 return look_up(obj, argument)
-            except _Missing:
+            except Missing:
                 return self.undefined(obj=obj, name=argument)
 
     # Only `${{ }}` is special. The other delimiters begin with NUL, which no
@@ -160,7 +106,7 @@ def jinja_environment() -> SandboxedEnvironment:
 def _get(value: Any, key: Any) -> Any:
     try:
         return look_up(value, key)
-    except _Missing as error:
+    except Missing as error:
         raise LookupError(str(error)) from None
 
 
@@ -292,7 +238,7 @@ def _getitem(node: Any, scope: Scope) -> Any:
     value = evaluate(node.node, scope)
     if not isinstance(node.arg, nodes.Slice):
         return look_up(value, evaluate(node.arg, scope))
-    if not isinstance(value, _INDEXED):
+    if not isinstance(value, INDEXED):
         raise TemplateError(f"a {type(value).__name__} cannot be sliced")
     bounds = [
         None if part is None else int(_number(evaluate(part, scope)))
@@ -333,13 +279,13 @@ def _filter(node: Any, scope: Scope) -> Any:
     if node.name in ("default", "d"):
         try:
             value = evaluate(node.node, scope)
-        except _Missing:
+        except Missing:
             return arguments[0] if arguments else ""
     else:
         value = evaluate(node.node, scope)
     if not (isinstance(value, Gathered | LazyList) and node.name in ("length", "count")):
         # Filters may look up what is read when it is asked for: `map(attribute='text')`.
-        value = _plain(_storable(value), keeps=LazyMapping)
+        value = as_plain(storable(value), keeps=LazyMapping)
     return apply_filter(node.name, value, arguments, keywords)
 
 
@@ -364,7 +310,7 @@ def _test(node: Any, scope: Scope) -> bool:
     if node.name in ("defined", "undefined"):
         try:
             evaluate(node.node, scope)
-        except _Missing:
+        except Missing:
             return bool(node.name == "undefined")
         return bool(node.name == "defined")
     value = to_plain(evaluate(node.node, scope))

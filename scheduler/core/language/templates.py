@@ -14,7 +14,7 @@ from typing import Any
 
 from orc.ledger.bounds import Size, Unstorable, check_value
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.evaluation import jinja_environment, to_plain, to_text
+from orc.scheduler.core.language.evaluation import jinja_environment
 from orc.scheduler.core.language.expressions import (
     Expression,
     Reference,
@@ -23,6 +23,7 @@ from orc.scheduler.core.language.expressions import (
     references_in,
 )
 from orc.scheduler.core.language.value_bounds import join_texts
+from orc.scheduler.core.language.values import to_plain, to_text
 
 _PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z|[A-Za-z_]\w*\Z", re.ASCII)
 

@@ -10,8 +10,8 @@ from typing import Any
 from orc.ledger.definition import ForEachDef
 from orc.ledger.wording import count_text, number_text
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.evaluation import to_plain
 from orc.scheduler.core.language.templates import render_value
+from orc.scheduler.core.language.values import to_plain
 
 ITEMS_MAX = 100_000
 

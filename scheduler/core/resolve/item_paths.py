@@ -12,8 +12,8 @@ from typing import Any
 from orc.ledger.definition import FileDef, StepDef
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.file_names import FileNames
-from orc.scheduler.core.language.evaluation import to_text
 from orc.scheduler.core.language.templates import parse_template
+from orc.scheduler.core.language.values import to_text
 
 
 def find_collision(step: StepDef, scopes: Iterable[Mapping[str, Any]]) -> str | None:

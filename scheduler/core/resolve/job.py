@@ -35,12 +35,12 @@ from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
 from orc.scheduler.core.resolve.step_keys import has_images, limits_of, own_keys, required_of
 from orc.scheduler.core.resolve.whole_job import problems_of_whole
 from orc.scheduler.core.resolve.workflow import read_workflow
+from orc.scheduler.core.source.yaml_source import Path, dotted
 from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.flow import RetrySpec
 from orc.scheduler.core.spec.model import StepSpec, kind_of
 from orc.scheduler.core.spec.parse import Spec, examine
 from orc.scheduler.core.spec.references import needs_of
-from orc.scheduler.core.spec.yaml_source import Path, dotted
 
 JITTER = 0.1
 CIRCUIT = CircuitDef()

@@ -13,11 +13,11 @@ from orc.scheduler.core.images import image_type
 from orc.scheduler.core.language.templates import has_template, texts_in
 from orc.scheduler.core.resolve.settings import TARGET_KEYS
 from orc.scheduler.core.resolve.targets import ProviderFacts, TargetRules
+from orc.scheduler.core.source.yaml_source import Path, dotted
 from orc.scheduler.core.spec.data_inputs import ReadRequest
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.parse import Spec
 from orc.scheduler.core.spec.prompt import MessageSpec, PartSpec, TargetSpec, ToolSpec, tool_name
-from orc.scheduler.core.spec.yaml_source import Path, dotted
 
 
 class Report(Protocol):

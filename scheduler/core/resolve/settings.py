@@ -16,13 +16,13 @@ from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef
 from orc.ledger.digest import clean_json
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.evaluation import to_plain, to_text
 from orc.scheduler.core.language.templates import parse_template, render_value, texts_in
+from orc.scheduler.core.language.values import to_plain, to_text
 from orc.scheduler.core.resolve.targets import TargetRules
+from orc.scheduler.core.source.yaml_source import Path
 from orc.scheduler.core.spec.base import shown_value
 from orc.scheduler.core.spec.check_prompt import parameters_problem, schema_problem
 from orc.scheduler.core.spec.prompt import ParamsSpec
-from orc.scheduler.core.spec.yaml_source import Path
 from orc.scheduler.core.step_settings import with_settings
 
 TARGET_KEYS = ("provider", "model", "base_url")

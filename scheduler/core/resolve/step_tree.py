@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 
 from orc.ledger.definition import StepDef
 from orc.ledger.step_names import KEY_CHARS_MAX, STEP_CHARS_MAX, lineage
+from orc.scheduler.core.source.yaml_source import Path
 from orc.scheduler.core.spec.model import StepSpec
-from orc.scheduler.core.spec.yaml_source import Path
 
 _DIGITS_MAX = 5
 """Of the number of an item or a round."""

@@ -14,8 +14,8 @@ from orc.scheduler.core.resolve.known_steps import bad_settings
 from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.step_tree import path_in_spec, too_long_names
 from orc.scheduler.core.resolve.targets import TargetRules
+from orc.scheduler.core.source.yaml_source import dotted
 from orc.scheduler.core.spec.parse import Spec
-from orc.scheduler.core.spec.yaml_source import dotted
 
 
 def problems_of_whole(spec: Spec, definition: JobDef, rules: TargetRules) -> Iterator[Problem]:

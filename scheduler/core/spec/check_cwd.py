@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
-from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
 
 def check_cwd(path: Path, step: StepSpec, document: Document, job: JobSpec) -> Iterator[Problem]:

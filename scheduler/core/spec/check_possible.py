@@ -13,12 +13,12 @@ from orc.ledger.kinds import facts_of
 from orc.ledger.wording import duration_text
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.base import TemplateText
 from orc.scheduler.core.spec.data_inputs import is_data, key_problems
 from orc.scheduler.core.spec.flow import RetrySpec
 from orc.scheduler.core.spec.inputs import default_problem, enum_problem
 from orc.scheduler.core.spec.model import DefaultsSpec, InputSpec, StepSpec, kind_of
-from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
 _Report = Callable[..., Problem]
 """Makes a problem of a message, and the keys of the step where it is."""

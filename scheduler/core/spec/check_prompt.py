@@ -11,10 +11,10 @@ from jsonschema import Draft202012Validator, SchemaError
 
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import texts_in
+from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.prompt import MessageSpec, OutputSpec, ToolSpec, tool_name
 from orc.scheduler.core.spec.schema_sense import impossible_part
-from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)
 _TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.check_files import ENV_NAME
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
-from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
 _PASSED = ("PATH", "HOME", "LANG", "TMPDIR")
 

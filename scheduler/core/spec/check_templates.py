@@ -9,10 +9,10 @@ from pydantic import BaseModel
 
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.base import IGNORED_PREFIX
 from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.core.spec.rendered_keys import Rendered, rendered
-from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
 _SHORT_FORMS_WITH_TEXTS = ("fallback", "files", "approval")
 _REMEDY = (

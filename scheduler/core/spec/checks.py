@@ -11,8 +11,9 @@ from typing import Any
 
 from orc.ledger.kinds import KIND_OF_KEY, KINDS, marks_taking
 from orc.scheduler.core.errors import Problem, TemplateError, nearest
-from orc.scheduler.core.language.shell import check_words
 from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.shell.insertion import check_words
+from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.check_cwd import check_cwd
 from orc.scheduler.core.spec.check_files import ENV_NAME, check_env, check_files
 from orc.scheduler.core.spec.check_flow import check_flow
@@ -34,7 +35,6 @@ from orc.scheduler.core.spec.references import (
     texts_of,
     texts_of_job,
 )
-from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
 _ONLY_FOR = {
     **{key: marks_taking(key) for kind in KINDS.values() for key in kind.takes},

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from orc.scheduler.core.errors import Problem
-from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 
 ReadText = Callable[[str], str]
 """Returns the text of a file that the spec names; raises ValueError with the reason if it cannot."""

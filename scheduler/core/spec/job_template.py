@@ -7,10 +7,10 @@ from posixpath import dirname, normpath
 from typing import Any
 
 from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.source.yaml_source import Document, parse_yaml
 from orc.scheduler.core.spec.base import IGNORED_PREFIX
 from orc.scheduler.core.spec.file_texts import ReadText, read_texts
 from orc.scheduler.core.spec.words import take_as_written
-from orc.scheduler.core.spec.yaml_source import Document, parse_yaml
 
 APP = "app"
 ReadTemplate = Callable[[str], str]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.source.yaml_source import Document, Path, dotted, parse_yaml
 from orc.scheduler.core.spec.app_template import APP_STEPS
 from orc.scheduler.core.spec.base import NoTemplate
 from orc.scheduler.core.spec.beside import beside
@@ -38,7 +39,6 @@ from orc.scheduler.core.spec.model import (
     kind_of,
 )
 from orc.scheduler.core.spec.words import take_as_written
-from orc.scheduler.core.spec.yaml_source import Document, Path, dotted, parse_yaml
 
 _PROBLEMS_MAX = 100
 Model = TypeVar("Model", bound=BaseModel)

@@ -9,13 +9,13 @@ from typing import Any, Literal
 from orc.scheduler.core.errors import Problem, TemplateError, nearest
 from orc.scheduler.core.language.expressions import Expression, Reference
 from orc.scheduler.core.language.kinds_of_values import condition_problems
-from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.language.templates import has_template, parse_condition, parse_template
+from orc.scheduler.core.shell.insertion import parse_shell
+from orc.scheduler.core.source.yaml_source import Document, Path
 from orc.scheduler.core.spec.base import Strict
 from orc.scheduler.core.spec.comparisons import hopeless_comparisons
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.rendered_keys import keys_with_templates
-from orc.scheduler.core.spec.yaml_source import Document, Path
 
 STEP_FIELDS = ("output", "status", "error", "files", "attempts", "items")
 LOOP_FIELDS = ("index", "previous")

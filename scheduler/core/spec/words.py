@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from orc.scheduler.core.source.yaml_source import Document, Path
 from orc.scheduler.core.spec.file_texts import mappings_of_steps
-from orc.scheduler.core.spec.yaml_source import Document, Path
 
 
 def take_as_written(document: Document) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import SpecError
-from orc.scheduler.core.spec.yaml_source import parse_yaml
+from orc.scheduler.core.source.yaml_source import parse_yaml
 from orc.scheduler.core.strict_json import parse_json
 
 Found = tuple[int | None, Any]

@@ -246,7 +246,7 @@ def test_values_have_the_type_that_they_are_written_in() -> None:
     "value", ["1e5", "012", "no", "~", "12:30:00", "0o17", "=", "a\nb", "\x85"]
 )
 def test_a_text_stays_a_text_in_the_spec_that_is_written(value: str) -> None:
-    from orc.scheduler.core.spec.yaml_source import parse_yaml
+    from orc.scheduler.core.source.yaml_source import parse_yaml
 
     text = set_values("project: p\nsteps: {a: {run: x}}\n", {("steps", "a", "run"): value})
     assert parse_yaml(text, source_name="").value["steps"]["a"]["run"] == value

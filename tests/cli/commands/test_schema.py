@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from orc.cli.jobs.caller.templates import ABOUT, read_template
-from orc.scheduler.core.spec.yaml_source import parse_yaml
+from orc.scheduler.core.source.yaml_source import parse_yaml
 from tests.cli.command_line import EXAMPLES, orc
 from tests.docs.conftest import blocks_of
 

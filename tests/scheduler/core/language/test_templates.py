@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.evaluation import to_text
-from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
+from orc.scheduler.core.language.values import to_text
+from orc.scheduler.core.shell.insertion import parse_shell
 from tests.scheduler.profiles import bounded
 from tests.strategies import json_values
 

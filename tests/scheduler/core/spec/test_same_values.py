@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 
 from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.source.yaml_source import parse_yaml
+from orc.scheduler.core.source.yaml_text import write_yaml
 from orc.scheduler.core.spec.inputs import read_input
 from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.spec.parse import parse_spec
-from orc.scheduler.core.spec.yaml_source import parse_yaml
-from orc.scheduler.core.spec.yaml_text import write_yaml
 from orc.scheduler.core.strict_json import parse_json
 from tests.scheduler.profiles import bounded
 from tests.strategies import json_values

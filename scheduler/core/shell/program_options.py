@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orc.scheduler.core.language.shell_words import Hole, Word
+from orc.scheduler.core.shell.shell_words import Hole, Word
 
 NOTHING = Word(())
 """The argument of an option that has none."""

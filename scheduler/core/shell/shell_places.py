@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.expressions import Expression
-from orc.scheduler.core.language.shell_tree import parse_script, walk
+from orc.scheduler.core.shell.shell_tree import parse_script, walk
 
 if TYPE_CHECKING:
     from tree_sitter import Node

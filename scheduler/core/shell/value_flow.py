@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from orc.scheduler.core.language.file_flow import files_of_command, names_written
-from orc.scheduler.core.language.shell_tree import read_word, text_of, walk, words_of
-from orc.scheduler.core.language.shell_words import Hole, Input, Word
-from orc.scheduler.core.language.written_files import Certainty, WrittenFiles
+from orc.scheduler.core.shell.file_flow import files_of_command, names_written
+from orc.scheduler.core.shell.shell_tree import read_word, text_of, walk, words_of
+from orc.scheduler.core.shell.shell_words import Hole, Input, Word
+from orc.scheduler.core.shell.written_files import Certainty, WrittenFiles
 
 if TYPE_CHECKING:
     from tree_sitter import Node

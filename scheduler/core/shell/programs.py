@@ -11,31 +11,31 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from orc.scheduler.core.language.code_readers import STDIN_FILES, check_reader
-from orc.scheduler.core.language.inner_commands import (
+from orc.scheduler.core.shell.code_readers import STDIN_FILES, check_reader
+from orc.scheduler.core.shell.inner_commands import (
     commands_of_find,
     commands_of_host,
     name_of,
     unwrap,
 )
-from orc.scheduler.core.language.program_options import first_parts, parts_of
-from orc.scheduler.core.language.program_rules import (
+from orc.scheduler.core.shell.program_options import first_parts, parts_of
+from orc.scheduler.core.shell.program_rules import (
     Surroundings,
     as_code,
     check_file,
     check_named_file,
     option_problem,
 )
-from orc.scheduler.core.language.program_table import Launcher
-from orc.scheduler.core.language.shell_builtins import check_assignment, check_names, check_test
-from orc.scheduler.core.language.shell_words import (
+from orc.scheduler.core.shell.program_table import Launcher
+from orc.scheduler.core.shell.shell_builtins import check_assignment, check_names, check_test
+from orc.scheduler.core.shell.shell_words import (
     BY_VARIABLE,
     NO_INPUT,
     Hole,
     Word,
     refuse,
 )
-from orc.scheduler.core.language.table_of_commands import (
+from orc.scheduler.core.shell.table_of_commands import (
     GIT_ARGUMENTS,
     GIT_COMMANDS,
     GIT_OPTIONS,
@@ -43,9 +43,9 @@ from orc.scheduler.core.language.table_of_commands import (
     LAUNCHERS,
     SHELL_TEXTS,
 )
-from orc.scheduler.core.language.table_of_files import READ_BY, RUNNING
-from orc.scheduler.core.language.table_of_languages import reader_of
-from orc.scheduler.core.language.table_of_wrappers import (
+from orc.scheduler.core.shell.table_of_files import READ_BY, RUNNING
+from orc.scheduler.core.shell.table_of_languages import reader_of
+from orc.scheduler.core.shell.table_of_wrappers import (
     FINDERS,
     PLAIN,
     STRICT_WRAPPERS,

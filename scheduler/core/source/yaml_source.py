@@ -22,7 +22,7 @@ from orc.ledger.bounds import INTEGER_DIGITS_MAX, digits_message
 from orc.ledger.digest import clean_text
 from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import Problem, SpecError
-from orc.scheduler.core.spec.json_source import looks_like_json, places_in
+from orc.scheduler.core.source.json_source import looks_like_json, places_in
 from orc.scheduler.core.strict_json import parse_json
 
 SIZE_MAX = 16 * 1024 * 1024

@@ -12,20 +12,20 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.file_flow import names_written
-from orc.scheduler.core.language.inner_commands import name_of
-from orc.scheduler.core.language.program_rules import Surroundings
-from orc.scheduler.core.language.programs import check_command
-from orc.scheduler.core.language.shell_builtins import check_assignment, check_test
-from orc.scheduler.core.language.shell_tree import (
+from orc.scheduler.core.shell.file_flow import names_written
+from orc.scheduler.core.shell.inner_commands import name_of
+from orc.scheduler.core.shell.program_rules import Surroundings
+from orc.scheduler.core.shell.programs import check_command
+from orc.scheduler.core.shell.shell_builtins import check_assignment, check_test
+from orc.scheduler.core.shell.shell_tree import (
     parse_script,
     text_of,
     walk,
 )
-from orc.scheduler.core.language.shell_words import BY_VARIABLE, NO_INPUT, Hole, Input, Word, refuse
-from orc.scheduler.core.language.table_of_files import FETCHING, runs_by_itself
-from orc.scheduler.core.language.value_flow import EXPANDED, Flow, shortened
-from orc.scheduler.core.language.written_files import WrittenFiles
+from orc.scheduler.core.shell.shell_words import BY_VARIABLE, NO_INPUT, Hole, Input, Word, refuse
+from orc.scheduler.core.shell.table_of_files import FETCHING, runs_by_itself
+from orc.scheduler.core.shell.value_flow import EXPANDED, Flow, shortened
+from orc.scheduler.core.shell.written_files import WrittenFiles
 
 if TYPE_CHECKING:
     from tree_sitter import Node

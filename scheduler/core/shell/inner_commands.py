@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from orc.scheduler.core.language.program_options import Part, first_parts
-from orc.scheduler.core.language.shell_words import Hole, Word
-from orc.scheduler.core.language.table_of_commands import LAUNCHERS
-from orc.scheduler.core.language.table_of_languages import reader_of
-from orc.scheduler.core.language.table_of_wrappers import FINDERS, HOSTS, WRAPPERS
+from orc.scheduler.core.shell.program_options import Part, first_parts
+from orc.scheduler.core.shell.shell_words import Hole, Word
+from orc.scheduler.core.shell.table_of_commands import LAUNCHERS
+from orc.scheduler.core.shell.table_of_languages import reader_of
+from orc.scheduler.core.shell.table_of_wrappers import FINDERS, HOSTS, WRAPPERS
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _GLOB = re.compile(r"[*?\[]")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.shell_words import (
+from orc.scheduler.core.shell.shell_words import (
     BY_VARIABLE,
     NO_INPUT,
     Hole,
@@ -14,7 +14,7 @@ from orc.scheduler.core.language.shell_words import (
     Word,
     refuse,
 )
-from orc.scheduler.core.language.written_files import WrittenFiles
+from orc.scheduler.core.shell.written_files import WrittenFiles
 
 
 @dataclass(frozen=True, slots=True)

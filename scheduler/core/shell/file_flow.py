@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from orc.scheduler.core.language.inner_commands import commands_of_host, innermost, name_of
-from orc.scheduler.core.language.program_options import parts_of
-from orc.scheduler.core.language.shell_words import Hole, Input, Word
-from orc.scheduler.core.language.table_of_files import (
+from orc.scheduler.core.shell.inner_commands import commands_of_host, innermost, name_of
+from orc.scheduler.core.shell.program_options import parts_of
+from orc.scheduler.core.shell.shell_words import Hole, Input, Word
+from orc.scheduler.core.shell.table_of_files import (
     COPYING,
     FETCHING,
     READING,
@@ -20,8 +20,8 @@ from orc.scheduler.core.language.table_of_files import (
     UNPACKING,
     WRITING,
 )
-from orc.scheduler.core.language.table_of_languages import reader_of
-from orc.scheduler.core.language.written_files import Certainty, WrittenFiles
+from orc.scheduler.core.shell.table_of_languages import reader_of
+from orc.scheduler.core.shell.written_files import Certainty, WrittenFiles
 
 _STDIN = ("-", "/dev/stdin")
 _NAME = re.compile(r"[\w.@%+~-]*[\w](?:/[\w.@%+~-]+)*")

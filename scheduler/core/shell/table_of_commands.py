@@ -5,7 +5,7 @@ The forms of the facts are in `program_table.py`; `programs.py` applies them to 
 
 from __future__ import annotations
 
-from orc.scheduler.core.language.program_table import Joins, Launcher, names
+from orc.scheduler.core.shell.program_table import Joins, Launcher, names
 
 
 def _launcher(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from orc.scheduler.core.language.code_calls import calls_of
-from orc.scheduler.core.language.program_options import parts_of
-from orc.scheduler.core.language.program_rules import (
+from orc.scheduler.core.shell.code_calls import calls_of
+from orc.scheduler.core.shell.program_options import parts_of
+from orc.scheduler.core.shell.program_rules import (
     Surroundings,
     as_code,
     check_file,
     option_problem,
 )
-from orc.scheduler.core.language.program_table import Reader
-from orc.scheduler.core.language.shell_words import (
+from orc.scheduler.core.shell.program_table import Reader
+from orc.scheduler.core.shell.shell_words import (
     BY_VARIABLE,
     NO_INPUT,
     Hole,
@@ -22,7 +22,7 @@ from orc.scheduler.core.language.shell_words import (
     Word,
     refuse,
 )
-from orc.scheduler.core.language.table_of_files import IMPORTED
+from orc.scheduler.core.shell.table_of_files import IMPORTED
 
 STDIN_FILES = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 """Names of the standard input."""

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.shell_words import BY_VARIABLE, Hole, Word
+from orc.scheduler.core.shell.shell_words import BY_VARIABLE, Hole, Word
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser

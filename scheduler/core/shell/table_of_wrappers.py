@@ -5,7 +5,7 @@ The forms of the facts are in `program_table.py`; `inner_commands.py` finds the 
 
 from __future__ import annotations
 
-from orc.scheduler.core.language.program_table import Wrapper, names
+from orc.scheduler.core.shell.program_table import Wrapper, names
 
 
 def _all(programs: str, wrapper: Wrapper | None = None) -> dict[str, Wrapper]:

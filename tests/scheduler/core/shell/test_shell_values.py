@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orc.scheduler.core.errors import SpecError, TemplateError
-from orc.scheduler.core.language.evaluation import to_text
-from orc.scheduler.core.language.shell import check_words, parse_shell
+from orc.scheduler.core.language.values import to_text
+from orc.scheduler.core.shell.insertion import check_words, parse_shell
 from orc.scheduler.core.spec.parse import parse_spec
 from orc.scheduler.step_environment import render_env
 from tests.scheduler.profiles import bounded
@@ -52,7 +52,7 @@ def test_an_everyday_use_of_a_value_is_accepted(text: str) -> None:
 def test_many_of_the_refused_commands_would_run_the_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orc.scheduler.core.language.shell_values.check_script", lambda *_: None)
+    monkeypatch.setattr("orc.scheduler.core.shell.shell_values.check_script", lambda *_: None)
     tools = tools_in(tmp_path)
     parse_shell.cache_clear()
     ran: set[str] = set()

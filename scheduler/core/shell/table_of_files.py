@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from orc.scheduler.core.language.program_table import names
+from orc.scheduler.core.shell.program_table import names
 
 WRITING = names("tee sponge pee")
 """Programs that write their input into the files that they name."""

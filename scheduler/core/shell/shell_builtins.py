@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.code_variables import is_code_variable
-from orc.scheduler.core.language.shell_words import Hole, Word, refuse
+from orc.scheduler.core.shell.code_variables import is_code_variable
+from orc.scheduler.core.shell.shell_words import Hole, Word, refuse
 
 _BINARY_TESTS = frozenset("= == != =~ < > -eq -ne -lt -le -gt -ge -nt -ot -ef -a -o".split())
 _READING = ("read", "mapfile", "readarray")

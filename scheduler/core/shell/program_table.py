@@ -27,7 +27,7 @@ class Reader:
     data. `after` says how the words after the code are read: as data, as options until the first
     other word, or all as options. `commands` are words that may stand before the options;
     after one of `code_commands` the first word is code. `calls` is the language of the code in
-    `table_of_calls.py`. `instead` is the safe form.
+    `code_calls.py`. `instead` is the safe form.
     """
 
     code: frozenset[str]

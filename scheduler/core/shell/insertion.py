@@ -13,8 +13,8 @@ from functools import lru_cache
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.expressions import Expression
 from orc.scheduler.core.language.kinds_of_values import gives_number
-from orc.scheduler.core.language.shell_words import Hole, Input, Word
 from orc.scheduler.core.language.templates import has_template, parse_template
+from orc.scheduler.core.shell.shell_words import Hole, Input, Word
 
 VALUE_BYTES_MAX = 100_000
 
@@ -38,8 +38,8 @@ def parse_shell(text: str) -> ShellText:
     if not has_template(text):
         return ShellText(text, ())
     # The parser, and its grammar, are loaded for texts with templates only.
-    from orc.scheduler.core.language.shell_places import places_of
-    from orc.scheduler.core.language.shell_values import check_script
+    from orc.scheduler.core.shell.shell_places import places_of
+    from orc.scheduler.core.shell.shell_values import check_script
 
     parts = parse_template(text).parts
     variables: list[tuple[str, Expression]] = []
@@ -74,10 +74,10 @@ def check_words(words: tuple[str, ...]) -> None:
     """Raise TemplateError if a command without a shell could run a template's value as code."""
     if not any(has_template(word) for word in words):
         return
-    from orc.scheduler.core.language.program_rules import Surroundings
-    from orc.scheduler.core.language.programs import check_command
-    from orc.scheduler.core.language.shell_values import check_script
-    from orc.scheduler.core.language.value_flow import names_given
+    from orc.scheduler.core.shell.program_rules import Surroundings
+    from orc.scheduler.core.shell.programs import check_command
+    from orc.scheduler.core.shell.shell_values import check_script
+    from orc.scheduler.core.shell.value_flow import names_given
 
     read = [_word(word) for word in words]
     given = frozenset(names_given(read))

@@ -7,7 +7,7 @@ import posixpath
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from orc.scheduler.core.language.shell_words import Hole, Word
+from orc.scheduler.core.shell.shell_words import Hole, Word
 
 Certainty = Literal["known", "named", "in doubt"]
 """How a file gets a value: by what is known of the program, or since a program names the file, or

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from orc.scheduler.core.errors import SpecError
-from orc.scheduler.core.spec.yaml_source import parse_yaml, read_plain
+from orc.scheduler.core.source.yaml_source import parse_yaml, read_plain
 
 
 class _Dumper(yaml.SafeDumper):

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orc.scheduler.core.language.python_calls import calls_of_python
+from orc.scheduler.core.shell.python_calls import calls_of_python
 
 _STRING = r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
 _CONSTANT = re.compile(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from orc.scheduler.core.language.program_table import First, Reader, names
+from orc.scheduler.core.shell.program_table import First, Reader, names
 
 _VERSION = re.compile(r"[-.]?[0-9][0-9.]*\Z")
 
