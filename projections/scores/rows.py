@@ -159,7 +159,7 @@ def _with_forked(
     forked: Mapping[str, str | None],
     forks_left: int,
 ) -> JobScores:
-    """The scores with those of the items inside results that the fork started with.
+    """The scores with those of the items inside results that the fork started with, and of people.
 
     The fork has these results as a whole, and scores itself only what it has as steps.
     """
@@ -171,14 +171,17 @@ def _with_forked(
         kept = {
             each.step: replace(each, job_id=own.job_id)
             for each in before.results
-            if each.step not in forked and [*lineage(each.step)][-1] in forked
+            if [*lineage(each.step)][-1] in forked
         }
         results += kept.values()
         scores += [
             replace(score, about=kept[score.about.step])
             for score in before.scores
             if score.about.step in kept
-            and (score.who == "human" or [*lineage(score.by)][-1] in forked)
+            and (
+                score.who == "human"
+                or (score.about.step not in forked and [*lineage(score.by)][-1] in forked)
+            )
         ]
     return JobScores(own.job_id, (*scores, *own.scores), (*results, *own.results))
 

@@ -15,7 +15,7 @@ from orc.scheduler.core.spec.references import ROOTS, Scope
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 _OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
-_RESERVED = (*ROOTS, "loop", "matrix", "output", "repetition")
+_RESERVED = (*ROOTS, "loop", "matrix")
 MATRIX_MAX = 10_000
 
 
@@ -37,7 +37,9 @@ def check_flow(path: Path, step: StepSpec, document: Document, scope: Scope) -> 
             yield problem(key, "is allowed with `for_each` only")
     if "as_" in given and not _VARIABLE.match(step.as_):
         yield problem("as", "a name may have letters, digits and underscores only")
-    if step.for_each is not None and step.as_ in _RESERVED:
+    # Specs that have neither key may use these names.
+    own = ("output",) * (step.score is not None) + ("repetition",) * (step.repeat is not None)
+    if step.for_each is not None and step.as_ in (*_RESERVED, *own):
         yield problem("as", f"{step.as_!r} is a reserved name; choose another name")
     if step.for_each is not None and step.as_ in scope.variables:
         yield problem("as", f"an enclosing `for_each` uses {step.as_!r}; choose another name")

@@ -175,6 +175,8 @@ def test_no_repetition_gets_the_reply_of_another_one_from_the_cache() -> None:
 
 def test_a_fork_has_the_scores_of_the_items_that_it_took_over() -> None:
     job = repeated()
+    for step in ("ask", "ask[0]"):
+        assert orc("score", job, step, "taste=4").code == 0
     assert orc("fork", job, "--from", "end").code == 0
     assert groups("latest") == groups(job)
 
