@@ -53,6 +53,21 @@ SHOWN: dict[str, dict[str, Any]] = {
         "label_column": "name",
         "facets": ["status", "failure_kind"],
     },
+    "scores": {
+        "sort_desc": "recorded_at",
+        "label_column": "name",
+        "facets": ["name", "who", "passed", "model"],
+    },
+    "tags": {
+        "sort_desc": "tagged_at",
+        "label_column": "name",
+        "facets": ["name"],
+    },
+    "notes": {
+        "sort_desc": "noted_at",
+        "label_column": "name",
+        "facets": ["by_person"],
+    },
     "files": {
         "sort_desc": "written_at",
         "label_column": "name",
