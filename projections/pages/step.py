@@ -74,7 +74,7 @@ def read_step(
         "dependents": [other for other in view.steps if name in other.needed],
         "items": read_item_page(reader, view, name, wanted, is_live=status not in NOT_LIVE),
         "orders": ORDERS,
-        "state_of": partial(step_state, is_live=status not in NOT_LIVE),
+        "state_of": partial(step_state, view, is_live=status not in NOT_LIVE),
         "links": links,
     }
 

@@ -35,7 +35,9 @@ def unknown_columns(
             known.pop(step.as_, None)
             match = _ONE_INPUT.match(step.for_each) if isinstance(step.for_each, str) else None
             found = None if match is None else read.get(match[1])
-            if match is not None and found is not None and found.type != "file":
+            # A table without rows may have no columns either.
+            has_fields = found is not None and (found.type == "files" or bool(found.columns))
+            if match is not None and found is not None and has_fields:
                 known[step.as_] = _fields(match[1], found)
         for place, text, where in texts_of(step):
             try:

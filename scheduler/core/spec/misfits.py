@@ -13,7 +13,8 @@ from typing import Any
 
 from orc.ledger.wording import count_text, number_text
 from orc.scheduler.core.errors import nearest
-from orc.scheduler.core.spec.base import FileText, shown_value
+from orc.scheduler.core.spec.base import TEMPLATE_PATTERN, FileText, shown_value
+from orc.scheduler.core.spec.flow import TAG_PATTERN
 from orc.scheduler.core.spec.model import PROJECT_PATTERN, STEP_ID_PATTERN, JobSpec
 from orc.scheduler.core.spec.room import NAME_PATTERN
 
@@ -29,6 +30,7 @@ _FILE = f"#/$defs/{FileText.__name__}"
 _PATTERNS = {
     PROJECT_PATTERN: "may have the letters a to z, digits, `_`, `-` and `.`, which may not come first",
     STEP_ID_PATTERN: "may have the letters a to z, `_`, and after them digits and `-`",
+    TAG_PATTERN: "may have the letters a to z, digits, `_`, and after the first also `. : / = @ -`",
     NAME_PATTERN: "may have the letters a to z, `_`, and after them digits, `-` and `.`",
 }
 _NUMBER_OR_BOOLEAN = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?|true|false", re.ASCII)
@@ -88,6 +90,8 @@ def _wanted(shapes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for shape in shapes:
         if shape.get("$ref") == _FILE:
             yield "{file: PATH}"
+        elif shape.get("pattern") == TEMPLATE_PATTERN:
+            continue
         elif "enum" in shape or "const" in shape:
             values = shape.get("enum") or [shape["const"]]
             yield f"one of {', '.join(map(str, values))}"

@@ -20,6 +20,7 @@ class Rendered(StrEnum):
     ITEMS = "before the items"
     ITEM = "for each item"
     ATTEMPT = "at each attempt"
+    RESULT = "for the result"
     CONDITION = "a condition"
     INSIDE = "inside"
     """The value is a mapping, or a list of mappings, whose own keys are in the table."""
@@ -31,7 +32,7 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.SUBMISSION: "task_description provider model base_url timeout",
         Rendered.INSIDE: "fallback params rate concurrency budget inputs defaults steps",
         Rendered.NEVER: "template project cache executor ship timeout_s keep_work output_dir env "
-        "secrets",
+        "secrets tags",
     },
     "DefaultsSpec": {
         Rendered.SUBMISSION: "provider model timeout total_timeout",
@@ -46,8 +47,8 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.ITEM: "key",
         Rendered.CONDITION: "if_",
         Rendered.INSIDE: "messages fallback params tools approval steps loop budget output files "
-        "limits resources retry",
-        Rendered.NEVER: "max_turns cache python workflow as_ on_unknown idempotent needs secrets "
+        "limits resources retry score",
+        Rendered.NEVER: "repeat max_turns cache python workflow as_ on_unknown idempotent needs secrets "
         "workspace cwd executor labels queue_timeout retry_on continue_on_error",
     },
     "ParamsSpec": {
@@ -75,10 +76,14 @@ _TABLE: dict[str, dict[Rendered, str]] = {
     "LimitsSpec": {Rendered.NEVER: "file_bytes output_bytes log_bytes"},
     "ResourcesSpec": {Rendered.NEVER: "cpu memory gpu time scratch"},
     "RetrySpec": {Rendered.NEVER: "max_attempts backoff initial max jitter"},
-    "InputSpec": {Rendered.NEVER: "type description required default enum"},
+    "InputSpec": {
+        Rendered.NEVER: "type description required default enum format columns encoding "
+        "allow_empty max_size"
+    },
+    "ScoreSpec": {Rendered.RESULT: "value why of"},
     "FileText": {Rendered.NEVER: "file"},
 }
-_SEPARATE = ("steps", "inputs", "defaults")
+_SEPARATE = ("steps", "inputs", "defaults", "score")
 """Keys whose mappings have a scope of their own."""
 _HAS_TEXTS = (Rendered.SUBMISSION, Rendered.READY, Rendered.ATTEMPT, Rendered.ITEM)
 

@@ -70,6 +70,7 @@ def test_steps_are_added_and_removed_with_their_files() -> None:
         "runs": {"e": "new"},
         "kept": ["a", "b", "c"],
         "removed": ["d"],
+        "rescored": [],
     }
     assert attempts() == {"a": 1, "b": 1, "c": 1, "e": 1}
     folder = Path("runs") / job_id
