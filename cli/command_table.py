@@ -24,7 +24,7 @@ COMMANDS = {
     "demo": "Run the example offline, from recorded replies.",
     "init": "Write a starter spec, with recorded replies to try it offline.",
     "list": "List jobs, newest first.",
-    "show": "Show a job: its steps, events, files, graph or timeline.",
+    "show": "Show a job or one step: texts, events, files, graph or timeline.",
     "blame": "Show which step, prompt, model and reply produced a file.",
     "why": "Explain why a step ran, waited, failed or was skipped.",
     "diff": "Compare two jobs: spec, steps, texts, files, cost and time.",

@@ -55,14 +55,14 @@ def groups_table(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
 
 
 def groups_csv(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
-    """The groups as CSV, with a line of names."""
+    """The groups as CSV, with a line of names. Control characters of a text are shown, as elsewhere."""
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow([*by, *COLUMNS])
     for group in groups:
         value = group_value(group, ())
         row = [value.get(name) for name in COLUMNS]
-        writer.writerow([*(value_text(each, cut=False) for each in group.key), *row])
+        writer.writerow([*(safe(value_text(each, cut=False)) for each in group.key), *row])
     return lines.getvalue().rstrip("\n")
 
 
@@ -133,7 +133,7 @@ def comparison_csv(comparisons: Sequence[ScoreComparison]) -> str:
     writer.writerow(["score", "who", "case", "before", "after", "difference"])
     for each in comparisons:
         for case in each.cases:
-            change = (case.case, case.before, case.after, case.difference)
+            change = (safe(case.case), case.before, case.after, case.difference)
             writer.writerow([each.name, each.who, *change])
     return lines.getvalue().rstrip("\n")
 

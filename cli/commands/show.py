@@ -88,7 +88,7 @@ def command(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Show a job: its steps, events, files, graph or timeline; or one step with its texts.
+    """Show a job or one step: texts, events, files, graph or timeline.
 
     Without further options it shows the job's state and its steps. With STEP it shows the prompts,
     replies, reasoning and tools of each attempt, the output, the files and the logs; on a terminal

@@ -24,13 +24,20 @@ ERRORS = sorted(path for package in PACKAGES for path in (ROOT / package).rglob(
 # Errors that are always caught, so that they end no command.
 CAUGHT = {
     "BadOutcome": "ends an attempt",
+    "BadSetting": "ends an attempt, or becomes a problem of a spec",
     "BrokenOff": "an error of a provider",
     "CallFailed": "ends an attempt",
     "CaptureProblem": "ends an attempt",
     "DecisionRefused": "answers a request of a browser",
     "FilesMissing": "ends an attempt",
+    "LedgerError": "the base of those of the ledger, never raised itself",
     "Lost": "ends an attempt",
+    "Missing": "ends an attempt",
+    "NoDataFrames": "raised in the Python API only",
+    "NoTemplate": "becomes a problem of a spec",
+    "NotATable": "the file is shown as text",
     "NotAnIndex": "the index is made anew",
+    "NotThere": "becomes a problem of a spec",
     "OverBudget": "lets a step wait",
     "PageNotFound": "answers a request of a browser",
     "PathProblem": "ends an attempt",
@@ -44,7 +51,6 @@ CAUGHT = {
     "TransientError": "an error of a provider",
     "UnseenLog": "a warning, which the command line prints",
     "Unstorable": "ends an attempt, or becomes a SpecError or a UsageProblem",
-    "LedgerError": "the base of those of the ledger, never raised itself",
 }
 
 
