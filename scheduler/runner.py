@@ -61,13 +61,7 @@ from orc.scheduler.result_key import ResultCache, ResultReuse
 from orc.scheduler.retry import with_wait
 from orc.scheduler.running import RunningAttempts
 from orc.scheduler.signals import poll_signals, unread_decisions
-from orc.scheduler.stopping import (
-    OpenStops,
-    Stop,
-    StopCommand,
-    stops_by_signals,
-    watch_stops,
-)
+from orc.scheduler.stopping import OpenStops, Stop, StopCommand, stops_by_signals, watch_stops
 from orc.scheduler.turn import Message, Turn
 from orc.scheduler.workspace import Workspace, sweep_attempts
 
@@ -280,9 +274,12 @@ class Runner:
             for decision in unread_decisions(self._ledger, self._job_id, state):
                 self._apply(decide(state, decision), turn)
         for late in overdue:
-            events = decide(state, late)
+            if not isinstance(late, ExpireQueued):
+                self._apply(decide(state, late), turn)
+                continue
+            events = decide(state, replace(late, missing=self._running.missing(late.step)))
             self._apply(events, turn)
-            if events and isinstance(late, ExpireQueued):
+            if events:
                 # Its attempt still waits for a worker.
                 self._running.give_up(late.step)
         self._queues.wake(now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import trio
 
@@ -11,7 +12,8 @@ from orc.ledger import failpoints
 from orc.scheduler.attempt import Finished, perform_attempt, with_log
 from orc.scheduler.attempt_context import AttemptContext
 from orc.scheduler.clock import Clock
-from orc.scheduler.core.commands import FinishAttempt
+from orc.scheduler.core.commands import Failed, FinishAttempt
+from orc.scheduler.core.rules.placing import queued_because
 from orc.scheduler.effects.deadlines import cut_at
 from orc.scheduler.executors.contract import Placement, Superseded, Ticket
 from orc.scheduler.executors.remote import RemoteExecutor
@@ -76,6 +78,17 @@ class RunningAttempts:
         if step_id in self._scopes:
             self._given_up.add(step_id)
             self._scopes[step_id].cancel()
+
+    def missing(self, step_id: str) -> str:
+        """What no worker has that the step needs, if it is queued; empty if nothing is known."""
+        step = self._state.graph.steps[step_id]
+        state = self._state.steps[step_id]
+        if state.placement is not None:
+            return ""
+        for executor in self._remotes:
+            if executor.name == step.executor:
+                return executor.missing(step.resources_of(state.attempts), step.labels)
+        return ""
 
     def end_message(self, step_id: str, finished: Finished) -> Message:
         """The message to the runner that the step's current attempt has ended."""
@@ -143,6 +156,10 @@ class RunningAttempts:
 
     def _cut_short(self, step_id: str, started: float, stop: Stop | None) -> Finished:
         duration_s = round(trio.current_time() - started, 6)
-        finished = Finished(cut_short_outcome(self._state, step_id, stop, duration_s))
+        outcome = cut_short_outcome(self._state, step_id, stop, duration_s)
+        if isinstance(outcome, Failed):
+            because = queued_because(self.missing(step_id))
+            outcome = replace(outcome, message=f"{outcome.message}{because}")
+        finished = Finished(outcome)
         attempt = self._state.steps[step_id].attempts
         return with_log(self._context.workspace, step_id, attempt, finished)

@@ -59,7 +59,7 @@ def pending_statements(
             names = _names(view, inside, is_live=is_live)
             yield Statement("waits", f"it waits for the steps inside it: {names}", ())
         if row.is_queued:
-            yield Statement("waits", "no worker has taken it yet", ())
+            yield Statement("waits", f"no worker has taken it yet{_asks_for(view, row, job)}", ())
         return
     if row.status == "pending":
         yield from _not_started(view, row, job, is_live=is_live)
@@ -88,6 +88,19 @@ def _not_started(
         slots = "" if total is None else f" (concurrency: {number_text(total)})"
         text = f"every step that it needs has ended; it waits for a free slot{slots}"
         yield Statement("waits", text, ())
+
+
+def _asks_for(view: JobView, row: StepRow, job: JobDef | None) -> str:
+    """What a worker must have for the queued attempt, and the command that shows what workers have."""
+    step = None if job is None else job.step(row.name)
+    if step is None:
+        return ""
+    resources = step.resources_of(len(view.attempts_of[row.name]))
+    asked = [f"{name}: {amount:g}" for name, amount in resources.items() if amount]
+    asked += [f"the label {label}" for label in step.labels]
+    how = quoted_command("executors", step.executor)
+    needs = f"; it needs {', '.join(asked)}" if asked else ""
+    return f"{needs}; {how} shows what the workers have"
 
 
 def _waiting_inside(view: JobView, row: StepRow) -> str:

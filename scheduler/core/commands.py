@@ -215,10 +215,14 @@ class ReattachAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ExpireQueued:
-    """Fail an attempt that no worker took within its queue_timeout."""
+    """Fail an attempt that no worker took within its queue_timeout.
+
+    `missing` says what no worker has, if the executor knows that none can ever perform it.
+    """
 
     step: str
     attempt: int
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,12 @@ class Misfits:
         finally:
             del self._open[ticket]
 
+    def missing(self, resources: Mapping[str, float], labels: tuple[str, ...]) -> str:
+        """Why no worker can ever perform such a step; empty if one can, or nothing is known."""
+        if self._capacity is None:
+            return ""
+        return find_misfit(needs_of(resources, labels), self._capacity) or ""
+
     def _look(self, ticket: Ticket, needs: Mapping[str, float]) -> None:
         if self._capacity is None:
             return

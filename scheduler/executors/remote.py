@@ -9,7 +9,7 @@ only when it is known that no command of it runs: its worker says so, or its lea
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -116,6 +116,10 @@ class RemoteExecutor:
             await self._orders(ticket).forget(ticket, placed.run, placed.worker)
             if self.kept is not None:
                 await self.kept.forget(ticket, placed)
+
+    def missing(self, resources: Mapping[str, float], labels: tuple[str, ...]) -> str:
+        """Why no worker can ever perform such a step; empty if one can, or nothing is known."""
+        return self._misfits.missing(resources, labels)
 
     def skip_grace(self) -> None:
         """End all grace periods of commands that are being ended, and have none from now on."""

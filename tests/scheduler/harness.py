@@ -27,6 +27,7 @@ from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import Command, ResumeJob, StartJob
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.rules.decide import decide
+from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.runner import Runner
 from orc.scheduler.workspace import Workspace
 from tests.builders import EPOCH_S, JOB, OWNER, at, fold_recorded, job, record, step, submitted
@@ -126,6 +127,7 @@ class Stand:
         chance: float = 0.0,
         on_state: Callable[[JobState, Sequence[Recorded]], None] = lambda state, batch: None,
         limit_s: float = VIRTUAL_LIMIT_S,
+        executors: Sequence[RemoteExecutor] = (),
     ) -> JobState:
         """Start or resume the job until it ends, stops, or dies at the given commit.
 
@@ -161,6 +163,7 @@ class Stand:
                 environment=self.environment,
                 clock=clock,
                 observer=committed,
+                executors=executors,
                 mask=NO_MASK,
             )
             _run_in_own_time(self, runner, opening, ledger, beside, limit_s)

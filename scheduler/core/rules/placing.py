@@ -67,9 +67,16 @@ def expire_queued(state: JobState, command: ExpireQueued) -> list[AnyEvent]:
     waited_s = definition.queue_timeout_s or 0.0
     message = (
         f"no worker took it within {duration_text(waited_s)}, its queue_timeout on "
-        f"{definition.executor!r}"
+        f"{definition.executor!r}{queued_because(command.missing)}"
     )
     return fail_finally(state, command.step, Failed("timeout", message, 0.0, final=True))
+
+
+def queued_because(missing: str) -> str:
+    """What is said after the failure of an attempt that was queued; empty if nothing is known."""
+    if not missing:
+        return ""
+    return f": {missing} (`orc executors` shows what workers have)"
 
 
 def lost_too_often(state: JobState, command: FinishAttempt, outcome: Interrupted) -> Failed | None:

@@ -68,7 +68,10 @@ def test_a_started_attempt_is_queued_until_a_worker_takes_it(ledger: Ledger) -> 
     assert (row.status, row.executor, row.host) == ("running", "cluster", None)
     assert step_state(view, row) == "queued"
     assert step_state(view, row) == step_state(view, row, is_live=False) == "queued"
-    assert summary(ledger) == "a is queued on cluster: no worker has taken it yet"
+    assert summary(ledger) == (
+        "a is queued on cluster: no worker has taken it yet; `orc executors cluster` shows what the "
+        "workers have"
+    )
 
 
 def test_a_placed_attempt_runs_on_its_host_also_without_an_owner(ledger: Ledger) -> None:

@@ -280,7 +280,12 @@ def test_an_attempt_that_no_worker_takes_in_time_fails() -> None:
     (event,) = decide(state, ExpireQueued("a", 1))
     assert isinstance(event, StepFailed)
     assert (event.kind, event.retry_at, event.queued_s) == ("timeout", None, None)
-    assert event.message.startswith("no worker took it within 1 m 00 s")
+    assert event.message == "no worker took it within 1 m 00 s, its queue_timeout on 'cluster'"
+    (event,) = decide(state, ExpireQueued("a", 1, "0 of 2 workers have gpu"))
+    assert isinstance(event, StepFailed)
+    assert event.message.endswith(
+        ": 0 of 2 workers have gpu (`orc executors` shows what workers have)"
+    )
     assert decide(state, ExpireQueued("a", 2)) == []
 
 
