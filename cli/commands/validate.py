@@ -21,6 +21,7 @@ from orc.ledger.exit_codes import SUCCEEDED, USAGE
 from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.resolve.misread_texts import find_misread_texts
+from orc.scheduler.core.resolve.path_owners import find_shared_patterns
 from orc.scheduler.core.resolve.unseen_files import find_unseen_files
 
 
@@ -44,6 +45,7 @@ def command(
             _, definition = prepare(submission, os.environ, executor_names=None)
             warnings = [found.message for found in find_unseen_files(definition)]
             warnings += find_misread_texts(definition)
+            warnings += find_shared_patterns(definition)
         except SpecError as error:
             problems = [
                 {"line": found.line, "column": found.column, "message": found.message}

@@ -12,8 +12,10 @@ from typing import Any
 from orc.ledger.definition import FileDef, StepDef
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.file_names import FileNames
-from orc.scheduler.core.language.templates import parse_template
+from orc.scheduler.core.language.templates import Template, parse_template
 from orc.scheduler.core.language.values import to_text
+from orc.scheduler.core.resolve.item_lists import list_items
+from orc.scheduler.core.spec.references import EACH, ROUND
 
 
 def find_collision(step: StepDef, scopes: Iterable[Mapping[str, Any]]) -> str | None:
@@ -21,7 +23,7 @@ def find_collision(step: StepDef, scopes: Iterable[Mapping[str, Any]]) -> str | 
 
     `scopes` has the variables of each item, in order.
     """
-    templates = [text for file in _files(step) for text in _names(file)]
+    templates = list(_templates(step))
     if not templates or step.item_condition is not None:
         return None
     names = FileNames()
@@ -30,7 +32,7 @@ def find_collision(step: StepDef, scopes: Iterable[Mapping[str, Any]]) -> str | 
         own = []
         for template in templates:
             try:
-                own.append(to_text(parse_template(template).render(scope)))
+                own.append(to_text(template.render(scope)))
             except TemplateError:
                 # It refers to what is not known yet, or the item fails by itself.
                 continue
@@ -46,25 +48,42 @@ def find_collision(step: StepDef, scopes: Iterable[Mapping[str, Any]]) -> str | 
 
 def listed_scopes(step: StepDef) -> list[dict[str, Any]]:
     """The variables of the items that the definition lists; empty if they are known later."""
-    if step.for_each is None or not isinstance(step.for_each.items, list | tuple):
+    for_each = step.for_each
+    if for_each is None or for_each.count is None:
         return []
-    if step.for_each.matrix is not None:
+    try:
+        items = list_items(for_each, {})
+    except TemplateError:
+        # Its lists have templates.
         return []
-    repeated = [item for item in step.for_each.items for _ in range(step.for_each.repeat or 1)]
+    count = len(items)
     return [
-        {step.for_each.name: item, "repetition": step.for_each.repetition_of(number)}
-        for number, item in enumerate(repeated)
+        {
+            EACH: {"index": number, "first": number == 0, "last": number == count - 1},
+            "repetition": for_each.repetition_of(number),
+            **for_each.variables(item),
+        }
+        for number, item in enumerate(items)
     ]
 
 
-def _files(step: StepDef) -> Iterator[FileDef]:
-    """The entries of an item, and of the steps in it that run in any case."""
-    yield from step.files
-    if step.loop is not None or step.inputs is not None:
+def _templates(step: StepDef, *, is_in_loop: bool = False) -> Iterator[Template]:
+    """The paths of an item, and of the steps in it that run in any case.
+
+    A path that depends on a round of a loop in the item is left out.
+    """
+    is_in_loop |= step.loop is not None
+    for file in step.files:
+        for text in _names(file):
+            template = parse_template(text)
+            references = [one for part in template.expressions for one in part.references]
+            if not is_in_loop or all(one.path[0] != ROUND for one in references):
+                yield template
+    if step.inputs is not None:
         return
     for inner in step.steps:
         if inner.condition is None and inner.for_each is None:
-            yield from _files(inner)
+            yield from _templates(inner, is_in_loop=is_in_loop)
 
 
 def _names(file: FileDef) -> Iterator[str]:

@@ -40,11 +40,11 @@ def find_conflict(
         other = other or state.file_names.clash(path) or own.clash(path)
         own.add(path)
         if other is not None:
-            return _conflict(state, path, other)
+            return _conflict(state, step_id, path, other)
     for folder in folders:
         other = state.file_names.clash_of_folder(folder)
         if other is not None:
-            return _conflict(state, f"the folder {folder}", other)
+            return _conflict(state, step_id, folder, other)
     return None
 
 
@@ -55,9 +55,22 @@ def can_own(
     return find_conflict(state, step_id, [file.path for file in files], folders) is None
 
 
-def _conflict(state: JobState, path: str, other: str) -> str:
+def _conflict(state: JobState, step_id: str, path: str, other: str) -> str:
+    """Why a path, of a file or of an empty folder, cannot be there beside the other one."""
     owner = state.owned.step_of(other) or state.owned.folders.get(other)
     by = f"by step {owner!r}" if owner else "by the same step"
+    is_later = owner is not None and may_replace(owner, step_id)
+    advice = "rename one of them"
+    if is_later:
+        advice = "a path must be a file in each round, or a folder in each round"
+    if path.startswith(f"{other}/"):
+        return f"{path} needs a folder at {other}, where a file was written {by}; {advice}"
+    if other.startswith(f"{path}/"):
+        return (
+            f"{path} is a file, and {other}, in a folder of this name, was written {by}; {advice}"
+        )
+    if path == other and is_later:
+        return f"{path} is an empty folder, and was written as a file {by}; {advice}"
     if path == other:
         return f"{path} was already written {by}; write each file in one step only"
     return f"{path} conflicts with {other}, which was written {by}; rename one of them"

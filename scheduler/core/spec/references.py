@@ -19,6 +19,8 @@ from orc.scheduler.core.spec.rendered_keys import keys_with_templates
 
 STEP_FIELDS = ("output", "status", "error", "files", "attempts", "items")
 LOOP_FIELDS = ("index", "previous")
+ROUND = "loop"
+"""The name under which a step reads its round."""
 EACH = "each"
 """The name under which an item reads its place among the others; an item of that name hides it."""
 EACH_FIELDS = ("index", "key", "first", "last")

@@ -6,6 +6,7 @@ import pytest
 
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.resolve.job import build_job
+from orc.scheduler.core.resolve.path_owners import find_shared_patterns
 from tests.builders import settings
 
 W = "value: 1, files: [{path: x.txt}]"
@@ -13,7 +14,7 @@ C = "run: make, files: [x.txt]"
 
 
 def problems(steps: str) -> list[str]:
-    text = f"project: demo\nsteps: {{{steps}}}\n"
+    text = f"project: demo\ninputs: {{x: {{type: string, default: a}}}}\nsteps: {{{steps}}}\n"
     try:
         build_job(text, source_name="s.yaml", settings=settings())
     except SpecError as error:
@@ -60,6 +61,84 @@ def test_a_path_that_is_written_twice_is_refused(steps: str, message: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("path", "step", "holder"),
+    [
+        ("job.id", "a: {FILE, for_each: [1, 2]}", "a"),
+        ("project ~ inputs.x", "a: {FILE, for_each: [1, 2]}", "a"),
+        ("steps.n.output", "a: {FILE, for_each: [1, 2]}", "a"),
+        ("task_description", "a: {FILE, matrix: {m: [1, 2]}}", "a"),
+        ("inputs.x | upper", "a: {FILE, repeat: 3}", "a"),
+        ("loop.index", "a: {FILE, for_each: [1, 2], loop: {max_iterations: 2}}", "a"),
+        ("loop.index", "g: {loop: {max_iterations: 2}, steps: {a: {FILE, for_each: [1, 2]}}}", "g/a"),
+        ("loop.previous", "g: {loop: {max_iterations: 2}, steps: {a: {FILE, repeat: 2}}}", "g/a"),
+        ("steps.n.output", "g: {for_each: [1, 2], steps: {a: {FILE}}}", "g"),
+        ("item", "g: {for_each: [1, 2], as: o, steps: {a: {FILE, for_each: [3, 4]}}}", "g"),
+        ("matrix.m", "g: {for_each: [1, 2], steps: {a: {FILE, matrix: {m: [3, 4]}}}}", "g"),
+        ("i", "g: {repeat: 2, steps: {a: {FILE, as: i, for_each: '${{ steps.n.output }}'}}}", "g"),
+        ("o", "g: {for_each: [1, 2], as: o, steps: {a: {FILE, for_each: [3, 4]}}}", "g/a"),
+        ("o", "g: {for_each: [1], as: o, steps: {a: {FILE, for_each: [3, 4]}}}", "g/a"),
+        ("matrix.m", "g: {matrix: {m: [1, 2]}, steps: {a: {FILE, for_each: [3, 4]}}}", "g/a"),
+    ],
+)  # fmt: skip
+def test_a_path_that_no_item_changes_is_refused_whatever_else_changes_it(
+    path: str, step: str, holder: str
+) -> None:
+    template = f"x-${{{{ {path} }}}}.txt"
+    written = step.replace("FILE", f"value: 1, files: [{{path: '{template}'}}]")
+    (message,) = problems(f"n: {{value: [1]}}, {written}")
+    assert f"{template!r} is written by each item of {holder!r}; make the path depend" in message
+    captured = step.replace("FILE", f"run: make, files: ['{template}']")
+    is_plain = path in ("job.id", "loop.index")
+    assert bool(problems(f"n: {{value: [1]}}, {captured}")) == is_plain
+
+
+@pytest.mark.parametrize(
+    ("path", "step", "items"),
+    [
+        ("matrix.m", "a: {FILE, matrix: {m: [1, 2], n: [1, 2]}}", "0 and 1"),
+        ("matrix.m", "a: {FILE, for_each: [1, 2], matrix: {m: [1, 2]}}", "0 and 2"),
+        ("item", "a: {FILE, for_each: [1, 2], matrix: {m: [1, 2]}}", "0 and 1"),
+        ("repetition", "a: {FILE, for_each: [1, 2], repeat: 2}", "0 and 2"),
+        ("each.first", "a: {FILE, for_each: [1, 2, 3]}", "1 and 2"),
+        ("item", "a: {FILE, for_each: [1, 1], loop: {max_iterations: 2}}", "0 and 1"),
+        ("item", "g: {for_each: [1, 1], loop: {max_iterations: 2}, steps: {a: {FILE}}}", "0 and 1"),
+        ("item", "g: {for_each: [1, 1], steps: {l: {loop: {max_iterations: 2}, steps: {a: {FILE}}}}}",
+         "0 and 1"),
+    ],
+)  # fmt: skip
+def test_listed_items_that_write_one_path_are_refused(path: str, step: str, items: str) -> None:
+    template = f"x-${{{{ {path} }}}}.txt"
+    (message,) = problems(step.replace("FILE", f"value: 1, files: [{{path: '{template}'}}]"))
+    assert f"items {items} of its `for_each` would both write 'x-" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "step"),
+    [
+        ("item", "a: {FILE, for_each: [1, 2]}"),
+        ("matrix.m ~ job.id", "a: {FILE, matrix: {m: [1, 2]}}"),
+        ("repetition", "a: {FILE, repeat: 2}"),
+        ("each.index", "a: {FILE, for_each: [1, 2]}"),
+        ("each.key", "g: {repeat: 2, steps: {a: {FILE, for_each: [3, 4], key: '${{ item }}'}}}"),
+        ("loop.previous", "a: {FILE, for_each: [1, 2], loop: {max_iterations: 2}}"),
+        ("steps.s.output", "g: {for_each: [1, 2], steps: {s: {value: '${{ item }}'}, a: {FILE}}}"),
+        ("o ~ item", "g: {for_each: [1, 2], as: o, steps: {a: {FILE, for_each: [3, 4]}}}"),
+        ("i", "g: {for_each: [[1], [2]], steps: {a: {FILE, as: i, for_each: '${{ item }}'}}}"),
+        ("job.id", "g: {for_each: [1, 2], steps: {a: {FILE, if: steps.n.output == 1}}}"),
+        ("job.id", "a: {FILE, for_each: [1, 2], if: item == 1}"),
+        ("job.id", "a: {FILE, for_each: [1]}"),
+        ("item", "g: {loop: {max_iterations: 2}, steps: {a: {FILE, for_each: [1, 2]}}}"),
+        ("matrix.m ~ matrix.n", "a: {FILE, matrix: {m: [1, 2], n: [1, 2]}}"),
+        ("item ~ matrix.m", "a: {FILE, for_each: [1, 2], matrix: {m: [1, 2]}}"),
+    ],
+)  # fmt: skip
+def test_a_path_that_the_items_may_change_is_accepted(path: str, step: str) -> None:
+    template = f"x-${{{{ {path} }}}}.txt"
+    written = step.replace("FILE", f"value: 1, files: [{{path: '{template}'}}]")
+    assert problems(f"n: {{value: [1]}}, {written}") == []
+
+
+@pytest.mark.parametrize(
     "steps",
     [
         # a later step may match the file of an earlier one, and leave it as it is
@@ -89,3 +168,24 @@ def test_a_path_that_is_written_twice_is_refused(steps: str, message: str) -> No
 )
 def test_a_path_of_which_the_spec_does_not_show_two_writers_is_accepted(steps: str) -> None:
     assert problems(steps) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "warned"),
+    [
+        ("a: {for_each: [1, 2], run: x, files: ['*.txt']}", "a"),
+        ("a: {for_each: [1, 2], run: x, files: [out/]}", "a"),
+        ("a: {repeat: 2, run: x, files: ['out/${{ job.id }}/*.txt']}", "a"),
+        ("g: {for_each: [1, 2], steps: {a: {run: x, files: ['out/**']}}}", "g"),
+        ("a: {for_each: [1, 2], run: x, files: ['${{ item }}/*.txt']}", ""),
+        ("a: {for_each: [1], run: x, files: ['*.txt']}", ""),
+        ("a: {loop: {max_iterations: 2}, run: x, files: [out/]}", ""),
+        ("a: {run: x, files: ['*.txt', out/]}", ""),
+    ],
+)
+def test_a_pattern_that_is_the_same_for_each_item_is_warned_of(steps: str, warned: str) -> None:
+    text = f"project: demo\nsteps: {{{steps}}}\n"
+    _, definition = build_job(text, source_name="s.yaml", settings=settings())
+    found = list(find_shared_patterns(definition))
+    assert len(found) == bool(warned)
+    assert all(f"each item of {warned!r}" in message for message in found)
