@@ -17,9 +17,17 @@ from orc.scheduler.executors.contract import Place, Work
 _WORD = re.compile(r"[\w./-]+")
 _WORDS_MAX = 200
 _NOT_FOUND = re.compile(
-    r"not found|there is no|no such file|can(?:no|')t (?:open|import)|no module named",
+    r"not found|there is no|no such file|can(?:no|')t (?:open|import|cd to)|no module named",
     re.IGNORECASE,
 )
+_NAMED = re.compile(
+    r"can(?:no|')t (?:access|cd to|open|stat) ['\"]?([^'\":\n]+)"
+    r"|(?:^|: )['\"]?([^'\":\n]+)['\"]?: No such file or directory",
+    re.MULTILINE,
+)
+_REDIRECTED = re.compile(r">\s*[^\s;&|)]+")
+_MISSING_CODES = (2, 126, 127)
+"""Exit codes of shells and programs that did not find a file; other failures have them, too."""
 
 
 def hint_for_missing(
@@ -37,7 +45,7 @@ def hint_for_missing(
     assert result.failed is not None
     text = f"{result.failed.message}\n{result.complaint}".replace(f"{places['work']}/", "")
     if not _NOT_FOUND.search(text):
-        return None
+        return _hint_by_command(work, result, places["spec"], got=got, is_remote=is_remote)
     spec = places["spec"]
     if str(spec) in text or (work.kind == "function" and "No module named" in text):
         module = work.function.partition(":")[0].partition(".")[0]
@@ -46,9 +54,30 @@ def hint_for_missing(
                 f"the folder of the spec is {spec}; if the files of the spec lie elsewhere, name "
                 "their folder with --spec-dir of `orc resume`"
             )
+    named = ["".join(found).strip() for found in _NAMED.findall(text)[:_WORDS_MAX]]
     for word in dict.fromkeys(_WORD.findall(text)[:_WORDS_MAX]):
         name = word.removeprefix("./").rstrip(".")
-        if name not in got and _is_file(spec, name):
+        if {".", "/"} & set(name) and not _is_there(name, got) and _is_in(spec, name):
+            return _remedy(name, work, is_remote=is_remote)
+    for name in (word.removeprefix("./").rstrip("/") for word in named):
+        # A message says that this word is a name.
+        if name and not _is_there(name, got) and _is_in(spec, name):
+            return _remedy(name, work, is_remote=is_remote)
+    return None
+
+
+def _hint_by_command(
+    work: Work, result: Result, spec: Path, *, got: Collection[str], is_remote: bool
+) -> str | None:
+    """The hint for a command that printed nothing about its failure, by the names in its text."""
+    assert result.failed is not None
+    is_silent = result.failed.exit_code in _MISSING_CODES and not result.complaint.strip()
+    text = "\n".join(work.argv)
+    if work.kind != "command" or work.cwd == "spec" or not is_silent or "ORC_SPEC_DIR" in text:
+        return None
+    for word in dict.fromkeys(_WORD.findall(_REDIRECTED.sub("", text))[:_WORDS_MAX]):
+        name = word.removeprefix("./").rstrip("/")
+        if {".", "/"} & set(word) and not _is_there(name, got) and _is_in(spec, name):
             return _remedy(name, work, is_remote=is_remote)
     return None
 
@@ -65,13 +94,18 @@ def _remedy(name: str, work: Work, *, is_remote: bool) -> str:
     return f"{name} lies beside the spec, and the step started in its working folder: {there}"
 
 
-def _is_file(folder: Path, name: str) -> bool:
-    """Whether the folder has such a file. A name without `.` and `/` may be any word."""
-    if not {".", "/"} & set(name) or name.startswith("/") or ".." in name.split("/"):
+def _is_there(name: str, got: Collection[str]) -> bool:
+    """Whether the working folder had such a file, or a folder with one."""
+    return name in got or any(path.startswith(f"{name}/") for path in got)
+
+
+def _is_in(folder: Path, name: str) -> bool:
+    """Whether the folder has such a file or folder."""
+    if name.startswith("/") or {"", ".", ".."} & set(name.split("/")):
         return False
     try:
-        return (folder / name).is_file()
-    except OSError:
+        return (folder / name).exists()
+    except (OSError, ValueError):
         return False
 
 

@@ -23,6 +23,15 @@ STEPS = {
     "program": ("run: python3 up.sh", FOUND),
     "function": ("python: 'helpers:read'", "write ./data.csv, with `cwd: spec`"),
     "started_there": ("run: up.sh\n    cwd: spec", "beside the spec: write ./up.sh"),
+    "folder": ("run: cd src && ls", '"$ORC_SPEC_DIR"/src, or ./src with `cwd: spec`'),
+    "folder_below": ("run: cd ./src/deep", '"$ORC_SPEC_DIR"/src/deep'),
+    "listed": ("run: ls src", '"$ORC_SPEC_DIR"/src'),
+    "plain_name": ("run: cat Makefile", '"$ORC_SPEC_DIR"/Makefile'),
+    "bash_folder": ("run: [bash, -c, cd src]", "write ./src, with `cwd: spec`"),
+    "quiet": ("run: ./up.sh 2>/dev/null", FOUND),
+    "quiet_program": ("run: grep -q 1 data.csv 2>/dev/null", '"$ORC_SPEC_DIR"/data.csv'),
+    "quiet_folder": ("run: cd src/deep 2>/dev/null", '"$ORC_SPEC_DIR"/src/deep'),
+    "quiet_list": ("run: [sh, -c, 'exec ./up.sh 2>&-']", START),
     "nowhere": ("run: '\"$ORC_SPEC_DIR\"/no.sh'", "--spec-dir"),
     "no_module": ("python: 'absent:f'", "--spec-dir"),
 }
@@ -30,6 +39,11 @@ SILENT = {
     "own": "run: echo up.sh is fine >&2; exit 3",
     "absent": "run: ./absent.sh",
     "not_executable": "run: ./data.csv\n    cwd: spec",
+    "own_code": "run: exit 2",
+    "other_code": "run: 'test 1 = 2 || exit 3 # data.csv'",
+    "makes_it": "run: 'echo x > data.csv; exit 2'",
+    "knows_it": "run: 'cd \"$ORC_SPEC_DIR\" && cat data.csv && exit 2'",
+    "lies_there": "run: 'exit 127 # data.csv'\n    cwd: spec",
     "raises": "python: 'helpers:fail'",
 }
 
@@ -42,6 +56,8 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         work_in(folder, patch)
         (folder / "up.sh").write_text("#!/bin/sh\nexit 0\n")
         (folder / "up.sh").chmod(0o755)
+        (folder / "src/deep").mkdir(parents=True)
+        (folder / "Makefile").write_text("all:\n")
         (folder / "data.csv").write_text("1\n")
         code = "def read(): return open('data.csv').read()\ndef fail(): raise ValueError('up.sh')\n"
         (folder / "helpers.py").write_text(code)
