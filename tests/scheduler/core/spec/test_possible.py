@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from orc.cli.jobs.prepare import Submission, prepare
 from orc.scheduler.core.errors import SpecError
@@ -150,6 +151,76 @@ def test_what_may_hold_is_accepted(keys: str) -> None:
     inputs = {"n": "a"} if "required: true" in keys else {}
     inputs |= {"n": "1"} if "enum: [1, 2.5]" in keys else {}
     read(keys, **inputs)
+
+
+IMPOSSIBLE = {
+    "{not: {}}": "`not` excludes every value",
+    "{not: true}": "`not` excludes every value",
+    "{type: string, not: {type: [string, 'null']}}": "`not` excludes every value",
+    "{allOf: [{type: string}, {type: integer}]}": "exclude each other",
+    "{type: object, allOf: [{type: array}]}": "exclude each other",
+    "{allOf: [false]}": "`not` excludes every value",
+    "{allOf: [{minimum: 5}, {maximum: 3}]}": "`minimum` is 5 and `maximum` is 3",
+    "{minLength: 9, allOf: [{allOf: [{maxLength: 3}]}]}": "`minLength` is 9 and `maxLength` is 3",
+    "{type: integer, minimum: 1.2, maximum: 1.8}": "`minimum` is 1.2 and `maximum` is 1.8",
+    "{type: integer, exclusiveMinimum: 1, exclusiveMaximum: 2}": "`exclusiveMinimum` is 1",
+    "{allOf: [{enum: [a, b]}, {enum: [c]}]}": "no value of `enum` fits",
+    "{const: 5, allOf: [{type: string}]}": "no value of `const` fits",
+    "{type: string, const: 5}": "no value of `const` fits",
+    "{properties: {a: {type: boolean, enum: [yes please]}}}": "a: no value of `enum` fits",
+    "{required: [a], allOf: [{properties: {a: {not: {}}}}]}": "'a' is required",
+    "{allOf: [{required: [a]}, {additionalProperties: false}]}": "'a' is required",
+    "{type: array, minItems: 1, items: false}": "no item is allowed",
+    "{type: array, minItems: 3, uniqueItems: true, items: {enum: [a, b, a]}}": "only 2 different",
+    "{minItems: 2, uniqueItems: true, items: {const: 1}}": "only 1 different",
+    "{minItems: 4, uniqueItems: true, items: {type: [boolean, 'null']}}": "only 3 different",
+    "{allOf: [{minItems: 3}, {uniqueItems: true}], items: {type: boolean}}": "only 2 different",
+    "{required: [a, b], maxProperties: 1}": "`maxProperties` is 1",
+    "{minProperties: 2, properties: {a: true, b: false}, additionalProperties: false}": "only 1",
+    "{anyOf: [false, {type: string, const: 1}]}": "no part of `anyOf`",
+    "{properties: {a: {oneOf: [{not: {}}, {type: string, enum: [1]}]}}}": "a: no part of `oneOf`",
+    "{items: {allOf: [{type: string}, {type: number}]}}": "items: the types",
+    "{allOf: [{properties: {a: {type: string}}}, {properties: {a: {type: integer}}}]}": "a: the types",
+    "{items: {type: string}, allOf: [{items: {maxLength: 1}}, {items: {minLength: 2}}]}": "items: `minL",
+    "{$schema: 'https://json-schema.org/draft/2020-12/schema', type: string, const: 1}": "no value of",
+}
+SENSIBLE = [
+    "{not: {type: string}}",
+    "{type: [string, integer], not: {type: string}}",
+    "{type: integer, not: {const: 1}}",
+    "{properties: {a: {not: {}}}}",
+    "{additionalProperties: {not: {}}}",
+    "{allOf: [{type: number}, {type: integer}]}",
+    "{allOf: [{type: [string, 'null']}, {type: string}]}",
+    "{allOf: [true, {minimum: 3}, {maximum: 3}]}",
+    "{type: number, minimum: 1.2, maximum: 1.8}",
+    "{type: integer, exclusiveMinimum: 1, maximum: 2}",
+    "{allOf: [{enum: [a, b]}, {enum: [b]}]}",
+    "{minItems: 2, uniqueItems: true, items: {enum: [a, b]}}",
+    "{minItems: 3, items: {enum: [a, b]}}",
+    "{minItems: 2, uniqueItems: true, prefixItems: [{const: 1}], items: {const: 2}}",
+    "{minItems: 5, uniqueItems: true, items: {type: [boolean, string]}}",
+    "{items: false}",
+    "{anyOf: [false, {type: string}]}",
+    "{required: [a], allOf: [{properties: {a: true}, additionalProperties: false}]}",
+    "{required: [a], patternProperties: {a: true}, additionalProperties: false}",
+    "{type: integer, minimum: -.inf, maximum: .inf}",
+    "{anyOf: [{properties: {a: {minimum: 2, maximum: 1}}}, {minLength: 2, maxLength: 1}]}",
+    "{properties: {items: {type: string}}, items: {type: integer}}",
+    "{allOf: [{$ref: '#/$defs/a'}, {enum: [1]}], $defs: {a: {type: integer}}}",
+    "{enum: [1.0], allOf: [{type: integer}]}",
+]
+
+
+@pytest.mark.parametrize("schema", IMPOSSIBLE)
+def test_a_schema_that_no_value_meets_is_found(schema: str) -> None:
+    found = impossible_part(yaml.safe_load(schema))
+    assert IMPOSSIBLE[schema] in found
+
+
+@pytest.mark.parametrize("schema", SENSIBLE)
+def test_a_schema_that_a_value_meets_is_accepted(schema: str) -> None:
+    assert impossible_part(yaml.safe_load(schema)) == ""
 
 
 def test_a_schema_with_references_or_alternatives_is_left_to_the_run() -> None:
