@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.budgets import empty_budgets
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.named_secrets import hide_named_secrets
@@ -46,6 +47,7 @@ def command(
             warnings = [found.message for found in find_unseen_files(definition)]
             warnings += find_misread_texts(definition)
             warnings += find_shared_patterns(definition)
+            warnings += empty_budgets(definition)
         except SpecError as error:
             problems = [
                 {"line": found.line, "column": found.column, "message": found.message}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.providers import targets_of
@@ -12,6 +12,7 @@ from orc.ledger.money import NANO_USD_MAX
 from orc.ledger.step_names import is_within
 from orc.ledger.wording import usd_text
 from orc.projections.money.prices import PriceTable
+from orc.providers.catalogue import facts_of
 from orc.scheduler.core.commands import RaiseBudget
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.fold.budgets import JOB, current_limits
@@ -102,6 +103,36 @@ def _raised(before: int, number: str) -> int:
     if after > NANO_USD_MAX:
         raise UsageProblem(f"--budget: a budget is at most {usd_text(NANO_USD_MAX)}")
     return after
+
+
+def empty_budgets(definition: JobDef) -> Iterator[str]:
+    """A warning for each budget of 0 by which no call of a model inside it can be made."""
+    steps = list(walk(definition.steps))
+    prompts = {name: step for name, step in steps if step.facts.calls_model}
+    for account, budget in (
+        (JOB, definition.budget),
+        *((name, step.budget) for name, step in steps),
+    ):
+        limits = {} if budget is None else budget.model_dump(exclude={"on_exceeded"})
+        for key in (key for key, most in limits.items() if most == 0):
+            held = [
+                name
+                for name, step in prompts.items()
+                if (account == JOB or is_within(name, {account}))
+                and (key != "max_cost_usd" or _costs(step))
+            ]
+            if held:
+                whose = "the job" if account == JOB else f"step {account!r}"
+                yield (
+                    f"{whose} has a budget with `{key}: 0`, so that no model can be called in "
+                    f"step {held[0]!r}; raise it"
+                )
+
+
+def _costs(step: StepDef) -> bool:
+    """Whether the first target of a prompt is known, and takes money."""
+    facts = facts_of(step.provider or "")
+    return has_target(step) and not (facts.local or facts.is_recorded)
 
 
 def _in_money(definition: JobDef | StepDef) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orc.cli.jobs.caller.budgets import empty_budgets
 from orc.cli.jobs.caller.providers import unavailable_fallbacks
 from orc.ledger import Ledger
 from orc.ledger.definition import JobDef, walk_steps
@@ -30,6 +31,8 @@ def notices_before_run(
         yield from read_notices(state.definition)
     yield from unavailable_fallbacks(providers)
     yield from find_misread_texts(state.definition)
+    if state.status == "submitted":
+        yield from empty_budgets(state.definition)
     unset = [name for name in _passed_on(state.definition) if name not in environment]
     if unset:
         these = "it is" if len(unset) == 1 else "they are"

@@ -186,3 +186,26 @@ def test_an_unanswered_call_counts_in_full(server: ModelServer) -> None:
     assert orc("run", write("s.yaml", text)).code == 0
     first, second = events("llm.requested")
     assert first["reserved"] == second["reserved"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "provider", "warned"),
+    [
+        ("max_cost_usd: 0", "openai/gpt-4o-mini", True),
+        ("max_cost_usd: 0", "ollama/llama3.2", False),
+        ("max_cost_usd: 0.01", "openai/gpt-4o-mini", False),
+        ("max_calls: 0", "ollama/llama3.2", True),
+        ("max_tokens: 0", "ollama/llama3.2", True),
+    ],
+)
+def test_a_budget_of_nothing_is_warned_of_where_a_model_would_be_called(
+    here: Any, budget: str, provider: str, warned: bool
+) -> None:
+    head = f"project: p\nprovider: {provider}\nparams: {{max_tokens: 1}}\n"
+    steps = "steps: {g: {BUDGET steps: {a: {prompt: hi}}}, b: {value: 1}}\n"
+    of_job = write("job.yaml", f"{head}budget: {{{budget}}}\n{steps.replace('BUDGET ', '')}")
+    of_step = write("step.yaml", head + steps.replace("BUDGET", f"budget: {{{budget}}},"))
+    key = budget.partition(":")[0]
+    for spec, whose in ((of_job, "the job"), (of_step, "step 'g'")):
+        said = orc("validate", spec)
+        assert (f"{whose} has a budget with `{key}: 0`" in said.err + said.out) == warned
