@@ -33,6 +33,7 @@ from orc.cli.options import (
     Tags,
     Trust,
     parse_other_executors,
+    refuse_ignored,
 )
 from orc.cli.terminal.amendments import say_runs
 from orc.cli.terminal.ask_inputs import ask_for
@@ -85,6 +86,10 @@ def command(
     Steps that the options change, and all their dependents, run again. All other steps that
     succeeded keep their results, at no cost. JOB may be in any state.
     """
+
+    if no_run:
+        ignored = {"--force": force, "--keep-work": keep_work, "--strict": strict}
+        refuse_ignored(ignored, why="--no-run runs nothing")
 
     def announce(parent: JobId, job_id: JobId, plan: Plan) -> None:
         if as_json:

@@ -11,7 +11,17 @@ from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.plan import plan_run, plan_value
 from orc.cli.jobs.prepare import Submission
 from orc.cli.ledger_access import find_places
-from orc.cli.options import Database, Inputs, InputsFile, Json, Model, Provider, SpecFile
+from orc.cli.options import (
+    Database,
+    Inputs,
+    InputsFile,
+    Json,
+    Model,
+    Provider,
+    SpecFile,
+    Until,
+    split_names,
+)
 from orc.cli.terminal.text import put, put_json, safe, table
 from orc.ledger.wording import cost_text, count_text, duration_text
 
@@ -26,6 +36,7 @@ def command(
         bool,
         typer.Option("--exit-code", help="Exit 1 if a new or changed step would run."),
     ] = False,
+    until: Until = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
@@ -44,6 +55,7 @@ def command(
         inputs=given,
         provider=provider,
         model=model,
+        until=split_names("--until", until),
         prices=places.prices,
     )
     found = plan_run(submission, os.environ, places)

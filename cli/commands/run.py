@@ -10,7 +10,8 @@ import typer
 
 from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
-from orc.cli.jobs.prepare import Submission, prepare
+from orc.cli.jobs.caller.secrets import needed_steps
+from orc.cli.jobs.prepare import Submission, check_step_names, prepare
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
@@ -32,6 +33,7 @@ from orc.cli.options import (
     Tags,
     Until,
     parse_executors,
+    refuse_ignored,
     split_names,
 )
 from orc.cli.terminal.ask_inputs import ask_missing
@@ -78,6 +80,20 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Submit a spec as a job and run it to its end."""
+    if dry_run:
+        refuse_ignored(
+            {
+                "--replies": replies,
+                "--strict": strict,
+                "--record": record,
+                "--stream": stream,
+                "--tag": tags,
+                "--force": force,
+                "--keep-work": keep_work,
+                "--quiet": quiet,
+            },
+            why="--dry-run submits nothing",
+        )
     given = parse_inputs(inputs or [], inputs_file)
     check_names(inputs_file, given, spec)
     if not (no_input or dry_run):
@@ -115,17 +131,20 @@ def _show_dry_run(submission: Submission, *, as_json: bool) -> int:
     from orc.projections.pictures.nodes import nodes_of_needs
 
     _, definition = prepare(submission, os.environ)
-    needs = {step.id: step.needs for step in definition.steps}
+    check_step_names("--until", submission.until, {step.id for step in definition.steps})
+    chosen = needed_steps(definition, submission.until)
+    steps = [step for step in definition.steps if step.id in chosen]
+    needs = {step.id: step.needs for step in steps}
     if as_json:
         put_json({"project": definition.project, "steps": needs})
         return 0
-    kinds = {step.id: step.shape or step.kind for step in definition.steps}
+    kinds = {step.id: step.shape or step.kind for step in steps}
     put(
         text_graph(
             nodes_of_needs(needs, kinds), width=terminal_width(), is_plain=is_plain_terminal()
         )
     )
-    for step in definition.steps:
+    for step in steps:
         what = f"{step.provider}/{step.model}" if step.facts.calls_model else step.kind
         put(f"{step.id}: {safe(what)}, at most {count_text(step.retry.max_attempts, 'attempt')}")
     return 0

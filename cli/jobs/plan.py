@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any
 
 from orc.cli.jobs.caller.read_inputs import InputReader
-from orc.cli.jobs.caller.secrets import read_mask
+from orc.cli.jobs.caller.secrets import needed_steps, read_mask
 from orc.cli.jobs.caller.spec_files import SpecFiles
 from orc.cli.jobs.foresee import foresee
 from orc.cli.jobs.places import Places, open_for_reading
-from orc.cli.jobs.prepare import Submission, prepare, spec_dir_of
+from orc.cli.jobs.prepare import Submission, check_step_names, prepare, spec_dir_of
 from orc.cli.jobs.state import load_state, waits_inside
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.errors import RemovedBlob
@@ -158,6 +158,7 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
         submission, environment, files=files, inputs=inputs, executor_names=None
     )
     definition = inputs.hide(read_mask(definition, environment, steps=()), definition)
+    check_step_names("--until", submission.until, {step.id for step in definition.steps})
     asked = partial(
         foresee,
         definition,
@@ -167,7 +168,9 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
         read=inputs.content,
     )
     if not places.database.exists():
-        return build_plan(definition, None, None, None, places.prices, asked(None), rules)
+        return build_plan(
+            definition, None, None, None, places.prices, asked(None), rules, submission.until
+        )
     with open_for_reading(places) as ledger:
         row = ledger.connection.execute(_BASE, (definition.project,)).fetchone()
         try:
@@ -177,7 +180,14 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
             row = state = None
         base = row and row[0]
         return build_plan(
-            definition, base, state, ledger.connection, places.prices, asked(ledger), rules
+            definition,
+            base,
+            state,
+            ledger.connection,
+            places.prices,
+            asked(ledger),
+            rules,
+            submission.until,
         )
 
 
@@ -189,11 +199,18 @@ def build_plan(
     prices: PriceTable,
     verdicts: Mapping[str, Verdict],
     rules: TargetRules,
+    until: tuple[str, ...] = (),
 ) -> Plan:
-    """The plan of a job, compared with the job `base` in `state`; `verdicts` are those of `foresee`."""
+    """The plan of a job, compared with the job `base` in `state`; `verdicts` are those of `foresee`.
+
+    With `until`, it has only these steps and the steps that they need.
+    """
+    chosen = needed_steps(definition, until)
     whys = dict(_changes(definition, state))
     steps = []
     for step in definition.steps:
+        if step.id not in chosen:
+            continue
         does = verdicts[step.id]
         change, why = _with_verdict(step, does, *whys[step.id])
         cost, duration_s, runs = _expected(definition, step, connection)

@@ -237,6 +237,7 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
         "--provider": ("job", "plan spec.yaml", "-p openai"),
         "--model": ("job", "plan spec.yaml", "-m other"),
         "--exit-code": ("specs", "plan spec.yaml", "--exit-code"),
+        "--until": ("job", "plan spec.yaml", "--until make"),
     },
     "graph": {
         "--format": ("job", "graph latest", "--format dot"),

@@ -294,3 +294,10 @@ def test_a_result_that_is_taken_over_brings_its_tolerated_failures(here: Path) -
         assert shown["job_id"] != first
         assert shown["tolerated_failures"]["by_setting"] == {"continue_on_error": {"exit_code": 1}}
     assert orc("verify").code == 0
+
+
+@pytest.mark.parametrize("option", ["--force", "--keep-work", "--strict"])
+def test_a_fork_that_does_not_run_refuses_what_only_a_run_uses(option: str) -> None:
+    said = orc("fork", "latest", "--no-run", option)
+    assert said.code == 2
+    assert f"{option} has no effect: --no-run runs nothing" in said.err

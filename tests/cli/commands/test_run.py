@@ -128,6 +128,31 @@ def test_the_environment_switches_the_provider_of_a_spec(
 
 
 @pytest.mark.parametrize(
+    "option",
+    ["--replies x.yaml", "--strict", "--record x.yaml", "--stream a", "--tag t", "--force",
+     "--keep-work", "--quiet"],
+)  # fmt: skip
+def test_a_dry_run_refuses_what_only_a_run_uses(option: str) -> None:
+    said = orc("run", TINY_SPEC, "--dry-run", *option.split())
+    assert said.code == 2
+    assert f"{option.split()[0]} has no effect: --dry-run submits nothing" in said.err
+
+
+def test_a_dry_run_and_a_plan_show_the_steps_until_those_named(here: Path) -> None:
+    Path("s.yaml").write_text(
+        "project: p\nsteps: {a: {value: 1}, b: {value: 2, needs: a}, c: {value: 3}}\n"
+    )
+    shown = orc("run", "s.yaml", "--dry-run", "--until", "b", "--json").json()["steps"]
+    assert shown == {"a": [], "b": ["a"]}
+    planned = orc("plan", "s.yaml", "--until", "b", "--json").json()["steps"]
+    assert [step["step"] for step in planned] == ["a", "b"]
+    for command in (("run", "s.yaml", "--dry-run"), ("plan", "s.yaml")):
+        said = orc(*command, "--until", "x")
+        assert said.code == 2
+        assert "--until" in said.err
+
+
+@pytest.mark.parametrize(
     ("content", "reason"),
     [
         (
