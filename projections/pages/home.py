@@ -16,6 +16,7 @@ from orc.ledger.wording import cost_text, count_text, duration_text, number_text
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import since_s
 from orc.projections.pictures.bars import draw_bars, draw_progress
+from orc.projections.scores.overview import ScoreMean, read_means_of
 from orc.projections.tables.inner_waits import read_job_waits
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import JobRow
@@ -59,6 +60,8 @@ class JobLine:
     """How many failures the job tolerated."""
     waits: str
     """What a waiting job waits for."""
+    means: Sequence[ScoreMean] = ()
+    """The means of its scores."""
 
 
 def read_home(
@@ -76,13 +79,16 @@ def read_home(
     found = _find(connection, filters, unended)
     shown, more = found[:PAGE_JOBS], found[PAGE_JOBS:]
     runs = _recent_runs(connection)
-    tolerated = count_tolerated(connection, [job.job_id for job in shown])
+    shown_ids = [job.job_id for job in shown]
+    tolerated, means = count_tolerated(connection, shown_ids), read_means_of(connection, shown_ids)
     return {
         "filters": filters,
         "statuses": STATUSES,
         "lines": [
-            _line(connection, job, unended, runs, tolerated[job.job_id], now) for job in shown
+            _line(connection, job, unended, runs, tolerated[job.job_id], means[job.job_id], now)
+            for job in shown
         ],
+        "has_scores": any(means.values()),
         "older": _address(links, filters, shown[-1].position) if more else None,
         "newest": _address(links, filters, None) if filters.before else None,
         "projects": sorted(runs, key=str.casefold)[:200],
@@ -156,13 +162,14 @@ def _line(
     unended: Mapping[str, str],
     runs: Mapping[str, Mapping[str, float | None]],
     tolerated: int,
+    means: Sequence[ScoreMean],
     now: str,
 ) -> JobLine:
     status = unended.get(job.job_id, job.status)
     spark = _spark(job, runs.get(job.name, {}))
     waits = read_job_waits(connection, job.job_id).text() if status == "waiting" else ""
     elapsed_s = elapsed_of(job, status, now)
-    return JobLine(job, status, elapsed_s, progress_of(job), spark, tolerated, waits)
+    return JobLine(job, status, elapsed_s, progress_of(job), spark, tolerated, waits, means)
 
 
 def elapsed_of(job: JobRow, status: str, now: str) -> float | None:

@@ -22,6 +22,7 @@ from orc.projections.pages.links import Links
 from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_view
 from orc.projections.pictures.timeline_svg import draw_timeline
+from orc.projections.scores.overview import read_means
 from orc.projections.tables.inner_waits import is_asking
 from orc.projections.tables.inside import Usage
 from orc.projections.tables.job_view import JobView, read_circuits, read_files, read_view
@@ -122,6 +123,7 @@ def read_values(
         "elapsed_s": elapsed_of(view.job, status, now),
         "budget": budget_lines(view, spec),
         "models": _models(view),
+        "score_means": read_means(connection, job_id),
         "failed": failed[:FAILURES_MAX],
         "failed_left": max(0, len(failed) - FAILURES_MAX),
         "tolerated": view.all_tolerated,

@@ -29,6 +29,22 @@ class Links:
         """A step of a job, with a part of the table of the steps inside it."""
         return ""
 
+    def results(self, job_id: str, **query: str | None) -> str:
+        """The scores of a job as a grid."""
+        return ""
+
+    def compare(self, **query: str | None) -> str:
+        """The comparison of jobs; without a query, the address for a form."""
+        return ""
+
+    def charts(self, project: str) -> str:
+        """The charts of a project over its jobs."""
+        return ""
+
+    def chart(self, name: str, project: str) -> str:
+        """The download of one of these charts: `cost.svg`, `cost.csv`."""
+        return ""
+
     def file(self, job_id: str, path: str) -> str:
         """A file of a job, with its origin."""
         return ""
@@ -90,6 +106,22 @@ class DatasetteLinks(Links):
     def items(self, job_id: str, step: str, **query: str | None) -> str:
         """See `Links`."""
         return self._ours(f"/{tilde_encode(job_id)}/step/{tilde_encode(step)}", query)
+
+    def results(self, job_id: str, **query: str | None) -> str:
+        """See `Links`."""
+        return self._ours(f"/{tilde_encode(job_id)}/results", query)
+
+    def compare(self, **query: str | None) -> str:
+        """See `Links`."""
+        return self._ours("/compare", query)
+
+    def charts(self, project: str) -> str:
+        """See `Links`."""
+        return self._ours("/charts", {"project": project})
+
+    def chart(self, name: str, project: str) -> str:
+        """See `Links`."""
+        return self._ours(f"/charts/{name}", {"project": project})
 
     def file(self, job_id: str, path: str) -> str:
         """See `Links`."""

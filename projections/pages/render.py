@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasette.utils import tilde_encode
 from jinja2 import DictLoader, Environment, StrictUndefined
@@ -19,6 +19,8 @@ from orc.ledger.wording import (
     duration_text,
     limit_text,
     number_text,
+    rate_text,
+    score_text,
     size_text,
     tokens_text,
     usd_text,
@@ -26,7 +28,12 @@ from orc.ledger.wording import (
 )
 from orc.projections.history.turns import TEXT_CHARS
 from orc.projections.pictures.marks import mark_of
+from orc.projections.scores.overview import means_text
 from orc.projections.tables.step_notes import skip_text
+
+if TYPE_CHECKING:
+    from orc.projections.scores.groups import ScoreGroup
+    from orc.projections.scores.rows import Score
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -62,6 +69,10 @@ def environment() -> Environment:
         skipped=skip_text,
         tokens=tokens_text,
         amount=lambda amount, limit: limit_text(limit, amount),
+        means=means_text,
+        score=score_text,
+        score_value=score_value_text,
+        group_mean=_group_mean,
         usd=usd_text,
     )
     return made
@@ -75,6 +86,20 @@ def instant_text(at: str) -> str:
 def shorten(text: str, chars: int = TEXT_CHARS) -> str:
     """The first `chars` characters of a text, with an ellipsis if it was cut."""
     return text if len(text) <= chars else f"{text[:chars]}…"
+
+
+def score_value_text(score: Score) -> str:
+    """The value of one score: a number, or `pass` or `fail`."""
+    if score.passed is not None:
+        return "pass" if score.passed else "fail"
+    return score_text(score.value)
+
+
+def _group_mean(group: ScoreGroup) -> str:
+    """The mean of a group; in percent if all of its values are booleans."""
+    if group.pass_rate is not None:
+        return rate_text(group.pass_rate)
+    return score_text(None if group.estimate is None else group.estimate.mean)
 
 
 def since_s(earlier: str, later: str) -> float:

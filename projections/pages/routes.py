@@ -83,6 +83,32 @@ def step(reader: LedgerReader, page_request: PageRequest) -> Any:
     return html("step.html", page_request, values, etag=etag)
 
 
+def results(reader: LedgerReader, page_request: PageRequest) -> Any:
+    """The page of the scores of a job, as a grid."""
+    from orc.projections.pages import results as page
+    from orc.projections.scores.pivot import ORDERS, SHOWN, LineFilter
+
+    job_id, query = _job_id(reader, page_request), page_request.query
+    column = _position(query.get("by"))
+    wanted = page.ResultsWanted(
+        score=query.get("score", ""),
+        rows=query.get("rows", ""),
+        columns=query.get("columns", ""),
+        lines=LineFilter(
+            show=_one_of(query.get("show"), SHOWN),
+            low=page.parse_number(query.get("low")),
+            high=page.parse_number(query.get("high")),
+            text=query.get("q", "").strip() or None,
+            sort=_one_of(query.get("sort"), ORDERS),
+            column=column - 1 if column else None,
+        ),
+        part=max(1, _position(query.get("part")) or 1),
+        open=query.get("open", ""),
+    )
+    values = page.read_results(reader, page_request.database, job_id, wanted, page_request.links)
+    return html("results.html", page_request, values)
+
+
 def file(reader: LedgerReader, page_request: PageRequest) -> Any:
     """The page of a file, with its lineage."""
     from orc.projections.pages.file import read_file
@@ -129,6 +155,7 @@ PAGES: tuple[tuple[str, Page], ...] = (
     ("/search", search),
     (f"/{_JOB}", job),
     (f"/{_JOB}/step/(?P<step>[^/]+)", step),
+    (f"/{_JOB}/results", results),
     (f"/{_JOB}/file/(?P<path>[^/]+)", file),
     (f"/{_JOB}/raw/(?P<path>[^/]+)", raw),
     (f"/{_JOB}/preview/(?P<path>[^/]+)", preview),

@@ -63,12 +63,12 @@ def group_scores(
     """The groups, in the order in which their first scores were recorded, by name of the score."""
     found: dict[tuple[str, Who, str], list[Score]] = {}
     for score in scores.scores:
-        key = _key_text([_value(score, name) for name in by])
+        key = key_text([_value(score, name) for name in by])
         found.setdefault((score.name, score.who, key), []).append(score)
     failed: dict[str, int] = {}
     for each in scores.failed:
         if not {"who", "by"} & set(by):
-            key = _key_text([_value_of(each, name) for name in by])
+            key = key_text([_value_of(each, name) for name in by])
             failed[key] = failed.get(key, 0) + 1
     names = dict.fromkeys((name, who) for name, who, _ in found)
     return [
@@ -114,7 +114,7 @@ def pass_rate_of(scores: Iterable[Score]) -> float | None:
 def _group(members: list[Score], by: Sequence[str], *, seed: int, failed: int) -> ScoreGroup:
     first = members[0]
     key = tuple(_value(first, name) for name in by)
-    text = f"{seed}/{first.name}/{first.who}/{_key_text(key)}"
+    text = f"{seed}/{first.name}/{first.who}/{key_text(key)}"
     return ScoreGroup(
         name=first.name,
         who=first.who,
@@ -139,5 +139,6 @@ def _value_of(result: Scored, name: str) -> Any:
     return result.value_of(name)
 
 
-def _key_text(key: Iterable[Any]) -> str:
+def key_text(key: Iterable[Any]) -> str:
+    """The values of a group as JSON text: equal for equal values."""
     return json.dumps(list(key), ensure_ascii=False, sort_keys=True)

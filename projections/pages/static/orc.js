@@ -61,6 +61,10 @@
       const one = [...taken.querySelectorAll("details[id]")].find((found) => found.id === id);
       if (one) one.open = isOpen;
     }
+    for (const one of old.querySelectorAll("input:checked")) {
+      const same = [...taken.querySelectorAll("input")].find((found) => found.value === one.value);
+      if (same) same.checked = true;
+    }
     old.replaceWith(taken);
     for (const [where, top, left] of scrolled) {
       const one = elementAt(taken, where);

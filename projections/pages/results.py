@@ -1,0 +1,235 @@
+"""The page of the results of a job: one score as a grid of cases and models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from orc.ledger.reader import LedgerReader
+from orc.projections.history.exchange import Exchange, read_exchange
+from orc.projections.history.turns import ShownText, read_output
+from orc.projections.pages.links import Links
+from orc.projections.scores.groups import ScoreGroup, group_scores, key_text
+from orc.projections.scores.pivot import (
+    ORDERS,
+    SHOWN,
+    Layout,
+    Line,
+    LineFilter,
+    Pivot,
+    ScoreName,
+    build_pivot,
+    default_layout,
+    filter_lines,
+    names_for_layout,
+    score_names,
+)
+from orc.projections.scores.rows import JobScores, Score, Scored, read_scores
+from orc.projections.tables.job_view import read_calls, read_rows
+from orc.projections.tables.rows import JobRow
+
+ROWS_MAX = 50
+LEVELS = 7
+_CARDS_MAX = 12
+_NUMBER_CHARS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsWanted:
+    """What the address of the page asks for; a name that the job does not have counts as none."""
+
+    score: str = ""
+    rows: str = ""
+    columns: str = ""
+    lines: LineFilter = field(default_factory=LineFilter)
+    part: int = 1
+    open: str = ""
+    """The step whose texts are shown, with those of the other columns of its row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A result with its texts: the last call of its step, its output, and all of its scores."""
+
+    column: str
+    result: Scored
+    exchange: Exchange | None
+    output: ShownText | None
+    scores: tuple[Score, ...]
+    is_here: bool
+    """Whether the job itself has the step; a fork has some results without their steps."""
+
+
+def read_results(
+    reader: LedgerReader, database: Path, job_id: str, wanted: ResultsWanted, links: Links
+) -> dict[str, Any]:
+    """The values of the template `results.html`. Raises LedgerError."""
+    state = (database, _stamp(reader, database), job_id)
+    scores = _read_once(*state)
+    names = score_names(scores)
+    values = {
+        "job": read_rows(reader.connection, JobRow, "job_id = ?", job_id)[0],
+        "wanted": wanted,
+        "names": [score_label(name) for name in names],
+        "links": links,
+    }
+    if not names:
+        return {**values, "pivot": None}
+    chosen = next((name for name in names if score_label(name) == wanted.score), names[0])
+    layout = _layout(scores, wanted)
+    pivot = _build_once(*state, chosen, layout)
+    texts = _outputs(reader, job_id) if wanted.lines.text else {}
+    found = filter_lines(pivot, wanted.lines, texts)
+    part = wanted.part
+    if wanted.open:
+        place = next((at for at, line in enumerate(found) if line.has_step(wanted.open)), None)
+        part = part if place is None else place // ROWS_MAX + 1
+    shown = found[(part - 1) * ROWS_MAX : part * ROWS_MAX]
+    opened = next((line for line in shown if wanted.open and line.has_step(wanted.open)), None)
+    return {
+        **values,
+        "wanted": replace(wanted, score=score_label(chosen), part=part),
+        "dimensions": names_for_layout(scores),
+        "pivot": pivot,
+        "lines": shown,
+        "matching": len(found),
+        "parts": max(1, -(-len(found) // ROWS_MAX)),
+        "opened": opened,
+        "cards": [] if opened is None else _cards(reader, scores, pivot, opened),
+        "totals": _totals(state, chosen, pivot),
+        "levels": LEVELS,
+        "orders": ORDERS,
+        "shown": SHOWN,
+        "query": query_of(wanted, chosen),
+    }
+
+
+def query_of(wanted: ResultsWanted, name: ScoreName) -> dict[str, str | None]:
+    """The query of the page without part and opened cell, for its links."""
+    lines = wanted.lines
+    return {
+        "score": score_label(name),
+        "rows": wanted.rows or None,
+        "columns": wanted.columns or None,
+        "show": lines.show,
+        "low": None if lines.low is None else f"{lines.low:g}",
+        "high": None if lines.high is None else f"{lines.high:g}",
+        "q": lines.text,
+        "sort": lines.sort,
+        "by": None if lines.column is None else str(lines.column + 1),
+    }
+
+
+def score_label(name: ScoreName) -> str:
+    """A score in words: its name, with who gave it if that is no expression of the step itself."""
+    return name[0] if name[1] == "expression" else f"{name[0]} ({name[1]})"
+
+
+def parse_number(text: str | None) -> float | None:
+    """A finite number that a person typed; None for anything else."""
+    try:
+        value = float((text or "")[:_NUMBER_CHARS])
+    except ValueError:
+        return None
+    return value if abs(value) < float("inf") else None
+
+
+def _layout(scores: JobScores, wanted: ResultsWanted) -> Layout:
+    known = names_for_layout(scores)
+    usual = default_layout(scores)
+    columns = (wanted.columns,) if wanted.columns in known else usual.columns
+    if wanted.columns == "none":
+        columns = ()
+    if wanted.rows in known:
+        return Layout((wanted.rows,), columns)
+    rows = tuple(name for name in (*usual.rows, *usual.columns) if name not in columns)
+    return Layout(rows or usual.rows, columns)
+
+
+def _stamp(reader: LedgerReader, database: Path) -> tuple[object, ...]:
+    """A value that changes when an event is appended, or the file is another one.
+
+    Not that of the log beside the file: each connection that opens and closes changes it.
+    """
+    (position,) = reader.connection.execute("SELECT max(position) FROM events").fetchone()
+    status = database.stat()
+    return position, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+_State = tuple[Path, tuple[object, ...], str]
+
+
+@lru_cache(maxsize=4)
+def _read_once(database: Path, stamp: tuple[object, ...], job_id: str) -> JobScores:
+    """The scores of a job, which are read once in each state of the ledger's files."""
+    with LedgerReader.open(database) as reader:
+        return read_scores(reader.connection, job_id)
+
+
+@lru_cache(maxsize=8)
+def _build_once(
+    database: Path, stamp: tuple[object, ...], job_id: str, name: ScoreName, layout: Layout
+) -> Pivot:
+    return build_pivot(_read_once(database, stamp, job_id), name, layout)
+
+
+@lru_cache(maxsize=8)
+def _groups_once(
+    database: Path, stamp: tuple[object, ...], job_id: str, name: ScoreName, by: tuple[str, ...]
+) -> Mapping[str, ScoreGroup]:
+    """The groups of one score; the intervals of a large job take most of the time of the page."""
+    scores = _read_once(database, stamp, job_id)
+    own = tuple(score for score in scores.scores if (score.name, score.who) == name)
+    groups = group_scores(JobScores(job_id, own, scores.results), by=by)
+    return {key_text(group.key): group for group in groups}
+
+
+def _totals(state: _State, name: ScoreName, pivot: Pivot) -> list[ScoreGroup | None]:
+    """The group of each column; None for one that has failures only."""
+    groups = _groups_once(*state, name, pivot.layout.columns)
+    return [groups.get(key) for key in pivot.keys]
+
+
+def _outputs(reader: LedgerReader, job_id: str) -> dict[str, str]:
+    """The beginning of the result of each step, as the table has it."""
+    rows = reader.connection.execute(
+        "SELECT name, output FROM steps WHERE job_id = ? AND output IS NOT NULL", (job_id,)
+    )
+    return dict(rows.fetchall())
+
+
+def _cards(reader: LedgerReader, scores: JobScores, pivot: Pivot, line: Line) -> list[Card]:
+    found = [
+        (column, result)
+        for column, cell in zip(pivot.columns, line.cells, strict=True)
+        if cell is not None
+        for result in cell.results
+    ]
+    own: dict[str, list[Score]] = {result.step: [] for _, result in found}
+    for score in scores.scores:
+        if score.about.step in own:
+            own[score.about.step].append(score)
+    return [
+        _card(reader, column, result, tuple(own[result.step]))
+        for column, result in found[:_CARDS_MAX]
+    ]
+
+
+def _card(reader: LedgerReader, column: str, result: Scored, scores: tuple[Score, ...]) -> Card:
+    step_id = f"{result.job_id}/{result.step}"
+    calls = read_calls(reader.connection, step_id)
+    events = list(reader.read_step(result.job_id, result.step))
+    is_here = reader.connection.execute(
+        "SELECT 1 FROM steps WHERE step_id = ? AND status <> 'removed'", (step_id,)
+    ).fetchone()
+    return Card(
+        column,
+        result,
+        read_exchange(reader, calls[-1]) if calls else None,
+        read_output(reader, events),
+        scores,
+        is_here is not None,
+    )

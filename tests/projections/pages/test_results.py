@@ -1,0 +1,134 @@
+"""The grid of the scores of a job: layout, cells, totals, filters, orders, opened cells."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.projections.pages.scored_jobs import run_scored
+from tests.projections.served import HOSTILE, Get, browse
+
+PAGE = "/-/orc/runs/{}/results"
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The ledger and the ids of its two jobs."""
+    folder = tmp_path_factory.mktemp("results")
+    return folder / "runs.db", run_scored(folder)
+
+
+def grid(text: str) -> list[list[str]]:
+    """The texts of the cells of the grid: its head, the two rows of totals, its rows."""
+    table = text.partition('<table class="scores">')[2].partition("</table>")[0]
+    return [
+        [
+            " ".join(html.unescape(re.sub(r"<[^>]+>", "", cell)).split())
+            for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)
+        ]
+        for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    ]
+
+
+def rows(text: str) -> list[list[str]]:
+    return grid(text)[3:]
+
+
+def test_cases_are_rows_and_models_are_columns(jobs: tuple[Path, list[str]]) -> None:
+    async def look(get: Get) -> None:
+        text = (await get(PAGE.format(jobs[1][0]))).text
+        head, means, used, *lines = grid(text)
+        assert head == ["case", "small", "large"]
+        assert means == ["Mean of all 4 rows", "33.3 % 0 to 1", "100 % 1 to 1"]
+        assert used[1].startswith("3, 1 failed;")
+        assert [line[1:] for line in lines] == [
+            ["pass", "pass"],
+            ["fail", "pass"],
+            ["fail", "pass"],
+            ["failed", "failed"],
+        ]
+        assert lines[0][0] == "n: 1, q: one"
+        assert "4 of 4 rows." in text
+
+    browse(jobs[0], then=look)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        (
+            "rows=model&columns=case",
+            [["pass", "fail", "fail", "failed"], ["pass"] * 3 + ["failed"]],
+        ),
+        ("columns=none", [["pass"], ["fail"], ["fail"], ["failed"], *[["pass"]] * 3, ["failed"]]),
+        ("score=size", [["2.5", "2.5"], ["5", "5"], ["7.5", "7.5"], ["failed", "failed"]]),
+        ("score=broken", [["1 broken", "1 broken"]] * 3 + [["failed", "failed"]]),
+        ("show=different", [["fail", "pass"]] * 2),
+        ("show=failed", [["fail", "pass"]] * 2 + [["failed", "failed"]]),
+        ("score=size&low=4&high=6", [["5", "5"]]),
+        ("score=size&sort=highest", [["7.5"] * 2, ["5"] * 2, ["2.5"] * 2, ["failed"] * 2]),
+        ("sort=lowest&by=1", [["fail", "pass"]] * 2 + [["pass"] * 2, ["failed"] * 2]),
+        ("sort=most+different", [["fail", "pass"]] * 2 + [["pass"] * 2, ["failed"] * 2]),
+        ("q=TWO", [["fail", "pass"]]),
+        ("q=says+60", [["pass", "pass"]]),
+        ("q=zzz", []),
+        ("part=9", []),
+        ("score=x&rows=x&columns=x&show=x&low=x&high=nan&sort=x&by=99&part=x&open=x", None),
+    ],
+)
+def test_the_grid_is_turned_filtered_and_sorted(
+    jobs: tuple[Path, list[str]], query: str, found: list[list[str]] | None
+) -> None:
+    async def look(get: Get) -> None:
+        answer = await get(f"{PAGE.format(jobs[1][0])}?{query}")
+        assert answer.status_code == 200
+        if found is not None:
+            assert [line[1:] for line in rows(answer.text)] == found
+
+    browse(jobs[0], then=look)
+
+
+def test_a_cell_opens_its_row_with_the_outputs_and_all_scores(
+    jobs: tuple[Path, list[str]],
+) -> None:
+    async def look(get: Get) -> None:
+        text = (await get(PAGE.format(jobs[1][0]))).text
+        (address, *_) = re.findall(r'href="([^"]+open=[^"]+#opened)"', text)
+        opened = (await get(html.unescape(address).partition("#")[0])).text
+        cards = opened.partition('<div class="cards">')[2].partition("</details></td>")[0]
+        assert cards.count("<article") == 2
+        assert "small says 60" in cards
+        assert "large says 60" in cards
+        assert cards.count("<b>broken</b>") == 2
+        assert f"/{jobs[1][0]}/step/" in cards
+        assert HOSTILE not in opened
+
+    browse(jobs[0], then=look)
+
+
+def test_a_job_without_scores_says_how_to_get_some(tmp_path: Path) -> None:
+    import orc
+
+    (tmp_path / "s.yaml").write_text("project: plain\nsteps: {a: {value: x}}\n")
+    orc.run(tmp_path / "s.yaml", db=tmp_path / "runs.db")
+
+    async def look(get: Get) -> None:
+        answer = await get(PAGE.format("latest"))
+        assert answer.status_code == 200
+        assert "This job has no scores" in answer.text
+        assert "/results" not in (await get("/-/orc/runs/latest")).text
+
+    browse(tmp_path / "runs.db", then=look)
+
+
+def test_jobs_with_scores_lead_to_their_results(jobs: tuple[Path, list[str]]) -> None:
+    async def look(get: Get) -> None:
+        for page in ("/-/orc/runs", f"/-/orc/runs/{jobs[1][0]}"):
+            text = (await get(page)).text
+            assert f"/-/orc/runs/{jobs[1][0]}/results" in text
+            assert "exact 66.7 %, size 5, +1" in text
+
+    browse(jobs[0], then=look)
