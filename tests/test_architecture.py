@@ -95,8 +95,10 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "projections.contents": "ledger",
     "projections.pictures": "ledger projections.history projections.tables",
+    "projections.charts": "ledger projections.pictures projections.scores projections.tables",
     "projections.pages": (
-        "ledger ledger.files ledger.transport projections.contents projections.damage "
+        "ledger ledger.files ledger.transport projections.charts projections.contents "
+        "projections.damage "
         "projections.folder projections.folds projections.history projections.money "
         "projections.pictures projections.scores projections.search projections.tables "
         "projections.why"

@@ -16,10 +16,10 @@ from orc.projections.scores.groups import ScoreGroup, group_scores, key_text
 from orc.projections.scores.pivot import (
     ORDERS,
     SHOWN,
-    Layout,
     Line,
     LineFilter,
     Pivot,
+    PivotLayout,
     ScoreName,
     build_pivot,
     default_layout,
@@ -51,7 +51,7 @@ class ResultsWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class OpenedResult:
     """A result with its texts: the last call of its step, its output, and all of its scores."""
 
     column: str
@@ -137,16 +137,16 @@ def parse_number(text: str | None) -> float | None:
     return value if abs(value) < float("inf") else None
 
 
-def _layout(scores: JobScores, wanted: ResultsWanted) -> Layout:
+def _layout(scores: JobScores, wanted: ResultsWanted) -> PivotLayout:
     known = names_for_layout(scores)
     usual = default_layout(scores)
     columns = (wanted.columns,) if wanted.columns in known else usual.columns
     if wanted.columns == "none":
         columns = ()
     if wanted.rows in known:
-        return Layout((wanted.rows,), columns)
+        return PivotLayout((wanted.rows,), columns)
     rows = tuple(name for name in (*usual.rows, *usual.columns) if name not in columns)
-    return Layout(rows or usual.rows, columns)
+    return PivotLayout(rows or usual.rows, columns)
 
 
 def _stamp(reader: LedgerReader, database: Path) -> tuple[object, ...]:
@@ -171,7 +171,7 @@ def _read_once(database: Path, stamp: tuple[object, ...], job_id: str) -> JobSco
 
 @lru_cache(maxsize=8)
 def _build_once(
-    database: Path, stamp: tuple[object, ...], job_id: str, name: ScoreName, layout: Layout
+    database: Path, stamp: tuple[object, ...], job_id: str, name: ScoreName, layout: PivotLayout
 ) -> Pivot:
     return build_pivot(_read_once(database, stamp, job_id), name, layout)
 
@@ -201,7 +201,7 @@ def _outputs(reader: LedgerReader, job_id: str) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-def _cards(reader: LedgerReader, scores: JobScores, pivot: Pivot, line: Line) -> list[Card]:
+def _cards(reader: LedgerReader, scores: JobScores, pivot: Pivot, line: Line) -> list[OpenedResult]:
     found = [
         (column, result)
         for column, cell in zip(pivot.columns, line.cells, strict=True)
@@ -218,14 +218,16 @@ def _cards(reader: LedgerReader, scores: JobScores, pivot: Pivot, line: Line) ->
     ]
 
 
-def _card(reader: LedgerReader, column: str, result: Scored, scores: tuple[Score, ...]) -> Card:
+def _card(
+    reader: LedgerReader, column: str, result: Scored, scores: tuple[Score, ...]
+) -> OpenedResult:
     step_id = f"{result.job_id}/{result.step}"
     calls = read_calls(reader.connection, step_id)
     events = list(reader.read_step(result.job_id, result.step))
     is_here = reader.connection.execute(
         "SELECT 1 FROM steps WHERE step_id = ? AND status <> 'removed'", (step_id,)
     ).fetchone()
-    return Card(
+    return OpenedResult(
         column,
         result,
         read_exchange(reader, calls[-1]) if calls else None,

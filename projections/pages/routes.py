@@ -12,6 +12,7 @@ from orc.projections.pages.views import (
     PageNotFound,
     PageRequest,
     attachment,
+    download,
     html,
     inline,
     unchanged,
@@ -142,6 +143,30 @@ def preview(reader: LedgerReader, page_request: PageRequest) -> Any:
     return inline(shown.content, shown.media_type, found.path, is_document=shown.is_document)
 
 
+def charts(reader: LedgerReader, page_request: PageRequest) -> Any:
+    """The page of the charts of a project over its jobs."""
+    from orc.projections.pages.charts import read_charts
+
+    project = page_request.query.get("project", "")
+    values = read_charts(reader.connection, project, page_request.links)
+    if values is None:
+        raise PageNotFound(f"no job has the project {project!r}")
+    return html("charts.html", page_request, values)
+
+
+def chart(reader: LedgerReader, page_request: PageRequest) -> Any:
+    """The download of a chart, as a drawing or as its numbers."""
+    from orc.projections.pages.charts import read_chart
+
+    project, name = page_request.query.get("project", ""), page_request.names["chart"]
+    found = read_chart(reader.connection, project, name)
+    if found is None or found.plot is None:
+        raise PageNotFound(f"the project {project!r} has no chart {name!r}")
+    form = page_request.names["form"]
+    text = found.csv() if form == "csv" else found.plot.draw(standalone=True)
+    return download(text.encode(), f"{name}.{form}")
+
+
 def search(reader: LedgerReader, page_request: PageRequest) -> Any:
     """The page that searches prompts, replies, outputs and logs."""
     from orc.projections.pages.search import search_page
@@ -153,6 +178,8 @@ _JOB = "(?P<job>[^/]+)"
 PAGES: tuple[tuple[str, Page], ...] = (
     ("", home),
     ("/search", search),
+    ("/charts", charts),
+    (r"/charts/(?P<chart>[a-z]+)\.(?P<form>svg|csv)", chart),
     (f"/{_JOB}", job),
     (f"/{_JOB}/step/(?P<step>[^/]+)", step),
     (f"/{_JOB}/results", results),

@@ -198,17 +198,26 @@ def attachment(reader: LedgerReader, digest: str, path: str) -> Any:
 
     A file of the store is sent in parts. Raises LedgerError.
     """
-    headers = {
+    if not reader.is_stored_file(digest):
+        return download(reader.read_blob(digest), path)
+    headers = _as_download(path)
+    size_bytes = reader.blob_size(digest)
+    reader.open_blob(digest).close()
+    return _Download(_parts(reader.path, digest), size_bytes, headers)
+
+
+def download(content: bytes, path: str) -> Any:
+    """Bytes that a browser saves under the last part of `path`, and does not display."""
+    headers = _as_download(path)
+    return Response(content, content_type="application/octet-stream", headers=headers)
+
+
+def _as_download(path: str) -> dict[str, str]:
+    return {
         **HEADERS,
         "content-security-policy": "default-src 'none'; sandbox",
         "content-disposition": f"attachment; filename*=UTF-8''{_file_name(path)}",
     }
-    if not reader.is_stored_file(digest):
-        content = reader.read_blob(digest)
-        return Response(content, content_type="application/octet-stream", headers=headers)
-    size_bytes = reader.blob_size(digest)
-    reader.open_blob(digest).close()
-    return _Download(_parts(reader.path, digest), size_bytes, headers)
 
 
 def _parts(path: Path, digest: str) -> Iterator[bytes]:

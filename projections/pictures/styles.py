@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-_SHEETS = ("palette.css", "graph.css", "timeline.css")
+_SHEETS = ("palette.css", "graph.css", "timeline.css", "charts.css")
 
 
 @cache

@@ -21,7 +21,7 @@ ScoreName = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class PivotLayout:
     """Which dimensions are the rows and which are the columns; without columns, there is one."""
 
     rows: tuple[str, ...]
@@ -113,7 +113,7 @@ class Pivot:
     `columns_left` counts columns that are not shown.
     """
 
-    layout: Layout
+    layout: PivotLayout
     columns: tuple[str, ...]
     keys: tuple[str, ...]
     lines: tuple[Line, ...]
@@ -138,7 +138,7 @@ def names_for_layout(scores: JobScores) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*scores.dimensions, MODEL, STEP)))
 
 
-def default_layout(scores: JobScores) -> Layout:
+def default_layout(scores: JobScores) -> PivotLayout:
     """Models in columns and cases in rows, as far as there are any.
 
     With one model, the columns are the steps of the spec if there are several, else the dimension
@@ -157,10 +157,10 @@ def default_layout(scores: JobScores) -> Layout:
     rows = [name for name in dimensions if name not in columns and name != MODEL]
     if not rows or (len(steps) > 1 and STEP not in columns):
         rows.insert(0, STEP)
-    return Layout(tuple(rows), columns)
+    return PivotLayout(tuple(rows), columns)
 
 
-def build_pivot(scores: JobScores, name: ScoreName, layout: Layout) -> Pivot:
+def build_pivot(scores: JobScores, name: ScoreName, layout: PivotLayout) -> Pivot:
     """The grid of one score; rows and columns are in the order of the results."""
     by_result: dict[tuple[str, str], list[Score]] = {}
     for score in scores.scores:
