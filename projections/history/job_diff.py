@@ -91,13 +91,12 @@ def read_diff(
 ) -> JobDiff:
     """Compare two jobs, or one step of them with its inner steps. Raises LedgerError."""
     before, after = (read_view(reader.connection, name) for name in (before_id, after_id))
-    specs = read_spec(reader, before_id), read_spec(reader, after_id)
-    comparer = _Comparer(reader, before, after, step)
+    comparer = JobComparer(reader, before, after, step)
     return JobDiff(
         before.job,
         after.job,
-        None if step is not None else _spec_text(*specs),
-        tuple(_settings(before, after, *specs, step)),
+        None if step is not None else comparer.spec(),
+        tuple(comparer.settings()),
         tuple(comparer.steps()),
         tuple(comparer.files()),
     )
@@ -138,14 +137,36 @@ def _changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Ite
             yield Change(f"{prefix}{name}", old.get(name), new.get(name))
 
 
-class _Comparer:
+class JobComparer:
+    """Compares two jobs, or one step of them with its inner steps, part by part."""
+
     def __init__(
-        self, reader: LedgerReader, before: JobView, after: JobView, step: str | None
+        self,
+        reader: LedgerReader,
+        before: JobView,
+        after: JobView,
+        step: str | None = None,
     ) -> None:
         self._reader = reader
         self._before = before
         self._after = after
         self._step = step
+
+    def spec(self) -> TextDifference | None:
+        """The difference of the two specs. Raises LedgerError."""
+        return _spec_text(*self._specs())
+
+    def settings(self) -> Iterator[Change]:
+        """The settings that differ. Raises LedgerError."""
+        return _settings(self._before, self._after, *self._specs(), self._step)
+
+    def step(self, name: str) -> StepDiff:
+        """One step, which at least one of the jobs must have."""
+        return self._step_diff(name, self._before.by_name.get(name), self._after.by_name.get(name))
+
+    def _specs(self) -> tuple[SpecSeen, SpecSeen]:
+        ids = (self._before.job.job_id, self._after.job.job_id)
+        return read_spec(self._reader, ids[0]), read_spec(self._reader, ids[1])
 
     def steps(self) -> Iterator[StepDiff]:
         """All steps: those of the second job in its order, then those that only the first job has."""
@@ -154,8 +175,12 @@ class _Comparer:
             if self._is_wanted(name):
                 yield self._step_diff(name, old.get(name), new.get(name))
 
-    def files(self) -> Iterator[FileDiff]:
-        """All files by path; for jobs of different projects, by the path within the project."""
+    def files(self, *, texts_max: int | None = None) -> Iterator[FileDiff]:
+        """All files by path; for jobs of different projects, by the path within the project.
+
+        The first `texts_max` texts that differ are compared; all of them by default.
+        """
+        texts_left = float("inf") if texts_max is None else texts_max
         old, new = self._files_of(self._before), self._files_of(self._after)
         for path in sorted({*old, *new}):
             one, other = old.get(path), new.get(path)
@@ -165,7 +190,9 @@ class _Comparer:
                 state: State = "same" if one.mode == other.mode else "changed"
                 yield FileDiff(path, state, one, other)
             else:
-                yield FileDiff(path, "changed", one, other, self._file_text(one, other))
+                texts_left -= 1
+                text = self._file_text(one, other) if texts_left >= 0 else None
+                yield FileDiff(path, "changed", one, other, text)
 
     def _is_wanted(self, name: str) -> bool:
         return self._step is None or self._step in lineage(name)

@@ -33,8 +33,8 @@ class Links:
         """The scores of a job as a grid."""
         return ""
 
-    def compare(self, **query: str | None) -> str:
-        """The comparison of jobs; without a query, the address for a form."""
+    def compare(self, *jobs: str, **query: str | None) -> str:
+        """The comparison of jobs; without any, the address for a form."""
         return ""
 
     def charts(self, project: str) -> str:
@@ -111,9 +111,12 @@ class DatasetteLinks(Links):
         """See `Links`."""
         return self._ours(f"/{tilde_encode(job_id)}/results", query)
 
-    def compare(self, **query: str | None) -> str:
+    def compare(self, *jobs: str, **query: str | None) -> str:
         """See `Links`."""
-        return self._ours("/compare", query)
+        address = self._ours("/compare")
+        given = [(name, value) for name, value in query.items() if value]
+        pairs = [*(("job", job_id) for job_id in jobs), *given]
+        return f"{address}?{urlencode(pairs)}" if pairs else address
 
     def charts(self, project: str) -> str:
         """See `Links`."""

@@ -67,8 +67,8 @@ def read_results(
     reader: LedgerReader, database: Path, job_id: str, wanted: ResultsWanted, links: Links
 ) -> dict[str, Any]:
     """The values of the template `results.html`. Raises LedgerError."""
-    state = (database, _stamp(reader, database), job_id)
-    scores = _read_once(*state)
+    state = state_of(reader, database, job_id)
+    scores = read_scores_once(*state)
     names = score_names(scores)
     values = {
         "job": read_rows(reader.connection, JobRow, "job_id = ?", job_id)[0],
@@ -149,21 +149,23 @@ def _layout(scores: JobScores, wanted: ResultsWanted) -> PivotLayout:
     return PivotLayout(rows or usual.rows, columns)
 
 
-def _stamp(reader: LedgerReader, database: Path) -> tuple[object, ...]:
-    """A value that changes when an event is appended, or the file is another one.
+ScoresState = tuple[Path, tuple[object, ...], str]
+"""A ledger, a value that changes with it, and the id of a job: what the caches below go by."""
 
-    Not that of the log beside the file: each connection that opens and closes changes it.
+
+def state_of(reader: LedgerReader, database: Path, job_id: str) -> ScoresState:
+    """The state of a job's scores: another one when an event is appended, or the file is replaced.
+
+    The log beside the file does not count: each connection that opens and closes changes it.
     """
     (position,) = reader.connection.execute("SELECT max(position) FROM events").fetchone()
     status = database.stat()
-    return position, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-_State = tuple[Path, tuple[object, ...], str]
+    stamp = (position, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return database, stamp, job_id
 
 
 @lru_cache(maxsize=4)
-def _read_once(database: Path, stamp: tuple[object, ...], job_id: str) -> JobScores:
+def read_scores_once(database: Path, stamp: tuple[object, ...], job_id: str) -> JobScores:
     """The scores of a job, which are read once in each state of the ledger's files."""
     with LedgerReader.open(database) as reader:
         return read_scores(reader.connection, job_id)
@@ -173,7 +175,7 @@ def _read_once(database: Path, stamp: tuple[object, ...], job_id: str) -> JobSco
 def _build_once(
     database: Path, stamp: tuple[object, ...], job_id: str, name: ScoreName, layout: PivotLayout
 ) -> Pivot:
-    return build_pivot(_read_once(database, stamp, job_id), name, layout)
+    return build_pivot(read_scores_once(database, stamp, job_id), name, layout)
 
 
 @lru_cache(maxsize=8)
@@ -181,13 +183,13 @@ def _groups_once(
     database: Path, stamp: tuple[object, ...], job_id: str, name: ScoreName, by: tuple[str, ...]
 ) -> Mapping[str, ScoreGroup]:
     """The groups of one score; the intervals of a large job take most of the time of the page."""
-    scores = _read_once(database, stamp, job_id)
+    scores = read_scores_once(database, stamp, job_id)
     own = tuple(score for score in scores.scores if (score.name, score.who) == name)
     groups = group_scores(JobScores(job_id, own, scores.results), by=by)
     return {key_text(group.key): group for group in groups}
 
 
-def _totals(state: _State, name: ScoreName, pivot: Pivot) -> list[ScoreGroup | None]:
+def _totals(state: ScoresState, name: ScoreName, pivot: Pivot) -> list[ScoreGroup | None]:
     """The group of each column; None for one that has failures only."""
     groups = _groups_once(*state, name, pivot.layout.columns)
     return [groups.get(key) for key in pivot.keys]

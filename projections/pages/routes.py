@@ -143,6 +143,27 @@ def preview(reader: LedgerReader, page_request: PageRequest) -> Any:
     return inline(shown.content, shown.media_type, found.path, is_document=shown.is_document)
 
 
+def compare(reader: LedgerReader, page_request: PageRequest) -> Any:
+    """The page that compares jobs."""
+    from orc.projections.pages import compare as page
+
+    named = page_request.jobs[: page.JOBS_MAX]
+    jobs = tuple(dict.fromkeys(str(reader.find_job(name)) for name in named))
+    query = page_request.query
+    if len(jobs) < 2:
+        title = {"title": "Compare jobs", "problem": "Tick two jobs or more in the list of jobs."}
+        return html("problem.html", page_request, title)
+    wanted = page.CompareWanted(
+        jobs,
+        other=query.get("with", ""),
+        score=query.get("score", ""),
+        case_part=max(1, _position(query.get("cases")) or 1),
+        step_part=max(1, _position(query.get("steps")) or 1),
+    )
+    values = page.read_comparison(reader, page_request.database, wanted, page_request.links)
+    return html("compare.html", page_request, values)
+
+
 def charts(reader: LedgerReader, page_request: PageRequest) -> Any:
     """The page of the charts of a project over its jobs."""
     from orc.projections.pages.charts import read_charts
@@ -178,6 +199,7 @@ _JOB = "(?P<job>[^/]+)"
 PAGES: tuple[tuple[str, Page], ...] = (
     ("", home),
     ("/search", search),
+    ("/compare", compare),
     ("/charts", charts),
     (r"/charts/(?P<chart>[a-z]+)\.(?P<form>svg|csv)", chart),
     (f"/{_JOB}", job),

@@ -45,6 +45,8 @@ class PageRequest:
     known_etag: str
     """The `ETag` of the page that the browser has; empty without one."""
     csrf: Callable[[], str]
+    jobs: tuple[str, ...] = ()
+    """All values of `job` in the query string."""
 
 
 class PageNotFound(Exception):
@@ -69,6 +71,7 @@ def page_request_of(request: Any, datasette: Any, name: str) -> PageRequest:
         query={key: str(request.args.get(key))[:_TEXT_MAX] for key in request.args},
         known_etag=request.headers.get("if-none-match", ""),
         csrf=request.scope.get("csrftoken", lambda: ""),
+        jobs=tuple(name[:_TEXT_MAX] for name in request.args.getlist("job")),
     )
 
 

@@ -1,0 +1,106 @@
+"""The page that compares jobs: scores, cases, steps, texts, files."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.projections.pages.scored_jobs import run_scored
+from tests.projections.served import HOSTILE, Get, browse
+
+PAGE = "/-/orc/runs/compare"
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The ledger and the ids of its three jobs, of which the last two are equal."""
+    folder = tmp_path_factory.mktemp("compare")
+    return folder / "runs.db", run_scored(folder, shifts=(0, 1, 1))
+
+
+def address(*jobs: str, more: str = "") -> str:
+    return f"{PAGE}?{'&'.join(f'job={job}' for job in jobs)}{more}"
+
+
+def cells(text: str, table: str) -> list[list[str]]:
+    """The texts of the rows of a table."""
+    found = text.partition(f'<table class="{table}">')[2].partition("</table>")[0]
+    return [
+        [
+            " ".join(html.unescape(re.sub(r"<[^>]+>", "", cell)).split())
+            for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)
+        ]
+        for row in re.findall(r"<tr.*?</tr>", found, re.DOTALL)
+    ]
+
+
+def test_two_jobs_are_compared(jobs: tuple[Path, list[str]]) -> None:
+    first, second, _ = jobs[1]
+
+    async def look(get: Get) -> None:
+        text = (await get(address(first, second))).text
+        side_by_side = {row[0]: row[1:] for row in cells(text, "compared")}
+        assert side_by_side["size"] == [
+            "5 2.5 to 7.5 of 6 2 failed",
+            "6 3.5 to 8.5 of 6 2 failed",
+        ]
+        differences = cells(text, "differences")[1:]
+        assert differences[0][0] == "exact"
+        assert differences[0][4:] == ["1", "1", "6", "0"]
+        assert differences[1][2:4] == ["+1 1 to 1", "yes"]
+        cases = cells(text, "cases")[1:]
+        assert [row[3] for row in cases] == ["-1", "+1", "0", "0", "0", "0"]
+        assert cases[0][0] == "case: n: 1, q: one, model: small"
+        assert "Steps: 8 differ" in text
+        assert "<del>-shift 0</del>" in text
+        assert "<ins>+shift 1</ins>" in text
+        assert "Files: 1 differ" in text
+        assert cells(text, "settings")[1] == ["inputs.shift", "0", "1"]
+        assert HOSTILE not in text
+
+    browse(jobs[0], then=look)
+
+
+def test_of_three_jobs_one_is_chosen_for_the_details(jobs: tuple[Path, list[str]]) -> None:
+    first, second, third = jobs[1]
+
+    async def look(get: Get) -> None:
+        text = (await get(address(second, first, third, more=f"&with={third}&score=size"))).text
+        assert [row[1] for row in cells(text, "differences")[1:]] == [first] * 3 + [third] * 3
+        assert "Steps: 0 differ" in text
+        assert "All files are equal." in text
+        assert {row[3] for row in cells(text, "cases")[1:]} == {"0"}
+
+    browse(jobs[0], then=look)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("", 200, "Tick two jobs or more"),
+        ("?job=latest", 200, "Tick two jobs or more"),
+        ("?job=latest&job=latest", 200, "Tick two jobs or more"),
+        ("?job=latest&job=nothing", 404, "nothing"),
+        ("?job=latest&job=latest~1&cases=9&steps=9&score=x&with=x", 200, "Comparison of 2 jobs"),
+    ],
+)
+def test_odd_questions_are_answered(
+    jobs: tuple[Path, list[str]], query: str, status: int, said: str
+) -> None:
+    async def look(get: Get) -> None:
+        answer = await get(f"{PAGE}{query}")
+        assert (answer.status_code, said in answer.text) == (status, True)
+
+    browse(jobs[0], then=look)
+
+
+def test_jobs_are_ticked_in_their_list(jobs: tuple[Path, list[str]]) -> None:
+    async def look(get: Get) -> None:
+        text = (await get("/-/orc/runs")).text
+        assert f'<form id="compare" class="tools" method="get" action="{PAGE}">' in text
+        assert re.findall(r'name="job" value="([^"]+)" form="compare"', text) == jobs[1][::-1]
+
+    browse(jobs[0], then=look)
