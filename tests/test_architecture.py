@@ -86,7 +86,8 @@ MAY_IMPORT: dict[str, str] = {
     "projections.tables": "ledger ledger.files projections.folds projections.money",
     "projections.scores": "ledger projections.tables",
     "projections.history": (
-        "ledger ledger.files ledger.inputs projections.folds projections.money projections.tables"
+        "ledger ledger.files ledger.inputs projections.folds projections.money projections.scores "
+        "projections.tables"
     ),
     "projections.folder": "ledger ledger.files projections.folds projections.money",
     "projections.search": "ledger ledger.files projections.history projections.tables.own_schema",

@@ -11,6 +11,7 @@ from orc.ledger.events import StepExpanded
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import read_or_lost
 from orc.projections.history.turns import output_value
+from orc.projections.scores.overview import ScoreMean, read_means_by_step
 from orc.projections.tables.inside import Usage
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
@@ -26,6 +27,8 @@ class ItemLine:
     used: Usage
     input: str
     output: str
+    means: tuple[ScoreMean, ...] = ()
+    """The means of its scores, with those of the steps inside it."""
 
 
 def read_items(
@@ -40,13 +43,18 @@ def lines_of(
     reader: LedgerReader, view: JobView, container: str, children: Sequence[StepRow]
 ) -> list[ItemLine]:
     """The lines of these steps, which are directly inside `container`."""
-    inputs = read_inputs(reader, view.job.job_id, container) if children else {}
+    if not children:
+        return []
+    inputs = read_inputs(reader, view.job.job_id, container)
+    parents = {step.name: step.parent for step in view.steps}
+    means = read_means_by_step(reader.connection, view.job.job_id, parents)
     return [
         ItemLine(
             child,
             view.usage[child.name],
             one_line(inputs[child.name]) if child.name in inputs else "",
             _output(reader, view, child),
+            tuple(means.get(child.name, ())),
         )
         for child in children
     ]

@@ -34,6 +34,7 @@ from orc.projections.tables.step_notes import skip_text
 if TYPE_CHECKING:
     from orc.projections.scores.groups import ScoreGroup
     from orc.projections.scores.rows import Score
+    from orc.projections.tables.assessments import ScoreRow
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -88,7 +89,7 @@ def shorten(text: str, chars: int = TEXT_CHARS) -> str:
     return text if len(text) <= chars else f"{text[:chars]}…"
 
 
-def score_value_text(score: Score) -> str:
+def score_value_text(score: Score | ScoreRow) -> str:
     """The value of one score: a number, or `pass` or `fail`."""
     if score.passed is not None:
         return "pass" if score.passed else "fail"

@@ -16,6 +16,7 @@ from orc.projections.pages.file import show_file
 from orc.projections.pages.items import ORDERS, ItemFilter, read_item_page
 from orc.projections.pages.links import Links
 from orc.projections.pages.shown_file import ShownFile
+from orc.projections.scores.rows import read_step_scores
 from orc.projections.tables.job_view import read_calls, read_rows, read_view
 from orc.projections.tables.questions import answers_to
 from orc.projections.tables.rows import FileRow
@@ -69,6 +70,7 @@ def read_step(
         "output": read_output(reader, events),
         "definition": pretty({} if definition is None else dump_step(definition)),
         "files": files,
+        "scores": read_step_scores(connection, step.step_id),
         "shown_files": _shown_files(reader, files, links),
         "needs": [view.by_name[need] for need in step.needed if need in view.by_name],
         "dependents": [other for other in view.steps if name in other.needed],

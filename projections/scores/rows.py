@@ -118,6 +118,11 @@ def read_scores(connection: sqlite3.Connection, job_id: str) -> JobScores:
     return _read(connection, job_id, _FORKS_MAX)
 
 
+def read_step_scores(connection: sqlite3.Connection, step_id: str) -> list[ScoreRow]:
+    """The scores of the present result of one step; `step_id` is `job/step`."""
+    return read_rows(connection, ScoreRow, "step_id = ? ORDER BY version", step_id)
+
+
 def together(jobs: Sequence[JobScores]) -> JobScores:
     """The scores of several jobs; the id of the job is then empty."""
     scores = tuple(score for each in jobs for score in each.scores)
@@ -218,6 +223,6 @@ def _score(row: ScoreRow, about: Scored) -> Score:
         error=row.error,
         why=row.why,
         why_sha256=row.why_sha256,
-        by=row.by_step or row.by_person or row.who,
+        by=row.by,
         recorded_at=row.recorded_at,
     )

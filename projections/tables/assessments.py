@@ -41,6 +41,11 @@ class ScoreRow:
     model: str | None = column("The model of the step that the score is about.")
     dimensions: str | None = column("The dimensions of that step, as in `steps`.")
 
+    @property
+    def by(self) -> str:
+        """The step or the person who gave it."""
+        return self.by_step or self.by_person or self.who
+
 
 @dataclass(frozen=True, slots=True)
 class TagRow:

@@ -13,6 +13,8 @@ from orc.ledger import LedgerReader
 from orc.ledger.command_lines import quoted_command
 from orc.projections.history.items import ItemLine, read_items
 from orc.projections.history.turns import AttemptTurn, CallTurn, output_value, read_attempts
+from orc.projections.scores.rows import read_step_scores
+from orc.projections.tables.assessments import ScoreRow
 from orc.projections.tables.job_view import JobView, read_calls, read_rows
 from orc.projections.tables.rows import FileRow, StepRow
 from orc.scheduler.core.errors import nearest
@@ -31,6 +33,7 @@ class StepSeen:
     output: tuple[Any, str | None] | None
     files: list[FileRow]
     items: list[ItemLine]
+    scores: list[ScoreRow]
     is_live: bool
 
 
@@ -57,6 +60,7 @@ def read_seen(
         output_value(reader, events) if step.status == "succeeded" else None,
         read_rows(reader.connection, FileRow, "step_id = ? ORDER BY path", step.step_id),
         read_items(reader, view, name, first=1, count=ITEMS_MAX),
+        read_step_scores(reader.connection, step.step_id),
         is_live,
     )
 
@@ -131,6 +135,7 @@ def step_texts(seen: StepSeen) -> dict[str, Any]:
             }
             for attempt in seen.attempts
         ],
+        "scores_given": list(map(_score_value, seen.scores)),
         "output": value,
         "output_lost": lost,
         "files": [
@@ -142,6 +147,19 @@ def step_texts(seen: StepSeen) -> dict[str, Any]:
             }
             for file in seen.files
         ],
+    }
+
+
+def _score_value(score: ScoreRow) -> dict[str, Any]:
+    passed = score.passed
+    return {
+        "name": score.name,
+        "value": score.value if passed is None else bool(passed),
+        "error": score.error,
+        "why": score.why,
+        "who": score.who,
+        "by": score.by,
+        "recorded_at": score.recorded_at,
     }
 
 

@@ -17,11 +17,13 @@ from orc.ledger.wording import (
     count_text,
     duration_text,
     number_text,
+    score_text,
     size_text,
     tokens_text,
 )
 from orc.projections.history.exchange import Turn
 from orc.projections.history.turns import AttemptTurn, CallTurn, ShownText
+from orc.projections.scores.overview import means_text
 from orc.projections.tables.rows import CallRow
 from orc.projections.tables.status import step_status
 from orc.projections.tables.step_notes import step_note
@@ -63,6 +65,7 @@ def _parts(seen: StepSeen) -> Iterator[str]:
         value, lost = seen.output
         yield "\n== Output\n"
         yield f"(its bytes {safe(lost)})\n" if lost is not None else value_text(value)
+    yield from _scores(seen)
     yield from _files(seen)
 
 
@@ -77,20 +80,25 @@ def _items(seen: StepSeen) -> Iterator[str]:
     total = len(seen.view.children_of.get(seen.step.name, ()))
     if not total:
         return
+    has_scores = any(line.means for line in seen.items)
     rows = [
         (
             line.step.name.removeprefix(seen.step.name),
             step_status(seen.view, line.step, is_live=seen.is_live),
             line.input,
             line.output,
+            *(means_text(line.means),) * has_scores,
             duration_text(line.step.duration_s),
             tokens_text(line.used.tokens) if line.used.calls else "",
             brief_cost(line.used.cost_nano_usd, line.used.calls_unpriced),
         )
         for line in seen.items
     ]
+    scores = ("SCORES",) * has_scores
     yield f"\n== Inside: {count_text(total, 'step')}\n"
-    yield table(("STEP", "STATUS", "INPUT", "OUTPUT", "TIME", "TOKENS", "COST"), rows) + "\n"
+    yield (
+        table(("STEP", "STATUS", "INPUT", "OUTPUT", *scores, "TIME", "TOKENS", "COST"), rows) + "\n"
+    )
     if total > len(rows):
         command = command_line("show", seen.view.job.job_id, seen.step.name, "--json")
         yield f"({count_text(total - len(rows), 'more step')}: {command})\n"
@@ -149,6 +157,22 @@ def _turn(turn: Turn, role: str) -> Iterator[str]:
         yield f"\n-- {safe(named)}\n{plain_text(turn.text)}"
     for name, arguments in turn.tool_calls:
         yield f"\n-- calls the tool {safe(name)}\n{plain_text(arguments)}"
+
+
+def _scores(seen: StepSeen) -> Iterator[str]:
+    if not seen.scores:
+        return
+    yield "\n== Scores\n"
+    for score in seen.scores:
+        if score.error is not None:
+            value = f"broken: {score.error}"
+        elif score.passed is not None:
+            value = "pass" if score.passed else "fail"
+        else:
+            value = score_text(score.value)
+        by = "" if score.who == "expression" else f" (by {score.who} {score.by})"
+        why = f"\n  {score.why}" if score.why else ""
+        yield plain_text(f"{score.name}  {value}{by}{why}")
 
 
 def _files(seen: StepSeen) -> Iterator[str]:

@@ -214,3 +214,16 @@ def test_the_python_api_gives_groups(job: str) -> None:
     assert found.tags == ("nightly",)
     with pytest.raises(orc_api.UsageProblem, match="no dimension 'nothing'"):
         found.scores(by=["nothing"])
+
+
+def test_a_step_is_shown_with_its_scores(job: str) -> None:
+    said = orc("show", job, "answer[0]")
+    scores = said.out.partition("== Scores\n")[2]
+    assert scores.splitlines()[:3] == ["exact  fail", "length  2", "  it is a"]
+    assert "quality  7 (by judge judge[0])" in scores
+    given = orc("show", job, "answer[0]", "--json").json()["scores_given"]
+    assert [(one["name"], one["value"], one["who"]) for one in given[:2]] == [
+        ("exact", False, "expression"),
+        ("length", 2.0, "expression"),
+    ]
+    assert "SCORES" in orc("show", job, "answer").out

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.projections.pages.scored_jobs import run_scored
-from tests.projections.served import HOSTILE, Get, browse
+from tests.projections.served import HOSTILE, MARKUP, OBEYED, Get, browse
 
 PAGE = "/-/orc/runs/{}/results"
 
@@ -132,3 +136,60 @@ def test_jobs_with_scores_lead_to_their_results(jobs: tuple[Path, list[str]]) ->
             assert "exact 66.7 %, size 5, +1" in text
 
     browse(jobs[0], then=look)
+
+
+def test_the_page_of_a_step_has_its_scores_and_those_of_its_items(
+    jobs: tuple[Path, list[str]],
+) -> None:
+    async def look(get: Get) -> None:
+        page = f"/-/orc/runs/{jobs[1][0]}/step"
+        own = (await get(f"{page}/answer~5B0~5D")).text
+        scores = own.partition('id="scores"')[2].partition("</div>")[0]
+        assert "<b>exact</b> pass" in scores
+        assert "<b>size</b> 2.5" in scores
+        assert "because &lt;script&gt;" in scores
+        assert '<span class="wrong">broken</span>' in scores
+        items = (await get(f"{page}/answer")).text
+        assert '<th scope="col">Scores</th>' in items
+        assert "<td>exact 100 %, size 2.5, +1</td>" in items
+
+    browse(jobs[0], then=look)
+
+
+def test_no_page_shows_markup_from_the_tables(jobs: tuple[Path, list[str]], tmp_path: Path) -> None:
+    """Names of scores, models, cases and projects, and what a model wrote, are markup here."""
+    database, ids = tmp_path / "runs.db", jobs[1]
+    shutil.copy(jobs[0], database)
+    hostile = MARKUP + OBEYED
+    with closing(sqlite3.connect(database)) as connection:
+        for column in ("scores.name", "scores.why", "scores.error", "steps.output", "jobs.name"):
+            table, name = column.split(".")
+            connection.execute(f"UPDATE {table} SET {name} = {name} || ?", (hostile,))
+        for table in ("steps", "scores"):
+            connection.execute(
+                f"UPDATE {table} SET dimensions = json_set(dimensions, '$.case', ?, '$.model', "
+                "json_extract(dimensions, '$.model') || ?) WHERE dimensions IS NOT NULL",
+                (hostile, hostile),
+            )
+        connection.commit()
+
+    async def look(get: Get) -> None:
+        project = quote(f"eval{MARKUP}{OBEYED}")
+        for page in (
+            "/-/orc/runs",
+            f"{PAGE.format(ids[0])}",
+            f"{PAGE.format(ids[0])}?open=answer[0]&q=small",
+            f"/-/orc/runs/{ids[0]}/step/answer",
+            f"/-/orc/runs/compare?job={ids[0]}&job={ids[1]}",
+            f"/-/orc/runs/charts?project={project}",
+            f"/-/orc/runs/charts/scores.svg?project={project}",
+        ):
+            answer = await get(page)
+            assert answer.status_code == 200, page
+            text = answer.text
+            assert "<script>alert" not in text, page
+            assert "<img src=x" not in text, page
+            assert "<svg/onload" not in text, page
+            assert not set(text) & {"\x1b", "\x9b", "\u202e", "\u200b", "\ufeff"}, page
+
+    browse(database, then=look)
