@@ -73,10 +73,10 @@ class Plot:
 
     def draw(self, *, standalone: bool = False) -> Markup:
         """The chart as SVG."""
-        return _Drawing(self).draw(standalone=standalone)
+        return _ChartDrawing(self).draw(standalone=standalone)
 
 
-class _Drawing:
+class _ChartDrawing:
     def __init__(self, plot: Plot) -> None:
         self._plot = plot
         points = [point for series in plot.series for point in series.points]
