@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import trio
@@ -31,6 +32,10 @@ _CALL_KEYS = {"id", "name", "arguments"}
 _ERROR_KEYS = {"kind", "message", "retry_after_s"}
 _TRANSIENT = get_args(TransientKind)
 _PERMANENT = get_args(PermanentKind)
+# One `*` a part, so that a pattern matches in linear time.
+_PART = r"(?:[A-Za-z0-9_-]+|[A-Za-z0-9_-]*\*[A-Za-z0-9_-]*)"
+_PATTERN = re.compile(rf"{_PART}(?:\[{_PART}\]|#{_PART}|/{_PART})*")
+_ANY_PART = r"[^\[\]#/]+"
 
 
 class RepliesError(ValueError):
@@ -58,6 +63,59 @@ class RecordedReply:
     provider: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedReplies:
+    """The content of a file of recorded replies: lists of replies by step id or pattern.
+
+    In a pattern, `*` stands for a name, a key or a number: `notes[*]`, `draft#*/write`. A step gets
+    the list of its own id. If there is none, it gets the list of the pattern with the most
+    characters besides `*`, the first in alphabetical order of several; else the list `default`.
+    """
+
+    by_step: Mapping[str, tuple[RecordedReply, ...]]
+    default: tuple[RecordedReply, ...] = ()
+    _patterns: tuple[tuple[str, re.Pattern[str]], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        patterns = [name for name in self.by_step if "*" in name]
+        patterns.sort(key=lambda name: (name.count("*") - len(name), name))
+        compiled = tuple(
+            (name, re.compile(re.escape(name).replace(r"\*", _ANY_PART))) for name in patterns
+        )
+        object.__setattr__(self, "_patterns", compiled)
+
+    def find(self, step: str, ordinal: int) -> RecordedReply:
+        """The reply to a call of the step; `ordinal` counts its calls from 1.
+
+        The replies of a step's own list are used once each. The last reply of a pattern or of
+        `default` also answers all later calls. Raises PermanentError.
+        """
+        own = self.by_step.get(step)
+        if own is not None:
+            if ordinal <= len(own):
+                return own[ordinal - 1]
+            raise PermanentError(
+                "environment",
+                f"no recorded reply for call {ordinal} of step {step!r}; the file has {len(own)} "
+                "for this step",
+            )
+        matching = next((name for name, found in self._patterns if found.fullmatch(step)), None)
+        shared = self.default if matching is None else self.by_step[matching]
+        if shared:
+            return shared[min(ordinal, len(shared)) - 1]
+        known = ", ".join(sorted(self.by_step)[:10]) or "none"
+        raise PermanentError(
+            "environment",
+            f"no recorded reply for step {step!r}; the file has replies for: {known}; add one for "
+            f"{_pattern_of(step)!r}, or a `default` for all other steps",
+        )
+
+
+def _pattern_of(step: str) -> str:
+    """The step's id with `*` for each item and round."""
+    return re.sub(r"\[[^\]]*\]", "[*]", re.sub(r"#\d+", "#*", step))
+
+
 class Replay:
     """A provider that answers the n-th call of a step with the step's n-th recorded reply.
 
@@ -73,7 +131,7 @@ class Replay:
 
     def __init__(
         self,
-        replies: Mapping[str, tuple[RecordedReply, ...]],
+        replies: RecordedReplies,
         *,
         digest: Callable[[dict[str, Any]], str],
     ) -> None:
@@ -82,7 +140,7 @@ class Replay:
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`. A missing reply or one to another prompt is a PermanentError."""
-        recorded = self._find(request)
+        recorded = self._replies.find(request.step, request.ordinal)
         if (
             recorded.request is not None
             and self._digest(prompt_values(request)) != recorded.request
@@ -123,42 +181,52 @@ class Replay:
     async def aclose(self) -> None:
         """Nothing to close."""
 
-    def _find(self, request: Request) -> RecordedReply:
-        of_step = self._replies.get(request.step)
-        if of_step is None:
-            known = ", ".join(sorted(self._replies)[:10]) or "none"
-            raise PermanentError(
-                "environment",
-                f"no recorded reply for step {request.step!r}; the file has replies for: {known}",
-            )
-        if request.ordinal > len(of_step):
-            raise PermanentError(
-                "environment",
-                f"no recorded reply for call {request.ordinal} of step {request.step!r}; the file "
-                f"has {len(of_step)} for this step",
-            )
-        return of_step[request.ordinal - 1]
 
-
-def parse_replies(document: Any) -> dict[str, tuple[RecordedReply, ...]]:
+def parse_replies(document: Any) -> RecordedReplies:
     """The recorded replies in a file's content: `{"replies": {step: [reply, ...]}}`.
 
     Raises RepliesError.
     """
     if not isinstance(document, dict) or not isinstance(document.get("replies"), dict):
         raise RepliesError("it must have a key `replies` that maps step ids to lists of replies")
-    unknown = sorted(set(document) - {"replies", "version"})
+    unknown = sorted(map(str, set(document) - {"replies", "default", "version"}))
     if unknown:
-        raise RepliesError(f"unknown key {unknown[0]!r}; the file has `version` and `replies`")
-    found: dict[str, tuple[RecordedReply, ...]] = {}
-    for step, entries in document["replies"].items():
-        if not isinstance(entries, list):
-            raise RepliesError(f"replies.{step} must be a list")
-        found[str(step)] = tuple(
-            _parse_reply(entry, where=f"replies.{step}[{index}]")
-            for index, entry in enumerate(entries)
+        raise RepliesError(
+            f"unknown key {unknown[0]!r}; the file has `version`, `replies` and `default`"
         )
+    by_step = {
+        str(name): _parse_list(name, entries) for name, entries in document["replies"].items()
+    }
+    if "default" not in document:
+        return RecordedReplies(by_step)
+    return RecordedReplies(by_step, _parse_shared(document["default"], where="default"))
+
+
+def _parse_list(name: Any, entries: Any) -> tuple[RecordedReply, ...]:
+    where = f"replies.{name}"
+    if "*" not in str(name):
+        return _parse_entries(entries, where=where)
+    if not _PATTERN.fullmatch(str(name)):
+        raise RepliesError(
+            f"{where} is not a pattern of step ids, such as notes[*], draft#*/write or "
+            "summary[de-*]: `*` stands for a name, a key or a number, or once for a part of it"
+        )
+    return _parse_shared(entries, where=where)
+
+
+def _parse_shared(entries: Any, *, where: str) -> tuple[RecordedReply, ...]:
+    found = _parse_entries(entries, where=where)
+    if not found:
+        raise RepliesError(f"{where} must have at least one reply")
     return found
+
+
+def _parse_entries(entries: Any, *, where: str) -> tuple[RecordedReply, ...]:
+    if not isinstance(entries, list):
+        raise RepliesError(f"{where} must be a list")
+    return tuple(
+        _parse_reply(entry, where=f"{where}[{index}]") for index, entry in enumerate(entries)
+    )
 
 
 def _parse_reply(entry: Any, *, where: str) -> RecordedReply:

@@ -40,7 +40,10 @@ def test_every_yaml_block_is_a_spec_or_a_file_of_replies() -> None:
     others = [block for block in YAML if block not in SPECS]
     assert [block.text.splitlines()[0] for block in others] == ["# replies"]
     replies = parse_replies(yaml.safe_load(others[0].text))
-    assert [reply.error is None for reply in replies["article"]] == [False, True]
+    assert [reply.error is None for reply in replies.by_step["article"]] == [False, True]
+    assert replies.find("note[7]", 2).text == "A note."
+    assert replies.find("draft#3/write", 2).text == "A better draft."
+    assert replies.find("other", 1).text == "Some text."
 
 
 def test_orc_accepts_every_spec_on_a_page(tmp_path: Path) -> None:

@@ -186,7 +186,89 @@ async def test_a_latency_is_spread_over_the_pieces(
 
 def test_a_file_of_replies_is_read_step_by_step() -> None:
     found = parse_replies({"version": 1, "replies": {"write": ["one", {"text": "two"}], "x": []}})
-    assert found == {"write": (RecordedReply("one"), RecordedReply("two")), "x": ()}
+    assert found.by_step == {"write": (RecordedReply("one"), RecordedReply("two")), "x": ()}
+
+
+PATTERNS: dict[str, Any] = {
+    "replies": {
+        "note[*]": ["any", "any again"],
+        "note[de-*]": ["German"],
+        "note[7]": ["seven"],
+        "draft#*/write": ["draft"],
+        "draft#1/*": ["first round"],
+        "each[*]#2/*": ["second round"],
+        "*[x]": ["an x"],
+    },
+    "default": ["other", "other again"],
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "ordinal", "text"),
+    [
+        ("note[7]", 1, "seven"),
+        ("note[0]", 1, "any"),
+        ("note[0]", 2, "any again"),
+        ("note[0]", 9, "any again"),
+        ("note[de-AT]", 1, "German"),
+        ("note[x]", 1, "any"),
+        ("part[x]", 1, "an x"),
+        ("draft#3/write", 1, "draft"),
+        ("draft#1/write", 1, "draft"),
+        ("draft#1/judge", 1, "first round"),
+        ("each[a]#2/judge", 1, "second round"),
+        ("each[a]#3/judge", 1, "other"),
+        ("note", 1, "other"),
+        ("note[0]#1", 1, "other"),
+        ("note[0]/a", 3, "other again"),
+    ],
+)
+async def test_own_replies_come_before_the_closest_pattern_and_the_default(
+    step: str, ordinal: int, text: str
+) -> None:
+    turned = {name: PATTERNS["replies"][name] for name in reversed(PATTERNS["replies"])}
+    for document in (PATTERNS, {**PATTERNS, "replies": turned}):
+        replay = Replay(parse_replies(document), digest=digest_json)
+        assert (await replay.send(ask(step, ordinal), on_delta=ignore)).text == text
+
+
+async def test_a_step_with_own_replies_gets_none_of_a_pattern() -> None:
+    replay = Replay(parse_replies(PATTERNS), digest=digest_json)
+    with pytest.raises(PermanentError, match=r"call 2 of step 'note\[7\]'; the file has 1"):
+        await replay.send(ask("note[7]", 2), on_delta=ignore)
+
+
+async def test_a_missing_reply_names_the_pattern_that_would_give_it() -> None:
+    with pytest.raises(PermanentError, match=r"add one for 'x\[\*\]#\*/y', or a `default`"):
+        await build_replay(write=["one"]).send(ask("x[0]#2/y"), on_delta=ignore)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["note[*", "note[**]", "note[*a*]", "no te[*]", "note[*]]", "note[]*", "*note.*", "/*", "a//*"],
+)
+def test_what_is_no_pattern_is_refused_by_its_place(name: str) -> None:
+    with pytest.raises(RepliesError) as caught:
+        parse_replies({"replies": {"write": ["one"], name: ["two"]}})
+    assert str(caught.value).startswith(f"replies.{name} is not a pattern of step ids")
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"replies": {"a[*]": []}}, r"^replies\.a\[\*\] must have at least one reply$"),
+        ({"replies": {"a[*]": "one"}}, r"^replies\.a\[\*\] must be a list$"),
+        ({"replies": {"a[*]": [7]}}, r"^replies\.a\[\*\]\[0\] must be a text or a mapping$"),
+        ({"replies": {}, "default": []}, r"^default must have at least one reply$"),
+        ({"replies": {}, "default": "one"}, r"^default must be a list$"),
+        ({"replies": {}, "default": None}, r"^default must be a list$"),
+        ({"replies": {}, "default": [{"txt": "a"}]}, r"^default\[0\]: unknown key 'txt'"),
+        ({"replies": {}, 7: []}, "unknown key '7'"),
+    ],
+)
+def test_replies_for_many_steps_are_checked_with_their_place(document: Any, message: str) -> None:
+    with pytest.raises(RepliesError, match=message):
+        parse_replies(document)
 
 
 @pytest.mark.parametrize(

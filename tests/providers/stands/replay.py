@@ -6,7 +6,7 @@ from typing import assert_never
 
 from orc.ledger.digest import digest_json
 from orc.providers import Provider, Usage
-from orc.providers.replay import RecordedReply, Replay
+from orc.providers.replay import RecordedReplies, RecordedReply, Replay
 from tests.fault_server import FaultServer
 from tests.providers.acts import (
     STALL_S,
@@ -24,7 +24,7 @@ from tests.providers.acts import (
 
 def stand(_server: FaultServer, acts: tuple[Act, ...]) -> Provider:
     """A Replay whose recorded replies are the acts."""
-    return Replay({"write": tuple(map(_record, acts))}, digest=digest_json)
+    return Replay(RecordedReplies({"write": tuple(map(_record, acts))}), digest=digest_json)
 
 
 def _record(act: Act) -> RecordedReply:
