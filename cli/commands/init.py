@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orc.cli.errors import EnvironmentProblem, UsageProblem
-from orc.cli.jobs.caller.templates import ABOUT, read_template
+from orc.cli.jobs.caller.templates import ABOUT, read_example_files, read_template
 from orc.cli.options import Json, refuse_ignored
 from orc.cli.terminal.text import put, put_json, safe, say, table
 from orc.ledger.command_lines import command_line
@@ -29,10 +29,15 @@ def command(
     show: Annotated[
         bool, typer.Option("--list", help="List the templates; write nothing.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite an existing spec and its replies.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
-    """Write a starter spec, with recorded replies to try it offline."""
+    """Write a starter spec, with recorded replies and files to try it offline.
+
+    Files of yours that the spec would read, such as questions.csv, are kept.
+    """
     if show:
         to_path = None if to == Path() else to
         refuse_ignored({"--to": to_path, "--force": force}, why="--list writes nothing")
@@ -49,7 +54,8 @@ def command(
     is_file = to.suffix in (".yaml", ".yml")
     path = to if is_file else to / f"{template}.yaml"
     beside = path.with_name(f"{path.stem}.replay.yaml")
-    contents = {beside: replies, path: spec}
+    examples, kept = _examples(template, path.parent)
+    contents = {**examples, beside: replies, path: spec}
     for found, content in contents.items():
         obstacle = what_is_no_file(found)
         if obstacle is not None:
@@ -60,18 +66,56 @@ def command(
                 f"{found} exists already; name another file with --to, or overwrite it with --force"
             )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         for found, content in contents.items():
+            found.parent.mkdir(parents=True, exist_ok=True)
             sweep(found.parent, [found.name])
             Folder(found.parent.absolute(), private=False).write(found.name, content.encode())
     except OSError as error:
         raise EnvironmentProblem(f"cannot write {path}: {error.strerror}") from error
     if as_json:
-        put_json({"template": template, "spec": str(path), "replies": str(beside)})
+        put_json(
+            {
+                "template": template,
+                "spec": str(path),
+                "replies": str(beside),
+                "files": [str(found) for found in examples],
+            }
+        )
         return 0
     say(f"wrote {safe(path)}, and {safe(beside)} with recorded replies to try it offline")
+    if examples:
+        say(f"wrote {', '.join(map(safe, examples))}: examples of what it reads")
+    for found in kept:
+        say(f"kept your {safe(found)}, which it reads")
     say(f"next: {command_line('run', path, '-p', 'replay')}    then: {command_line('run', path)}")
     return 0
+
+
+def _examples(template: str, folder: Path) -> tuple[dict[Path, str], list[Path]]:
+    """The files to write for the template to read, and the person's own ones in their place.
+
+    A folder is the person's own if it has anything else than the template's files.
+    """
+    written: dict[Path, str] = {}
+    kept: dict[Path, None] = {}
+    for name, content in read_example_files(template).items():
+        top = folder / name.partition("/")[0]
+        if os.path.lexists(top) and not _is_ours(top, template, folder):
+            kept[top] = None
+        else:
+            written[folder / name] = content
+    return written, list(kept)
+
+
+def _is_ours(top: Path, template: str, folder: Path) -> bool:
+    """Whether everything there is of the template: it may be the half of a killed command."""
+    ours = {folder / name: content for name, content in read_example_files(template).items()}
+    found = [path for path in top.rglob("*") if not path.is_dir()] if top.is_dir() else [top]
+    return all(
+        path in ours and not path.is_symlink() and _read(path) == ours[path]
+        for path in found
+        if not path.name.endswith(".orc-tmp")
+    )
 
 
 def _read(path: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,14 @@ import pytest
 from orc.cli.jobs.caller.templates import ABOUT
 from tests.cli.command_line import orc, write
 
-OPTIONS = {"review-diff": ("-i", "ask=false")}
+OPTIONS = dict.fromkeys(("review-diff", "extract-table"), ("-i", "ask=false"))
+GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org")
 
 
 @pytest.mark.parametrize("name", ABOUT)
 def test_every_template_runs_offline_as_it_is_written(here: Path, name: str) -> None:
-    for note in ("a.md", "b.txt"):
-        write(note, "Some text.")
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run([*GIT, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
     said = orc("init", name)
     assert said.code == 0, said.err
     assert f"next: orc run {name}.yaml -p replay" in said.err
@@ -47,6 +49,54 @@ def test_a_killed_init_is_completed_by_the_same_command(here: Path) -> None:
     assert orc("init", "eval").code == 0
     assert Path("eval.yaml").read_bytes() == whole
     assert not list(here.glob("*.orc-tmp"))
+
+
+def test_the_files_that_a_template_reads_are_written_beside_it(here: Path) -> None:
+    said = orc("init", "summarise-folder", "--to", "new")
+    names = [f"new/notes/{name}.md" for name in ("elbe", "po", "rhine")]
+    assert f"wrote {', '.join(names)}: examples of what it reads" in said.err
+    assert orc("init", "summarise-folder", "--to", "new", "--json").json()["files"] == names
+    assert all(map(Path.exists, map(Path, names)))
+
+
+def test_files_of_a_persons_own_are_kept_and_read(here: Path) -> None:
+    write("questions.csv", "id,question,answer\none,Why?,So.\n")
+    for force in ((), ("--force",)):
+        said = orc("init", "eval", *force)
+        assert (said.code, "kept your questions.csv, which it reads" in said.err) == (0, True)
+    assert "Why?" in Path("questions.csv").read_text()
+    assert orc("run", "eval.yaml", "-p", "replay").code == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "written"),
+    [
+        ("mkdir notes", 3),
+        ("mkdir notes; echo mine > notes/mine.md", 1),
+        ("mkdir notes; echo mine > notes/po.md", 1),
+        ("mkdir -p notes/deep; echo mine > notes/deep/po.md", 1),
+        ("mkdir notes; ln -s /dev/null notes/po.md", 1),
+        ("ln -s . notes", 3),
+        ("mkdir notes; echo half > notes/.po.md.7-7.orc-tmp", 3),
+    ],
+)
+def test_examples_are_not_put_into_a_folder_of_a_persons_own(
+    here: Path, make: str, written: int
+) -> None:
+    subprocess.run(make, shell=True, check=True)
+    before = {path: path.read_bytes() for path in here.glob("notes/**/*.md")}
+    said = orc("init", "summarise-folder")
+    assert said.code == 0, said.err
+    assert len(list(here.glob("notes/**/*.md"))) == written
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_examples_of_a_killed_init_are_completed(here: Path) -> None:
+    assert orc("init", "summarise-folder").code == 0
+    for name in ("summarise-folder.yaml", "notes/po.md", "notes/rhine.md"):
+        Path(name).unlink()
+    assert orc("init", "summarise-folder").code == 0
+    assert len(list(here.glob("notes/*.md"))) == 3
 
 
 def test_a_file_or_a_folder_says_where_to(here: Path) -> None:
