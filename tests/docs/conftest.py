@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,6 +75,14 @@ def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
         timeout=WAIT_S,
         check=False,
     )
+
+
+def words_of(line: str) -> list[str] | None:
+    """The words of a plain command of orc; None for a line that needs a shell."""
+    plain = line.partition(" #")[0]
+    if not plain.startswith("orc ") or re.search(r"[|&;<>$`*]", plain):
+        return None
+    return shlex.split(plain)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,9 +16,15 @@ import pytest
 
 from tests.cli.command_line import orc, work_in
 from tests.docs import test_readme
-from tests.docs.conftest import PAGES, Block, blocks_of, read_page, run_shell
+from tests.docs.conftest import PAGES, Block, blocks_of, read_page, run_shell, words_of
 
-SHELL = [block for language in ("sh", "bash") for block in blocks_of(*PAGES, language=language)]
+SHELL = [
+    block
+    for language in ("sh", "bash")
+    for block in blocks_of(*PAGES, language=language)
+    # `test_tutorials.py` runs those.
+    if not block.page.startswith("docs/tutorials/")
+]
 _MARK = re.compile(r"<!-- not executed by tests: (?P<reason>.+) -->\n\Z")
 _PAGE_MARK = (
     "<!-- no block of this page is executed by tests: the commands run the tests themselves -->"
@@ -139,9 +144,9 @@ def test_a_block_runs(block: Block, demo: Path, monkeypatch: pytest.MonkeyPatch)
 
 def run_line(line: str, folder: Path) -> None:
     """Run a line: a plain command of orc in this process, everything else in a shell."""
-    plain = line.partition(" #")[0]
-    if plain.startswith("orc ") and not re.search(r"[|&;<>$`]", plain):
-        said = orc(*shlex.split(plain)[1:])
+    words = words_of(line)
+    if words is not None:
+        said = orc(*words[1:])
         assert said.code == 0, (line, said.err)
         return
     done = run_shell(line, folder)
