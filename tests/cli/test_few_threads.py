@@ -39,7 +39,8 @@ def run_with_one_process(*arguments: str, cwd: Path) -> subprocess.CompletedProc
             *("prlimit", "--nproc=1", str(ORC), *arguments),
         ],
         cwd=cwd,
-        env={**orc_environment(), "HOME": str(cwd)},
+        # Packages of tests that are imported if they are there start threads of their own.
+        env={**orc_environment(), "HOME": str(cwd), "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=WAIT_S,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import sqlite3
@@ -272,6 +273,13 @@ def several_jobs() -> str:
     return answer("import", LEDGER, "--db", "new.db")
 
 
+def assessed() -> str:
+    run(PASSING)
+    noted = answer("note", "latest", "good", "--db", LEDGER)
+    step = json.loads(answer("show", "latest", "--json", "--db", LEDGER))["steps"][0]["step"]
+    return noted + answer("score", "latest", step, "taste=3", "--db", LEDGER)
+
+
 def damaged() -> str:
     run(PASSING)
     with sqlite3.connect(LEDGER) as connection:
@@ -327,6 +335,7 @@ SITUATIONS = {
     "changed tables": Situation(changed_tables, (0, 5)),
     "foreign tables": Situation(foreign_tables, (0, 5)),
     "several jobs": Situation(several_jobs),
+    "assessed": Situation(assessed),
     "damaged": Situation(damaged, (0, 5)),
 }
 PLACEHOLDERS = {"SPEC": "spec.yaml", "JOB": "latest", "FILE": "job.orc", "-f": "-n0"}
@@ -430,10 +439,12 @@ BUILT = {
     "cli/commands/import_.py": "imported",
     "cli/commands/init.py": "started",
     "cli/commands/list.py": "misused",
+    "cli/commands/note.py": "assessed",
     "cli/commands/prune.py": "prunable",
     "cli/commands/redact.py": "redactable",
     "cli/commands/replay.py": "replayed",
     "cli/commands/resume.py": "misused",
+    "cli/commands/score.py": "assessed",
     "cli/commands/show.py": "many steps",
     "cli/commands/submit.py": "queued",
     "cli/commands/tail.py": "misused",
@@ -516,6 +527,7 @@ NAMED = {
     "cli/jobs/caller/executors.py",
     "cli/jobs/caller/sites.py",
     "cli/jobs/edits.py",
+    "cli/jobs/plan.py",
     "cli/jobs/remove.py",
     "cli/terminal/job_notes.py",
     "ledger/files/exposure.py",

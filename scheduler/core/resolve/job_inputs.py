@@ -11,7 +11,7 @@ from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.resolve.prompt import Report, Settings
 from orc.scheduler.core.spec.data_inputs import ReadRequest, is_data
 from orc.scheduler.core.spec.input_spec import InputSpec
-from orc.scheduler.core.spec.inputs import is_required, read_input
+from orc.scheduler.core.spec.inputs import default_problem, is_required, read_input
 
 Inputs = Mapping[str, InputSpec]
 
@@ -39,6 +39,9 @@ def resolve_inputs(
             continue
         else:
             value, reason = spec.default, ""
+            if is_data(spec) and default_problem(spec):
+                # It is reported by the check of the spec.
+                continue
         if is_data(spec) and value is not None and not reason:
             try:
                 request = ReadRequest(name, spec, value, not is_given, folder)
