@@ -135,7 +135,9 @@ def _starter(name: str, *options: str) -> Callable[[Path], None]:
 PICTURES = (
     Picture("job", _release_notes, 1330),
     Picture("folder", _starter("summarise-folder"), 1100),
-    Picture("table", _starter("extract-table", "-i", "ask=false"), 700, path="/file/table~2Ecsv"),
+    Picture(
+        "table", _starter("extract-table", "-i", "ask=false"), 700, path="/file/table~2Ftable~2Ecsv"
+    ),
     Picture("evaluation", _starter("eval"), 900, path="/step/answer"),
 )
 
