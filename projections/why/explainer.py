@@ -21,6 +21,7 @@ from orc.ledger.events import (
     JobWaiting,
     LlmRequested,
     Recorded,
+    StepConfigured,
     StepExpanded,
     StepFailed,
     StepInterrupted,
@@ -57,6 +58,7 @@ from orc.projections.why.texts import (
     Kind,
     Statement,
     budget_text,
+    configured_text,
     expanded_text,
     past_status,
     quoted,
@@ -114,6 +116,9 @@ class StepExplainer:
                 self._cancelled(recorded, event)
             case StepStarted():
                 self._started(recorded, event)
+            case StepConfigured():
+                text = configured_text(event)
+                self.add(recorded, "configured", text, settings=dict(event.settings))
             case StepSwitched():
                 self.failures = 0
                 self.add(recorded, "switched", switched_text(event))

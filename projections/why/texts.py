@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orc.ledger.definition import StepDef
-from orc.ledger.events import BudgetExceeded, JobInterrupted, StepExpanded, StepSwitched
+from orc.ledger.events import (
+    BudgetExceeded,
+    JobInterrupted,
+    StepConfigured,
+    StepExpanded,
+    StepSwitched,
+)
 from orc.ledger.kinds import OPEN, REMOVED, facts_of
 from orc.ledger.wording import count_text, limit_text
 from orc.projections.tables.job_view import JobView
@@ -19,7 +26,7 @@ Kind = Literal[
     "started", "waited", "cached", "reused", "not_cached", "retried", "failed", "succeeded", "skipped",
     "switched", "interrupted", "stopped", "resumed", "reopened", "kept", "reset", "removed",
     "cancelled", "expanded", "asked", "decided", "budget", "left_out", "waits", "placed",
-    "repaired", "tolerated",
+    "repaired", "tolerated", "configured",
 ]  # fmt: skip
 
 ENDED = {
@@ -117,6 +124,18 @@ def expanded_text(definition: StepDef | None, row: StepRow, event: StepExpanded)
     if event.total == 1 or until is None:
         return f"it created round {event.total}"
     return f"it created round {event.total}, because the condition of `until` was false: {until}"
+
+
+def configured_text(event: StepConfigured) -> str:
+    """The settings of a step that were rendered when it became ready, with their values."""
+    shown = []
+    for name, value in event.settings.items():
+        if value in (None, {}, []):
+            continue
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        cut = text[:_VALUE_CHARS] + ("..." if len(text) > _VALUE_CHARS else "")
+        shown.append(f"{name}: {cut}")
+    return f"its settings were rendered: {', '.join(shown) or 'none has a value'}"
 
 
 def switched_text(event: StepSwitched) -> str:

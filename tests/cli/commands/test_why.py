@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,3 +208,21 @@ steps:
     assert orc("resume", "latest").code == 0
     kinds = [said["kind"] for said in why("latest", "flaky")["statements"]]
     assert kinds == ["started", "failed"]
+
+
+def test_settings_that_were_rendered_are_named_with_their_values(here: Path) -> None:
+    Path("s.yaml").write_text(
+        "project: p\nsteps:\n  n: {value: 2}\n"
+        "  a: {run: 'true', timeout: '${{ steps.n.output }}m'}\n"
+        "  each: {for_each: [1, 2], max_parallel: '${{ steps.n.output }}', value: 1}\n"
+    )
+    assert orc("run", "s.yaml").code == 0
+    for step, said in (("a", "timeout_s: 120.0"), ("each", "max_parallel: 2")):
+        shown = orc("why", "latest", step)
+        assert f"its settings were rendered: {said}" in shown.out
+    (found,) = [
+        one
+        for one in orc("why", "latest", "a", "--json").json()["statements"]
+        if one["kind"] == "configured"
+    ]
+    assert found["facts"]["settings"]["timeout_s"] == 120.0
