@@ -106,7 +106,8 @@ class StepRow:
     kind: str = column("The kind of the step: prompt, run, python, for_each and so on.")
     status: str = column(
         "pending, running, waiting (for a retry, a person or a budget), succeeded, failed, skipped "
-        "or cancelled; removed if an amendment of the job removed the step.",
+        "or cancelled; removed if an amendment of the job removed the step. A step that contains others "
+        "is running from its start to its end, also in a job that waits; `jobs.status` says so.",
         start="pending",
     )
     needs: str = column("The ids of the steps that it depends on, separated by commas.")
