@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from orc.ledger.secrets.spellings import Form, spell_out
+from orc.ledger.secrets.spellings import Form, KnownEnds, spell_out
 
 Span = tuple[int, int, int]
 """Start, end, and the number of the secret."""
@@ -84,12 +84,12 @@ class Search:
         """A pattern for the first two units of any form, or a part of them at the end."""
         return re.compile("|".join(dict.fromkeys(form.opening() for _, form in self.forms)))
 
-    def may_be_open(self, text: str, start: int) -> bool:
+    def may_be_open(self, text: str, start: int, known: KnownEnds) -> bool:
         """Whether more text could make or change a match that starts here."""
         if start == len(text):
             return False
         forms = self._by_first.get(text[start], self._by_first[""])
-        return any(form.may_be_open(text, start) for form in forms)
+        return any(form.may_be_open(text, start, known) for form in forms)
 
     @cached_property
     def _by_first(self) -> dict[str, list[Form]]:
@@ -128,6 +128,7 @@ class Search:
         waiting = [(0, number, form) for number, form in possible]
         candidates: list[tuple[int, int, Form]] = []
         at = 0
+        known = KnownEnds()
         while True:
             for start, number, form in waiting:
                 head = form.head.search(text, max(start, at))
@@ -148,7 +149,7 @@ class Search:
                     continue
                 _, number, form = candidate
                 waiting.append((start + 1, number, form))
-                end = form.end(text, start)
+                end = form.end(text, start, known)
                 if end is not None and (best is None or end > best[1]):
                     best = (start, end, number)
             candidates = later
@@ -165,6 +166,7 @@ class _Tail:
     def __init__(self, search: Search, text: str) -> None:
         self._search = search
         self._text = text
+        self._known = KnownEnds()
         self._found: int | None = -1
         self._begin = max(0, len(text) - search.size_max)
         if not search.has_spaces:
@@ -181,7 +183,7 @@ class _Tail:
             found = self._search.opening.search(self._text, at)
             if found is None:
                 return None
-            if self._search.may_be_open(self._text, found.start()):
+            if self._search.may_be_open(self._text, found.start(), self._known):
                 return found.start()
             at = found.start() + 1
 

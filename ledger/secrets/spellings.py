@@ -51,6 +51,7 @@ UNIT_CHARS_MAX = 300
 _ANCHOR_CHARS_MIN = 4
 _PLAIN = re.compile("[A-Za-z0-9_.~-]+")
 _HEAD_UNITS = 12
+_KNOWN_MAX = 10_000
 _HEAD_UNCERTAIN = 3
 # The characters of which one spelling is the beginning of another: the number of U+00C3 is also the
 # first of its two bytes in UTF-8.
@@ -118,6 +119,44 @@ class Unit:
         if len(text) - at >= self.whole.size_max or self._starts is None:
             return False
         return self._starts.match(text, at) is not None
+
+
+class KnownEnds:
+    """The ends of spellings in one text by their places, so that none is searched for twice.
+
+    In a run of backslashes, each of them may belong to any spelling that starts before it.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[Unit, dict[int, list[int]]] = {}
+        self._breaks: dict[str, dict[int, int]] = {}
+        self._in_vain: dict[tuple[int, int], set[int]] = {}
+
+    def ends(self, unit: Unit, text: str, at: int) -> list[int]:
+        """The ends of the unit's spellings at a place; none at the end of the text."""
+        found = self._found.get(unit)
+        if found is None:
+            found = self._found[unit] = {}
+        ends = found.get(at)
+        if ends is None:
+            if len(found) >= _KNOWN_MAX:
+                found.clear()
+            ends = found[at] = unit.ends(text, at) if at < len(text) else []
+        return ends
+
+    def in_vain(self, form: Form, number: int) -> set[int]:
+        """Places from which the form's units, from that number on, do not match."""
+        return self._in_vain.setdefault((id(form), number), set())
+
+    def after_break(self, between: Pattern, text: str, at: int) -> int:
+        """The end of what stands between two units at a place: the place itself if nothing does."""
+        found = self._breaks.setdefault(between.source, {})
+        if at not in found:
+            if len(found) >= _KNOWN_MAX:
+                found.clear()
+            match = _compiled(between.source).match(text, at)
+            found[at] = at if match is None else match.end()
+        return found[at]
 
 
 @dataclass(frozen=True)
@@ -195,21 +234,33 @@ class Form:
         """The characters with which a match can begin; None for any."""
         return first_characters(self.first_units[0].whole)
 
-    def end(self, text: str, start: int) -> int | None:
-        """The end of the longest match that starts here, or None."""
+    def end(self, text: str, start: int, known: KnownEnds) -> int | None:
+        """The end of the longest match that starts here, or None. `known` is kept for one text."""
         if self._literal and text.startswith(self._literal, start):
             return start + len(self._literal)
         places = [start]
+        visited: list[tuple[set[int], list[int]]] = []
         for number, unit in enumerate(self.units):
+            if len(places) > 1:
+                in_vain = known.in_vain(self, number)
+                places = [place for place in places if place not in in_vain]
+                visited.append((in_vain, places))
             if number:
-                places = self._after_breaks(text, places)
-            found = [end for place in places if place < len(text) for end in unit.ends(text, place)]
+                places = self._after_breaks(text, places, known)
+            if len(places) == 1:
+                found = unit.ends(text, places[0]) if places[0] < len(text) else []
+            else:
+                found = [end for place in places for end in known.ends(unit, text, place)]
             if not found:
+                for in_vain, those in visited:
+                    if len(in_vain) >= _KNOWN_MAX:
+                        in_vain.clear()
+                    in_vain.update(those)
                 return None
             places = found if len(found) == 1 else list(dict.fromkeys(found))
         return max(places)
 
-    def may_be_open(self, text: str, start: int) -> bool:
+    def may_be_open(self, text: str, start: int, known: KnownEnds) -> bool:
         """Whether more text could make or change a match that starts here."""
         size = len(text)
         if size - start > self.size_max:
@@ -221,22 +272,24 @@ class Form:
             if number:
                 if any(self._breaks_off(text, place) for place in places):
                     return True
-                places = self._after_breaks(text, places)
+                places = self._after_breaks(text, places, known)
             if size in places or any(unit.may_begin(text, place) for place in places):
                 return True
-            places = list(dict.fromkeys(end for place in places for end in unit.ends(text, place)))
+            places = list(
+                dict.fromkeys(end for place in places for end in known.ends(unit, text, place))
+            )
             if not places:
                 return False
         return False
 
-    def _after_breaks(self, text: str, places: list[int]) -> list[int]:
+    def _after_breaks(self, text: str, places: list[int], known: KnownEnds) -> list[int]:
         if self.between is NOTHING:
             return places
-        regex = _compiled(self.between.source)
         found = list(places)
         for place in places:
-            if text[place : place + 1] in _BREAKS and (match := regex.match(text, place)):
-                found += [match.end()] * (match.end() > place)
+            if text[place : place + 1] in _BREAKS:
+                end = known.after_break(self.between, text, place)
+                found += [end] * (end > place)
         return found
 
     def _breaks_off(self, text: str, place: int) -> bool:

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from orc.ledger.secrets.encoders import ENCODERS
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.secrets.spellings import UNIT_CHARS_MAX, _unit, spell_out
+from orc.ledger.secrets.spellings import UNIT_CHARS_MAX, Unit, _unit, spell_out
 
 Encode = Callable[[str], str]
 
@@ -402,12 +402,29 @@ def test_the_time_is_proportional_to_the_text(hostile: str) -> None:
     mask = Mask({"K": AWKWARD, "RUN": "\\" * 3 + "'" * 3 + "xyz"})
     mask.text(hostile * 10)
     durations = []
-    for size in (4_000, 16_000):
+    for size in (1_000, 4_000):
         begun = time.process_time()
         mask.text(hostile * (size // len(hostile)))
         durations.append(time.process_time() - begun)
     # Four times the text; a square would be 16 times.
     assert durations[1] < 9 * max(durations[0], 0.02)
+
+
+@pytest.mark.parametrize("value", ["\\" * 12 + "abc", "\\" * 3 + "'" * 3 + "xyz"])
+def test_each_place_of_a_run_of_backslashes_is_looked_at_once(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    ends = Unit.ends
+
+    def counted(unit: Unit, text: str, at: int) -> list[int]:
+        looked.append(at)
+        return ends(unit, text, at)
+
+    monkeypatch.setattr(Unit, "ends", counted)
+    Mask({"K": value}).text("\\" * 500)
+    # Once for each form, and for each of the two or three different units.
+    assert len(looked) < 500 * 20
 
 
 @pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: encoder.name)
