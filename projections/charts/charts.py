@@ -82,7 +82,7 @@ def build_charts(project: Project, link: Link) -> list[Chart]:
             "Failed steps",
             "steps",
             lambda job: job.steps_failed,
-            lambda v: number_text(round(v)) if v == round(v) else "",
+            lambda v: number_text(round(v)),
         ),
         _latencies(project),
     ]
@@ -133,8 +133,11 @@ def _tradeoff(project: Project, link: Link) -> Chart:
     if not priced:
         why = "No job of the project has scores of results with a known cost."
         return Chart("tradeoff", title, head, missing=why)
-    # The score of the newest job: of an older one, the project may have no results any more.
-    name, who = priced[-1].name, priced[-1].who
+    # The first score of the newest job: older ones may have had others.
+    newest = next(job for job in reversed(project.jobs) if project.means[job.job_id])
+    given = {(each.name, each.who) for each in priced}
+    names = [(mean.name, mean.who) for mean in project.means[newest.job_id]]
+    name, who = next((name for name in names if name in given), (priced[-1].name, priced[-1].who))
     points = [each for each in priced if (each.name, each.who) == (name, who)]
     front = set(pareto_front([(_unit_usd(each), each.mean) for each in points]))
     jobs = {job.job_id: job for job in project.jobs}
@@ -196,7 +199,7 @@ def _over_jobs(
         title,
         said,
         _job_axis(project.jobs),
-        Axis(unit, word, from_zero=True),
+        Axis(unit, word, from_zero=True, is_whole=all(isinstance(v, int) for *_, v in known)),
         (Series("", tuple(points)),),
     )
     return Chart(name, title, head, rows, words, plot)

@@ -53,12 +53,16 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """An axis: its title, how its values are worded, and ticks; round numbers if none are given."""
+    """An axis: its title, how its values are worded, and ticks; round numbers if none are given.
+
+    With `is_whole`, these are whole numbers, as all values must be.
+    """
 
     title: str
     word: Callable[[float], str]
     ticks: tuple[tuple[float, str], ...] = ()
     from_zero: bool = False
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,10 @@ def _ticks(axis: Axis, values: Sequence[float]) -> tuple[tuple[float, str], ...]
     low, high = min(values, default=0.0), max(values, default=1.0)
     if axis.from_zero:
         low = min(0.0, low)
-    return tuple((value, axis.word(value)) for value in round_ticks(low, high))
+    ticks = round_ticks(low, high)
+    if axis.is_whole:
+        ticks = [value for value in ticks if value == round(value)]
+    return tuple((value, axis.word(value)) for value in ticks)
 
 
 def _place(value: float, ticks: Sequence[tuple[float, str]], begin: float, end: float) -> float:

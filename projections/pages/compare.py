@@ -58,6 +58,16 @@ class Differences:
     scores: dict[str, ScoreComparison]
 
 
+def by_submission(reader: LedgerReader, jobs: Sequence[str]) -> tuple[str, ...]:
+    """The jobs, that which was submitted first in front: others are compared with it."""
+    place = {
+        job.job_id: job.position
+        for job_id in jobs
+        for job in read_rows(reader.connection, JobRow, "job_id = ?", job_id)
+    }
+    return tuple(sorted(jobs, key=lambda job_id: place[job_id]))
+
+
 def read_comparison(
     reader: LedgerReader, database: Path, wanted: CompareWanted, links: Links
 ) -> dict[str, Any]:

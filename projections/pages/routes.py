@@ -150,6 +150,8 @@ def compare(reader: LedgerReader, page_request: PageRequest) -> Any:
     named = page_request.jobs[: page.JOBS_MAX]
     jobs = tuple(dict.fromkeys(str(reader.find_job(name)) for name in named))
     query = page_request.query
+    if query.get("order") == "submitted":
+        jobs = page.by_submission(reader, jobs)
     if len(jobs) < 2:
         title = {"title": "Compare jobs", "problem": "Tick two jobs or more in the list of jobs."}
         return html("problem.html", page_request, title)
