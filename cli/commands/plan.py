@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
-from orc.cli.jobs.plan import plan_run, plan_value
+from orc.cli.jobs.plan import Plan, PlannedStep, plan_run
 from orc.cli.jobs.prepare import Submission
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
@@ -86,3 +86,32 @@ def command(
         f"at worst {cost_text(found.worst_cost_nano_usd)}"
     )
     return code
+
+
+def plan_value(plan: Plan) -> dict[str, Any]:
+    """The plan as a JSON value."""
+    return {
+        "project": plan.project,
+        "against": plan.against,
+        "runs_anything_new": plan.runs_anything_new,
+        "expected_cost_usd": plan.expected_cost_usd,
+        "expected_duration_s": plan.expected_duration_s,
+        "worst_cost_usd": plan.worst_cost_usd,
+        "steps": [_step_value(step) for step in plan.steps],
+    }
+
+
+def _step_value(step: PlannedStep) -> dict[str, Any]:
+    return {
+        "step": step.step,
+        "what": step.what,
+        "needs": list(step.needs),
+        "change": step.change,
+        "why": step.why,
+        "expected_cost_usd": step.expected_cost_usd,
+        "expected_duration_s": step.expected_duration_s,
+        "earlier_runs": step.earlier_runs,
+        "worst_cost_usd": step.worst_cost_usd,
+        "executor": step.executor,
+        "does": step.does,
+    }

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from orc.cli.jobs.caller.read_inputs import InputReader
 from orc.cli.jobs.caller.secrets import needed_steps, read_mask
@@ -380,32 +379,3 @@ def _longest(definition: JobDef, step: StepDef, connection: sqlite3.Connection |
         return written
     row = connection.execute(_LONGEST, (definition.project, step.id, step.model)).fetchone()
     return max(written, row[0] or 0)
-
-
-def plan_value(plan: Plan) -> dict[str, Any]:
-    """The plan as a JSON value."""
-    return {
-        "project": plan.project,
-        "against": plan.against,
-        "runs_anything_new": plan.runs_anything_new,
-        "expected_cost_usd": plan.expected_cost_usd,
-        "expected_duration_s": plan.expected_duration_s,
-        "worst_cost_usd": plan.worst_cost_usd,
-        "steps": [_step_value(step) for step in plan.steps],
-    }
-
-
-def _step_value(step: PlannedStep) -> dict[str, Any]:
-    return {
-        "step": step.step,
-        "what": step.what,
-        "needs": list(step.needs),
-        "change": step.change,
-        "why": step.why,
-        "expected_cost_usd": step.expected_cost_usd,
-        "expected_duration_s": step.expected_duration_s,
-        "earlier_runs": step.earlier_runs,
-        "worst_cost_usd": step.worst_cost_usd,
-        "executor": step.executor,
-        "does": step.does,
-    }

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from orc.ledger.secrets.spellings import Form, KnownEnds, spell_out
+from orc.ledger.secrets.forms import Form, KnownEnds
+from orc.ledger.secrets.spellings import spell_out
 
 Span = tuple[int, int, int]
 """Start, end, and the number of the secret."""

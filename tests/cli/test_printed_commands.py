@@ -528,6 +528,7 @@ NAMED = {
     "cli/jobs/caller/sites.py",
     "cli/jobs/edits.py",
     "cli/jobs/plan.py",
+    "scheduler/core/rules/placing.py",
     "cli/jobs/remove.py",
     "cli/terminal/job_notes.py",
     "ledger/files/exposure.py",

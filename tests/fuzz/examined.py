@@ -6,8 +6,9 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+from orc.cli.commands.plan import plan_value
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.plan import build_plan, plan_value
+from orc.cli.jobs.plan import build_plan
 from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import safe

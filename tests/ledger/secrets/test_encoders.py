@@ -27,8 +27,9 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from orc.ledger.secrets.encoders import ENCODERS
+from orc.ledger.secrets.forms import Unit
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.secrets.spellings import UNIT_CHARS_MAX, Unit, _unit, spell_out
+from orc.ledger.secrets.spellings import UNIT_CHARS_MAX, _unit, spell_out
 
 Encode = Callable[[str], str]
 
