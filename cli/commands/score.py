@@ -17,6 +17,7 @@ from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
 from orc.cli.terminal.text import put_json, say
 from orc.ledger.command_lines import quoted_command
+from orc.ledger.stored import FLOAT_MAX
 from orc.ledger.wording import count_text
 
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "pass": True, "fail": False}
@@ -77,6 +78,8 @@ def _parse(texts: Sequence[str]) -> dict[str, bool | float]:
             raise UsageProblem(
                 f"{text}: must be NAME=VALUE with a number, true or false, such as quality=8"
             )
+        if abs(value) > FLOAT_MAX:
+            raise UsageProblem(f"{text}: a score is at most {FLOAT_MAX:g}; give a smaller number")
         if name in found:
             raise UsageProblem(f"{name}: is given twice; give it once")
         found[name] = value

@@ -7,6 +7,7 @@ from typing import Any
 
 from orc.ledger.events import Payload
 from orc.ledger.packing import pack
+from orc.ledger.stored import FLOAT_MAX
 from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import TemplateError
 
@@ -26,7 +27,7 @@ def number_or_boolean(value: Any) -> bool | float:
             number = float(value)
         except OverflowError:
             number = math.inf
-        if math.isfinite(number):
+        if abs(number) <= FLOAT_MAX:
             return number
         raise TemplateError("the value is infinite, not a number, or too large for a score")
     raise TemplateError(

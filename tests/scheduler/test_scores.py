@@ -102,6 +102,8 @@ def test_a_run_that_dies_at_any_commit_has_each_score_once_in_the_end() -> None:
         ("${{ [output] }}", "the expression gave a list"),
         ("${{ {'a': 1} }}", "the expression gave a mapping"),
         ("${{ 1e308 * 10 }}", "infinite"),
+        ("${{ 1e300 }}", "too large for a score"),
+        ("${{ -1e16 }}", "too large for a score"),
     ],
 )
 def test_a_broken_expression_fails_its_score_and_not_the_step(
