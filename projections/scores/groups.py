@@ -60,9 +60,15 @@ def known_names(scores: JobScores) -> tuple[str, ...]:
 def group_scores(
     scores: JobScores, *, by: Sequence[str] = (), seed: int = SEED
 ) -> list[ScoreGroup]:
-    """The groups, in the order in which their first scores were recorded, by name of the score."""
+    """The groups, by name of the score, in the order of their first results in the job.
+
+    Which result was scored first depends on timing.
+    """
+    places = {(each.job_id, each.step): place for place, each in enumerate(scores.results)}
     found: dict[tuple[str, Who, str], list[Score]] = {}
-    for score in scores.scores:
+    for score in sorted(
+        scores.scores, key=lambda score: places[score.about.job_id, score.about.step]
+    ):
         key = key_text([_value(score, name) for name in by])
         found.setdefault((score.name, score.who, key), []).append(score)
     failed: dict[str, int] = {}
@@ -70,7 +76,7 @@ def group_scores(
         if not {"who", "by"} & set(by):
             key = key_text([_value_of(each, name) for name in by])
             failed[key] = failed.get(key, 0) + 1
-    names = dict.fromkeys((name, who) for name, who, _ in found)
+    names = dict.fromkeys((score.name, score.who) for score in scores.scores)
     return [
         _group(members, by, seed=seed, failed=failed.get(key, 0))
         for name, who in names

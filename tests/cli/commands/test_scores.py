@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -227,3 +228,14 @@ def test_a_step_is_shown_with_its_scores(job: str) -> None:
         ("length", 2.0, "expression"),
     ]
     assert "SCORES" in orc("show", job, "answer").out
+
+
+def test_groups_are_in_the_order_of_the_job_and_not_of_the_clock(here: Path) -> None:
+    """The first item is scored last."""
+    text = (
+        "project: p\nsteps:\n  a:\n    matrix: {wait: ['0.3', '0']}\n    run: sleep ${{ matrix.wait }}\n"
+        "    score: {ok: '${{ output == \"\" }}'}\n"
+    )
+    assert orc("run", write("waits.yaml", text)).code == 0
+    groups = orc("scores", "latest", "--by", "wait", "--json").json()["groups"]
+    assert [group["by"]["wait"] for group in groups] == ["0.3", "0"]
