@@ -138,7 +138,7 @@ PICTURES = (
     Picture(
         "table", _starter("extract-table", "-i", "ask=false"), 700, path="/file/table~2Ftable~2Ecsv"
     ),
-    Picture("evaluation", _starter("eval"), 900, path="/step/answer"),
+    Picture("evaluation", _starter("eval"), 510, path="/results"),
 )
 
 
