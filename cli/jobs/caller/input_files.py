@@ -114,8 +114,9 @@ def read_pieces(file: FoundFile, *, bytes_max: int) -> Iterator[bytes]:
 
 
 def _unreadable(what: str, error: OSError) -> ValueError:
-    kind = NotThere if error.errno in (errno.ENOENT, errno.ENOTDIR) else ValueError
-    return kind(f"cannot read {what}: {error.strerror}")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NotThere(f"cannot read {what}: {error.strerror}; make it, or name another path")
+    return ValueError(f"cannot read {what}: {error.strerror}")
 
 
 def _refusal(found: os.stat_result, shown: Path, bytes_max: int) -> str:

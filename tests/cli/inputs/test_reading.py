@@ -134,7 +134,7 @@ def test_a_csv_that_is_none_is_refused_with_its_place(
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ("none/*.md", "cannot read the folder"),
+        ("none/*.md", "No such file or directory; make it, or name another path"),
         ("notes/*.txt", "matches no file in"),
         ("link*.md", "matches no file in"),
         ("notes/l*.md", "links are not followed (link.md)"),
