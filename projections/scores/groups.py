@@ -71,18 +71,24 @@ def group_scores(
     ):
         key = key_text([_value(score, name) for name in by])
         found.setdefault((score.name, score.who, key), []).append(score)
-    failed: dict[str, int] = {}
+    failed: dict[str, list[Scored]] = {}
     for each in scores.failed:
         if not {"who", "by"} & set(by):
-            key = key_text([_value_of(each, name) for name in by])
-            failed[key] = failed.get(key, 0) + 1
-    names = dict.fromkeys((score.name, score.who) for score in scores.scores)
-    return [
-        _group(members, by, seed=seed, failed=failed.get(key, 0))
-        for name, who in names
-        for (its_name, its_who, key), members in found.items()
-        if (its_name, its_who) == (name, who)
-    ]
+            failed.setdefault(key_text([_value_of(each, name) for name in by]), []).append(each)
+    groups = []
+    for name, who in dict.fromkeys((score.name, score.who) for score in scores.scores):
+        own = {key: members for (*of, key), members in found.items() if of == [name, who]}
+        groups += [
+            _group(members, by, seed=seed, failed=len(failed.get(key, ())))
+            for key, members in own.items()
+        ]
+        # Groups of which no step has a result, but would have had this score.
+        steps = {score.about.spec_step for members in own.values() for score in members}
+        for key, (lost, *more) in failed.items():
+            if who == "expression" and key not in own and lost.spec_step in steps:
+                values = tuple(_value_of(lost, dimension) for dimension in by)
+                groups.append(ScoreGroup(name, who, values, None, None, 0, 1 + len(more), Used()))
+    return groups
 
 
 def use_of(results: Iterable[Scored]) -> Used:

@@ -53,14 +53,20 @@ def score_recorded(writer: Writer, recorded: Recorded, event: ScoreRecorded) -> 
 
 
 def drop_scores(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
-    """Drop the scores of results that are dropped, and those that are computed again."""
-    dropped = dropped_by(event)
+    """Drop the scores of results that are dropped, and those that are computed again.
+
+    An item may keep its result: what a person said of it stays until the item starts again, or the
+    job ends without it.
+    """
+    dropped, kept = dropped_by(event), set(event.kept_items or ())
     again = dropped | set(event.rescored or ())
     rows = writer.connection.execute(
-        "SELECT score_id, step_id, by_step FROM scores WHERE job_id = ?", (recorded.job_id,)
+        "SELECT score_id, step_id, who, by_step FROM scores WHERE job_id = ?", (recorded.job_id,)
     )
-    for score_id, step_key, by_step in rows.fetchall():
+    for score_id, step_key, who, by_step in rows.fetchall():
         about = step_key.removeprefix(f"{recorded.job_id}/")
+        if who == "human" and about not in kept and is_within(about, kept):
+            continue
         if is_within(about, dropped) or (by_step is not None and is_within(by_step, again)):
             writer.add("score_dropped", score_id=score_id)
 

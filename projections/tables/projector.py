@@ -209,6 +209,7 @@ def _job_cancelled(writer: Writer, recorded: Recorded, event: JobCancelled) -> N
 
 
 def _job_ended(writer: Writer, recorded: Recorded, status: str, failure: str | None) -> None:
+    writer.add("scores_left", job_id=recorded.job_id)
     writer.add(
         "job_ended",
         job_id=recorded.job_id,

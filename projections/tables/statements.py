@@ -185,6 +185,8 @@ STATEMENTS: dict[str, Statement] = {
     ),
     "score_dropped": "DELETE FROM scores WHERE score_id = :score_id",
     "scores_dropped": "DELETE FROM scores WHERE step_id = :step_id",
+    "scores_left": "DELETE FROM scores WHERE job_id = :job_id AND step_id IN "
+    "(SELECT step_id FROM steps WHERE job_id = :job_id AND status = 'removed')",
     "attempt": Insert(AttemptRow),
     "step_placed": Update(StepRow),
     "attempt_placed": Update(AttemptRow),

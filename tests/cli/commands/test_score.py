@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,24 @@ def test_what_cannot_be_a_score_is_refused(job: str, arguments: list[str], reaso
     said = orc("score", job, *arguments)
     assert (said.code, reason in said.err) == (2, True), said.err
     assert events(job) == []
+
+
+def test_what_a_person_said_of_an_item_stays_with_its_result() -> None:
+    """The item that did not change keeps its result, the other one runs again, the third is gone."""
+    spec = (
+        "project: p\ninputs: {rows: {type: table, default: rows.jsonl}}\n"
+        "steps: {each: {for_each: '${{ inputs.rows }}', key: '${{ item.id }}', "
+        "value: '${{ item.text }}'}}\n"
+    )
+    write("spec.yaml", spec)
+    rows = [{"id": name, "text": "1"} for name in ("same", "other", "gone")]
+    write("rows.jsonl", "\n".join(map(json.dumps, rows)))
+    assert orc("run", "spec.yaml").code == 0
+    for name in ("same", "other", "gone"):
+        assert orc("score", "latest", f"each[{name}]", "taste=3").code == 0
+    rows = [rows[0], {**rows[1], "text": "2"}]
+    write("rows.jsonl", "\n".join(map(json.dumps, rows)))
+    assert orc("resume", "latest", "--spec", "spec.yaml").code == 0
+    groups = orc("scores", "latest", "--by", "case", "--json").json()["groups"]
+    assert [json.loads(group["by"]["case"])["item"]["id"] for group in groups] == ["same"]
+    assert orc("verify").code == 0

@@ -239,3 +239,25 @@ def test_groups_are_in_the_order_of_the_job_and_not_of_the_clock(here: Path) -> 
     assert orc("run", write("waits.yaml", text)).code == 0
     groups = orc("scores", "latest", "--by", "wait", "--json").json()["groups"]
     assert [group["by"]["wait"] for group in groups] == ["0.3", "0"]
+
+
+def test_a_group_without_any_result_is_there_and_reaches_no_limit() -> None:
+    write(
+        "spec.yaml",
+        """
+project: p
+steps:
+  each:
+    matrix: {model: [good, bad], case: [1, 2]}
+    run: test "${{ matrix.model }}" = good && echo ${{ matrix.case }}
+    score: {exact: "${{ output | int == matrix.case }}"}
+""",
+    )
+    assert orc("run", "spec.yaml").code == 1
+    groups = orc("scores", "latest", "--by", "model", "--json").json()["groups"]
+    assert [(group["by"]["model"], group["n"], group["failed"]) for group in groups] == [
+        ("good", 2, 0),
+        ("bad", 0, 2),
+    ]
+    said = orc("scores", "latest", "--by", "model", "--fail-under", "exact=0.5")
+    assert (said.code, "exact, model bad: there is no value" in said.err) == (1, True)
