@@ -22,7 +22,7 @@ COMMANDS = {
     "reject": "Reject a step that waits for human review; the step fails.",
     "replay": "Run a job again from its recorded replies, and compare.",
     "demo": "Run the example offline, from recorded replies.",
-    "init": "Write a starter spec, with recorded replies to try it offline.",
+    "init": "Write a starter spec, with recorded replies and files to try it offline.",
     "list": "List jobs, newest first.",
     "show": "Show a job or one step: texts, events, files, graph or timeline.",
     "blame": "Show which step, prompt, model and reply produced a file.",

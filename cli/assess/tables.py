@@ -61,9 +61,13 @@ def groups_csv(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
     writer.writerow([*by, *COLUMNS])
     for group in groups:
         value = group_value(group, ())
-        row = [value.get(name) for name in COLUMNS]
+        row = [_shown(value.get(name)) for name in COLUMNS]
         writer.writerow([*(safe(value_text(each, cut=False)) for each in group.key), *row])
     return lines.getvalue().rstrip("\n")
+
+
+def _shown(value: Any) -> Any:
+    return safe(value) if isinstance(value, str) else value
 
 
 def groups_markdown(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
@@ -134,7 +138,7 @@ def comparison_csv(comparisons: Sequence[ScoreComparison]) -> str:
     for each in comparisons:
         for case in each.cases:
             change = (safe(case.case), case.before, case.after, case.difference)
-            writer.writerow([each.name, each.who, *change])
+            writer.writerow([safe(each.name), each.who, *change])
     return lines.getvalue().rstrip("\n")
 
 

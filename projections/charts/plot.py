@@ -17,7 +17,7 @@ from orc.projections.pictures.labels import clip, escape_label, text_width
 
 WIDTH, HEIGHT = 640, 300
 SERIES_MAX = 6
-_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 18, 14, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 92, 18, 14, 46
 _LEGEND_LINE = 20
 _FONT = 11.5
 _MARKERS = (

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orc.projections.scores.groups import SEED, Used, clusters_of, pass_rate_of, use_of
-from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Who
+from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Who, names_of
 from orc.projections.scores.statistics import Estimate, estimate
 
 SAME = 1e-12
@@ -76,7 +76,7 @@ def compare_scores(
     before: JobScores, after: JobScores, *, seed: int = SEED, tolerance: float = 0.0
 ) -> list[ScoreComparison]:
     """The comparison of each score that one of the jobs has; higher is better."""
-    names = dict.fromkeys((score.name, score.who) for score in (*before.scores, *after.scores))
+    names = names_of((*before.scores, *after.scores))
     # The same cases by other models are compared by case; by the same models, by model too.
     apart = (REPETITION,) if _models(before) == _models(after) else (REPETITION, MODEL)
     return [

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orc.projections.scores.rows import MODEL, JobScores, Score, Scored, Who
+from orc.projections.scores.rows import MODEL, JobScores, Score, Scored, Who, names_of
 from orc.projections.scores.statistics import Estimate, estimate
 
 SEED = 0
@@ -76,7 +76,7 @@ def group_scores(
         if not {"who", "by"} & set(by):
             failed.setdefault(key_text([_value_of(each, name) for name in by]), []).append(each)
     groups = []
-    for name, who in dict.fromkeys((score.name, score.who) for score in scores.scores):
+    for name, who in names_of(scores.scores):
         own = {key: members for (*of, key), members in found.items() if of == [name, who]}
         groups += [
             _group(members, by, seed=seed, failed=len(failed.get(key, ())))

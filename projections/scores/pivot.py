@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from orc.projections.scores.groups import key_text
-from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Scored
+from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Scored, names_of
 
 STEP = "step"
 COLUMNS_MAX = 40
@@ -129,8 +129,8 @@ class Pivot:
 
 
 def score_names(scores: JobScores) -> list[ScoreName]:
-    """The scores of a job, in the order in which they were first recorded."""
-    return list(dict.fromkeys((score.name, score.who) for score in scores.scores))
+    """The scores of a job, in their order (`names_of`)."""
+    return [*names_of(scores.scores)]
 
 
 def names_for_layout(scores: JobScores) -> tuple[str, ...]:

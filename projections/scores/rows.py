@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from orc.ledger.step_names import lineage
 from orc.projections.tables.assessments import ScoreRow
@@ -226,3 +226,9 @@ def _score(row: ScoreRow, about: Scored) -> Score:
         by=row.by,
         recorded_at=row.recorded_at,
     )
+
+
+def names_of(scores: Iterable[Score]) -> list[tuple[str, Who]]:
+    """The names of the scores with their sources: expressions, judges, people; else as recorded."""
+    found = dict.fromkeys((score.name, score.who) for score in scores)
+    return sorted(found, key=lambda name: get_args(Who).index(name[1]))
