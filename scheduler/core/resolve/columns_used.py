@@ -65,7 +65,9 @@ def _problems(
                 continue
         if isinstance(field, str) and field not in fields:
             named = ", ".join(fields[:_NAMED_MAX]) + ", ..." * (len(fields) > _NAMED_MAX)
-            yield f"{what} has no {field!r}; it has: {named}{nearest(field, fields)}"
+            hint = nearest(field, fields)
+            meant = hint if hint.startswith("; did you mean") else ""
+            yield f"{what} has no {field!r}; it has: {named}{meant}"
 
 
 def _fields(name: str, found: ReadInput) -> tuple[str, tuple[str, ...]]:
