@@ -75,7 +75,11 @@ def _templates(step: StepDef, *, is_in_loop: bool = False) -> Iterator[Template]
     is_in_loop |= step.loop is not None
     for file in step.files:
         for text in _names(file):
-            template = parse_template(text)
+            try:
+                template = parse_template(text)
+            except TemplateError:
+                # The check of the texts reports it.
+                continue
             references = [one for part in template.expressions for one in part.references]
             if not is_in_loop or all(one.path[0] != ROUND for one in references):
                 yield template

@@ -189,3 +189,9 @@ def test_a_pattern_that_is_the_same_for_each_item_is_warned_of(steps: str, warne
     found = list(find_shared_patterns(definition))
     assert len(found) == bool(warned)
     assert all(f"each item of {warned!r}" in message for message in found)
+
+
+def test_a_broken_template_in_a_path_of_items_is_a_problem_of_the_spec() -> None:
+    spec = "project: p\nsteps: {a: {for_each: [1, 2], run: x, files: ['${{ a b }}.txt']}}\n"
+    with pytest.raises(SpecError, match="not a valid expression"):
+        build_job(spec, source_name="s.yaml", settings=settings())
