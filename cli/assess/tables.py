@@ -88,8 +88,7 @@ def groups_markdown(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
         ]
         for group in groups
     ]
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
+    return _markdown_table(heads, rows)
 
 
 def comparison_table(comparisons: Sequence[ScoreComparison]) -> str:
@@ -98,20 +97,7 @@ def comparison_table(comparisons: Sequence[ScoreComparison]) -> str:
              "CLEAR")  # fmt: skip
     return table(
         heads,
-        [
-            (
-                _name(each.name, each.who),
-                _mean(each.before),
-                _mean(each.after),
-                _signed(each.difference.mean) if each.difference else "",
-                _interval(each.difference),
-                number_text(len(each.cases)),
-                number_text(len(each.regressions)),
-                number_text(len(each.improvements)),
-                "yes" if each.is_clear else "no",
-            )
-            for each in comparisons
-        ],
+        [(*_comparison_cells(each), "yes" if each.is_clear else "no") for each in comparisons],
     )
 
 
@@ -143,24 +129,26 @@ def comparison_csv(comparisons: Sequence[ScoreComparison]) -> str:
 
 
 def comparison_markdown(comparisons: Sequence[ScoreComparison]) -> str:
-    """The comparisons, and the cases that changed, as tables of Markdown."""
-    lines = [
-        ["score", "before", "after", "difference", "95 % interval", "cases", "worse", "better"]
+    """The comparisons as a table of Markdown."""
+    heads = ["score", "before", "after", "difference", "95 % interval", "cases", "worse", "better"]
+    return _markdown_table(heads, map(_comparison_cells, comparisons))
+
+
+def _comparison_cells(each: ScoreComparison) -> list[str]:
+    return [
+        _name(each.name, each.who),
+        _mean(each.before),
+        _mean(each.after),
+        _signed(each.difference.mean) if each.difference else "",
+        _interval(each.difference),
+        number_text(len(each.cases)),
+        number_text(len(each.regressions)),
+        number_text(len(each.improvements)),
     ]
-    lines.append(["---"] * len(lines[0]))
-    for each in comparisons:
-        lines.append(
-            [
-                _name(each.name, each.who),
-                _mean(each.before),
-                _mean(each.after),
-                _signed(each.difference.mean) if each.difference else "",
-                _interval(each.difference),
-                number_text(len(each.cases)),
-                number_text(len(each.regressions)),
-                number_text(len(each.improvements)),
-            ]
-        )
+
+
+def _markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
 
 

@@ -126,13 +126,19 @@ class _Rendering:
 
 def texts_in(value: Any) -> list[str]:
     """Every text in a JSON value that contains an expression, except keys."""
+    return [text for text in every_text(value) if has_template(text)]
+
+
+def every_text(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, except keys."""
     if isinstance(value, str):
-        return [value] if has_template(value) else []
-    if isinstance(value, Mapping):
-        return [text for item in value.values() for text in texts_in(item)]
-    if isinstance(value, list | tuple):
-        return [text for item in value for text in texts_in(item)]
-    return []
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from every_text(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from every_text(item)
 
 
 def _parse_single_path(text: str) -> Template | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orc.ledger.definition import JobDef, StepDef
+from orc.scheduler.core.language.templates import every_text
 from orc.scheduler.core.resolve.step_tree import walk
 
 _TEMPLATE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
@@ -19,7 +20,7 @@ def find_misread_texts(definition: JobDef) -> Iterator[str]:
     """A warning for the first such text of each key of a step."""
     for name, step in walk(definition.steps):
         for key, value in _rendered_keys(step):
-            found = next(filter(None, map(_misread, _texts(value))), None)
+            found = next(filter(None, map(_misread, every_text(value))), None)
             if found is not None:
                 yield f"step {name!r}: {key}: {found}"
 
@@ -38,17 +39,6 @@ def _rendered_keys(step: StepDef) -> Iterator[tuple[str, Any]]:
     if step.for_each is not None:
         yield "for_each", step.for_each.items
         yield "matrix", step.for_each.matrix
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item)
 
 
 def _misread(text: str) -> str | None:

@@ -14,7 +14,7 @@ from itertools import islice
 
 from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.step_names import lineage
-from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.language.templates import every_text, has_template
 from orc.scheduler.core.resolve.step_tree import is_before, upstream_of, walk
 
 _WORD = re.compile(r"[\w./-]+")
@@ -156,18 +156,7 @@ def _texts(step: StepDef) -> Iterator[str]:
     if isinstance(step.run, str):
         yield step.run
     yield from step.run if isinstance(step.run, tuple) else ()
-    yield from _strings(step.args)
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _strings(inner)
+    yield from every_text(step.args)
 
 
 def _local(step_id: str) -> str:
