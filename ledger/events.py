@@ -556,7 +556,8 @@ class LlmResponded(StepEvent):
 class LlmFailed(StepEvent):
     """A call ended without a usable reply; `usage` is what it used nevertheless.
 
-    `unsent` marks a call whose request cannot have reached the model.
+    `unsent` marks a call whose request cannot have reached the model, and `absent` one for which no
+    server was running on this machine.
     """
 
     type: Literal["llm.failed"] = "llm.failed"
@@ -571,6 +572,7 @@ class LlmFailed(StepEvent):
     usage: TokenUsage | None = None
     charged_nano_usd: int | None = None
     unsent: bool | None = None
+    absent: bool | None = None
 
     @property
     def is_in_doubt(self) -> bool:

@@ -31,6 +31,8 @@ class ProviderEntry:
     key_variable: str | None = None
     address_variable: str | None = None
     """The environment variables for the key and for the server's address."""
+    default_address: str | None = None
+    """The address of a server on this machine, if the variable is not set."""
     section: str | None = None
     """The key below `params` for further fields of its API; None if it has no such section."""
     billed_as: str | None = None
@@ -55,6 +57,7 @@ _ENTRIES = (
         model_variables=("OLLAMA_MODEL",),
         local=True,
         address_variable="OLLAMA_BASE_URL",
+        default_address="http://localhost:11434",
         section="ollama",
     ),
     ProviderEntry(

@@ -33,10 +33,15 @@ class ProviderError(Exception):
         self.message = message
         self.usage = usage
         self.unsent = False
+        self.absent = False
 
 
 class TransientError(ProviderError):
-    """A retry may succeed, after `retry_after_s` seconds if the provider asked for a delay."""
+    """A retry may succeed, after `retry_after_s` seconds if the provider asked for a delay.
+
+    With `absent`, nothing listens at the address, which is on this machine: only somebody who starts
+    the server helps.
+    """
 
     def __init__(
         self,
@@ -46,10 +51,12 @@ class TransientError(ProviderError):
         retry_after_s: float | None = None,
         usage: Usage | None = None,
         unsent: bool = False,
+        absent: bool = False,
     ) -> None:
         super().__init__(message, usage=usage)
         self.kind = kind
         self.unsent = unsent
+        self.absent = absent
         self.retry_after_s = None if retry_after_s is None else _clamp(retry_after_s)
 
 

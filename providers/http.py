@@ -194,6 +194,12 @@ def describe_failure(error: BaseException) -> str:
     return "connection lost"
 
 
+def is_absent(error: BaseException, host: str) -> bool:
+    """Whether nothing listens at the address of this machine to which a connection failed."""
+    refused = any(isinstance(cause, ConnectionRefusedError) for cause in find_causes(error))
+    return refused and is_loopback(host)
+
+
 def is_loopback(host: str) -> bool:
     """Whether the host is this machine, judged by its name or address without a lookup."""
     try:

@@ -18,12 +18,14 @@ import httpx
 import trio
 
 from orc.ledger.wording import duration_text
+from orc.providers.catalogue import REGISTRY
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import (
     ERROR_BODY_MAX_BYTES,
     build_status_error,
     describe_failure,
     find_causes,
+    is_absent,
     is_loopback,
     parse_error_words,
     parse_retry_after,
@@ -31,7 +33,7 @@ from orc.providers.http import (
 )
 from orc.providers.ollama_reply import is_too_long, raw_chunks
 
-DEFAULT_BASE_URL = "http://localhost:11434"
+DEFAULT_BASE_URL = REGISTRY["ollama"].default_address or ""
 ERROR_BODY_WAIT_S = 5.0
 JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
@@ -200,6 +202,7 @@ class OllamaServer:
             f"Ollama does not answer at {self.where} ({describe_failure(error)}). Start it with "
             "`ollama serve`, or use the recorded replies: `orc run SPEC --provider replay`",
             unsent=isinstance(error, httpx.ConnectError),
+            absent=is_absent(error, self._url.host),
         )
 
 

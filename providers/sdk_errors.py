@@ -22,6 +22,7 @@ from orc.providers.http import (
     build_status_error,
     describe_failure,
     find_causes,
+    is_absent,
     parse_error_words,
     parse_json,
     parse_retry_after,
@@ -197,6 +198,7 @@ class Failures:
             "connection",
             f"{self._who} does not answer ({describe_failure(error)})",
             unsent=isinstance(error, httpx2.ConnectError),
+            absent=is_absent(error, httpx2.URL(self.endpoint).host),
         )
 
 

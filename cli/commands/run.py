@@ -11,7 +11,7 @@ import typer
 from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.caller.secrets import needed_steps
-from orc.cli.jobs.prepare import Submission, check_step_names, prepare
+from orc.cli.jobs.prepare import Submission, check_step_names, prepare_here
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
@@ -38,7 +38,7 @@ from orc.cli.options import (
 )
 from orc.cli.terminal.ask_inputs import ask_missing
 from orc.cli.terminal.foreground import run_in_foreground
-from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, terminal_width
+from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, terminal_width
 from orc.ledger.wording import count_text
 
 
@@ -130,7 +130,9 @@ def _show_dry_run(submission: Submission, *, as_json: bool) -> int:
     from orc.projections import text_graph
     from orc.projections.pictures.nodes import nodes_of_needs
 
-    _, definition = prepare(submission, os.environ)
+    _, _, definition, said = prepare_here(submission, os.environ)
+    if said:
+        say(f"orc: {safe(said)}")
     check_step_names("--until", submission.until, {step.id for step in definition.steps})
     chosen = needed_steps(definition, submission.until)
     steps = [step for step in definition.steps if step.id in chosen]

@@ -15,7 +15,7 @@ from orc.cli.jobs.caller.secrets import needed_steps, read_mask
 from orc.cli.jobs.caller.spec_files import SpecFiles
 from orc.cli.jobs.foresee import foresee
 from orc.cli.jobs.places import Places, open_for_reading
-from orc.cli.jobs.prepare import Submission, check_step_names, prepare, spec_dir_of
+from orc.cli.jobs.prepare import Submission, check_step_names, prepare_here, spec_dir_of
 from orc.cli.jobs.state import load_state, waits_inside
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.errors import RemovedBlob
@@ -153,7 +153,7 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
     files = SpecFiles(spec_dir_of(submission))
     rules = target_rules(environment)
     inputs = InputReader(files.folder)
-    _, definition = prepare(
+    submission, _, definition, _ = prepare_here(
         submission, environment, files=files, inputs=inputs, executor_names=None
     )
     definition = inputs.hide(read_mask(definition, environment, steps=()), definition)

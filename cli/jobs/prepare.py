@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.budgets import check_prices
 from orc.cli.jobs.caller.executors import KnownExecutors
+from orc.cli.jobs.caller.present import choose_provider, names_no_provider
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.cli.jobs.caller.providers import build_providers, find_dropped
 from orc.cli.jobs.caller.read_inputs import InputReader
@@ -24,7 +25,7 @@ from orc.cli.jobs.caller.ship import read_shipped
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.caller.templates import read_template
 from orc.ledger.command_lines import quoted_command
-from orc.ledger.definition import JobDef, walk_steps
+from orc.ledger.definition import REPLAY, JobDef, walk_steps
 from orc.ledger.files.way import ledger_path
 from orc.ledger.files.written import current_folder, written_path
 from orc.ledger.secrets.masking import Mask
@@ -48,7 +49,8 @@ class Submission:
     `stream` is the prompt step whose text is printed while it arrives. `until` are the steps to
     run, with the steps that they need. `output_dir` replaces that of the spec. `name` is used for
     `text` in messages. `executors` replaces the executors of the spec: by the ids of steps, and ""
-    for all. `tags` are added to those of the spec.
+    for all. `tags` are added to those of the spec. `default_provider` is that of a spec which names
+    none.
     """
 
     path: Path | None = None
@@ -65,6 +67,36 @@ class Submission:
     name: str = "spec.yaml"
     executors: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    default_provider: str = DEFAULT_PROVIDER
+
+
+def prepare_here(
+    submission: Submission, environment: Mapping[str, str], *, runs: bool = False, **options: Any
+) -> tuple[Submission, Spec, JobDef, str]:
+    """Prepare a spec to run on this machine: one that names no provider gets one that is set up.
+
+    `options` are those of `prepare`. The last value says which provider was chosen; empty if the
+    spec or the caller names one. Raises SpecError, UsageProblem, and EnvironmentProblem if the job
+    `runs` here and no provider is set up.
+    """
+    spec, definition = prepare(submission, environment, **options)
+    if not names_no_provider(spec, submission.provider, environment):
+        return submission, spec, definition, ""
+    try:
+        chosen, said = choose_provider(environment, submission.path)
+    except EnvironmentProblem:
+        if runs:
+            raise
+        return submission, spec, definition, ""
+    if chosen != submission.default_provider:
+        # Recorded replies replace every provider, also those of single steps.
+        submission = replace(
+            submission,
+            provider=chosen if chosen == REPLAY else None,
+            default_provider=chosen,
+        )
+        spec, definition = prepare(submission, environment, **options)
+    return submission, spec, definition, said
 
 
 def prepare(
@@ -84,7 +116,7 @@ def prepare(
     inputs = inputs or InputReader(files.folder)
     settings = Settings(
         providers=target_rules(environment).providers,
-        default_provider=DEFAULT_PROVIDER,
+        default_provider=submission.default_provider,
         environment=environment,
         provider=submission.provider,
         model=submission.model,
@@ -119,6 +151,8 @@ class Prepared:
     files: SpecFiles
     inputs: InputReader
     mask: Mask
+    chosen: str = ""
+    """Which provider was chosen, if neither spec nor caller names one."""
 
 
 def prepare_run(
@@ -142,8 +176,8 @@ def prepare_run(
                 f"--executor {name}: unknown executor{nearest(name, known)}; "
                 f"{quoted_command('executors')} shows them"
             )
-    spec, definition = prepare(
-        submission, environment, files=files, inputs=inputs, executor_names=known
+    submission, spec, definition, chosen = prepare_here(
+        submission, environment, runs=is_run, files=files, inputs=inputs, executor_names=known
     )
     written = spec.job.output_dir
     if current_folder() is None and written and not (submission.output_dir or written[0] in "/~"):
@@ -167,7 +201,7 @@ def prepare_run(
         providers = build_providers(definition, environment, replies=replies)
     if submission.strict and is_run:
         refuse_dropped(definition, providers, environment)
-    return Prepared(submission, spec, definition, replies, providers, files, inputs, mask)
+    return Prepared(submission, spec, definition, replies, providers, files, inputs, mask, chosen)
 
 
 def _names_of(definition: JobDef) -> set[str]:

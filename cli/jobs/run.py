@@ -34,6 +34,8 @@ async def run(
         check_target(record, force=force)
     prepared = prepare_run(submission, environment, database=places.database)
     caller = Caller(places, environment, listener or Listener(), force, keep_work)
+    if prepared.chosen:
+        caller.listener.on_notice(prepared.chosen)
     async with caller.connect(prepared.definition) as executors:
         with open_for_writing(places, environment, create=True) as ledger:
             ledger.widen_mask(prepared.mask)

@@ -47,6 +47,8 @@ def submit(
     SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
     prepared = prepare_run(submission, environment, database=places.database, is_run=False)
+    if prepared.chosen:
+        on_notice(prepared.chosen)
     for missing in _missing_here(prepared, environment):
         if submission.strict:
             raise missing

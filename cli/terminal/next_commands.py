@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import ROUND_UP, Decimal
 
+from orc.cli.jobs.caller.present import others_present
 from orc.cli.jobs.owned_job import Ended
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import command_line, decision_commands
@@ -16,6 +18,7 @@ from orc.scheduler.core.fold.evolve import JobState
 
 _CENT = Decimal("0.01")
 _LEFT_S_MIN = 0.1
+_UNUSABLE = ("connection", "auth", "environment")
 _UNITS = {"max_tokens": "tokens", "max_calls": "calls"}
 
 
@@ -55,6 +58,21 @@ def command_to_continue(ledger: LedgerReader, job_id: str, state: JobState) -> s
     if state.timeout_s is not None and state.timeout_s - state.owned_s < _LEFT_S_MIN:
         words += ["--timeout", str(math.ceil(state.owned_s + state.timeout_s))]
     return command_line(*words)
+
+
+def line_on_providers(ended: Ended, environment: Mapping[str, str]) -> str | None:
+    """What else is set up, if the job failed since its providers cannot be reached or used here."""
+    if not any(failure.kind in _UNUSABLE for failure in ended.failures):
+        return None
+    state = ended.state
+    steps = [step for step in state.definition.steps if step.facts.calls_model]
+    used = {target.provider for step in steps for target in step.targets()}
+    others = others_present(environment, used) if steps else []
+    if not others or state.submitted is None:
+        return None
+    first = others[0]
+    command = command_line("run", state.submitted.source_name, "--provider", first.provider)
+    return f"{first.provider} is set up here ({first.because}): {command}"
 
 
 def _raises(ledger: LedgerReader, job_id: str, state: JobState) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import chain, repeat
 
 from orc.cli.jobs.folders import output_folder
 from orc.cli.jobs.owned_job import Ended
-from orc.cli.terminal.next_commands import answers_of, continue_command
+from orc.cli.terminal.next_commands import answers_of, continue_command, line_on_providers
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import safe, say
 from orc.ledger import LedgerReader, Recorded
@@ -271,6 +272,8 @@ def say_ending(ended: Ended) -> None:
             f"{quoted_command('resume', ended.job_id)} takes them up again, "
             f"{quoted_command('cancel', ended.job_id)} ends them"
         )
+    if (others := line_on_providers(ended, os.environ)) is not None:
+        say(f"  {safe(others)}")
     say(f"  next: {continue_command(ended)}")
 
 

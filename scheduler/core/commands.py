@@ -63,7 +63,8 @@ class Failed:
     """The attempt failed.
 
     A `final` failure is never retried. A failure that is not `tolerable` fails the step in spite
-    of `continue_on_error`. `on_content` means that the reply itself was wrong.
+    of `continue_on_error`. `on_content` means that the reply itself was wrong, `absent` that no
+    server was running at an address of this machine.
     """
 
     kind: FailureKind
@@ -71,6 +72,7 @@ class Failed:
     duration_s: float
     retry_after_s: float | None = None
     on_content: bool = False
+    absent: bool = False
     final: bool = False
     tolerable: bool = True
     exit_code: int | None = None

@@ -16,7 +16,6 @@ from orc.ledger.bounds import INNER_LEVELS_MAX, check_value
 from orc.ledger.digest import clean_json, clean_text, digest_json
 from orc.ledger.events import (
     CacheHit,
-    FailureKind,
     LlmFailed,
     LlmRequested,
     LlmResponded,
@@ -305,9 +304,17 @@ class Caller:
                 retry_after_s=retry_after_s,
                 usage=None if error.usage is None else TokenUsage(**asdict(error.usage)),
                 unsent=error.unsent or None,
+                absent=error.absent or None,
             )
         )
-        return CallFailed(_as_failed(kind, message, duration_s, retry_after_s))
+        failed = Failed(
+            kind=kind,
+            message=message,
+            duration_s=duration_s,
+            retry_after_s=retry_after_s,
+            absent=error.absent,
+        )
+        return CallFailed(failed)
 
     def _next_call(self) -> int:
         call = self._call
@@ -324,12 +331,6 @@ def _cannot_store(what: str, error: ValueError) -> CallFailed:
 def _name(text: str) -> str:
     """A name from a server, as long as it may be."""
     return clean_text(text)[:NAME_CHARS_MAX]
-
-
-def _as_failed(
-    kind: FailureKind, message: str, duration_s: float, retry_after_s: float | None
-) -> Failed:
-    return Failed(kind=kind, message=message, duration_s=duration_s, retry_after_s=retry_after_s)
 
 
 def _reply_content(reply: Reply) -> dict[str, Any]:

@@ -133,6 +133,7 @@ def histories() -> dict[str, History]:
         "scores": _score_and_score_again,
         "settings": partial(_flow, SETTINGS),
         "read": _read_a_table,
+        "absent": _ask_a_server_that_is_not_there,
     }
 
 
@@ -282,6 +283,27 @@ def _ask_about_work_in_doubt() -> Iterator[Stand]:
             requested("ask", 2, worst_case=WorstCase(input_tokens=9)),
             call_failed("ask", 2, kind="connection", unsent=True),
             failed("ask", 2, kind="connection"),
+        )
+        yield stand
+
+
+@contextmanager
+def _ask_a_server_that_is_not_there() -> Iterator[Stand]:
+    """The first server was never started; the second one answered and is then gone."""
+    away = step("away", provider="fake", model="m")
+    back = step("back", provider="fake", model="other")
+    with stand_for(Plan(()), job(away, back), models={}) as stand:
+        gone: dict[str, Any] = {"kind": "connection", "unsent": True, "absent": True}
+        stand.append(
+            JobStarted(owner=OWNER),
+            *(started("away"), started("back")),
+            *(requested("away"), requested("back", model="other")),
+            *(call_failed("away", **gone), failed("away", kind="connection")),
+            responded("back"),
+            requested("back", call=2, model="other"),
+            call_failed("back", call=2, model="other", **gone),
+            failed("back", kind="connection", retry_at=EPOCH_S + 1.0, delay_s=1.0),
+            started("back", 2),
         )
         yield stand
 

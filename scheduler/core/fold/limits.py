@@ -104,6 +104,8 @@ def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float)
         return []
     if isinstance(event, LlmResponded) or event.kind not in TRANSIENT:
         return [CircuitClosed(target=target.name)] if is_open else []
+    if not is_open and not waits_for_server(state, event.step, event.absent):
+        return []
     failures = circuit.failures + 1
     if not is_open and failures < definition.threshold:
         return []
@@ -125,6 +127,10 @@ def call_ended(state: JobState, event: LlmResponded | LlmFailed, version: int) -
     target = state.target_of(event.step)
     if target is None:
         return
+    if isinstance(event, LlmResponded):
+        state.answered.add(target.name)
+    elif not waits_for_server(state, event.step, event.absent):
+        return
     if isinstance(event, LlmFailed) and event.kind in TRANSIENT:
         state.circuits.setdefault(target.name, Circuit()).failures += 1
     elif target.name in state.circuits:
@@ -136,6 +142,16 @@ def call_ended(state: JobState, event: LlmResponded | LlmFailed, version: int) -
         # Above the configured limit it has no effect, but it keeps the version of the last halving.
         room = state.adaptive[target.provider]
         room.limit += 1 / room.limit
+
+
+def waits_for_server(state: JobState, step_id: str, is_absent: bool | None) -> bool:
+    """Whether the server of a failed call may be back soon, so that a retry makes sense.
+
+    Nobody has started a server on this machine that is absent. If it has answered before, it may be
+    restarting.
+    """
+    target = state.target_of(step_id)
+    return not is_absent or target is None or target.name in state.answered
 
 
 def circuit_opened(state: JobState, event: CircuitOpened) -> None:

@@ -40,6 +40,7 @@ def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at:
     state.stopped_by = None
     state.is_cancelling = False
     state.job_failure = None
+    state.answered.clear()
     state.owned_since = recorded_at
     if event.timeout_s is not None:
         state.timeout_s = event.timeout_s

@@ -220,6 +220,8 @@ class JobState:
     or ends."""
     circuits: dict[str, Circuit] = field(default_factory=dict)
     adaptive: dict[str, AdaptiveRoom] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
+    """The names of the targets that have answered since the job was last started or resumed."""
     version: int = 0
     epoch: int = 0
     """The version of the last `job.started` or `job.resumed`. A later owner has a higher one."""
@@ -314,6 +316,7 @@ class JobState:
             "adaptive": {
                 name: (room.limit, room.halved_at) for name, room in sorted(self.adaptive.items())
             },
+            "answered": sorted(self.answered),
             "spent": {
                 account: (spent.calls, spent.tokens, usd_number(spent.nano_usd), spent.held_tokens)
                 for account, spent in sorted(self.spent.items())

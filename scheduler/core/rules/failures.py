@@ -11,6 +11,7 @@ from orc.ledger.events import AnyEvent, StepFailed, StepSkipped, StepSwitched
 from orc.ledger.kinds import NEVER_RETRIED, TRANSIENT, StepStatus
 from orc.scheduler.core.commands import Failed, FinishAttempt
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.limits import waits_for_server
 from orc.scheduler.core.fold.placing import where_it_ran
 
 _SWITCHED_ON = (*TRANSIENT, "auth", "bad_request", "refused", "context_length", "schema")
@@ -22,6 +23,9 @@ def retries(state: JobState, step_id: str, failed: Failed) -> bool:
     """Whether the step is retried after this failure."""
     definition = state.graph.steps[step_id]
     if failed.final or state.steps[step_id].failures + 1 >= definition.retry.max_attempts:
+        return False
+    is_default = definition.retry_on == definition.facts.retry_on
+    if is_default and not waits_for_server(state, step_id, failed.absent):
         return False
     if definition.retry_on:
         return failed.kind in definition.retry_on

@@ -1,0 +1,125 @@
+"""Finds the provider of a run whose spec and caller name none: one that is set up on this machine.
+
+Nothing is asked over the network. A key counts, an address that the user set counts, and a server on
+this machine counts if it accepts a connection.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from orc.cli.errors import EnvironmentProblem
+from orc.cli.jobs.caller.replies import replies_path
+from orc.ledger.definition import REPLAY
+from orc.providers.catalogue import REGISTRY, ProviderEntry
+from orc.providers.http import is_loopback
+from orc.scheduler.core.spec.model import StepSpec
+from orc.scheduler.core.spec.parse import Spec
+
+CONNECT_MAX_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A provider that is set up, and how that was seen."""
+
+    provider: str
+    because: str
+
+
+def present_providers(environment: Mapping[str, str]) -> Iterator[Present]:
+    """The providers that are set up on this machine, in the order in which a spec prefers them."""
+    for entry in REGISTRY.values():
+        # An entry that is billed as another one is another API of the same vendor.
+        if entry.is_recorded or entry.billed_as is not None:
+            continue
+        because = _because(entry, environment)
+        if because:
+            yield Present(entry.name, because)
+
+
+def names_no_provider(spec: Spec, given: str | None, environment: Mapping[str, str]) -> bool:
+    """Whether a step of the spec asks a model, and neither spec nor caller says which provider."""
+    job = spec.job
+    if given or environment.get("PROVIDER") or environment.get("MODEL_BACKEND"):
+        return False
+    if job.provider or job.defaults.provider:
+        return False
+    return _asks_default(spec.steps)
+
+
+def choose_provider(environment: Mapping[str, str], spec: Path | None) -> tuple[str, str]:
+    """The provider of a run that names none, and the line that says so.
+
+    `spec` is the spec's file. Raises EnvironmentProblem if no provider is set up, and no recorded
+    replies are beside the spec.
+    """
+    found = list(present_providers(environment))
+    if found:
+        first, *others = found
+        more = f" (also set up: {', '.join(other.provider for other in others)})" if others else ""
+        return first.provider, (
+            f"the spec names no provider; using {first.provider}, since {first.because}{more}"
+        )
+    if spec is not None and (beside := replies_path(spec)).is_file():
+        return REPLAY, (
+            "the spec names no provider, and none is set up here; using the recorded replies in "
+            f"{beside.name}"
+        )
+    keys = " or ".join(entry.key_variable for entry in _hosted() if entry.key_variable)
+    raise EnvironmentProblem(
+        "the spec names no provider, and none is set up here: start Ollama with `ollama serve`, or "
+        f"set {keys}, or use recorded replies with --provider replay --replies FILE"
+    )
+
+
+def others_present(environment: Mapping[str, str], used: set[str]) -> list[Present]:
+    """The providers that are set up, without those that a job has used in vain."""
+    return [one for one in present_providers(environment) if one.provider not in used]
+
+
+def _hosted() -> Iterator[ProviderEntry]:
+    return (entry for entry in REGISTRY.values() if entry.key_variable and not entry.billed_as)
+
+
+def _because(entry: ProviderEntry, environment: Mapping[str, str]) -> str:
+    """Why the provider counts as set up; empty if it does not."""
+    if entry.key_variable and environment.get(entry.key_variable, "").strip():
+        return f"{entry.key_variable} is set"
+    address = environment.get(entry.address_variable or "", "").strip()
+    if entry.default_address is not None:
+        return _because_it_listens(entry, address or entry.default_address)
+    if address:
+        return f"{entry.address_variable} is set"
+    named = [name for name in entry.model_variables if environment.get(name)]
+    if entry.import_name and named and importlib.util.find_spec(entry.import_name):
+        return f"{named[0]} is set"
+    return ""
+
+
+def _because_it_listens(entry: ProviderEntry, address: str) -> str:
+    try:
+        parts = urlsplit(address if "//" in address else f"http://{address}")
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        # The provider says what is wrong with the address if the spec names it.
+        return ""
+    if not is_loopback(host):
+        return f"{entry.address_variable} is set"
+    with suppress(OSError, UnicodeError), socket.create_connection((host, port), CONNECT_MAX_S):
+        return f"a server answers at {host}:{port}"
+    return ""
+
+
+def _asks_default(steps: Mapping[str, StepSpec]) -> bool:
+    return any(
+        (step.provider is None and (step.prompt is not None or step.messages is not None))
+        or _asks_default(step.steps or {})
+        for step in steps.values()
+    )

@@ -1,0 +1,182 @@
+"""Which provider `orc run` uses if the spec names none, and what it says if a server is not there."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import orc
+
+NAMELESS = """\
+project: nameless
+steps:
+  ask: {prompt: Say hello}
+"""
+REPLIES = "replies: {ask: [{text: hello}]}\n"
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
+    """No provider is set up; the address of Ollama, where nothing listens."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    monkeypatch.setenv("OLLAMA_BASE_URL", address)
+    return address
+
+
+def planned_provider() -> str:
+    """The provider that a run of the spec would use."""
+    (step,) = orc("plan", "spec.yaml", "--json").json()["steps"]
+    return str(step["what"]).partition("/")[0]
+
+
+def write(spec: str) -> None:
+    Path("spec.yaml").write_text(spec)
+
+
+def test_without_any_provider_the_job_does_not_begin_and_three_ways_on_are_named() -> None:
+    write(NAMELESS)
+    said = orc("run", "spec.yaml")
+    assert said.code == 7
+    assert said.err == (
+        "orc: the spec names no provider, and none is set up here: start Ollama with `ollama serve`, "
+        "or set OPENAI_API_KEY or ANTHROPIC_API_KEY, or use recorded replies with --provider replay "
+        "--replies FILE\n"
+    )
+    assert not Path("runs.db").exists()
+
+
+def test_one_that_is_not_set_up_here_is_left_to_the_worker_of_a_submitted_job() -> None:
+    write(NAMELESS)
+    assert orc("submit", "spec.yaml").code == 0
+    assert planned_provider() == "ollama"
+
+
+def test_recorded_replies_beside_the_spec_are_used_if_nothing_else_is_there() -> None:
+    write(NAMELESS)
+    Path("spec.replay.yaml").write_text(REPLIES)
+    said = orc("run", "spec.yaml")
+    assert said.code == 0
+    assert "using the recorded replies in spec.replay.yaml" in said.err
+    assert "replay" in orc("show", "latest").out
+
+
+@pytest.mark.parametrize(
+    ("variables", "provider"),
+    [
+        (("OPENAI_API_KEY",), "openai"),
+        (("ANTHROPIC_API_KEY",), "anthropic"),
+        (("ANTHROPIC_API_KEY", "OPENAI_API_KEY"), "openai"),
+        (("OPENAI_BASE_URL",), "openai"),
+    ],
+)
+def test_the_first_provider_whose_key_or_address_is_set_is_used(
+    variables: tuple[str, ...], provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(NAMELESS)
+    Path("spec.replay.yaml").write_text(REPLIES)
+    for name in variables:
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert planned_provider() == provider
+    said = orc("run", "spec.yaml", "--dry-run")
+    chosen = variables[0] if len(variables) == 1 else "OPENAI_API_KEY"
+    assert f"using {provider}, since {chosen} is set" in said.err
+    if len(variables) > 1:
+        assert "(also set up: anthropic)" in said.err
+
+
+def test_a_server_on_this_machine_comes_before_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(NAMELESS)
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        monkeypatch.setenv("OLLAMA_BASE_URL", f"127.0.0.1:{port}")
+        said = orc("run", "spec.yaml", "--dry-run")
+    assert f"using ollama, since a server answers at 127.0.0.1:{port}" in said.err
+
+
+@pytest.mark.parametrize("address", ["http://[", "http://127.0.0.1:x", "//", "http://a..b:1"])
+def test_a_wrong_address_of_a_server_counts_as_none(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(NAMELESS)
+    Path("spec.replay.yaml").write_text(REPLIES)
+    monkeypatch.setenv("OLLAMA_BASE_URL", address)
+    assert orc("run", "spec.yaml").code in {0, 7}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "provider: ollama\n" + NAMELESS,
+        NAMELESS.replace("{prompt", "{provider: ollama, prompt"),
+        "defaults: {provider: ollama}\n" + NAMELESS,
+    ],
+)
+def test_a_spec_that_names_its_provider_keeps_it(
+    spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(spec)
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    assert planned_provider() == "ollama"
+
+
+def test_a_spec_without_prompts_looks_for_no_provider() -> None:
+    write("project: plain\nsteps: {a: {value: 1}}\n")
+    said = orc("run", "spec.yaml")
+    assert said.code == 0
+    assert "provider" not in said.err
+
+
+def test_a_server_that_was_never_started_is_asked_once_and_what_is_set_up_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write("provider: ollama\n" + NAMELESS)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
+    said = orc("run", "spec.yaml")
+    assert said.code == 7
+    assert "retry" not in said.err
+    assert (
+        "  anthropic is set up here (ANTHROPIC_API_KEY is set): "
+        "orc run spec.yaml --provider anthropic\n"
+    ) in said.err
+    assert types_of("latest").count("llm.requested") == 1
+
+
+@pytest.mark.parametrize("provider", ["ollama", "openai", "openai-responses", "anthropic"])
+def test_many_items_do_not_wait_for_a_server_that_is_not_there(
+    provider: str, nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(
+        f"project: many\nprovider: {provider}\nsteps:\n"
+        "  ask: {for_each: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], prompt: Say hello}\n"
+    )
+    for vendor in ("OPENAI", "ANTHROPIC"):
+        monkeypatch.setenv(f"{vendor}_API_KEY", "key")
+        monkeypatch.setenv(f"{vendor}_BASE_URL", nowhere)
+    assert orc("run", "spec.yaml").code == 7
+    types = types_of("latest")
+    assert types.count("llm.failed") == 12
+    assert "circuit.opened" not in types
+
+
+def test_a_step_whose_retry_on_is_its_own_waits_for_the_server() -> None:
+    write(
+        NAMELESS.replace(
+            "{prompt", "{retry_on: [connection], retry: {max_attempts: 2, initial: 0.01s}, prompt"
+        ).replace("project", "provider: ollama\nproject")
+    )
+    assert orc("run", "spec.yaml").code == 7
+    assert types_of("latest").count("llm.failed") == 2
+
+
+def types_of(job: str) -> list[str]:
+    """The types of the job's events."""
+    lines = orc("show", job, "--events", "--json").out.splitlines()
+    return [json.loads(line)["type"] for line in lines]
