@@ -41,14 +41,14 @@ LONGEST_S = 5.0
 def evaluate(source: str) -> Any:
     """The value of the expression, both ways, under watch; TemplateError comes out."""
     _warm_up()
-    started = time.monotonic()
+    started = time.process_time()
     try:
         with watched():
             with suppress(TemplateError):
                 parse_condition(source).evaluate(SCOPE)
             return parse_template(f"${{{{ {source} }}}}").render(SCOPE)
     finally:
-        assert time.monotonic() - started < LONGEST_S
+        assert time.process_time() - started < LONGEST_S
 
 
 @lru_cache(maxsize=1)

@@ -125,9 +125,9 @@ def test_an_unknown_filter_or_test_in_a_filter_is_found_when_the_spec_is_read(
 
 
 def test_a_hostile_pattern_takes_linear_time() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert value_of("x is matches('(a*)*b')", x="a" * 200_000) is False
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_presence_defaults_and_paths() -> None:
