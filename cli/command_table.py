@@ -1,4 +1,4 @@
-"""Every command by name, with its line in `orc --help`. A command's module is imported when it runs.
+"""Every command by name, with the first line of its help. A command's module is imported when it runs.
 
 Command `x` is the function `command` of `cli/commands/x.py`. A test compares each line with the
 first line of the command's own help.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from keyword import iskeyword
+from typing import NamedTuple
 
 COMMANDS = {
     "run": "Submit a spec as a job and run it to its end.",
@@ -22,7 +23,7 @@ COMMANDS = {
     "reject": "Reject a step that waits for human review; the step fails.",
     "replay": "Run a job again from its recorded replies, and compare.",
     "demo": "Run the example offline, from recorded replies.",
-    "init": "Write a starter spec, with recorded replies and files to try it offline.",
+    "init": "Write a starter spec, with replies and files to try it offline.",
     "list": "List jobs, newest first.",
     "show": "Show a job or one step: texts, events, files, graph or timeline.",
     "blame": "Show which step, prompt, model and reply produced a file.",
@@ -54,7 +55,34 @@ COMMANDS = {
     "doctor": "Check versions, packages, the ledger, prices and providers.",
     "chaos": "Test a spec: kill its run after each commit, resume, compare.",
 }
-"""The names in the order of `orc --help`, with the first line of each command's help."""
+"""The names in the order of the documentation, with the first line of each command's help."""
+
+
+class CommandGroup(NamedTuple):
+    """The commands for one purpose: `orc --help` explains `first` and names the `others`."""
+
+    first: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+GROUPS = {
+    "Run": CommandGroup(
+        ("init", "run", "resume", "approve"),
+        ("submit", "work", "rerun", "fork", "cancel", "reject", "replay", "demo"),
+    ),
+    "Inspect": CommandGroup(
+        ("list", "show", "why", "browse"),
+        ("blame", "tail", "logs", "search", "cost", "tag", "note"),
+    ),
+    "Compare": CommandGroup(("scores", "diff"), ("score",)),
+    "Keep": CommandGroup(
+        ("verify", "backup"), ("export", "bundle", "import", "prune", "redact", "rebuild")
+    ),
+    "Tools": CommandGroup(
+        ("validate", "plan", "doctor"), ("graph", "schema", "executors", "cluster", "chaos")
+    ),
+}
+"""The commands by purpose, as `orc --help` shows them."""
 
 ALIASES = {"list-runs": "list"}
 """Other names of commands. `orc --help` does not show them."""

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from orc.cli.command_table import ALIASES, COMMANDS, load_function
+from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function
 from orc.cli.errors import UsageProblem
 from orc.cli.exit_codes import code_for_error
 from orc.ledger.command_lines import ledger_named
@@ -68,13 +68,20 @@ class LazyGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names that `orc --help` shows."""
+        """The names of all commands."""
         return list(COMMANDS)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """The list of commands in `orc --help`."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """The commands in `orc --help`: by purpose, and so short that they fit on one screen."""
+        formatter.write_paragraph()
+        name_chars = max(map(len, COMMANDS))
+        for purpose, group in GROUPS.items():
+            formatter.write(f"{purpose}:\n")
+            with formatter.indentation():
+                rows = [(name, COMMANDS[name]) for name in group.first]
+                rows.append(("also".ljust(name_chars), ", ".join(group.others)))
+                formatter.write_dl(rows)
+        formatter.write("\n`orc COMMAND -h` explains a command.\n")
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """The commands that start with `incomplete`, and the options before a command."""

@@ -34,7 +34,7 @@ def command(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Write a starter spec, with recorded replies and files to try it offline.
+    """Write a starter spec, with replies and files to try it offline.
 
     Files of yours that the spec would read, such as questions.csv, are kept.
     """

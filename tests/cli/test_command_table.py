@@ -12,7 +12,7 @@ import pytest
 from typer.main import get_command
 
 from orc.cli.app import app
-from orc.cli.command_table import ALIASES, COMMANDS, load_function, module_name
+from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function, module_name
 from tests.cli.command_line import orc
 
 
@@ -107,13 +107,20 @@ def test_a_misspelt_command_line_ends_with_2_and_a_pointer_to_the_help(
     assert list(here.iterdir()) == []
 
 
-def test_help_names_every_command_on_one_line_and_ends_with_0() -> None:
+def test_help_names_every_command_once_on_one_screen_and_ends_with_0() -> None:
     said = orc("--help")
-    commands = said.out.split("Commands:\n")[1].splitlines()
+    lines = said.out.splitlines()
+    explained = [name for group in GROUPS.values() for name in (*group.first, *group.others)]
 
     assert said.code == 0
+    assert sorted(explained) == sorted(COMMANDS)
+    for purpose, group in GROUPS.items():
+        below = lines[lines.index(f"{purpose}:") + 1 :][: len(group.first) + 1]
+        assert [line.split()[0] for line in below] == [*group.first, "also"]
+        assert below[-1].split(maxsplit=1)[1] == ", ".join(group.others)
     assert "list-runs" not in said.out
-    assert not [line for line in commands if line.endswith("...")]
+    assert max(map(len, lines)) <= 80
+    assert len(lines) < 40
     assert orc("run", "-h").code == 0
     assert orc("--version").out.startswith("orc ")
     assert orc().code == 2
