@@ -75,7 +75,7 @@ def list_folders(
     Links do not count as either. Folders that cannot be read are left out.
     """
     with _opened(root) as folder:
-        yield from _walk_folders(folder, "", enters, 0)
+        yield from _walk_folders(folder, list(_entries(folder)), "", enters, 0)
 
 
 def _walk(
@@ -91,19 +91,24 @@ def _walk(
 
 
 def _walk_folders(
-    folder: int | None, prefix: str, enters: Callable[[str], bool], depth: int
+    folder: int | None,
+    entries: list[tuple[str, os.stat_result]],
+    prefix: str,
+    enters: Callable[[str], bool],
+    depth: int,
 ) -> Iterator[tuple[str, bool]]:
-    for name, found in _entries(folder):
+    for name, found in entries:
         path = f"{prefix}{name}"
         if not stat.S_ISDIR(found.st_mode) or depth == DEPTH_MAX:
             continue
         with _opened(name, folder) as inner:
             if inner is None:
                 continue
-            kinds = {stat.S_IFMT(each.st_mode) for _, each in _entries(inner)}
+            inside = list(_entries(inner))
+            kinds = {stat.S_IFMT(each.st_mode) for _, each in inside}
             yield path, not kinds & {stat.S_IFREG, stat.S_IFDIR}
             if enters(path):
-                yield from _walk_folders(inner, f"{path}/", enters, depth + 1)
+                yield from _walk_folders(inner, inside, f"{path}/", enters, depth + 1)
 
 
 @contextmanager

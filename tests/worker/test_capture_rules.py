@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from orc.scheduler.core import paths
 from orc.worker.capture_rules import folder_matcher, matcher, path_problem
+from orc.worker.confined import list_folders
 from orc.worker.file_modes import kept_mode
 
 PARTS = st.sampled_from(["a", "b.txt", "*", "?", "**", "a*", "*.txt", "x**"])
@@ -86,3 +88,23 @@ def test_the_mode_of_an_ordinary_file_is_not_recorded(tmp_path: Path) -> None:
     for bits in (0o400, 0o700, 0o755):
         path.chmod(bits)
         assert kept_mode(path.stat().st_mode) == f"{bits:03o}"
+
+
+def test_a_walk_over_folders_reads_each_of_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    (tmp_path / "a" / "file").touch()
+    (tmp_path / "link").symlink_to("a")
+    real, read = os.listdir, []
+
+    def listdir(folder: int) -> list[str]:
+        read.append(os.fstat(folder).st_ino)
+        return real(folder)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    assert dict(list_folders(tmp_path)) == {"a": False, "a/b": False, "a/b/c": True}
+    assert len(read) == len(set(read)) == 4
+    read.clear()
+    assert dict(list_folders(tmp_path, enters=lambda path: False)) == {"a": False}
+    assert len(read) == 2
