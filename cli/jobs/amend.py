@@ -26,7 +26,7 @@ from orc.cli.jobs.state import load_state
 from orc.cli.jobs.submit import recorded_inputs, with_recorded_places
 from orc.ledger import JobId, Ledger, Recorded, pack
 from orc.ledger.codec import mask_event
-from orc.ledger.definition import dump_job
+from orc.ledger.definition import JobDef, dump_job
 from orc.ledger.digest import clean_text
 from orc.ledger.events import JobAmended
 from orc.ledger.files.project_places import recorded_place, spec_folder
@@ -65,11 +65,10 @@ class Amendment:
         """Whether the job gets another spec."""
         return self.spec is not None or self.text is not None
 
-    def apply(self, ledger: Ledger, job_id: JobId, state: JobState) -> JobState:
-        """Amend the job, which this process must own; its new state.
+    def prepare(self, ledger: Ledger, job_id: JobId, state: JobState) -> PreparedAmendment:
+        """Check the amendment of a job, which this process must own; nothing is recorded.
 
-        If nothing changed, no event is appended. Raises SpecError, UsageProblem,
-        EnvironmentProblem, LedgerError.
+        Raises SpecError, UsageProblem, EnvironmentProblem, LedgerError.
         """
         for name in self.again:
             root = [*lineage(name)][-1]
@@ -112,7 +111,7 @@ class Amendment:
         self.announce(job_id, plan)
         is_moved = _place(edited.spec_dir, ledger) != _place(before, ledger)
         if edited.definition == state.definition and not (self.again or is_moved):
-            return state
+            return PreparedAmendment(ledger, job_id, state, edited, plan, has_changes=False)
         hide_secrets(ledger, state.definition, self.environment, steps=())
         mask = hide_secrets(ledger, edited.definition, self.environment, steps=plan.runs)
         if is_moved:
@@ -120,7 +119,41 @@ class Amendment:
         if is_edited:
             edited = without_secrets(mask, edited)
         refuse_removed(ledger, job_id, state, kept=plan.kept)
-        return _amend(ledger, job_id, state, edited, plan, fresh=self.again)
+        return PreparedAmendment(ledger, job_id, state, edited, plan, fresh=self.again)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAmendment:
+    """An amendment that was checked. `fresh` are the steps that run again although nothing changed."""
+
+    ledger: Ledger
+    job_id: JobId
+    state: JobState
+    edited: Edited
+    plan: Plan
+    fresh: tuple[str, ...] = ()
+    has_changes: bool = True
+
+    @property
+    def definition(self) -> JobDef:
+        """The job as it will be."""
+        return self.edited.definition
+
+    @property
+    def continues_job(self) -> bool:
+        """Whether the job goes on after it: one that has succeeded does so only if it changes."""
+        return self.has_changes or self.state.status != "succeeded"
+
+    def record(self) -> JobState:
+        """Amend the job; its new state. If nothing changed, no event is appended.
+
+        Raises LedgerError.
+        """
+        if not self.has_changes:
+            return self.state
+        return _amend(
+            self.ledger, self.job_id, self.state, self.edited, self.plan, fresh=self.fresh
+        )
 
 
 def _amend(

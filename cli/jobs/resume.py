@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from orc.cli.errors import UsageProblem
@@ -19,6 +20,7 @@ from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.ledger.definition import REPLAY
 from orc.ledger.files.project_places import spec_folder
+from orc.scheduler.executors.remote import RemoteExecutor
 
 
 async def resume(
@@ -52,14 +54,21 @@ async def resume(
         job_id = ledger.find_job(name)
         refuse_untrusted(ledger, job_id, trust=trust)
         caller = Caller(places, environment, listener or Listener(), force, keep_work, executors)
-        with own(ledger, job_id, caller) as owned:
+        async with AsyncExitStack() as stack:
+            owned = stack.enter_context(own(ledger, job_id, caller))
             state = owned.fold()
             if amendment is None or not amendment.edits_spec:
                 check_replaced(executors, state.definition)
+            connected = None
             if amendment is not None:
-                state = owned.state = amendment.apply(ledger, job_id, state)
+                prepared = amendment.prepare(ledger, job_id, state)
+                check_replaced(executors, prepared.definition)
+                if prepared.continues_job:
+                    # Before anything is recorded.
+                    connecting = caller.connect(prepared.definition)
+                    connected = await stack.enter_async_context(connecting)
+                state = owned.state = prepared.record()
             check_step_names("--only", only, state.steps)
-            check_replaced(executors, state.definition)
             if state.status == "succeeded":
                 return owned.publish_again()
             refuse_removed(ledger, job_id, state)
@@ -70,6 +79,7 @@ async def resume(
                 timeout_s=timeout_s,
                 budget=budget,
                 only=only,
+                connected=connected,
             )
 
 
@@ -82,10 +92,12 @@ async def continue_job(
     budget: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
     from_queue: bool = False,
+    connected: list[RemoteExecutor] | None = None,
 ) -> Ended:
     """Run a job that this process owns and has folded; the arguments are those of `resume`.
 
-    With `from_queue`, this process is a worker, which took the job from the queue.
+    With `from_queue`, this process is a worker, which took the job from the queue. `connected` are
+    the executors, if they are connected already.
     """
     ledger, job_id, state = owned.ledger, owned.job_id, owned.state
     steps = steps_to_run(state, only)
@@ -98,7 +110,9 @@ async def continue_job(
     for amount in budget:
         # All are checked before the first is recorded.
         parse_raise(amount, state)
-    async with owned.caller.connect(state.definition) as executors:
+    async with AsyncExitStack() as stack:
+        if connected is None:
+            connected = await stack.enter_async_context(owned.caller.connect(state.definition))
         for amount in budget:
             owned.append(parse_raise(amount, state))
         start = start_command(
@@ -111,4 +125,4 @@ async def continue_job(
             only or None,
             from_queue=from_queue,
         )
-        return await owned.run(start, executors)
+        return await owned.run(start, connected)

@@ -15,6 +15,7 @@ from orc.scheduler.executors.contract import PROTOCOL
 from orc.scheduler.executors.site import parse_sites
 from tests.cli.command_line import orc, write
 from tests.executors.clusters import LoopbackCluster, loopback_cluster, needs_dask
+from tests.processes import read_events
 
 ENTRY = "engine: dask, scheduler_file: dask.json"
 
@@ -282,3 +283,16 @@ def test_an_executor_that_cannot_be_reached_leaves_no_job(here: Path) -> None:
     said = orc("fork", "latest", "--spec", "spec.yaml")
     assert said.code == 7
     assert len(orc("list", "--json").lines()) == 1
+
+
+@needs_dask
+def test_an_executor_that_cannot_be_reached_leaves_a_job_unamended(here: Path) -> None:
+    site_file(ENTRY)
+    write("spec.yaml", "project: far\nsteps: {a: {run: 'true'}}\n")
+    assert orc("run", "spec.yaml").code == 0
+    before = [event["type"] for event in read_events(here / "runs.db")]
+    write("spec.yaml", ON_CLUSTER)
+    said = orc("resume", "latest", "--spec", "spec.yaml")
+    assert said.code == 7
+    assert "the executor 'cluster' cannot be used: the scheduler file cannot be read" in said.err
+    assert [event["type"] for event in read_events(here / "runs.db")] == before
