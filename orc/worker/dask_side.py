@@ -28,6 +28,9 @@ from orc.worker.wire import PROTOCOL
 TOPICS = 16
 """How many topics all jobs share: the scheduler never drops a topic, nor its last 1,000 notices."""
 
+OPERATION = "orc_control"
+"""The name of `control` among the operations of a worker, after the first call."""
+
 _DISTRIBUTION = "orc-ledger"
 _NOTICE_KEYS = ("ticket", "run", "host", "protocol", "missing", "offset", "problem")
 _BEATS = 4
@@ -69,6 +72,7 @@ async def control(request: dict[str, Any], dask_worker: Any = None) -> dict[str,
     """
     try:
         _Pulse.of(dask_worker)
+        _offer(dask_worker)
         if request["op"] == "hello":
             return _hello(dask_worker)
         if request["op"] == "echo":
@@ -81,6 +85,17 @@ async def control(request: dict[str, Any], dask_worker: Any = None) -> dict[str,
         return await _answer(request)
     except Exception as error:
         return {"error": "failed", "message": f"{type(error).__name__} in {request.get('op')}"}
+
+
+def _offer(worker: Any) -> None:
+    """Let the driver call `control` without the engine's `run`, which packs and logs each call."""
+    if OPERATION in worker.handlers:
+        return
+
+    async def answer(request: dict[str, Any]) -> dict[str, Any]:
+        return await control(request, worker)
+
+    worker.handlers[OPERATION] = answer
 
 
 async def _answer(request: dict[str, Any]) -> dict[str, Any]:

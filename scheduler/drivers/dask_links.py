@@ -64,6 +64,11 @@ class Links:
     async def _call_directly(self, address: str, request: Mapping[str, Any]) -> Any:
         worker = self._client.rpc(address)
         try:
+            if address in self._direct:
+                answer = await getattr(worker, dask_side.OPERATION)(request=dict(request))
+                # A process that took over the address has no such operation yet.
+                if answer is not None:
+                    return answer
             reply = await worker.run(
                 function=_CONTROL, args=dumps((dict(request),)), kwargs={}, wait=True
             )

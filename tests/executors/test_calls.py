@@ -79,6 +79,8 @@ class FakeClient:
     def __init__(self, *, breaks: bool = False) -> None:
         self.ways: list[str] = []
         self.breaks = breaks
+        self.is_new = False
+        """Whether another process has the worker's address, which was not greeted."""
 
     def rpc(self, address: str) -> FakeClient:
         return self
@@ -88,6 +90,9 @@ class FakeClient:
         if self.breaks:
             raise OSError("the connection is lost")
         return {"status": "OK", "result": {"ok": True}}
+
+    async def orc_control(self, request: Message) -> Message | None:
+        return None if self.is_new else (await self._run_there())["result"]
 
     def run(self, *args: Any, **fields: Any) -> Any:
         if "function" in fields:
@@ -138,3 +143,17 @@ def test_the_scheduler_relays_to_a_worker_that_cannot_be_reached() -> None:
     assert client.ways == [
         "direct", "relayed", "relayed", "direct", "direct", "relayed", "relayed",
     ]  # fmt: skip
+
+
+def test_a_process_that_took_over_an_address_answers_although_it_was_not_greeted() -> None:
+    client = FakeClient()
+    address = "tcp://127.0.0.1:1"
+
+    async def use() -> None:
+        links = Links(cast(Client, client))
+        await links.greet(address, {"op": "hello"})
+        client.is_new = True
+        assert await links.call(address, {"op": "census"}) == {"ok": True}
+
+    asyncio.run(use())
+    assert client.ways == ["direct", "direct"]
