@@ -14,7 +14,7 @@ from orc.scheduler.core.tables.encodings import (
     bad_line,
     binary_problem,
     encoding_of,
-    known_encoding,
+    given_encoding,
 )
 from orc.scheduler.core.tables.reading import Table, format_of, parse_table
 
@@ -34,17 +34,19 @@ class TableFile:
         head = file.read(HEAD_BYTES)
         self._codec, self._said = encoding_of(head)
         if spec.encoding is not None:
-            self._codec = self._said = known_encoding(spec.encoding)
+            self._codec, self._said = given_encoding(spec.encoding, head)
         problem = binary_problem(head, self._codec)
         if problem:
             advice = "; export it as CSV" if "spreadsheet" in problem else ""
+            if "NUL" in problem:
+                advice = "; name its encoding for the input, such as `encoding: utf-16-le`"
             raise ValueError(f"{problem}{advice}")
         file.seek(0)
         # Kept, since it closes the file when it is collected.
         self._text = io.TextIOWrapper(file, encoding=self._codec, newline="")
         try:
             self.table = parse_table(self._text, name=name, table_format=table_format, types=types)
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise ValueError(self._undecodable()) from None
         self.table.read_as += f", {self._said}"
 
@@ -52,7 +54,7 @@ class TableFile:
         """The rows. Raises ValueError with the line of what is wrong."""
         try:
             yield from self.table
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise ValueError(self._undecodable()) from None
 
     def _undecodable(self) -> str:

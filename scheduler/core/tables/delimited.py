@@ -7,7 +7,8 @@ have delimiters and line breaks, and a quote in it is doubled.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TextIO
 
@@ -31,7 +32,8 @@ def find_delimiter(sample: str) -> str:
     """
     best, best_score = ",", (0.0, 1)
     for delimiter in DELIMITERS:
-        reader = csv.reader(sample.splitlines(keepends=True), delimiter=delimiter)
+        # Not `splitlines`: a line of CSV does not end at U+2028, or at a form feed.
+        reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
         try:
             counts = [len(row) for row in islice(reader, _SAMPLE_ROWS) if row]
         except csv.Error:
@@ -52,55 +54,77 @@ def read_sample(file: TextIO) -> str:
     return sample
 
 
-def read_header(reader: Iterator[list[str]]) -> tuple[str, ...]:
+def _read_header(header: list[str], where: str) -> tuple[str, ...]:
     """The names of the columns. Raises ValueError if there are none, or two are the same."""
-    header: list[str] = next((row for row in reader if row), [])
     names = tuple(name.strip() for name in header)
     if not names:
         raise ValueError("the file is empty; its first line must name the columns")
+    if names[0].lower() == "sep=":
+        raise ValueError(
+            f"{where} is a note for a spreadsheet (`sep=`), not the names of columns; remove it"
+        )
     for number, name in enumerate(names, start=1):
         if not name:
-            raise ValueError(f"line 1: column {number} has no name")
+            raise ValueError(f"{where}: column {number} has no name; name it, or remove it")
         if name in names[: number - 1]:
             raise ValueError(
-                f"line 1: two columns have the name {name[:_SHOWN_CHARS]!r}; rename one of them"
+                f"{where}: two columns have the name {name[:_SHOWN_CHARS]!r}; rename one of them"
             )
     return names
 
 
 class DelimitedReader:
-    """The rows of a delimited text. `columns` are the names in its first row.
+    """The rows of a delimited text. `columns` are the names in its first row that is not empty.
 
-    Raises ValueError with the line for a row that does not fit the header, or is not closed.
+    Raises ValueError with the line for a row that does not fit the header, is not closed, or has
+    a NUL.
     """
 
     def __init__(self, file: TextIO, delimiter: str) -> None:
         # The limit is one for the whole process; that of the module is too small for texts.
         csv.field_size_limit(_FIELD_CHARS_MAX)
-        self._reader = csv.reader(file, delimiter=delimiter, strict=True)
+        self._reader = csv.reader(_without_nul(file), delimiter=delimiter, strict=True)
         self._delimiter = delimiter
-        try:
-            self.columns = read_header(self._reader)
-        except csv.Error as error:
-            raise ValueError(f"line 1: {error}") from None
+        self._header_line, header = next(self._rows(), (1, []))
+        self.columns = _read_header(header, f"line {number_text(self._header_line)}")
 
     def __iter__(self) -> Iterator[Row]:
+        for line, fields in self._rows():
+            if len(fields) != len(self.columns):
+                raise ValueError(self._unfit(line, fields))
+            yield line, dict(zip(self.columns, fields, strict=True))
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The rows that are not empty, each with the line on which it begins."""
         begin = self._reader.line_num + 1
         try:
             for fields in self._reader:
-                if len(fields) != len(self.columns) and fields:
-                    raise ValueError(self._unfit(begin, fields))
                 if fields:
-                    yield begin, dict(zip(self.columns, fields, strict=True))
+                    yield begin, fields
                 begin = self._reader.line_num + 1
         except csv.Error as error:
-            said = "its quote is never closed" if "end of data" in str(error) else str(error)
+            said = f"a quote in a field in quotes must be doubled ({error})"
+            if "end of data" in str(error):
+                said = "its quote is never closed"
             raise ValueError(f"line {number_text(begin)}: {said}") from None
 
     def _unfit(self, line: int, fields: list[str]) -> str:
         name = DELIMITERS[self._delimiter]
+        what = "the delimiter" if len(fields) > len(self.columns) else "a line break"
+        first = f"line {number_text(self._header_line)}"
         return (
-            f"line {number_text(line)} has {count_text(len(fields), 'field')}, and the first line "
+            f"line {number_text(line)} has {count_text(len(fields), 'field')}, and {first} "
             f"has {count_text(len(self.columns), 'column')} ({name}); put a field that contains "
-            f"the delimiter in double quotes"
+            f"{what} in double quotes"
         )
+
+
+def _without_nul(lines: Iterable[str]) -> Iterator[str]:
+    """The lines. Raises ValueError with the number of a line that has a NUL."""
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise ValueError(
+                f"line {number_text(number)} has a NUL byte, which is no text; remove it, or name "
+                "the encoding of the file for the input, such as `encoding: utf-16-le`"
+            )
+        yield line

@@ -10,6 +10,8 @@ from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.source.yaml_source import parse_yaml
 from orc.scheduler.core.strict_json import parse_json
 
+_EMPTY = "the file is empty; a table is a list of mappings, and may be []"
+
 Found = tuple[int | None, Any]
 """The line of a row if the format has one for each, and the row."""
 
@@ -26,8 +28,11 @@ def read_lines(file: TextIO) -> Iterator[Found]:
 
 def read_json(file: TextIO) -> Iterator[Found]:
     """The rows of a JSON document. Raises ValueError."""
+    text = file.read()
+    if not text.strip():
+        raise ValueError(_EMPTY)
     try:
-        document = parse_json(file.read())
+        document = parse_json(text)
     except ValueError as error:
         raise ValueError(f"it is not JSON: {error}") from None
     yield from rows_of(document)
@@ -46,6 +51,8 @@ def read_yaml(file: TextIO, *, source_name: str) -> Iterator[Found]:
 
 def rows_of(document: Any) -> Iterator[Found]:
     """The rows of a list. Raises ValueError for any other value."""
+    if document is None:
+        raise ValueError(_EMPTY)
     if not isinstance(document, list):
         kind = "a mapping" if isinstance(document, dict) else "a single value"
         raise ValueError(f"a table is a list of mappings; this is {kind}")

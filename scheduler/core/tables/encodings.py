@@ -24,6 +24,7 @@ _BINARY = (
     (b"\x1f\x8b", "compressed with gzip"),
     (b"PAR1", "a Parquet file"),
     (b"SQLite format 3", "a SQLite database"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old spreadsheet (.xls) or document"),
 )
 
 
@@ -44,6 +45,24 @@ def encoding_of(head: bytes) -> tuple[str, str]:
         if odd.count(0) == 0 and even.count(0) * 2 > len(even):
             return "utf-16-be", "UTF-16"
     return "utf-8", "UTF-8"
+
+
+def given_encoding(name: str, head: bytes) -> tuple[str, str]:
+    """As `encoding_of`, for a text whose author names this encoding.
+
+    Raises ValueError if there is none, or if a byte order mark says otherwise.
+    """
+    given = known_encoding(name)
+    for mark, codec, said in _MARKS:
+        if head.startswith(mark):
+            if given.startswith(said.lower()):
+                # This codec takes the mark off, which would be part of the first name.
+                return codec, said
+            raise ValueError(
+                f"it begins with the byte order mark of {said}, and `encoding` says {given}; "
+                "leave `encoding` out"
+            )
+    return given, given
 
 
 def known_encoding(name: str) -> str:
@@ -79,7 +98,7 @@ def binary_problem(head: bytes, codec: str) -> str:
         if head.startswith(begin):
             return f"it is {what}, not text"
     if codec.startswith("utf-8") and b"\0" in head:
-        return "it contains NUL bytes, so that it is not text"
+        return "it contains NUL bytes, so that it is not UTF-8 text"
     return ""
 
 
@@ -91,7 +110,7 @@ def bad_line(file: BinaryIO, codec: str) -> int:
     while piece := file.readline(_LINE_BYTES):
         try:
             decoder.decode(piece)
-        except UnicodeDecodeError:
+        except UnicodeError:
             return line
         line += piece.count(b"\n")
     return line

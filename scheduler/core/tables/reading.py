@@ -6,6 +6,7 @@ to `cli/jobs/caller/table_files.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
@@ -36,6 +37,8 @@ SUFFIXES: Mapping[str, TableFormat] = {
 ROWS_MAX = 1_000_000
 _SHOWN_CHARS = 60
 _SHOWN_COLUMNS = 20
+_NUMBER = re.compile(r"[+-]?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?")
+_SEPARATED = re.compile(r"[+-]?[0-9.]*[0-9][,'_\u2019\s][0-9.,'_\u2019\s]*")
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -119,6 +122,9 @@ def converted(value: Any, kind: ColumnType) -> Any:
 def _parsed(text: str, kind: ColumnType) -> Any:
     if kind == "boolean":
         return _BOOLEANS[text.lower()] if text.lower() in _BOOLEANS else _refuse(text, kind)
+    if not _NUMBER.fullmatch(text):
+        # Python would take 1_000, and the digits of other scripts.
+        return _refuse(text, kind)
     try:
         number = float(text) if kind == "number" and not _is_whole(text) else int(text)
         check_value(number)
@@ -132,7 +138,12 @@ def _is_whole(text: str) -> bool:
 
 
 def _refuse(value: Any, kind: str) -> Any:
-    raise ValueError(f"must be of type {kind}; got {_shown(value)}")
+    is_separated = isinstance(value, str) and _SEPARATED.fullmatch(value) is not None
+    advice = "; write it without separators of thousands, and with a decimal point"
+    raise ValueError(
+        f"must be of type {kind}; got {_shown(value)}"
+        + advice * (is_separated and kind in ("number", "integer"))
+    )
 
 
 def _shown(value: Any) -> str:

@@ -109,7 +109,7 @@ steps:
         ("a,b\n", "the table has no rows"),
         ("a,a\n1,2\n", "two columns have the name 'a'"),
         ("a,,b\n1,2,3\n", "column 2 has no name"),
-        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, and the first line has 2 columns"),
+        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, and line 1 has 2 columns"),
         ('a,b\n1,"2\n3,4\n', "line 2: its quote is never closed"),
         ("a\0b,c\n", "NUL bytes"),
         ("PK\x03\x04rest", "a spreadsheet, not text; export it as CSV"),
