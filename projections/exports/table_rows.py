@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from orc.projections.tables.rows import ROWS
 
 TABLE_FORMATS = ("csv", "jsonl", "parquet")
 _ROWS_AT_ONCE = 5_000
+_CHARS_AT_ONCE = 1_000_000
 TABLES = tuple(row_type.TABLE.name for row_type in ROWS)
 """The names of the tables that can be exported."""
 
@@ -45,7 +45,7 @@ def text_pieces(rows: TableRows, form: str) -> Iterator[str]:
     """The rows as CSV (RFC 4180) or as lines of JSON, piece by piece. NULL is empty, or null."""
     if form == "csv":
         yield _csv([rows.columns])
-    while part := list(islice(rows.rows, _ROWS_AT_ONCE)):
+    for part in _parts(rows.rows):
         if form == "csv":
             yield _csv(part)
         else:
@@ -68,7 +68,7 @@ def parquet_maker(rows: TableRows) -> Callable[[Path], None]:
 
     def write(path: Path) -> None:
         with parquet.ParquetWriter(path, schema) as writer:
-            while part := list(islice(rows.rows, _ROWS_AT_ONCE)):
+            for part in _parts(rows.rows):
                 columns = [list(column) for column in zip(*part, strict=True)]
                 writer.write_table(
                     arrow.Table.from_arrays(
@@ -92,6 +92,20 @@ def text_maker(rows: TableRows, form: str) -> Callable[[Path], None]:
                 file.write(piece)
 
     return write
+
+
+def _parts(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows in parts whose texts together are not long, so that wide rows need no more memory."""
+    part: list[tuple[Any, ...]] = []
+    chars = 0
+    for row in rows:
+        part.append(row)
+        chars += sum(len(cell) for cell in row if isinstance(cell, str))
+        if len(part) == _ROWS_AT_ONCE or chars >= _CHARS_AT_ONCE:
+            yield part
+            part, chars = [], 0
+    if part:
+        yield part
 
 
 def _csv(rows: list[Any]) -> str:
