@@ -28,11 +28,34 @@ def parquet_rows(file: BinaryIO) -> Iterator[tuple[None, dict[str, Any]]]:
         ) from None
     try:
         table = parquet.ParquetFile(file)
+        _check_names(table.schema_arrow.names)
         for batch in table.iter_batches(batch_size=_BATCH_ROWS):
-            for row in batch.to_pylist():
+            # Without pandas, pyarrow gives no nanoseconds; so there are none with it either.
+            schema = pa.schema([_in_microseconds(field, pa) for field in batch.schema])
+            rows = batch.cast(schema, safe=False).to_pylist(maps_as_pydicts="lossy")
+            for row in rows:
                 yield None, {name: _plain(value, name) for name, value in row.items()}
-    except pa.ArrowException as error:
-        raise ValueError(f"it is not a Parquet file that can be read: {error}") from None
+    except (pa.ArrowException, OSError) as error:
+        # It says of damaged bytes that they are an error of the disk.
+        said = str(error).partition("\n")[0]
+        raise ValueError(f"it is not a Parquet file that can be read: {said}") from None
+
+
+def _check_names(names: list[str]) -> None:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ValueError(f"two columns have the name {name!r}; rename one of them")
+
+
+def _in_microseconds(field: Any, pa: Any) -> Any:
+    kind = field.type
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return field.with_type(pa.timestamp("us", kind.tz))
+    if pa.types.is_time64(kind) and kind.unit == "ns":
+        return field.with_type(pa.time64("us"))
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return field.with_type(pa.duration("us"))
+    return field
 
 
 def _plain(value: Any, column: str) -> Any:
