@@ -33,8 +33,8 @@ class Node:
 
     `kind`: `ask` asks a model, `pure` gives a value, `broken` has a value that cannot
     be rendered, `person` waits for a decision, `group` holds `members`. `items`: how
-    many there are; `source`: the node whose output they are. `rounds`: the most there
-    are; `until`: the round after which it is good. `weak`: how many of eight names fail.
+    many there are; `source`: the node whose output they are; `repeat`: how often each.
+    `rounds`: the most there are; `until`: the round after which it is good. `weak`: how many of eight names fail.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Node:
     source: str | None = None
     is_keyed: bool = False
     abreast: int | None = None
+    repeat: int = 1
     rounds: int | None = None
     until: int | None = None
     exhausted: str = "continue"
@@ -193,8 +194,8 @@ def _outer(
     if not isinstance(items, list):
         return _failure(node, upstream)
     children = []
-    for number, item in enumerate(items):
-        child = f"{name}[k{number}]" if node.is_keyed else f"{name}[{number}]"
+    for number, item in enumerate(item for item in items for _ in range(node.repeat)):
+        child = f"{name}[{_key(node, number)}]"
         if node.condition == "item" and item == 1:
             end = End("skipped", upstream=upstream)
         else:
@@ -205,6 +206,14 @@ def _outer(
     if any(end.is_bad for end in children):
         return _failure(node, upstream)
     return End("succeeded", [end.output for end in children], upstream=upstream)
+
+
+def _key(node: Node, number: int) -> str:
+    """The key of the child with that number: with repetitions, it says which one it is."""
+    if not node.is_keyed:
+        return str(number)
+    item, repetition = divmod(number, node.repeat)
+    return f"k{item}" if node.repeat == 1 else f"k{item}-{repetition + 1}"
 
 
 def item_values(node: Node) -> list[Any]:

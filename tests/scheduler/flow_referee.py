@@ -15,7 +15,14 @@ from tests.builders import EPOCH_S
 from tests.flow_model import Flow, Limit, Node, all_nodes
 from tests.model import NEVER
 from tests.scheduler.flow_stand import LANE, TARGET, TOKENS, own_name, price
-from tests.scheduler.watches import CircuitWatch, Objection, RateWatch, Ruling, demand
+from tests.scheduler.watches import (
+    OF_PEOPLE,
+    CircuitWatch,
+    Objection,
+    RateWatch,
+    Ruling,
+    demand,
+)
 
 _ENDS = ("succeeded", "failed", "skipped", "cancelled")
 _DECIDED = ("step.succeeded", "step.failed", "step.skipped")
@@ -181,6 +188,8 @@ class FlowReferee:
 
     def _one(self, event: Any) -> None:
         self.versions += 1
+        if event.type in OF_PEOPLE:
+            return
         ruling, self._ruling = self._ruling, None
         if ruling is not None:
             ruling.check(event, epoch_s=self._epoch_s, timed=self._moment < NEVER)

@@ -116,6 +116,8 @@ def _step(node: Node, around: tuple[str, ...]) -> dict[str, Any]:
         if node.is_keyed:
             # The spec knows items only at run time; an item's value says its position.
             step["key"] = f"k${{{{ item_{node.id} }}}}"
+        if node.repeat > 1:
+            step["repeat"] = node.repeat
         if node.abreast is not None:
             step["max_parallel"] = node.abreast
     if node.rounds is not None:

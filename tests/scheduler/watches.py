@@ -12,6 +12,10 @@ _SLACK_S = 1 / 64
 """A call is recorded a few milliseconds after it took its place in the rate."""
 
 
+OF_PEOPLE = ("job.amended", "job.tagged", "job.noted", "score.recorded")
+"""Events that change nothing about what runs, as an amendment that only changes scores."""
+
+
 class Objection(AssertionError):
     """A run broke a rule."""
 

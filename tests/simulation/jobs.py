@@ -113,7 +113,8 @@ def random_flow(chance: Random, more: Random) -> Flow:
     What `more` decides came later, as in `random_plan`.
     """
     flow = _budgeted(chance, more) if chance.random() < 0.25 else _unlimited(chance)
-    return _bounded(more, replace(flow, nodes=_doubtful(more, flow.nodes)))
+    flow = _bounded(more, replace(flow, nodes=_doubtful(more, flow.nodes)))
+    return replace(flow, nodes=_repeated(more, flow.nodes))
 
 
 def _unlimited(chance: Random) -> Flow:
@@ -132,6 +133,19 @@ def _doubtful(more: Random, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
             option = "reject" if more.random() < 0.2 else "approve"
             node = replace(node, on_unknown=on_unknown, option=option)
         found.append(replace(node, members=_doubtful(more, node.members)))
+    return tuple(found)
+
+
+def _repeated(more: Random, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The nodes, with some fan-outs whose items are repeated."""
+    found = []
+    for node in nodes:
+        if node.is_fan and more.random() < 0.2:
+            node = replace(node, repeat=2)
+        else:
+            # What is inside a repeated step is not repeated once more.
+            node = replace(node, members=_repeated(more, node.members))
+        found.append(node)
     return tuple(found)
 
 

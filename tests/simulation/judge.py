@@ -13,16 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orc.ledger import Recorded
-from orc.ledger.definition import JobDef, StepDef
+from orc.ledger.definition import JobDef, StepDef, load_job
 from tests.model import TRANSIENT
 from tests.scheduler.flow_stand import own_name
 from tests.scheduler.watches import demand
 
 IMPOSSIBLE = {
-    "job.amended": "a simulated job keeps its spec",
-    "score.recorded": "simulated jobs have no scores",
-    "job.tagged": "no person tags a simulated job",
-    "job.noted": "no person writes notes about a simulated job",
     "blob.removed": "a simulated ledger is neither pruned nor redacted",
     "step.configured": "the settings of a simulated step have no templates",
     "step.reused": "results are reused by forks and by commands, and no process is simulated",
@@ -85,6 +81,8 @@ class Judge:
         self._failures: Counter[str] = Counter()
         self._open_circuits: set[str] = set()
         self._last: Any = None
+        self._tags: set[str] = set()
+        self._noted_for: set[int | None] = set()
         self._asked = ""
         """The target of the last call that ended."""
 
@@ -220,6 +218,37 @@ class Judge:
             # What runs elsewhere goes on without an owner.
             running = [name for name in running if not self._steps[name].is_elsewhere]
         demand(not running, f"{event.type} while {running} run")
+
+    # What is said of the job; `ScoreModel` (assessments.py) has the rest.
+
+    def _amended(self, event: Any) -> None:
+        changed = (*event.reset, *event.removed)
+        demand(not changed, f"{changed} change with the expressions of scores")
+        definition = load_job(event.spec.value)
+        self._definition = definition
+        self._definitions = {step.id: step for step in _all_steps(definition.steps)}
+        for name, step in self._steps.items():
+            step.definition = self._definitions[own_name(name)]
+
+    def _scored(self, event: Any) -> None:
+        demand(event.step in self._steps, f"a score of {event.step}, which is not there")
+        demand((event.value is None) == (event.error is not None), f"{event.step}: {event}")
+        is_of_person = event.who == "human"
+        demand(is_of_person == (event.by_step is None), f"{event.step}: {event.by_step}")
+        demand(is_of_person or self._is_owned, f"{event.step} is scored without an owner")
+        attempts = self._steps[event.step].attempts
+        demand(event.attempt == attempts, f"{event.step}: a score of {event.attempt}")
+
+    def _tagged(self, event: Any) -> None:
+        demand(bool(event.added or event.removed), "no tag is changed")
+        demand(not set(event.added) & self._tags, f"{event.added} are tags already")
+        demand(set(event.removed) <= self._tags, f"{event.removed} are no tags")
+        self._tags = self._tags - set(event.removed) | set(event.added)
+
+    def _noted(self, event: Any) -> None:
+        demand(event.text.value not in (None, ""), "an empty note")
+        demand(event.signal_id not in self._noted_for, "a note twice")
+        self._noted_for.add(event.signal_id)
 
     # Circuits and budgets.
 
@@ -525,6 +554,10 @@ RULES: Mapping[str, Callable[[Judge, Any], None]] = {
     "job.failed": Judge._ended,
     "job.cancelling": Judge._cancelled,
     "job.cancelled": Judge._cancelled,
+    "job.amended": Judge._amended,
+    "job.tagged": Judge._tagged,
+    "job.noted": Judge._noted,
+    "score.recorded": Judge._scored,
     "circuit.opened": Judge._circuit_opened,
     "circuit.closed": Judge._circuit_closed,
     "budget.exceeded": Judge._budget_exceeded,

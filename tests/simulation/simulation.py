@@ -32,12 +32,15 @@ from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import Publisher, ReadModel
 from orc.projections.verify import Verifier
 from orc.scheduler.clock import format_time
-from orc.scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob
+from orc.scheduler.core.commands import AmendJob, CancelJob, Command, ResumeJob, StartJob
+from orc.scheduler.core.fold.compare import find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState, evolve
+from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.runner import Runner
-from tests.builders import EPOCH_S, OWNER, new_state, submitted
+from tests.builders import EPOCH_S, OWNER, amended, new_state, submitted
 from tests.scheduler.harness import Stand
 from tests.scheduler.watches import demand
+from tests.simulation.assessments import ScoreModel, Sent, message_of, random_assessments
 from tests.simulation.faults import Blow, Faults, Happening, Life, random_faults
 from tests.simulation.judge import Judge
 from tests.simulation.mishaps import random_mishaps, struck_by
@@ -105,6 +108,10 @@ class _Simulation:
         self._sampled = Random(f"sampled {seed}")
         self._summaries: dict[int, dict[str, Any]] = {}
         self._cancels = CancelWatch()
+        self._heard = Random(f"heard {seed}")
+        self._assessed = random_assessments(Random(f"assessments {seed}"), self._world.definition)
+        self._world.definition = self._assessed.definition
+        self._scores = ScoreModel(self._assessed.definition, self._assessed.edited)
         self._judge = Judge(self._world.definition)
         told.definition = self._world.definition
         self._state: JobState | None = None
@@ -128,6 +135,9 @@ class _Simulation:
             state = self._live(stand, state, life, number)
             state = self._between(stand, life, state)
             is_faulty = number + 1 < len(lives)
+            if self._assessed.edited is not None and self._assessed.edited_after == number:
+                state = self._amend(stand, state, self._assessed.edited)
+                continue
             if state.status == "succeeded":
                 return state
             if state.status == "failed" and not (is_faulty and self._faults.insists):
@@ -138,7 +148,7 @@ class _Simulation:
         raise AssertionError(f"the job is {state.status} after {LIVES_MAX} lives")
 
     def _live(self, stand: Stand, before: JobState, life: Life, number: int) -> JobState:
-        process = _Process(self, stand, life)
+        process = _Process(self, stand, life, self._assessed.sent_in(number))
         self._cancels.born()
         began_s = stand.wall_s - EPOCH_S
         self._is_stopping = False
@@ -217,6 +227,25 @@ class _Simulation:
             data = {"step": step, "option": option, "by": "ann"}
             ledger.send_signal(stand.job_id, kind="decide", data=data, created_at=created_at)
 
+    def say_something(self, ledger: Ledger, stand: Stand, kind: str) -> None:
+        """Send a score, tags or a note by a signal from another process."""
+        assert self._state is not None
+        done = [name for name, step in self._state.steps.items() if step.status == "succeeded"]
+        data = message_of(self._heard, kind, done)
+        if data is not None:
+            created_at = format_time(stand.wall_s)
+            number = ledger.send_signal(stand.job_id, kind=kind, data=data, created_at=created_at)
+            self._scores.sent[number] = data
+
+    def _amend(self, stand: Stand, state: JobState, edited: JobDef) -> JobState:
+        """Give the job, which no process runs, other scores, as `orc resume --spec` does."""
+        changes = find_changes(state.definition, edited)
+        plan = plan_changes(state, build_graph(edited.steps), changes, definition=edited)
+        self._told.struck["amend"] += 1
+        state = stand.act(AmendJob(amended(edited, *plan.reset, rescored=plan.rescored or None)))
+        self._catch_up(stand)
+        return state
+
     def stop(self) -> None:
         """Note that the process was asked to stop: ready steps need not start."""
         self._is_stopping = True
@@ -254,6 +283,7 @@ class _Simulation:
                 f"   {recorded.version:>4} {moment:>8} {event.type}{place} {more}".rstrip()
             )
         self._judge.observe(batch)
+        self._scores.observe(batch)
         demand(self._versions <= EVENTS_MAX, "it goes on for ever")
 
     def _check_end(self, stand: Stand, state: JobState) -> None:
@@ -274,6 +304,7 @@ class _Simulation:
             )
             doubts = reader.connection.execute("SELECT calls_in_doubt FROM jobs").fetchone()
             self._judge.check_doubts(doubts[0])
+            self._scores.check_end(reader, stand.job_id)
             self._told.rows = [tuple(row) for row in rows]
         folded = new_state(stand.definition)
         for recorded in stream:
@@ -286,10 +317,13 @@ class _Simulation:
 class _Process:
     """The faults of one life, and which of them have happened."""
 
-    def __init__(self, simulation: _Simulation, stand: Stand, life: Life) -> None:
+    def __init__(
+        self, simulation: _Simulation, stand: Stand, life: Life, sent: Sequence[Sent]
+    ) -> None:
         self._simulation = simulation
         self._stand = stand
         self._life = life
+        self._sent = sent
         self._hits: Counter[str] = Counter()
         self._is_dead = False
         self._is_aside = False
@@ -333,9 +367,19 @@ class _Process:
         async with trio.open_nursery() as nursery:
             if self._publication is not None:
                 nursery.start_soon(self._keep_published)
+            if self._sent:
+                nursery.start_soon(self._hear, ledger)
             for happening in self._life.happenings:
                 await trio.sleep_until(happening.at_s)
                 self._happen(happening, ledger)
+
+    async def _hear(self, ledger: Ledger) -> None:
+        """Let people say something of the job while it runs."""
+        for sent in self._sent:
+            await trio.sleep_until(sent.at_s)
+            self._simulation.strike(sent.kind)
+            with self._aside():
+                self._simulation.say_something(ledger, self._stand, sent.kind)
 
     def _happen(self, happening: Happening, ledger: Ledger) -> None:
         self._simulation.strike(happening.what)

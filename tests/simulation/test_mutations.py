@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import orc.projections.tables.projector as projecting
+import orc.projections.tables.reuse as reusing
 import orc.scheduler.attempt as performing
 import orc.scheduler.branching as branching
 import orc.scheduler.budget_gate as budget_gate
+import orc.scheduler.core.fold.amend as amending
 import orc.scheduler.core.fold.calls as calls
+import orc.scheduler.core.fold.compare as comparing
 import orc.scheduler.core.fold.evolve as folding
 import orc.scheduler.core.fold.limits as limits
 import orc.scheduler.core.fold.queues as queues
@@ -31,13 +35,18 @@ from orc.scheduler.budget_gate import BudgetGate
 from orc.scheduler.call_journal import CallJournal
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import Failed, RecordCall
+from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.budgets import charge_cut_call, find_shortfall
 from orc.scheduler.core.fold.limits import room_of
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.fold.reopen import job_resumed
+from orc.scheduler.core.fold.scores import score_again, score_recorded
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.fold.work import wait_for_retry
+from orc.scheduler.core.rules.decide import _settle as settle
 from orc.scheduler.core.rules.decide import decide
+from orc.scheduler.core.rules.scores import tag
+from orc.scheduler.core.score_values import number_or_boolean
 from orc.scheduler.runner import Runner
 from orc.scheduler.stopping import Stop
 from orc.scheduler.turn import Message
@@ -241,7 +250,94 @@ def lets_an_exception_of_an_attempt_out(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(attempts, "failure_of_attempt", broken)
 
 
+def ends_before_its_scores(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: JobState) -> list[AnyEvent]:
+        kept, state.unscored = state.unscored, {}
+        events = settle(state)
+        state.unscored = kept
+        return events
+
+    patch.setattr(deciding, "_settle", broken)
+
+
+def forgets_the_scores_of_a_dead_process(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reopening, "score_again", lambda state: state.unscored.clear())
+
+
+def scores_a_result_again_after_a_resume(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: JobState) -> None:
+        done = [name for name, step in state.steps.items() if step.status == "succeeded"]
+        state.unscored |= {name: None for name in done if state.graph.steps[name].is_scored}
+        score_again(state)
+
+    patch.setattr(reopening, "score_again", broken)
+
+
+def keeps_the_scores_of_a_changed_expression(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(comparing, "find_rescored", lambda *told: ())
+
+
+def scores_nothing_again_that_is_to_be_scored_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(amending, "rescore", lambda *told: None)
+
+
+def gives_the_score_of_a_judge_to_itself(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(branching.BranchEvaluator, "_about", lambda *told: None)
+
+
+def takes_a_broken_score_for_zero(patch: pytest.MonkeyPatch) -> None:
+    def broken(value: Any) -> Any:
+        try:
+            return number_or_boolean(value)
+        except TemplateError:
+            return 0.0
+
+    patch.setattr(branching, "number_or_boolean", broken)
+
+
+def takes_a_boolean_for_a_number(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(branching, "number_or_boolean", lambda value: float(number_or_boolean(value)))
+
+
+def hears_a_person_twice(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: JobState, event: Any) -> None:
+        score_recorded(state, event.model_copy(update={"signal_id": None}))
+
+    patch.setattr(folding, "score_recorded", broken)
+
+
+def hears_no_person_after_a_crash(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: JobState, *told: Any) -> None:
+        job_resumed(state, *told)
+        state.signal_seen = 1_000_000
+
+    patch.setattr(folding, "job_resumed", broken)
+
+
+def keeps_a_tag_that_was_removed(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: JobState, command: Any) -> list[AnyEvent]:
+        return tag(state, replace(command, removed=()))
+
+    patch.setattr(deciding, "tag", broken)
+
+
+def keeps_scores_of_before_in_the_table(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reusing, "drop_scores", lambda *told: None)
+
+
 BREAKS: tuple[Break, ...] = (
+    ends_before_its_scores,
+    forgets_the_scores_of_a_dead_process,
+    scores_a_result_again_after_a_resume,
+    keeps_the_scores_of_a_changed_expression,
+    scores_nothing_again_that_is_to_be_scored_again,
+    gives_the_score_of_a_judge_to_itself,
+    takes_a_broken_score_for_zero,
+    takes_a_boolean_for_a_number,
+    hears_a_person_twice,
+    hears_no_person_after_a_crash,
+    keeps_a_tag_that_was_removed,
+    keeps_scores_of_before_in_the_table,
     reopens_a_success,
     lets_one_more_ask_a_provider,
     lets_one_more_run,
