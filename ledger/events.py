@@ -431,7 +431,8 @@ class StepReused(StepEvent):
     one. `reason` is `fork` for a result that a fork started with, `cache` for a result that was
     found by its key, and `amend` for that of an item which an amendment did not change. `folders`
     and `warning` are those of the result, and `tolerated` the failures in spite of which the step
-    has it.
+    has it. A fork begins with the `step.expanded` of each step that it takes over, and with the ends
+    of the steps inside; those have attempt 0, and a failure there is one that was tolerated.
     """
 
     type: Literal["step.reused"] = "step.reused"

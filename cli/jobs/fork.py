@@ -29,15 +29,14 @@ from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.prepare import check_step_names
-from orc.cli.jobs.state import load_state
+from orc.cli.jobs.state import load_state, take_over
 from orc.cli.jobs.submit import submission_of, with_recorded_places
 from orc.ledger import JobId, LedgerReader
-from orc.ledger.events import StepReused
 from orc.ledger.values import CachedResult
-from orc.projections import collect_results
 from orc.projections.caches.result_fold import named_blobs
+from orc.projections.caches.taken_over import EndedSteps, TakenEvent
 from orc.providers import Provider
-from orc.scheduler.core.commands import ReuseStep, StartJob
+from orc.scheduler.core.commands import StartJob
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.compare import Plan, find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
@@ -112,7 +111,8 @@ async def fork(
         graph = build_graph(edited.definition.steps)
         check_replaced(executors, edited.definition)
         check_step_names("--from", (request.start,) if request.start else (), graph.steps)
-        results = collect_results(ledger.read_stream(parent))
+        ended_steps = EndedSteps(ledger.read_stream(parent))
+        results = ended_steps.results
         plan = _plan(ledger, before, edited, graph, results, request.start)
         hide_secrets(ledger, before.definition, environment, steps=())
         mask = hide_secrets(ledger, edited.definition, environment, steps=plan.runs if run else ())
@@ -129,13 +129,14 @@ async def fork(
         check_runs_dir(places.runs_dir)
         caller = Caller(places, environment, listener or Listener(), force, keep_work, executors)
         # A skipped step has no result: its condition is evaluated again.
-        kept = {step: results[step] for step in plan.kept if step in results}
+        kept = [step for step in plan.kept if step in results]
+        taken = [event for step in kept for event in ended_steps.taken_over(step, ledger)]
         async with AsyncExitStack() as stack:
             connected: list[RemoteExecutor] = []
             if run:
                 connected = await stack.enter_async_context(caller.connect(edited.definition))
             owned = stack.enter_context(own(ledger, new_job_id(), caller))
-            _submit(owned, edited, parent, document, kept, version)
+            _submit(owned, edited, parent, document, taken, version)
             announce(parent, owned.job_id, plan)
             if not run:
                 owned.publish_submitted()
@@ -200,10 +201,10 @@ def _submit(
     edited: Edited,
     parent: JobId,
     document: Any,
-    results: Mapping[str, CachedResult],
+    taken: list[TakenEvent],
     version: str,
 ) -> None:
-    """Append the fork's first events: its submission and all reused results, in one transaction."""
+    """Append the fork's first events: its submission and what it takes over, in one transaction."""
     definition = with_recorded_places(edited.definition, owned.ledger.path)
     event, blobs = submission_of(
         definition,
@@ -216,10 +217,6 @@ def _submit(
         version=version,
         forked_from=parent,
     )
-    reused = []
-    for step_id, result in results.items():
-        fields = {name: getattr(result, name) for name in CachedResult.model_fields}
-        reused.append(ReuseStep(StepReused(step=step_id, reason="fork", **fields)))
     stored = edited.store(owned.ledger.files)
     named = chain(edited.blobs, blobs)
-    owned.create(definition, event, *reused, blobs=named, stored=stored)
+    owned.create(definition, event, *take_over(taken), blobs=named, stored=stored)

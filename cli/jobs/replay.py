@@ -14,18 +14,18 @@ from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_to_continue
-from orc.cli.jobs.state import load_state
+from orc.cli.jobs.state import load_state, take_over
 from orc.ledger import JobId, Ledger, pack
 from orc.ledger.command_lines import command_line
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
 from orc.ledger.digest import clean_text
-from orc.ledger.events import ApprovalDecided, JobAmended, StepReused
-from orc.ledger.file_owners import dropped_by
+from orc.ledger.events import ApprovalDecided
 from orc.ledger.files.project_places import recorded_place, recorded_target, spec_folder
 from orc.ledger.files.written import current_folder
 from orc.ledger.kinds import JOB_AT_REST
+from orc.projections.caches.taken_over import TakenEvent, given_events
 from orc.projections.history.recording import ReplayDifference, build_recording, find_differences
-from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob
+from orc.scheduler.core.commands import DecideApproval, ResumeJob, StartJob
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.ids import new_job_id
 
@@ -64,8 +64,8 @@ async def replay(
                 f"{original} has not ended, so that it cannot be replayed; first "
                 f"{command_line('resume', original)}"
             )
-        given = {reused.step for reused in _given_results(ledger, original)}
-        steps = {step.id for step in before.definition.steps} - given
+        taken = given_events(ledger.read_stream(original))
+        steps = {step.id for step in before.definition.steps} - {event.step for event in taken}
         assert before.submitted is not None
         folder = spec_dir or spec_folder(before.submitted, ledger.path)
         require_spec_folder(folder, before.definition, steps=steps)
@@ -74,7 +74,9 @@ async def replay(
         caller = Caller(places, environment, listener or Listener())
         async with caller.connect(before.definition) as executors:
             with own(ledger, new_job_id(), caller) as owned:
-                owned.build_providers(replies=_submit(owned, original, before, version, folder))
+                owned.build_providers(
+                    replies=_submit(owned, original, before, taken, version, folder)
+                )
                 ended = await owned.run(StartJob(owner_here()), executors)
                 decisions = _recorded_decisions(ledger, original)
                 while _decide_as_before(owned, decisions):
@@ -86,7 +88,12 @@ async def replay(
 
 
 def _submit(
-    owned: OwnedJob, original: JobId, before: JobState, version: str, folder: Path
+    owned: OwnedJob,
+    original: JobId,
+    before: JobState,
+    taken: list[TakenEvent],
+    version: str,
+    folder: Path,
 ) -> dict[str, Any]:
     """Append the replay's first events, with the results that the job was forked with; its replies."""
     ledger = owned.ledger
@@ -116,8 +123,7 @@ def _submit(
     )
     blobs = [blob for blob in (spec_blob, replies_blob) if blob is not None]
     # A fork never ran the steps whose results it reused: the ledger has no replies for them here.
-    given = map(ReuseStep, _given_results(ledger, original))
-    owned.create(definition, event, *given, blobs=blobs)
+    owned.create(definition, event, *take_over(taken), blobs=blobs)
     return document
 
 
@@ -138,19 +144,6 @@ def _decide_as_before(owned: OwnedJob, decisions: Mapping[str, ApprovalDecided])
     for before in known:
         owned.append(DecideApproval(before.step, before.option, before.comment, before.by))
     return bool(known)
-
-
-def _given_results(ledger: Ledger, original: JobId) -> list[StepReused]:
-    """The results that the job was forked with, without those that an amendment reset."""
-    found: dict[str, StepReused] = {}
-    for recorded in ledger.read_stream(original):
-        event = recorded.event
-        if isinstance(event, StepReused) and event.reason == "fork":
-            found[event.step] = event
-        elif isinstance(event, JobAmended):
-            for step in dropped_by(event):
-                found.pop(step, None)
-    return list(found.values())
 
 
 def on_recorded_replies(definition: JobDef) -> JobDef:

@@ -10,12 +10,13 @@ from orc.ledger.codec import mask_event
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import load_job
 from orc.ledger.errors import CorruptLedger, NoSuchJob
-from orc.ledger.events import JobAmended, JobSubmitted, Payload
+from orc.ledger.events import JobAmended, JobSubmitted, Payload, StepReused
 from orc.ledger.files.file_store import StoredFile
 from orc.ledger.stored import UNEXPECTED
+from orc.projections.caches.taken_over import TakenEvent
 from orc.projections.tables.inner_waits import WAITS_FOR, InnerWaits, StepWait, inner_waits
 from orc.scheduler.clock import Clock
-from orc.scheduler.core.commands import Command
+from orc.scheduler.core.commands import Command, ReuseStep, TakeOver
 from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.rules.decide import decide
@@ -54,6 +55,13 @@ def append_command(
             evolve(state, recorded)
             batch.append(recorded)
     ledger.append(batch, blobs=blobs, stored=stored)
+
+
+def take_over(events: Iterable[TakenEvent]) -> list[Command]:
+    """The commands of a new job that takes over what another job has."""
+    return [
+        ReuseStep(event) if isinstance(event, StepReused) else TakeOver(event) for event in events
+    ]
 
 
 def waits_inside(state: JobState) -> dict[str, InnerWaits]:

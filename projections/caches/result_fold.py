@@ -55,6 +55,25 @@ class ResultFold:
             results[step] = one.model_copy(update=changes)
         return results
 
+    def results_alone(self) -> dict[str, CachedResult]:
+        """The results by step, each without the files and failures of the steps inside it."""
+        counts = self._tolerated.by_step()
+        folders: dict[str, list[str]] = {}
+        for path, step in self._owned.outputs.folders.items():
+            folders.setdefault(step, []).append(path)
+        return {
+            step: one.model_copy(
+                update={
+                    "files": tuple(
+                        owned.file for owned in self._owned.outputs.of_step(step).values()
+                    ),
+                    "folders": tuple(folders.get(step, ())) or None,
+                    "tolerated": counts[step].listed() or None if step in counts else None,
+                }
+            )
+            for step, one in self._found.items()
+        }
+
 
 def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
     """The results of a job's steps at the end of its stream, by step."""

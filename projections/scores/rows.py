@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -154,41 +154,53 @@ def _read(connection: sqlite3.Connection, job_id: str, forks_left: int) -> JobSc
         if (name := row.step_id.removeprefix(f"{job_id}/")) in results
     ]
     found = JobScores(job_id, tuple(scores), tuple(results.values()))
-    forked = {step.name: step.reused_from for step in steps if step.reused == "fork"}
-    return _with_forked(connection, found, forked, forks_left) if forked and forks_left else found
+    forked = {step.name: step.reused_from or "" for step in steps if step.reused == "fork"}
+    if not forked or not forks_left:
+        return found
+    return _with_forked(connection, found, forked, {step.name for step in steps}, forks_left)
 
 
 def _with_forked(
     connection: sqlite3.Connection,
     own: JobScores,
-    forked: Mapping[str, str | None],
+    forked: Mapping[str, str],
+    names: Set[str],
     forks_left: int,
 ) -> JobScores:
-    """The scores with those of the items inside results that the fork started with, and of people.
+    """The scores with those that people gave before, and what the results cost in their own jobs.
 
-    The fork has these results as a whole, and scores itself only what it has as steps.
+    The fork scores the results that it started with itself. A fork of an earlier version of orc
+    does not have the items of its results as steps (`names`): their scores are those of before.
     """
-    origins = {place.partition("/")[0] for place in forked.values() if place}
-    scores: list[Score] = []
-    results: list[Scored] = []
-    for origin in sorted(origins):
-        before = _read(connection, origin, forks_left - 1)
-        kept = {
+
+    def is_from(step: str, origin: str) -> bool:
+        found = next((forked[name] for name in lineage(step) if name in forked), "")
+        return found.partition("/")[0] == origin
+
+    def is_kept(score: Score, origin: str) -> bool:
+        if score.about.step not in kept:
+            return False
+        return score.who == "human" or (score.by not in names and is_from(score.by, origin))
+
+    origins = sorted({place.partition("/")[0] for place in forked.values() if place})
+    kept: dict[str, Scored] = {}
+    before: list[tuple[str, Score]] = []
+    for origin in origins:
+        found = _read(connection, origin, forks_left - 1)
+        before += [(origin, score) for score in found.scores]
+        kept |= {
             each.step: replace(each, job_id=own.job_id)
-            for each in before.results
-            if [*lineage(each.step)][-1] in forked
+            for each in found.results
+            if is_from(each.step, origin)
         }
-        results += kept.values()
-        scores += [
-            replace(score, about=kept[score.about.step])
-            for score in before.scores
-            if score.about.step in kept
-            and (
-                score.who == "human"
-                or (score.about.step not in forked and [*lineage(score.by)][-1] in forked)
-            )
-        ]
-    return JobScores(own.job_id, (*scores, *own.scores), (*results, *own.results))
+    scores = [
+        replace(score, about=kept[score.about.step])
+        for origin, score in before
+        if is_kept(score, origin)
+    ]
+    scores += [replace(each, about=kept.get(each.about.step, each.about)) for each in own.scores]
+    results = {each.step: kept.get(each.step, each) for each in own.results}
+    return JobScores(own.job_id, tuple(scores), tuple({**kept, **results}.values()))
 
 
 def _result(step: StepRow, usage: Usage) -> Scored:

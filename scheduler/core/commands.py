@@ -18,7 +18,10 @@ from orc.ledger.events import (
     LlmResponded,
     Owner,
     Payload,
+    StepExpanded,
+    StepFailed,
     StepReused,
+    StepSkipped,
     ToolCalled,
     ToolReturned,
 )
@@ -27,7 +30,6 @@ from orc.scheduler.core.assessments import NoteJob, RecordScores, ScoreByPerson,
 
 CallEvent = LlmRequested | LlmResponded | LlmFailed | CacheHit | ToolCalled | ToolReturned
 """The events that an effect may record while it runs."""
-
 
 MESSAGE_CHARS_MAX = 10_000
 """The maximum length of the message of a failure; it may quote texts of any length."""
@@ -165,6 +167,13 @@ class ReuseStep:
     """End a step that has not started with a result from the ledger."""
 
     event: StepReused
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Take over what another job has inside a step: an expansion, or an end without a result."""
+
+    event: StepExpanded | StepFailed | StepSkipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +373,7 @@ Command = (
     | ResumeJob
     | AmendJob
     | ReuseStep
+    | TakeOver
     | ConfigureStep
     | StartAttempt
     | PlaceAttempt

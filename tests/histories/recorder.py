@@ -39,6 +39,7 @@ from orc.ledger.events import (
     Reserved,
     ScoreRecorded,
     StepExpanded,
+    StepSkipped,
     TokenUsage,
     ToleratedCount,
     WorstCase,
@@ -134,6 +135,7 @@ def histories() -> dict[str, History]:
         "settings": partial(_flow, SETTINGS),
         "read": _read_a_table,
         "absent": _ask_a_server_that_is_not_there,
+        "taken": _take_over_items,
     }
 
 
@@ -687,6 +689,32 @@ def _read_a_table() -> Iterator[Stand]:
             succeeded("rows", 2, output=[1, 3]),
             JobSucceeded(),
         )
+        yield stand
+
+
+@contextmanager
+def _take_over_items() -> Iterator[Stand]:
+    """A fork with a fan-out of another job: a result, a tolerated failure and a skipped item."""
+    each = step("each", for_each=ForEachDef(items="${{ [1, 2, 3] }}"), continue_on_error=True)
+    definition = job(each, step("end", needs=("each",), value="${{ steps.each.items }}"))
+    failure = failed("each[1]", attempt=0, tolerated=True)
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        with stand.open() as ledger:
+            ledger.append(record([submitted(definition, forked_from=OTHER)], job_id=stand.job_id))
+        stand.append(
+            StepExpanded(
+                step="each", attempt=0, children=("each[0]", "each[1]", "each[2]"), first=0,
+                total=3, values=Payload(value=[1, 2, 3]), shapes=(ChildShape(kind="run"),),
+            ),
+            reused("each[0]", output="one"),
+            failure,
+            StepSkipped(step="each[2]", reason="condition", because=()),
+            reused("each", output=["one", None, None]),
+            JobStarted(owner=OWNER),
+            started("end"),
+            succeeded("end", output="said"),
+            JobSucceeded(),
+        )  # fmt: skip
         yield stand
 
 

@@ -15,8 +15,8 @@ from orc.ledger.events import (
     StepStarted,
     StepSucceeded,
 )
-from orc.ledger.kinds import PersonNeeded
-from orc.scheduler.core.commands import AskPerson, DecideApproval, ExpandStep, Failed
+from orc.ledger.kinds import NOT_RUNNING, PersonNeeded
+from orc.scheduler.core.commands import AskPerson, DecideApproval, ExpandStep, Failed, TakeOver
 from orc.scheduler.core.fold.containers import CHILDREN_MAX
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.questions import REJECT, answer_of
@@ -68,6 +68,12 @@ def expand(state: JobState, command: ExpandStep) -> list[AnyEvent]:
             )
         )
     return events
+
+
+def take_over(state: JobState, command: TakeOver) -> list[AnyEvent]:
+    """The expansion or the end, unless the step was skipped because of another one."""
+    is_open = state.steps[command.event.step].status in NOT_RUNNING
+    return [command.event] if is_open else []
 
 
 def _of_items(items: ForEachDef | None) -> dict[str, Any]:

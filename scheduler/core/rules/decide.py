@@ -60,6 +60,7 @@ from orc.scheduler.core.commands import (
     StartJob,
     SubmitJob,
     Succeeded,
+    TakeOver,
     TimeOutJob,
     UnplaceAttempt,
 )
@@ -80,6 +81,7 @@ from orc.scheduler.core.rules.containers import (
     is_asked,
     pause,
     rejection,
+    take_over,
 )
 from orc.scheduler.core.rules.doubt import ask_about_doubt
 from orc.scheduler.core.rules.failures import (
@@ -126,6 +128,8 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return [StepConfigured(step=command.step, settings=dict(command.settings))]
         case ReuseStep():
             return _reuse_step(state, command)
+        case TakeOver():
+            return take_over(state, command)
         case StartAttempt():
             return _start_attempt(state, command)
         case PlaceAttempt():
