@@ -113,7 +113,7 @@ class JobAmended(JobEvent):
     """The job continues with this spec, which is in `spec_dir` as `job.submitted` records it.
 
     `reset` steps run again, and `removed` steps are no longer part of the job; neither own files
-    any more. Those of `kept_items` run again too, and each of their items that has the value of
+    any more. Those of `kept_items` run again too, and each step in their items whose work is that of
     before takes its result from before (`step.reused`). `fresh` steps do not use the caches. All
     other steps keep their results; `rescored` ones, with the steps inside them, lose their scores,
     which are computed again from the results. `signal_id` and `kept` are as in `job.resumed`.
@@ -429,7 +429,7 @@ class StepReused(StepEvent):
 
     The event has a full copy of the result, so that this stream is complete without the other
     one. `reason` is `fork` for a result that a fork started with, `cache` for a result that was
-    found by its key, and `amend` for that of an item which an amendment did not change. `folders`
+    found by its key, and `amend` for that in an item whose work an amendment did not change. `folders`
     and `warning` are those of the result, and `tolerated` the failures in spite of which the step
     has it. A fork begins with the `step.expanded` of each step that it takes over, and with the ends
     of the steps inside; those have attempt 0, and a failure there is one that was tolerated.

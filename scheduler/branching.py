@@ -136,7 +136,8 @@ class BranchEvaluator:
             text = parse_template(definition.approval.message).render(self._scopes.inside(step_id))
             message = _shorten(clean_text(to_text(text)))
             return Message(AskPerson(step_id, message, self._clock.now()))
-        return MAY_START
+        kept = self._results.of_same_work(step_id)
+        return MAY_START if kept is None else Message(kept)
 
     def _new_settings(self, step_id: str) -> dict[str, Any] | None:
         """The step's settings, if they have templates and the step does not have their values yet.

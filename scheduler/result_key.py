@@ -9,25 +9,37 @@ this on. The stored results are left to the ResultCache.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Protocol
 
+from orc.ledger import Recorded
 from orc.ledger.definition import CacheScope, StepDef
 from orc.ledger.digest import Digest, digest_bytes, digest_json
+from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import Payload, StepReused
 from orc.ledger.scarcity import raise_shortage
 from orc.ledger.values import CachedResult
 from orc.scheduler.core.commands import FailStep, ReuseStep, StartAttempt
 from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.fold.compare import EXECUTION_FIELDS
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.replayed import fold_events
+from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.rules.files import can_own
 from orc.scheduler.core.shell.insertion import parse_shell
+from orc.scheduler.core.spec.references import EACH
+from orc.scheduler.effects.contract import PromptRequest, ValueRequest
 from orc.scheduler.executors.contract import Work
 from orc.scheduler.guard import failure_between_turns
-from orc.scheduler.rendering import PathProblem, Renderer
+from orc.scheduler.rendering import EffectRequest, PathProblem, Renderer
 from orc.scheduler.scopes import repetition_of
 from orc.worker.declared import find_absent, folders_around
 
+RendererOf = Callable[[JobState], Renderer]
+"""A renderer for another state of the same job."""
+
+_PLACE = re.compile(rf"\b{EACH}\b")
 _IN_SPEC_DIR = re.compile(r"\$(?:ORC_SPEC_DIR|\{ORC_SPEC_DIR\})\"?/([A-Za-z0-9_./-]+)")
 
 
@@ -42,14 +54,31 @@ class ResultCache(Protocol):
     ) -> CachedResult | None:
         """The result that an item of the step had before an amendment, if it has the same value."""
 
+    def find_inside(self, root: str, step: str) -> tuple[int, CachedResult] | None:
+        """The result of a step in an item of `root` before an amendment, and its version."""
+
+    def events_before(self, version: int) -> Iterable[Recorded]:
+        """The events of the job before that version."""
+
+    def read(self, payload: Payload) -> Any:
+        """The value of a payload. Raises LedgerError."""
+
 
 class ResultReuse:
     """Decides for the ready steps of one job whether they run or reuse a result."""
 
-    def __init__(self, state: JobState, renderer: Renderer, cache: ResultCache | None) -> None:
+    def __init__(
+        self,
+        state: JobState,
+        renderer: Renderer,
+        cache: ResultCache | None,
+        render_for: RendererOf | None = None,
+    ) -> None:
         self._state = state
         self._renderer = renderer
         self._cache = cache
+        self._render_for = render_for
+        self._before: dict[int, tuple[JobState, Renderer]] = {}
 
     def first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep | FailStep:
         """The command for a ready step: start an attempt, or reuse a result.
@@ -64,21 +93,47 @@ class ResultReuse:
 
     def of_item(self, step_id: str) -> ReuseStep | None:
         """The command for an item that an amendment did not change; None for any other step."""
-        step = self._state.steps[step_id]
-        parent = step.parent
-        if parent is None or self._cache is None or not self._state.steps[parent].keeps_items:
+        parent = self._state.steps[step_id].parent
+        if parent is None or self._cache is None or not self._state.steps[parent].keeps_values:
+            return None
+        definition = self._state.graph.written(parent)
+        if any(_PLACE.search(text) for text in texts_in(definition.model_dump())):
             return None
         value = self._renderer.item_value(step_id)
         found = self._cache.find_item(parent, step_id, value, self._renderer.payload)
-        if found is None or not self._may_use(step_id, found):
+        return None if found is None else self._as_before(step_id, found)
+
+    def of_same_work(self, step_id: str) -> ReuseStep | None:
+        """The command for a step in an item if its work is the same as before an amendment.
+
+        The step has no steps inside. What its templates give, and its files, are compared, so that
+        other items may have changed, and the steps before.
+        """
+        root = self._state.keeper_of(step_id)
+        if root is None or self._cache is None or self._render_for is None:
+            return None
+        found = self._cache.find_inside(root, step_id)
+        if found is None:
+            return None
+        version, result = found
+        if version not in self._before:
+            before = fold_events(self._cache.events_before(version), self._cache.read)
+            assert before is not None
+            self._before[version] = before, self._render_for(before)
+        try:
+            now = _work_of(self._state, self._renderer, step_id)
+            is_same = now is not None and now == _work_of(*self._before[version], step_id)
+        except (TemplateError, PathProblem, OSError, RemovedBlob):
+            return None
+        return self._as_before(step_id, result) if is_same else None
+
+    def _as_before(self, step_id: str, found: CachedResult) -> ReuseStep | None:
+        if not self._may_use(step_id, found):
             return None
         fields = {name: getattr(found, name) for name in CachedResult.model_fields}
         return ReuseStep(StepReused(step=step_id, reason="amend", **fields))
 
     def _first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
-        kept = self.of_item(step_id)
-        if kept is not None:
-            return kept
         definition = self._state.graph.steps[step_id]
         if not definition.has_result_key:
             return StartAttempt(step_id, now)
@@ -174,6 +229,37 @@ class ResultReuse:
                 except OSError as error:
                     raise_shortage(error)
         return found
+
+
+def _work_of(state: JobState, renderer: Renderer, step_id: str) -> Any:
+    """What determines the result of a step, for a comparison; None if that is not known."""
+    definition = state.graph.steps[step_id]
+    if definition.workspace is not None or definition.shape is not None:
+        return None
+    settings = state.graph.settings_of(step_id) or {}
+    files = [(file.path, file.content) for file in renderer.files(step_id)]
+    has_files = definition.facts.runs_code or definition.tools
+    placed = renderer.placed(step_id) if has_files else {}
+    return (
+        {name: value for name, value in settings.items() if name not in EXECUTION_FIELDS},
+        files,
+        renderer.declared(step_id),
+        {path: (file.sha256, file.mode) for path, file in placed.items()},
+        _asked(renderer.request(step_id)),
+    )
+
+
+def _asked(request: EffectRequest) -> Any:
+    """The request without what differs between attempts, and without how it is performed."""
+    match request:
+        case PromptRequest():
+            # The model may be that of a fallback; the definition and the settings are compared.
+            return replace(request.request, model="", ordinal=1, timeout_s=0.0)
+        case Work():
+            env = {name: text for name, text in request.env.items() if name != "ORC_ATTEMPT"}
+            return (request.argv, request.function, request.args, env, request.folders)
+        case ValueRequest():
+            return request.value
 
 
 def _variables(definition: StepDef) -> list[str]:

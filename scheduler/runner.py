@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import trio
@@ -116,16 +117,17 @@ class Runner:
         local = LocalExecutor(
             groups=self._groups, workers=workers, environment=environment, mask=mask
         )
+        render_for = partial(
+            Renderer,
+            ledger=ledger,
+            workspace=workspace,
+            environment=environment,
+            job_id=job_id,
+            mask=mask,
+        )
         self._context = AttemptContext(
             state=state,
-            renderer=Renderer(
-                state,
-                ledger=ledger,
-                workspace=workspace,
-                environment=environment,
-                job_id=job_id,
-                mask=mask,
-            ),
+            renderer=render_for(state),
             workspace=workspace,
             providers=providers,
             groups=self._groups,
@@ -143,7 +145,7 @@ class Runner:
         )
         self._queues = WorkQueues(state)
         renderer = self._context.renderer
-        self._results = ResultReuse(state, renderer, results)
+        self._results = ResultReuse(state, renderer, results, render_for)
         self._branches = BranchEvaluator(state, renderer, self._clock, self._results)
         self._open_stops = open_stops
         self._waiting: trio.CancelScope | None = None

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from orc.ledger import JobId, Ledger, LedgerReader, Recorded
 from orc.ledger.codec import mask_event
 from orc.ledger.command_lines import quoted_command
-from orc.ledger.definition import load_job
 from orc.ledger.errors import CorruptLedger, NoSuchJob
-from orc.ledger.events import JobAmended, JobSubmitted, Payload, StepReused
+from orc.ledger.events import StepReused
 from orc.ledger.files.file_store import StoredFile
 from orc.ledger.stored import UNEXPECTED
 from orc.projections.caches.taken_over import TakenEvent
 from orc.projections.tables.inner_waits import WAITS_FOR, InnerWaits, StepWait, inner_waits
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import Command, ReuseStep, TakeOver
-from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
-from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.fold.evolve import JobState, evolve
+from orc.scheduler.core.fold.replayed import fold_events
 from orc.scheduler.core.rules.decide import decide
 
 
@@ -92,17 +90,7 @@ def _steps(state: JobState) -> Iterator[StepWait]:
 
 
 def _fold(ledger: LedgerReader, job_id: str) -> JobState:
-    state: JobState | None = None
-    for recorded in ledger.read_stream(job_id):
-        if isinstance(recorded.event, JobAmended):
-            # The fold cannot read blobs, so the new spec is put into the event.
-            spec = Payload(value=ledger.read_payload(recorded.event.spec))
-            recorded = replace(recorded, event=recorded.event.model_copy(update={"spec": spec}))
-        if state is None:
-            assert isinstance(recorded.event, JobSubmitted)
-            definition = load_job(ledger.read_payload(recorded.event.spec))
-            state = initial_state(definition, build_graph(definition.steps))
-        evolve(state, recorded)
+    state = fold_events(ledger.read_stream(job_id), ledger.read_payload)
     if state is None:
         raise NoSuchJob(f"there is no job {job_id}")
     return state

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Any, Literal
 
 from orc.ledger import LedgerReader
@@ -45,9 +46,26 @@ class ResultCache:
         self, step: str, item: str, value: Any, read: Callable[[Payload], Any]
     ) -> CachedResult | None:
         """The result that an item of the step had before an amendment, if it has the same value."""
+        return self._items_of(step).find(item, value, read)
+
+    def find_inside(self, root: str, step: str) -> tuple[int, CachedResult] | None:
+        """The result of a step in an item of `root` before an amendment, and its version."""
+        known = self._items_of(root).before(step)
+        return None if known is None else (known.version, known.result)
+
+    def events_before(self, version: int) -> Iterator[Recorded]:
+        """The events of the job before that version."""
+        stream = self._ledger.read_stream(self._job_id)
+        return takewhile(lambda recorded: recorded.version < version, stream)
+
+    def read(self, payload: Payload) -> Any:
+        """The value of a payload. Raises LedgerError."""
+        return self._ledger.read_payload(payload)
+
+    def _items_of(self, step: str) -> ItemResults:
         if step not in self._items:
             self._items[step] = ItemResults(self._ledger, self._job_id, step)
-        return self._items[step].find(item, value, read)
+        return self._items[step]
 
     def _read(self, job_id: str, version: int) -> CachedResult | None:
         try:

@@ -14,7 +14,7 @@ def cache_statement(event: StepReused | CacheHit, job_id: str) -> str:
             return f"it did not run: the job was forked and took the result of {place}"
         if event.reason == "amend":
             return (
-                "it did not run again: the amendment did not change its item, so that it kept the "
+                "it did not run again: the amendment did not change its work, so that it kept the "
                 f"result of {place}"
             )
         return (

@@ -80,6 +80,8 @@ def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
             continue
         step = StepState(index=index, needs_left=0, fresh=step_id in fresh)
         step.keeps_items = step_id in kept_items
+        # Otherwise what the steps before made may be different, and the items may read it.
+        step.keeps_values = step.keeps_items and reset.isdisjoint(state.graph.needs[step_id])
         if old is not None:
             # Numbering continues, because numbers identify attempts and calls.
             step.attempts, step.calls_ended = old.attempts, old.calls_ended

@@ -17,7 +17,7 @@ from orc.scheduler.core.language.expressions import Expression
 from orc.scheduler.core.language.input_names import names_written
 from orc.scheduler.core.language.templates import parse_condition, parse_template, texts_in
 
-_EXECUTION_FIELDS = {
+EXECUTION_FIELDS = {
     "retry",
     "retry_on",
     "timeout_s",
@@ -40,8 +40,8 @@ class Plan:
     """What a changed job will do. `runs` maps the steps that will run to the reason.
 
     `reset` are the running steps that exist in the job already, `kept` the steps that keep their
-    results, and `removed` the steps that the new definition lacks. Of the fan-outs `kept_items`, the
-    items with the values of before keep their results. The scores of `rescored` steps, which are
+    results, and `removed` the steps that the new definition lacks. In the steps `kept_items`, the
+    items whose work is that of before keep their results. The scores of `rescored` steps, which are
     kept, are computed again.
     """
 
@@ -72,16 +72,20 @@ def find_changes(before: JobDef, after: JobDef) -> dict[str, tuple[str, ...]]:
 
 
 def find_same_items(before: JobDef, after: JobDef) -> set[str]:
-    """The fan-outs whose work for an item is the same in both definitions, if the item is."""
+    """The steps with items whose work for an item is the same in both definitions, if the item is."""
     old_steps = {step.id: step for step in before.steps}
     found = set()
     for step in after.steps:
         old = old_steps.get(step.id)
-        if old is None or step.for_each is None or old.for_each is None:
+        if old is None or not (_has_items(step) and _has_items(old)):
             continue
         if _content_of_items(before, old) == _content_of_items(after, step):
             found.add(step.id)
     return found
+
+
+def _has_items(step: StepDef) -> bool:
+    return any(inner.for_each is not None for inner in walk_steps((step,)))
 
 
 def plan_changes(
@@ -96,7 +100,7 @@ def plan_changes(
     """The plan for a resume with the graph, which is that of the `definition`.
 
     `others` maps further steps to run to reasons. Without a definition, no scores are computed again.
-    `same_items` are fan-outs whose work for an item did not change (`find_same_items`).
+    `same_items` are steps whose work for an item did not change (`find_same_items`).
     """
     whys = {step_id: "new" for step_id in graph.steps if step_id not in state.steps}
     whys |= {step_id: f"changed: {', '.join(names)}" for step_id, names in changes.items()}
@@ -119,8 +123,6 @@ def plan_changes(
         and name in again
         and name in state.steps
         and name not in (others or ())
-        # What the steps before made may be different now, and its items may read it.
-        and not any(need in again for need in graph.needs[name])
     )
     for name in kept_items:
         runs[name] += "; items that did not change keep their results"
@@ -185,16 +187,34 @@ def _merge(recorded: Any, base: Any, edited: Any) -> Any:
     return edited.model_copy(update=same)
 
 
-def _content_of_items(definition: JobDef, fan_out: StepDef) -> dict[str, Any]:
-    """Everything that determines the result of an item, except its value and other steps."""
-    for_each = fan_out.for_each
-    assert for_each is not None
-    step = fan_out.model_copy(update={"for_each": for_each.model_copy(update={"items": None})})
-    one_input = _ONE_INPUT.match(for_each.items) if isinstance(for_each.items, str) else None
-    own = one_input and definition.read.get(one_input[1])
+def _content_of_items(definition: JobDef, step: StepDef) -> dict[str, Any]:
+    """Everything that determines the results of items, except their values and other steps."""
+    lists = [
+        given
+        for inner in walk_steps((step,))
+        if inner.for_each is not None
+        for given in (inner.for_each.items, *(inner.for_each.matrix or {}).values())
+    ]
+    inputs = {found[1] for given in lists if isinstance(given, str) and (found := _input_of(given))}
     # An item that is a file gets this file of its input only (`scheduler/inputs/placed.py`).
-    without = one_input[1] if one_input and own and own.type == "files" else None
-    return _content(definition, step, without_files_of=without)
+    files = {name for name in inputs if (own := definition.read.get(name)) and own.type == "files"}
+    return _content(definition, _without_lists(step), without_files_of=files)
+
+
+def _input_of(text: str) -> re.Match[str] | None:
+    return _ONE_INPUT.match(text)
+
+
+def _without_lists(step: StepDef) -> StepDef:
+    """The step without the lists of the items in it, which are compared one by one."""
+    changes: dict[str, Any] = {"steps": tuple(map(_without_lists, step.steps))}
+    if step.for_each is not None:
+        matrix = step.for_each.matrix and dict.fromkeys(step.for_each.matrix)
+        has_items = step.for_each.items is not None or None
+        changes["for_each"] = step.for_each.model_copy(
+            update={"items": has_items, "matrix": matrix}
+        )
+    return step.model_copy(update=changes)
 
 
 def _content(
@@ -202,16 +222,16 @@ def _content(
     step: StepDef,
     *,
     apart_from: Set[str] = frozenset(),
-    without_files_of: str | None = None,
+    without_files_of: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """Everything that determines the step's result, except the results of other steps.
 
     That the step needs the steps `apart_from` does not count.
     """
-    dumped = step.model_dump(mode="json", exclude=_EXECUTION_FIELDS)
+    dumped = step.model_dump(mode="json", exclude=EXECUTION_FIELDS)
     found = _without_scores(dumped, apart_from)
     found |= _of_job(definition, found)
-    names = _files_of(definition, step) - {without_files_of}
+    names = _files_of(definition, step) - without_files_of
     found |= {f"inputs.{name}": definition.read[name] for name in names}
     if any(inner.facts.runs_code for inner in walk_steps((step,))):
         found["the job's env"] = definition.env

@@ -138,8 +138,9 @@ class StepState:
     `ticket`: the number of the valid work item to start the step; 0 if there is none.
     `calls_recorded`: how many calls used up a recorded reply.
     `fallback`: the index of the current target in the step's list; `lane` names the route from
-    there. `fresh`: the step ignores caches. `keeps_items`: its items whose values are those of before
-    the last amendment take their results from before.
+    there. `fresh`: the step ignores caches. `keeps_items`: the steps in its items whose work is that
+    of before the last amendment take their results from before; `keeps_values`: also each item as a
+    whole whose value is that of before.
     `parent`: its container; `number`: its position there (an item's from 0, a round's from 1).
     `in_flight`: a call to a model or tool that has not ended.
     `in_doubt`: what an interrupted attempt may have done, until it is decided.
@@ -172,6 +173,7 @@ class StepState:
     lane: str = ""
     fresh: bool = False
     keeps_items: bool = False
+    keeps_values: bool = False
     requested_version: int = 0
     results: dict[str, CommittedResult] = field(default_factory=dict)
     replies: list[CommittedReply] = field(default_factory=list)
@@ -292,6 +294,15 @@ class JobState:
     def wants(self, step_id: str) -> bool:
         """Whether the current owner runs the step, or the container that it belongs to."""
         return self.only is None or any(name in self.only for name in lineage(step_id))
+
+    def keeper_of(self, step_id: str) -> str | None:
+        """The outermost step around the step, if this is in an item of it that may keep its result."""
+        if self.steps[step_id].parent is None:
+            return None
+        *inside, root = lineage(step_id)
+        if not self.steps[root].keeps_items:
+            return None
+        return root if any(name.endswith("]") for name in inside) else None
 
     def files(self) -> Iterator[FileRef]:
         """The current version of each file that steps have written."""

@@ -17,7 +17,7 @@ def became_ready(state: JobState, step_id: str) -> None:
     """Fold that the step's needs have ended: it may start, or is due for evaluation."""
     if not state.wants(step_id):
         return
-    if state.graph.written(step_id).is_plain:
+    if state.graph.written(step_id).is_plain and state.keeper_of(step_id) is None:
         let_start(state, step_id)
     else:
         _add_ticketed(state, "evaluate", step_id)
@@ -38,7 +38,7 @@ def let_start(state: JobState, step_id: str) -> None:
 
 def configured(state: JobState, step_id: str) -> None:
     """Fold that the step's settings were rendered: what they were rendered for may begin."""
-    if state.graph.steps[step_id].is_plain:
+    if state.graph.steps[step_id].is_plain and state.keeper_of(step_id) is None:
         let_start(state, step_id)
     elif state.wants(step_id):
         _add_ticketed(state, "evaluate", step_id)

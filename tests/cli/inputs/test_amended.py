@@ -84,9 +84,10 @@ def test_exactly_the_changed_rows_run_again(
         assert orc("verify", job).code == 0
 
 
-def named(rows: Rows, is_keyed: bool) -> dict[str, tuple[str, str]]:
+def named(rows: Rows, is_keyed: bool) -> dict[str, str]:
+    """What each item does: only the text of its row is in its work."""
     return {
-        f"each[{key if is_keyed else number}]": (key, text)
+        f"each[{key if is_keyed else number}]": text
         for number, (key, text) in enumerate(rows.items())
     }
 
@@ -147,7 +148,7 @@ def test_only_the_changed_file_runs_again_and_commands_see_it() -> None:
         "b.txt": "three ",
     }
     assert orc("verify", job).code == 0
-    assert "did not change its item" in orc("why", job, "each[a]").out
+    assert "did not change its work" in orc("why", job, "each[a]").out
 
 
 def test_without_the_files_the_job_goes_on_as_it_was() -> None:
