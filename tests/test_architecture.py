@@ -130,7 +130,8 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.executors"
     ),
     "cli.jobs.assess": (
-        "cli cli.jobs cli.jobs.caller ledger scheduler scheduler.core scheduler.core.fold"
+        "cli cli.jobs cli.jobs.caller ledger projections.pages scheduler scheduler.core "
+        "scheduler.core.fold"
     ),
     "cli.jobs.queue": (
         "cli cli.jobs ledger ledger.files projections.tables scheduler scheduler.core "

@@ -1,7 +1,8 @@
 """`orc browse`: serves the ledger with Datasette, to the browsers that opened its one-time links.
 
 The Datasette plugin in `projections` renders the pages. `cli/browse` has the server: who may connect
-to it, and how a browser gets in. With --allow-decisions, pages decide for steps that wait.
+to it, and how a browser gets in. With --allow-decisions, pages decide for steps that wait,
+and record scores.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from orc.cli.browse.sessions import Sessions
 from orc.cli.browse.sockets import address_of, listen, listen_at
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.assess.browse_scores import scorer
 from orc.cli.jobs.browse_decisions import decider
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Json
@@ -65,7 +67,8 @@ def command(
         bool,
         typer.Option(
             "--allow-decisions",
-            help="Show forms that approve or reject steps; anyone who can open the pages can use them.",
+            help="Show forms that approve or reject steps and score results; anyone who can open the "
+            "pages can use them.",
         ),
     ] = False,
     as_json: Json = False,
@@ -96,7 +99,8 @@ def command(
         served = [str(source.path)]
         datasette = Datasette([], immutables=served) if source.is_fixed else Datasette(served)
         if allow_decisions:
-            allow(datasette, decider(find_places(path)))
+            places = find_places(path)
+            allow(datasette, decide=decider(places), score=scorer(places))
         # Datasette names a database after its file.
         page = "/" if job_id is None else DatasetteLinks(datasette, path.stem).job(job_id)
         sessions, opener = Sessions(), Opener()

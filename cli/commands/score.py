@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -11,16 +10,13 @@ import typer
 
 from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.assess.record import Assessment
+from orc.cli.jobs.assess.record import Assessment, parse_score
 from orc.cli.jobs.assess.record import score as score_result
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
 from orc.cli.terminal.text import put_json, say
 from orc.ledger.command_lines import quoted_command
-from orc.ledger.stored import FLOAT_MAX
 from orc.ledger.wording import count_text
-
-_BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "pass": True, "fail": False}
 
 
 def command(
@@ -68,18 +64,11 @@ def _parse(texts: Sequence[str]) -> dict[str, bool | float]:
     found: dict[str, bool | float] = {}
     for text in texts:
         name, equals, given = text.partition("=")
-        value: bool | float | None = _BOOLEANS.get(given.strip().lower())
-        if value is None:
-            try:
-                value = float(given)
-            except ValueError:
-                value = math.nan
-        if not equals or not name or not math.isfinite(value):
+        value = parse_score(given)
+        if not equals or not name or value is None:
             raise UsageProblem(
                 f"{text}: must be NAME=VALUE with a number, true or false, such as quality=8"
             )
-        if abs(value) > FLOAT_MAX:
-            raise UsageProblem(f"{text}: a score is at most {FLOAT_MAX:g}; give a smaller number")
         if name in found:
             raise UsageProblem(f"{name}: is given twice; give it once")
         found[name] = value

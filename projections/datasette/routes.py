@@ -23,14 +23,15 @@ _READS = ("GET", "HEAD")
 
 
 def routes(datasette: Any, is_ledger: _IsLedger) -> list[tuple[str, Callable[..., Any]]]:
-    """The routes for the hook `register_routes`. Only the page for decisions takes POST."""
+    """The routes for the hook `register_routes`. Only decisions and scores take POST."""
     found: list[tuple[str, Callable[..., Any]]] = [
         (r"^/-/orc-static/[^/]+/(?P<name>[^/]+)$", static)
     ]
     for address, page in PAGES:
         found.append((rf"^/-/orc/(?P<database>[^/]+){address}/?$", _for_ledger(page, is_ledger)))
-    decide = _checked(_decide, is_ledger, (*_READS, "POST"))
-    found.insert(0, (r"^/-/orc/(?P<database>[^/]+)/decide/(?P<job>[^/]+)/?$", decide))
+    for name, shown in (("decide", _decide), ("score", _score)):
+        by_person = _checked(shown, is_ledger, (*_READS, "POST"))
+        found.insert(0, (rf"^/-/orc/(?P<database>[^/]+)/{name}/(?P<job>[^/]+)/?$", by_person))
     home = _home(PAGES[0][1], is_ledger)
     return [(r"^/$", home), *found]
 
@@ -43,14 +44,26 @@ def _for_ledger(page: Page, is_ledger: _IsLedger) -> Callable[..., Any]:
 
 
 async def _decide(request: Any, datasette: Any, name: str) -> Any:
-    if not are_decisions_allowed(datasette):
-        raise NotFound(
-            f"decisions are not allowed here: start {quoted_command('browse', '--allow-decisions')}"
-        )
+    _require_permission(datasette)
     # Imported late: it loads pydantic, for which Datasette's start need not wait.
     from orc.projections.pages.decide import decide_page
 
     return await decide_page(request, datasette, name)
+
+
+async def _score(request: Any, datasette: Any, name: str) -> Any:
+    _require_permission(datasette)
+    from orc.projections.pages.score import score_page
+
+    return await score_page(request, datasette, name)
+
+
+def _require_permission(datasette: Any) -> None:
+    if not are_decisions_allowed(datasette):
+        raise NotFound(
+            "decisions and scores are not allowed here: start "
+            f"{quoted_command('browse', '--allow-decisions')}"
+        )
 
 
 def _checked(shown: _Shown, is_ledger: _IsLedger, methods: tuple[str, ...]) -> Callable[..., Any]:

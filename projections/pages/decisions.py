@@ -1,6 +1,6 @@
-"""Whether the pages may decide: only if the program that started the server passed a function.
+"""Whether the pages may decide and score: only if the program that started the server passed functions.
 
-The pages themselves only read the ledger; that function records the decision.
+The pages themselves only read the ledger; these functions record what a person sent.
 """
 
 from __future__ import annotations
@@ -21,8 +21,19 @@ class DecisionRequest:
     comment: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """A person's score of a step's result; `name` and `value` are texts as they were typed."""
+
+    job_id: str
+    step: str
+    name: str
+    value: str
+    why: str | None
+
+
 class DecisionRefused(Exception):
-    """The decision is not possible; the message says why. `status` is that of the HTTP response."""
+    """The decision or score is not possible; the message says why. `status` is that of the response."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
@@ -32,19 +43,31 @@ class DecisionRefused(Exception):
 Decide = Callable[[DecisionRequest], None]
 """Records a decision and returns when the ledger has it. Raises DecisionRefused."""
 
-_decide_functions: WeakKeyDictionary[Any, Decide] = WeakKeyDictionary()
+RecordScore = Callable[[ScoreRequest], None]
+"""Records a score and returns when the ledger has it. Raises DecisionRefused."""
 
 
-def allow_decisions(datasette: Any, decide: Decide) -> None:
-    """Let the pages of this Datasette record decisions with the function `decide`."""
-    _decide_functions[datasette] = decide
+@dataclass(frozen=True, slots=True)
+class PersonsFunctions:
+    """What the pages call to record what a person sent."""
+
+    decide: Decide
+    score: RecordScore
+
+
+_functions: WeakKeyDictionary[Any, PersonsFunctions] = WeakKeyDictionary()
+
+
+def allow_decisions(datasette: Any, *, decide: Decide, score: RecordScore) -> None:
+    """Let the pages of this Datasette record decisions and scores with these functions."""
+    _functions[datasette] = PersonsFunctions(decide, score)
 
 
 def are_decisions_allowed(datasette: Any) -> bool:
-    """Whether the pages of this Datasette may record decisions."""
-    return datasette in _decide_functions
+    """Whether the pages of this Datasette may record decisions and scores."""
+    return datasette in _functions
 
 
-def decide_function_of(datasette: Any) -> Decide:
-    """The function that `allow_decisions` was given. Raises KeyError if decisions are not allowed."""
-    return _decide_functions[datasette]
+def functions_of(datasette: Any) -> PersonsFunctions:
+    """What `allow_decisions` was given. Raises KeyError if decisions are not allowed."""
+    return _functions[datasette]

@@ -81,6 +81,10 @@ class Links:
         """The page for human review of a job; empty unless decisions are allowed."""
         return ""
 
+    def score(self, job_id: str) -> str:
+        """Where a form with a person's score is sent; empty unless decisions are allowed."""
+        return ""
+
 
 class DatasetteLinks(Links):
     """The addresses of one database in a Datasette, below its `base_url`."""
@@ -162,6 +166,10 @@ class DatasetteLinks(Links):
     def decide(self, job_id: str) -> str:
         """See `Links`."""
         return self._ours(f"/decide/{tilde_encode(job_id)}") if self._can_decide else ""
+
+    def score(self, job_id: str) -> str:
+        """See `Links`."""
+        return self._ours(f"/score/{tilde_encode(job_id)}") if self._can_decide else ""
 
     def database(self) -> str:
         """Datasette's page of the database: tables and queries."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.exchange import Exchange, read_exchange
@@ -88,6 +89,7 @@ def read_results(
         place = next((at for at, line in enumerate(found) if line.has_step(wanted.open)), None)
         part = part if place is None else place // ROWS_MAX + 1
     shown = found[(part - 1) * ROWS_MAX : part * ROWS_MAX]
+    query = query_of(wanted, chosen)
     opened = next((line for line in shown if wanted.open and line.has_step(wanted.open)), None)
     return {
         **values,
@@ -103,7 +105,8 @@ def read_results(
         "levels": LEVELS,
         "orders": ORDERS,
         "shown": SHOWN,
-        "query": query_of(wanted, chosen),
+        "query": query,
+        "back": urlencode({name: value for name, value in query.items() if value}),
     }
 
 

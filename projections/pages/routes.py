@@ -73,15 +73,17 @@ def step(reader: LedgerReader, page_request: PageRequest) -> Any:
         sort=_one_of(query.get("sort"), ORDERS),
         part=max(1, _position(query.get("part")) or 1),
     )
-    etag, known = unchanged(
-        page_request, f"{job_version(reader, page_request.database, job_id)} {name} {wanted}"
-    )
+    version = job_version(reader, page_request.database, job_id)
+    # With a form, a page has the token of one browser.
+    token = page_request.csrf() if page_request.links.score(job_id) else ""
+    etag, known = unchanged(page_request, f"{version} {name} {wanted} {token}")
     if known is not None:
         return known
     values = read_step(reader, page_request.database, job_id, name, page_request.links, wanted)
     if values is None:
         raise PageNotFound(f"{job_id} has no step {name!r}")
-    return html("step.html", page_request, values, etag=etag)
+    cache = "private, no-store" if token else "no-cache"
+    return html("step.html", page_request, values, etag=etag, cache=cache)
 
 
 def results(reader: LedgerReader, page_request: PageRequest) -> Any:
@@ -107,7 +109,9 @@ def results(reader: LedgerReader, page_request: PageRequest) -> Any:
         open=query.get("open", ""),
     )
     values = page.read_results(reader, page_request.database, job_id, wanted, page_request.links)
-    return html("results.html", page_request, values)
+    # With forms, a page has the token of one browser.
+    cache = "private, no-store" if page_request.links.score(job_id) else "no-cache"
+    return html("results.html", page_request, values, cache=cache)
 
 
 def file(reader: LedgerReader, page_request: PageRequest) -> Any:

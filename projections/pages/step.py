@@ -70,6 +70,7 @@ def read_step(
         "output": read_output(reader, events),
         "definition": pretty({} if definition is None else dump_step(definition)),
         "files": files,
+        "has_result": step.status == "succeeded",
         "scores": read_step_scores(connection, step.step_id),
         "shown_files": _shown_files(reader, files, links),
         "needs": [view.by_name[need] for need in step.needed if need in view.by_name],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, failpoints
 from orc.ledger.events import JobNoted, JobTagged, ScoreRecorded
+from orc.ledger.stored import FLOAT_MAX
 from orc.ledger.wording import count_text
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.asked import (
@@ -37,6 +39,7 @@ from orc.scheduler.core.score_values import WHY_CHARS_MAX
 Kind = Literal["score", "tag", "note"]
 _Read = Callable[..., AskedFor | None]
 _SHOWN_CHARS = 80
+_BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "pass": True, "fail": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,17 @@ class Assessment:
     job_id: JobId
     has_owner: bool
     tags: tuple[str, ...]
+
+
+def parse_score(text: str) -> bool | float | None:
+    """The score that a person typed: a finite number, or true or false; None for anything else."""
+    if (found := _BOOLEANS.get(text.strip().lower())) is not None:
+        return found
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 async def score(
@@ -66,6 +80,8 @@ async def score(
                 f"{each[:_SHOWN_CHARS]!r} is no name of a score: use at most 64 letters, digits, - and "
                 "_, starting with a letter or _"
             )
+        if abs(values[each]) > FLOAT_MAX:
+            raise UsageProblem(f"{each}: a score is at most {FLOAT_MAX:g}; give a smaller number")
     if not values or len(values) > AT_ONCE_MAX:
         raise UsageProblem(f"give 1 to {AT_ONCE_MAX} scores, such as quality=8 or good=true")
     if why is not None and len(why) > WHY_CHARS_MAX:

@@ -13,8 +13,13 @@ from datasette.app import Datasette
 from datasette.utils import tilde_encode
 
 from orc.ledger.events import ApprovalRequested
-from orc.projections.pages.decide import BODY_BYTES_MAX
-from orc.projections.pages.decisions import DecisionRefused, DecisionRequest, allow_decisions
+from orc.projections.pages.decisions import (
+    DecisionRefused,
+    DecisionRequest,
+    ScoreRequest,
+    allow_decisions,
+)
+from orc.projections.pages.forms import BODY_BYTES_MAX
 from tests.builders import JOB, step
 from tests.projections.support import begun, open_in, write
 
@@ -60,6 +65,10 @@ class Visit:
         )
 
 
+def refuse_score(wanted: ScoreRequest) -> None:
+    raise AssertionError(wanted)
+
+
 def visit(
     database: Path,
     then: Callable[[Visit], Awaitable[None]],
@@ -76,7 +85,7 @@ def visit(
 
     async def go() -> None:
         datasette = Datasette([str(database)])
-        allow_decisions(datasette, decide)
+        allow_decisions(datasette, decide=decide, score=refuse_score)
         visitor = Visit(datasette.client)
         await visitor.see()
         await then(visitor)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from orc.cli.jobs.assess.browse_scores import scorer
 from orc.cli.jobs.browse_decisions import decider
 from orc.cli.jobs.places import Places
 from orc.ledger import LedgerReader
-from orc.projections.pages.decisions import DecisionRequest
+from orc.projections.pages.decisions import DecisionRequest, ScoreRequest
 from tests.cli.command_line import orc, submit, write
 
 OF_JOB = "canary-of-the-job-51f3"
@@ -136,6 +137,14 @@ def test_a_comment_from_the_pages_is_masked(here: Path) -> None:
     job = waiting()
     decide = decider(Places.find(database=here / "runs.db"))
     decide(DecisionRequest(job_id=job, step="gate", option="approve", comment=BOTH))
+    assert HIDDEN in stored(here, job)
+    check(here)
+
+
+def test_a_score_from_the_pages_is_masked(here: Path) -> None:
+    job = waiting()
+    score = scorer(Places.find(database=here / "runs.db"))
+    score(ScoreRequest(job_id=job, step="used", name="taste", value="3", why=BOTH))
     assert HIDDEN in stored(here, job)
     check(here)
 
