@@ -13,7 +13,7 @@ from orc.projections.history.definitions import read_or_lost
 from orc.projections.history.turns import output_value
 from orc.projections.scores.overview import ScoreMean, read_means_by_step
 from orc.projections.tables.inside import Usage
-from orc.projections.tables.job_view import JobView
+from orc.projections.tables.job_view import JobView, read_attempt_rows
 from orc.projections.tables.rows import StepRow
 
 TEXT_CHARS_MAX = 300
@@ -40,14 +40,22 @@ def read_items(
 
 
 def lines_of(
-    reader: LedgerReader, view: JobView, container: str, children: Sequence[StepRow]
+    reader: LedgerReader,
+    view: JobView,
+    container: str,
+    children: Sequence[StepRow],
+    inputs: Mapping[str, Any] | None = None,
 ) -> list[ItemLine]:
-    """The lines of these steps, which are directly inside `container`."""
+    """The lines of these steps, which are directly inside `container`.
+
+    `inputs` is what `read_inputs` gives, if the caller has it.
+    """
     if not children:
         return []
-    inputs = read_inputs(reader, view.job.job_id, container)
-    parents = {step.name: step.parent for step in view.steps}
-    means = read_means_by_step(reader.connection, view.job.job_id, parents)
+    if inputs is None:
+        inputs = read_inputs(reader, view.job.job_id, container)
+    inside = {child.name: view.inside(child.name) for child in children}
+    means = read_means_by_step(reader.connection, view.job.job_id, inside)
     return [
         ItemLine(
             child,
@@ -92,7 +100,10 @@ def _output(reader: LedgerReader, view: JobView, step: StepRow) -> str:
         return one_line(step.failure)
     if step.status != "succeeded":
         return ""
-    job_id, attempts = view.job.job_id, view.attempts_of.get(step.name, [])
+    job_id = view.job.job_id
+    attempts = view.attempts_of.get(step.name) or read_attempt_rows(
+        reader.connection, job_id, step.name
+    )
     version = attempts[-1].result_version if attempts else None
     # A step that reused a result has no attempt. To find its event takes a search of the job.
     events = (

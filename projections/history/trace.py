@@ -1,4 +1,4 @@
-"""Reads the starts and ends of all steps of a job in one query, without payloads.
+"""Reads the starts and ends of the steps of a job, without payloads.
 
 `orc why` uses it to find out which other steps ran, ended or held a slot when a step started.
 """
@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 from orc.ledger.events import Recorded
 from orc.ledger.kinds import facts_of
@@ -17,6 +19,7 @@ ENDS = ("step.succeeded", "step.failed", "step.skipped", "step.reused")
 
 _SLOT_ENDS = (*ENDS, "step.interrupted", "budget.exceeded")
 _NAMED = (*_SLOT_ENDS, "step.started", "step.expanded")
+_STEPS_READ_ALONE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +45,35 @@ class TracedEvent:
         return is_start and facts_of(self.kind).holds_slot
 
 
-@dataclass(slots=True)
 class Trace:
-    """The traced events of a job, in order and by step."""
+    """The traced events of a job, read when they are asked for.
 
-    events: list[TracedEvent] = field(default_factory=list)
-    of_step: dict[str, list[TracedEvent]] = field(default_factory=dict)
+    Those of a few steps are read by themselves, which takes much less time than to read all.
+    """
+
+    def __init__(self, reader: LedgerReader, job_id: str) -> None:
+        self._reader = reader
+        self._job_id = job_id
+        self._by_step: dict[str, list[TracedEvent]] = {}
+
+    def of_step(self, step: str) -> list[TracedEvent]:
+        """The events of one step, in order."""
+        if step not in self._by_step and len(self._by_step) >= _STEPS_READ_ALONE:
+            return self._all_by_step.get(step, [])
+        if step not in self._by_step:
+            self._by_step[step] = list(_read(self._reader, self._job_id, step=step))
+        return self._by_step[step]
+
+    @cached_property
+    def _all_by_step(self) -> dict[str, list[TracedEvent]]:
+        found: dict[str, list[TracedEvent]] = {}
+        for event in _read(self._reader, self._job_id):
+            found.setdefault(event.step, []).append(event)
+        return found
 
     def end_of(self, step: str, *, before: int | None = None) -> TracedEvent | None:
         """The last event that ended the step, before the version `before` if that is given."""
-        for event in reversed(self.of_step.get(step, ())):
+        for event in reversed(self.of_step(step)):
             is_before = before is None or event.version < before
             if is_before and event.type in ENDS and event.is_final:
                 return event
@@ -60,9 +82,7 @@ class Trace:
     def running_at(self, version: int, *, but: str) -> list[TracedEvent]:
         """The starts of attempts that held a slot just before a version, except those of step `but`."""
         found: dict[str, TracedEvent] = {}
-        for event in self.events:
-            if event.version >= version:
-                break
+        for event in _read(self._reader, self._job_id, before=version):
             if event.takes_slot:
                 found[event.step] = event
             elif event.type in _SLOT_ENDS:
@@ -72,30 +92,39 @@ class Trace:
 
     def freed_before(self, version: int) -> TracedEvent | None:
         """The event that freed a slot just before a version; None if other events came between."""
-        for event in reversed(self.events):
-            if event.version < version:
-                if event.type in _SLOT_ENDS:
-                    return event
-                if event.type != "step.started":
-                    return None
+        events = _read(self._reader, self._job_id, before=version, order="DESC")
+        for event in events:
+            if event.type in _SLOT_ENDS:
+                return event
+            if event.type != "step.started":
+                return None
         return None
 
 
-def read_trace(reader: LedgerReader, job_id: str) -> Trace:
-    """The traced events of a job's steps."""
+def _read(
+    reader: LedgerReader,
+    job_id: str,
+    *,
+    step: str | None = None,
+    before: int | None = None,
+    order: Literal["ASC", "DESC"] = "ASC",
+) -> Iterator[TracedEvent]:
+    """The events of a step or of all, before a version or all, read while they are asked for."""
     types = ", ".join("?" * len(_NAMED))
+    conditions, values = [f"job_id = ? AND type IN ({types})"], [job_id, *_NAMED]
+    if step is not None:
+        conditions.append("step = ?")
+        values.append(step)
+    if before is not None:
+        conditions.append(f"version < {before:d}")
     rows = reader.connection.execute(
         "SELECT version, type, step, recorded_at, json_extract(data, '$.kind'), "
         "json_extract(data, '$.retry_at') IS NULL, json_extract(data, '$.executor') FROM events "
-        f"WHERE job_id = ? AND type IN ({types}) ORDER BY version",
-        (job_id, *_NAMED),
+        f"WHERE {' AND '.join(conditions)} ORDER BY version {order}",
+        values,
     )
-    trace = Trace()
-    for version, type_, step, at, kind, is_final, executor in rows:
-        event = TracedEvent(version, type_, step, at, kind, bool(is_final), executor)
-        trace.events.append(event)
-        trace.of_step.setdefault(step, []).append(event)
-    return trace
+    for version, type_, name, at, kind, is_final, executor in rows:
+        yield TracedEvent(version, type_, name, at, kind, bool(is_final), executor)
 
 
 def read_story(reader: LedgerReader, job_id: str, step: str) -> Iterator[Recorded]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.items import ItemLine, lines_of, one_line, read_inputs
+from orc.projections.pages.item_columns import ItemColumn, columns_of, sorted_by
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import step_state
@@ -24,6 +25,8 @@ class ItemFilter:
     state: str | None = None
     text: str | None = None
     sort: str | None = None
+    column: int | None = None
+    """The number of an input column from 0, for the orders `BY_COLUMN`."""
     part: int = 1
 
 
@@ -31,10 +34,14 @@ class ItemFilter:
 class ItemPage:
     """A part of the lines. `counts` has the number of all steps in each state.
 
-    `matching` is the number of lines that the filter leaves, `parts` that of their parts.
+    `cells` has the texts of the input columns for each line; `columns_left` counts columns that are
+    not shown. `matching` is the number of lines that the filter leaves, `parts` that of their parts.
     """
 
     lines: tuple[ItemLine, ...]
+    columns: tuple[ItemColumn, ...]
+    cells: tuple[tuple[str, ...], ...]
+    columns_left: int
     wanted: ItemFilter
     total: int
     matching: int
@@ -50,6 +57,8 @@ _ORDERS: dict[str, Callable[[JobView, StepRow], Any]] = {
 }
 ORDERS = tuple(_ORDERS)
 """The orders besides that of the items themselves."""
+BY_COLUMN = ("ascending", "descending")
+"""The orders by an input column."""
 
 
 def read_item_page(
@@ -59,18 +68,36 @@ def read_item_page(
     children = view.children_of.get(container, [])
     if not children:
         return None
+    inputs = read_inputs(reader, view.job.job_id, container)
+    columns, columns_left = columns_of(inputs.values())
     state_of = partial(step_state, view, is_live=is_live)
     counts = Counter(map(state_of, children))
     found = children
     if wanted.state is not None:
         found = [child for child in found if state_of(child) == wanted.state]
     if wanted.text is not None:
-        found = _with_text(reader, view, container, found, wanted.text)
-    if wanted.sort is not None:
+        found = _with_text(inputs, found, wanted.text)
+    if wanted.sort in BY_COLUMN and wanted.column is not None and wanted.column < len(columns):
+        by_name = {child.name: child for child in found}
+        names = sorted_by(
+            columns[wanted.column], [*by_name], inputs, is_descending=wanted.sort == "descending"
+        )
+        found = [by_name[name] for name in names]
+    elif wanted.sort in _ORDERS:
         found = sorted(found, key=partial(_ORDERS[wanted.sort], view))
     start = (wanted.part - 1) * ROWS_MAX
+    lines = lines_of(reader, view, container, found[start : start + ROWS_MAX], inputs)
     return ItemPage(
-        tuple(lines_of(reader, view, container, found[start : start + ROWS_MAX])),
+        tuple(lines),
+        columns,
+        tuple(
+            tuple(
+                column.text(inputs[line.step.name]) if line.step.name in inputs else ""
+                for column in columns
+            )
+            for line in lines
+        ),
+        columns_left,
         wanted,
         len(children),
         len(found),
@@ -79,10 +106,7 @@ def read_item_page(
     )
 
 
-def _with_text(
-    reader: LedgerReader, view: JobView, container: str, steps: Sequence[StepRow], text: str
-) -> list[StepRow]:
-    inputs = read_inputs(reader, view.job.job_id, container)
+def _with_text(inputs: Mapping[str, Any], steps: Sequence[StepRow], text: str) -> list[StepRow]:
     sought = text.casefold()
     return [
         step

@@ -61,16 +61,18 @@ def job(reader: LedgerReader, page_request: PageRequest) -> Any:
 
 def step(reader: LedgerReader, page_request: PageRequest) -> Any:
     """The page of a step."""
-    from orc.projections.pages.items import ORDERS, ItemFilter
+    from orc.projections.pages.items import BY_COLUMN, ORDERS, ItemFilter
     from orc.projections.pages.job import job_version
     from orc.projections.pages.step import read_step
 
     job_id, name = _job_id(reader, page_request), page_request.names["step"]
     query = page_request.query
+    column = _position(query.get("by"))
     wanted = ItemFilter(
         state=query.get("status") or None,
         text=query.get("q", "").strip() or None,
-        sort=_one_of(query.get("sort"), ORDERS),
+        sort=_one_of(query.get("sort"), (*ORDERS, *BY_COLUMN)),
+        column=column - 1 if column else None,
         part=max(1, _position(query.get("part")) or 1),
     )
     version = job_version(reader, page_request.database, job_id)

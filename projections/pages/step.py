@@ -43,7 +43,7 @@ def read_step(
     `wanted` says which of the steps inside it are in the table.
     """
     connection = reader.connection
-    view = read_view(connection, job_id)
+    view = read_view(connection, job_id, attempts_of=name)
     step = view.by_name.get(name)
     if step is None:
         return None
@@ -51,7 +51,8 @@ def read_step(
     state = step_state(view, step, is_live=status not in NOT_LIVE)
     events = list(reader.read_step(job_id, name))
     calls = read_calls(connection, step.step_id)
-    definition = read_spec(reader, job_id).step(name)
+    spec = read_spec(reader, job_id)
+    definition = spec.step(name)
     files = read_rows(connection, FileRow, "job_id = ? AND step_id = ?", job_id, step.step_id)
     return {
         "job": view.job,
@@ -62,7 +63,7 @@ def read_step(
         "is_live": status not in NOT_LIVE,
         "used": view.usage[name],
         "tolerated": view.tolerated.get(name),
-        "why": read_why(reader, job_id, name, is_live=status == "running", view=view),
+        "why": read_why(reader, job_id, name, is_live=status == "running", view=view, spec=spec),
         "attempts": read_attempts(
             reader, view, step, events, calls[:CALLS_MAX], is_live=status not in NOT_LIVE
         ),

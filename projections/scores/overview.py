@@ -9,6 +9,8 @@ from typing import Any
 
 from orc.ledger.wording import count_text, rate_text, score_text
 
+_STEPS_A_QUERY = 500
+
 
 @dataclass(slots=True)
 class ScoreMean:
@@ -73,18 +75,20 @@ def read_means_of(
 
 
 def read_means_by_step(
-    connection: sqlite3.Connection, job_id: str, parents: Mapping[str, str | None]
+    connection: sqlite3.Connection, job_id: str, inside: Mapping[str, Iterable[str]]
 ) -> dict[str, list[ScoreMean]]:
     """The means of each step that has scores, with those of the steps inside it, by its id.
 
-    `parents` has the id of the step around each step.
+    `inside` has the ids of all steps inside each of the steps that are asked for.
     """
+    around: dict[str, list[str]] = {}
+    for step, within in inside.items():
+        for name in (step, *within):
+            around.setdefault(name, []).append(step)
     found: dict[str, Means] = {}
-    for step, score in _read(connection, job_id):
-        around: str | None = step
-        while around is not None:
-            _add(found.setdefault(around, {}), score)
-            around = parents.get(around)
+    for name, score in _read(connection, job_id, list(around)):
+        for step in around[name]:
+            _add(found.setdefault(step, {}), score)
     return {step: list(means.values()) for step, means in found.items()}
 
 
@@ -105,13 +109,21 @@ def errors_text(means: Iterable[ScoreMean]) -> str:
 _Row = tuple[str, str, float | None, int | None, str | None]
 
 
-def _read(connection: sqlite3.Connection, job_id: str) -> Iterable[tuple[str, _Row]]:
-    rows = connection.execute(
-        "SELECT step_id, name, who, value, passed, error FROM scores WHERE job_id = ? "
-        "ORDER BY version",
-        (job_id,),
-    )
-    return ((step_id.removeprefix(f"{job_id}/"), tuple(row)) for step_id, *row in rows)
+def _read(
+    connection: sqlite3.Connection, job_id: str, steps: Sequence[str]
+) -> Iterable[tuple[str, _Row]]:
+    """The scores of these steps, in the order in which they were recorded."""
+    rows: list[tuple[int, str, _Row]] = []
+    for first in range(0, len(steps), _STEPS_A_QUERY):
+        names = [f"{job_id}/{name}" for name in steps[first : first + _STEPS_A_QUERY]]
+        found = connection.execute(
+            "SELECT version, step_id, name, who, value, passed, error FROM scores "
+            f"WHERE step_id IN ({', '.join('?' * len(names))})",
+            names,
+        )
+        rows += ((version, step_id, tuple(row)) for version, step_id, *row in found)
+    rows.sort(key=lambda row: row[0])
+    return ((step_id.removeprefix(f"{job_id}/"), row) for _, step_id, row in rows)
 
 
 def _add(found: Means, row: _Row) -> None:

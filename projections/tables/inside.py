@@ -37,10 +37,21 @@ class Usage:
 def usage_by_step(steps: Iterable[StepRow]) -> dict[str, Usage]:
     """What each step and the steps inside it used, by the id of the step."""
     by_name = {step.name: step for step in steps}
-    found = {name: Usage() for name in by_name}
+    found = {
+        name: Usage(
+            step.calls,
+            step.input_tokens,
+            step.output_tokens,
+            step.cost_nano_usd,
+            step.calls_unpriced,
+        )
+        for name, step in by_name.items()
+    }
     for step in by_name.values():
-        for name in _around(step, by_name):
-            found[name].add(step)
+        around = by_name.get(step.parent or "")
+        while around is not None:
+            found[around.name].add(step)
+            around = by_name.get(around.parent or "")
     return found
 
 

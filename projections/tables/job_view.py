@@ -70,6 +70,14 @@ class JobView:
             inside = self.children_of.get(step.name, ())
             stack += [(child, depth + 1) for child in reversed(inside)]
 
+    def inside(self, name: str) -> list[str]:
+        """The ids of all steps inside a step."""
+        found = [child.name for child in self.children_of.get(name, ())]
+        for inner in found:
+            # Grows while it is read.
+            found += (child.name for child in self.children_of.get(inner, ()))
+        return found
+
     @cached_property
     def usage(self) -> dict[str, Usage]:
         """What each step used, with the steps inside it."""
@@ -109,8 +117,10 @@ NEWEST_FILES = (
 """Orders rows of `files`: those of the job that was submitted last come first."""
 
 
-def read_view(connection: sqlite3.Connection, job_id: str) -> JobView:
-    """The job with that id, which must exist."""
+def read_view(
+    connection: sqlite3.Connection, job_id: str, *, attempts_of: str | None = None
+) -> JobView:
+    """The job with that id, which must exist; with the attempts of one step, or of all."""
     return JobView(
         read_rows(connection, JobRow, "job_id = ?", job_id)[0],
         tuple(
@@ -118,8 +128,24 @@ def read_view(connection: sqlite3.Connection, job_id: str) -> JobView:
                 connection, StepRow, "job_id = ? AND status <> 'removed' ORDER BY position", job_id
             )
         ),
-        tuple(_attempts(connection, job_id)),
+        tuple(read_attempt_rows(connection, job_id, attempts_of)),
         read_tolerated(connection, job_id),
+    )
+
+
+def read_attempt_rows(
+    connection: sqlite3.Connection, job_id: str, step: str | None = None
+) -> list[AttemptRow]:
+    """The attempts of a step, or of all steps of the job, in order."""
+    if step is not None:
+        step_id = f"{job_id}/{step}"
+        return read_rows(connection, AttemptRow, "step_id = ? ORDER BY rowid", step_id)
+    # The table has an index by step and none by job.
+    return read_rows(
+        connection,
+        AttemptRow,
+        "step_id IN (SELECT step_id FROM steps WHERE job_id = ?) ORDER BY rowid",
+        job_id,
     )
 
 
@@ -155,13 +181,3 @@ def read_rows(
 def _selection(row_type: type[Row]) -> str:
     table = table_of(row_type)
     return f"SELECT {', '.join(column.name for column in table.columns)} FROM {table.name}"
-
-
-def _attempts(connection: sqlite3.Connection, job_id: str) -> list[AttemptRow]:
-    # The table has an index by step and none by job.
-    return read_rows(
-        connection,
-        AttemptRow,
-        "step_id IN (SELECT step_id FROM steps WHERE job_id = ?) ORDER BY rowid",
-        job_id,
-    )

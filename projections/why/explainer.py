@@ -41,7 +41,7 @@ from orc.ledger.step_names import is_within, lineage
 from orc.ledger.transport.imported import resume_command
 from orc.ledger.wording import duration_text
 from orc.projections.folds.tolerated import tolerances_of
-from orc.projections.history.definitions import read_spec
+from orc.projections.history.definitions import SpecSeen, read_spec
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.questions import answers_to
@@ -89,9 +89,14 @@ class StepExplainer:
     status: str = "pending"
     failures: int = 0
     ready: TracedEvent | None = None
+    known_spec: SpecSeen | None = None
+    """A spec of the job that was read already; it is read again unless it is the first one."""
 
     def __post_init__(self) -> None:
-        self.spec = read_spec(self.reader, self.view.job.job_id, version=1)
+        known = self.known_spec
+        if known is None or known.version != 1:
+            known = read_spec(self.reader, self.view.job.job_id, version=1)
+        self.spec = known
         self.definition = self.spec.step(self.row.name)
 
     def add(
@@ -200,7 +205,7 @@ class StepExplainer:
         self.add(None, "tolerated", text, *events[:_CITED_MAX], **inside.value())
 
     def _started(self, recorded: Recorded, event: StepStarted) -> None:
-        start = next(m for m in self.trace.of_step[event.step] if m.version == recorded.version)
+        start = next(m for m in self.trace.of_step(event.step) if m.version == recorded.version)
         is_first = self.status != "waiting"
         self.status = "running"
         if is_first:

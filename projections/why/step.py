@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.reader import LedgerReader
-from orc.projections.history.trace import read_story, read_trace
+from orc.projections.history.definitions import SpecSeen
+from orc.projections.history.trace import Trace, read_story
 from orc.projections.tables.inner_waits import wait_of
 from orc.projections.tables.job_view import JobView, read_rows, read_view
 from orc.projections.tables.rows import StepRow
@@ -36,16 +37,23 @@ class Why:
 
 
 def read_why(
-    reader: LedgerReader, job_id: str, step_id: str, *, is_live: bool, view: JobView | None = None
+    reader: LedgerReader,
+    job_id: str,
+    step_id: str,
+    *,
+    is_live: bool,
+    view: JobView | None = None,
+    spec: SpecSeen | None = None,
 ) -> Why:
     """The explanation of a step that the job has; `is_live` says whether a process runs the job.
 
-    A `view` that was read already is not read again. Raises LedgerError if events cannot be read.
+    A `view` and a `spec` that were read already are not read again. Raises LedgerError if events
+    cannot be read.
     """
     (row,) = read_rows(reader.connection, StepRow, "step_id = ?", f"{job_id}/{step_id}")
     view = view or read_view(reader.connection, job_id)
-    trace = read_trace(reader, job_id)
-    explainer = StepExplainer(reader, view, trace, row)
+    trace = Trace(reader, job_id)
+    explainer = StepExplainer(reader, view, trace, row, known_spec=spec)
     story = list(read_story(reader, job_id, step_id))
     explainer.job_events = [found for found in story if getattr(found.event, "step", None) is None]
     for recorded in story:

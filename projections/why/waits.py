@@ -82,7 +82,7 @@ def find_creation(
     reader: LedgerReader, trace: Trace, step: StepRow, version: int
 ) -> TracedEvent | None:
     """The last event before `version` by which the parent created the step."""
-    for mark in reversed(trace.of_step.get(step.parent or "", ())):
+    for mark in reversed(trace.of_step(step.parent or "")):
         if mark.type == "step.expanded" and mark.version < version:
             event = reader.read_event(step.job_id, mark.version).event
             if isinstance(event, StepExpanded) and step.name in event.children:

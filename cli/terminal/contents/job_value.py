@@ -30,8 +30,8 @@ _IN_JOB = tuple(
 
 def scores_of(tables: JobTables, view: JobView) -> dict[str, list[ScoreMean]]:
     """The means of the scores of each step, by its name."""
-    parents = {step.name: step.parent for step in view.steps}
-    return read_means_by_step(tables.connection, tables.job_id, parents)
+    inside = {step.name: view.inside(step.name) for step in view.steps}
+    return read_means_by_step(tables.connection, tables.job_id, inside)
 
 
 def job_value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:

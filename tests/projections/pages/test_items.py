@@ -47,10 +47,11 @@ def test_items_have_their_input_and_output(database: Path) -> None:
         text = (await get(PAGE.format("latest"))).text
         rows = rows_of(text)
         assert len(rows) == 100
-        assert rows[0][:4] == [
+        assert rows[0][:5] == [
             "each[0]",
             "succeeded",
-            "n: 0, q: question &lt;b&gt;0&lt;/b&gt;",
+            "0",
+            "question &lt;b&gt;0&lt;/b&gt;",
             "answer -15",
         ]
         assert "250 of 250 steps, part 1 of 3" in text
@@ -71,6 +72,14 @@ def test_items_have_their_input_and_output(database: Path) -> None:
         ("q=zzz", None, 0),
         (f"sort={quote('most attempts')}", "each[0]", 100),
         ("sort=nonsense", "each[0]", 100),
+        ("sort=descending&by=1", "each[249]", 100),
+        ("sort=descending&by=1&part=3", "each[49]", 50),
+        # As texts: 9< is the last one.
+        ("sort=descending&by=2", "each[9]", 100),
+        ("sort=ascending&by=2&status=failed", "each[7]", 1),
+        ("sort=ascending&by=99", "each[0]", 100),
+        ("sort=ascending&by=x", "each[0]", 100),
+        ("by=1", "each[0]", 100),
     ],
 )
 def test_items_are_filtered_and_shown_in_parts(
@@ -81,6 +90,22 @@ def test_items_are_filtered_and_shown_in_parts(
         assert answer.status_code == 200
         rows = rows_of(answer.text)
         assert ([row[0] for row in rows][:1], len(rows)) == ([first] if first else [], count)
+
+    browse(database, then=look)
+
+
+def test_a_head_of_a_column_sorts_and_keeps_the_filter(database: Path) -> None:
+    async def look(get: Get) -> None:
+        address = f"{PAGE.format('latest')}?q=question"
+        for first, order in (("each[0]", "ascending"), ("each[249]", "descending")):
+            text = (await get(address)).text
+            (address,) = re.findall(r'<th scope="col"[^>]*><a href="([^"]+)">n</a>', text)
+            address = address.replace("&amp;", "&")
+            text = (await get(address)).text
+            assert rows_of(text)[0][0] == first
+            assert f'aria-sort="{order}"' in text
+            (more,) = re.findall(r'rel="next" href="([^"]+)"', text)
+            assert more.endswith(f"?q=question&amp;sort={order}&amp;by=1&amp;part=2")
 
     browse(database, then=look)
 

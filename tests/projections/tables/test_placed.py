@@ -12,7 +12,7 @@ from orc.ledger import JobId, Ledger, Recorded, open_ledger
 from orc.ledger.events import AnyEvent, JobStarted
 from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
-from orc.projections.history.trace import read_trace
+from orc.projections.history.trace import Trace
 from orc.projections.tables.job_view import JobView, read_view
 from orc.projections.tables.status import step_state
 from orc.projections.why.step import read_why
@@ -112,7 +112,7 @@ def test_an_ended_step_says_where_it_ran_and_how_long_it_waited(ledger: Ledger) 
 
 def test_an_attempt_elsewhere_holds_no_slot_of_this_machine(ledger: Ledger) -> None:
     view_after(ledger, START, started("b", kind="run"))
-    running = read_trace(ledger, JOB).running_at(5, but="")
+    running = Trace(ledger, JOB).running_at(5, but="")
     assert [event.step for event in running] == ["b"]
 
 
