@@ -16,22 +16,27 @@ TARGETS ?=
 
 demo: $(VENV)/.installed  ## Run the example offline, in ./demo.
 	@mkdir -p demo
+	@echo "Running the example of four steps in demo/ ..."
 	@cd demo && PATH="$(abspath $(BIN)):$$PATH" orc demo
 	@echo "(in the folder demo/; the command is $(BIN)/orc)"
 
 test: check  ## Run the checks and the tests, as CI does.
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "== Tests: pytest, on all cores; each dot is a test"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: check-lint check-format check-types  ## Check style and types, as .pre-commit-config.yaml does.
 
 check-lint: $(VENV)/.installed-test
-	$(BIN)/ruff check .
+	@echo "== Style and common mistakes: ruff check"
+	@$(BIN)/ruff check .
 
 check-format: $(VENV)/.installed-test
-	$(BIN)/ruff format --check .
+	@echo "== Layout of the code: ruff format"
+	@$(BIN)/ruff format --check .
 
 check-types: $(VENV)/.installed-test
-	$(BIN)/mypy
+	@echo "== Types: mypy --strict (a minute the first time)"
+	@$(BIN)/mypy
 
 test-lowest: $(LOWEST_VENV)/.installed-test  ## Run the tests with the lowest versions of direct dependencies that pyproject.toml allows.
 	$(LOWEST_VENV)/bin/python -m pytest $(PYTEST_ARGS)
@@ -62,15 +67,16 @@ clean:
 	rm -rf $(VENV) $(PROVIDERS_VENV) $(LOWEST_VENV) $(DIST_VENV) $(NODE) demo dist
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "orc needs Python 3.11 or newer; set PYTHON=")'
-	$(PYTHON) -m venv $(VENV)
+	@echo "Making the environment $(VENV) with $(PYTHON) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "orc needs Python 3.11 or newer; set PYTHON=")'
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(PYTHON) .github/install.py $(VENV) .
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(PYTHON) .github/install.py $(VENV) '.[test]'
 	@touch $@ $(VENV)/.installed
 
 # uv is used here, since pip cannot choose the lowest versions. The environment is created anew each

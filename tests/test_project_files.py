@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import runpy
 import subprocess
@@ -98,7 +99,9 @@ def test_pre_commit_runs_all_that_make_check_runs_and_nothing_else() -> None:
 
 def test_make_check_runs_ruff_its_formatter_and_strict_mypy() -> None:
     commands = [command for check in targets()["check"] for command in recipe_of(check)]
-    assert commands == ["$(BIN)/ruff check .", "$(BIN)/ruff format --check .", "$(BIN)/mypy"]
+    checks = ["@$(BIN)/ruff check .", "@$(BIN)/ruff format --check .", "@$(BIN)/mypy"]
+    assert [command for command in commands if "echo" not in command] == checks
+    assert [command[:9] for command in commands if "echo" in command] == ['@echo "=='] * len(checks)
     assert recipe_of("check") == []
     assert PYPROJECT["tool"]["mypy"]["strict"] is True
 
@@ -107,6 +110,36 @@ def test_every_target_that_makes_no_file_is_phony() -> None:
     joined = MAKEFILE.replace("\\\n", " ")
     (phony,) = re.findall(r"^\.PHONY: (.*)$", joined, re.MULTILINE)
     assert sorted(phony.split()) == sorted(targets())
+
+
+# Progress
+
+PIP = """\
+Obtaining file:///somewhere
+Collecting trio>=0.35 (from orc-ledger==0.1.0)
+Collecting attrs>=23
+Requirement already satisfied: idna in lib (3.20)
+Collecting Trio
+Building wheels for collected packages: orc-ledger
+Installing collected packages: attrs, trio, orc-ledger
+"""
+PROGRESS = ["1: trio", "2: attrs", "3: idna", "building wheels", "writing 3 packages"]
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_an_installation_shows_a_line_for_each_package(is_terminal: bool) -> None:
+    show = runpy.run_path(str(GITHUB / "install.py"))["show"]
+    out = io.StringIO()
+    assert show(io.StringIO(PIP), out, is_terminal=is_terminal) == PIP
+    lines = re.split(r"[\r\n]+", out.getvalue())
+    shown = [line.strip() for line in lines if line.strip()]
+    assert [line[: len(text)] for line, text in zip(shown, PROGRESS, strict=True)] == PROGRESS
+    assert ("\n" in out.getvalue()) is not is_terminal
+
+
+def test_make_demo_and_make_test_install_with_progress() -> None:
+    for target in ("\\$\\(VENV\\)/.installed", "\\$\\(VENV\\)/.installed-test"):
+        assert recipe_of(target)[0].startswith("@$(PYTHON) .github/install.py $(VENV) ")
 
 
 # Workflows

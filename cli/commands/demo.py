@@ -13,6 +13,10 @@ from orc.ledger.command_lines import command_line
 from orc.ledger.definition import REPLAY
 from orc.ledger.files.written import current_folder
 
+_RECORDED = """\
+The replies are recorded ones: no model was called, and nothing was paid. The cost is what
+the recorded token counts would have cost with gpt-4o-mini."""
+
 
 def command(
     database: Database = None,
@@ -29,6 +33,8 @@ def command(
     submission = Submission(path=spec, provider=REPLAY)
     code = run_in_foreground(submission, places, quiet=quiet, as_json=as_json)
     if code == 0 and not quiet:
+        say()
+        say(_RECORDED)
         say()
         say("Next:")
         commands = {
