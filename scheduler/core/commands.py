@@ -62,11 +62,9 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed.
+    """The attempt failed: `final`, never to be retried; not `tolerable`, also for `continue_on_error`.
 
-    A `final` failure is never retried. A failure that is not `tolerable` fails the step in spite
-    of `continue_on_error`. `on_content` means that the reply itself was wrong, `absent` that no
-    server was running at an address of this machine.
+    `on_content`: the reply itself was wrong. `absent`: no server ran at an address of this machine.
     """
 
     kind: FailureKind

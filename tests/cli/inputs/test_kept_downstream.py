@@ -59,7 +59,7 @@ def write_rows(rows: Rows) -> None:
 
 def work_of(rows: Rows) -> dict[str, str]:
     """What each step inside does, from the rows alone: the model that the job is compared with."""
-    found = {}
+    found: dict[str, str] = {}
     for number, (key, text) in enumerate(rows.items()):
         found |= {f"answer[{key}]": text, f"judge[{key}]": text}
         found |= {f"parts/each[n{number}]/{name}": text for name in ("first", "second")}
