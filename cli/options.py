@@ -210,6 +210,10 @@ Tags = Annotated[
 TagFilter = Annotated[
     str | None, typer.Option("--tag", help="Only jobs with this tag.", metavar="TAG")
 ]
+ThenResume = Annotated[
+    bool,
+    typer.Option("--resume", help="Then continue the job here, unless a process runs it."),
+]
 Comment = Annotated[
     str | None, typer.Option(help="A comment, kept with the decision.", metavar="TEXT")
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orc.cli.options import Comment, Database, Job, Json, ReviewStep
+from orc.cli.options import Comment, Database, Job, Json, ReviewStep, ThenResume
 from orc.cli.terminal.decisions import decide_step
 
 
@@ -18,11 +18,14 @@ def command(
         typer.Option(help="The option to choose, if the step offers others.", metavar="NAME"),
     ] = "approve",
     comment: Comment = None,
+    then_resume: ThenResume = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
     """Approve a step that waits for human review.
 
-    If a process runs the job, the job continues at once; else `orc resume` continues it.
+    If a process runs the job, the job continues at once; else `orc resume` continues it, or `--resume` here.
     """
-    return decide_step(job, step, option, comment, database, as_json=as_json)
+    return decide_step(
+        job, step, option, comment, database, then_resume=then_resume, as_json=as_json
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orc.cli.options import Comment, Database, Job, Json, ReviewStep
+from orc.cli.options import Comment, Database, Job, Json, ReviewStep, ThenResume
 from orc.cli.terminal.decisions import decide_step
 
 
@@ -10,6 +10,7 @@ def command(
     job: Job,
     step: ReviewStep = None,
     comment: Comment = None,
+    then_resume: ThenResume = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
@@ -17,4 +18,6 @@ def command(
 
     The steps that depend on it do not run.
     """
-    return decide_step(job, step, "reject", comment, database, as_json=as_json)
+    return decide_step(
+        job, step, "reject", comment, database, then_resume=then_resume, as_json=as_json
+    )

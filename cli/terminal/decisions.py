@@ -12,6 +12,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.decide import Decision, decide
 from orc.cli.jobs.state import load_state
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
+from orc.cli.terminal.foreground import resume_in_foreground
 from orc.cli.terminal.next_commands import command_to_continue
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, put_json, safe, say
@@ -30,11 +31,12 @@ def decide_step(
     comment: str | None,
     database: Path | None,
     *,
+    then_resume: bool = False,
     as_json: bool,
 ) -> int:
     """Record the decision; print it, and the next command; the exit code.
 
-    Without a step, the open questions are printed. Raises UsageProblem then, since none is decided.
+    With `then_resume`, the job goes on in this process, unless another one runs it. Without a step, the open questions are printed. Raises UsageProblem then, since none is decided.
     """
     if step is None:
         raise _step_missing(job, database, as_json=as_json)
@@ -62,7 +64,14 @@ def decide_step(
     else:
         say(paragraph(f"{safe(step)} asked:", decision.question, stream=sys.stderr))
         say(f"{safe(step)}: {decision.option}")
-        _say_next(decision, database)
+        if not then_resume:
+            _say_next(decision, database)
+    if then_resume and decision.is_ours:
+        if not decision.has_owner:
+            return resume_in_foreground(
+                decision.job_id, database, amend=False, quiet=False, strict=False, as_json=as_json
+            )
+        say(f"{decision.job_id} goes on in the process that runs it")
     return SUCCEEDED if decision.is_ours else FAILED
 
 

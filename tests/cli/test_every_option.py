@@ -163,8 +163,12 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
     "approve": {
         "--option": ("open", "approve latest gate", "--option reject"),
         "--comment": ("open", "approve latest gate", "--comment good"),
+        "--resume": ("open", "approve latest gate", "--resume"),
     },
-    "reject": {"--comment": ("open", "reject latest gate", "--comment bad")},
+    "reject": {
+        "--comment": ("open", "reject latest gate", "--comment bad"),
+        "--resume": ("open", "reject latest gate", "--resume"),
+    },
     "replay": {
         "--trust": ("imported", "replay latest", "--trust"),
         "--runs-dir": ("job", "replay latest", "--runs-dir elsewhere"),

@@ -53,6 +53,15 @@ def test_the_job_continues_by_the_decision(
     assert (line["option"], line.get("comment")) == (decision, None)
 
 
+@pytest.mark.parametrize(("command", "went"), [("approve", "succeeded"), ("reject", "skipped")])
+def test_with_resume_the_job_goes_on_at_once(asked: str, command: str, went: str) -> None:
+    said = orc(command, asked, "gate", "--resume")
+    assert said.code == 0, said.err
+    assert "next: orc resume" not in said.err
+    steps = {step["step"]: step for step in orc("show", asked, "--json").json()["steps"]}
+    assert steps["go"]["status"] == went
+
+
 @pytest.mark.parametrize(
     ("step", "options", "words"),
     [
