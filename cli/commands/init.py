@@ -16,6 +16,7 @@ from orc.ledger.command_lines import command_line
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.new_file import what_is_no_file
 from orc.ledger.files.temporary import sweep
+from orc.scheduler.core.spec.json_schema import EDITOR_LINE, SCHEMA_FILE, is_schema, schema_text
 
 
 def command(
@@ -55,13 +56,20 @@ def command(
     path = to if is_file else to / f"{template}.yaml"
     beside = path.with_name(f"{path.stem}.replay.yaml")
     examples, kept = _examples(template, path.parent)
-    contents = {**examples, beside: replies, path: spec}
+    schema = path.with_name(SCHEMA_FILE)
+    contents = {
+        **examples,
+        beside: replies,
+        schema: schema_text(),
+        path: EDITOR_LINE + spec,
+    }
     for found, content in contents.items():
         obstacle = what_is_no_file(found)
         if obstacle is not None:
             raise UsageProblem(f"{found} is {obstacle}; name another file with --to")
         # A file that has the content already may be the first half of a killed command.
-        if not force and os.path.lexists(found) and _read(found) != content:
+        is_older = found == schema and is_schema(_read(found) or "")
+        if not force and not is_older and os.path.lexists(found) and _read(found) != content:
             raise UsageProblem(
                 f"{found} exists already; name another file with --to, or overwrite it with --force"
             )
@@ -78,11 +86,13 @@ def command(
                 "template": template,
                 "spec": str(path),
                 "replies": str(beside),
+                "schema": str(schema),
                 "files": [str(found) for found in examples],
             }
         )
         return 0
     say(f"wrote {safe(path)}, and {safe(beside)} with recorded replies to try it offline")
+    say(f"wrote {safe(schema)}, with which an editor completes and checks the spec")
     if examples:
         say(f"wrote {', '.join(map(safe, examples))}: examples of what it reads")
     for found in kept:

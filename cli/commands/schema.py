@@ -1,30 +1,60 @@
-"""`orc schema`: prints the JSON Schema of specs."""
+"""`orc schema`: prints the JSON Schema of specs, or writes it beside them."""
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orc.cli.terminal.text import put
-from orc.scheduler.core.spec.model import JobSpec
+from orc.cli.errors import UsageProblem
+from orc.cli.options import refuse_ignored
+from orc.cli.terminal.text import put, put_json, safe, say
+from orc.ledger.digest import digest_bytes
+from orc.ledger.files.new_file import write_new_bytes
+from orc.scheduler.core.spec.json_schema import EDITOR_LINE, SCHEMA_FILE, is_schema, schema_text
 
 
 def command(
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write the schema to this file, or folder.", metavar="PATH"
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite a file that is no schema of orc.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="The output is always JSON.", hidden=True)
     ] = False,
 ) -> int:
-    """Print the JSON Schema of specs, for editors."""
-    document = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **JobSpec.model_json_schema(),
-        "title": "orc spec",
-    }
-    # A key under `defaults` has the meaning of the same key of a step.
-    of_step = document["$defs"]["StepSpec"]["properties"]
-    for key, shape in document["$defs"]["DefaultsSpec"]["properties"].items():
-        shape.setdefault("description", of_step[key].get("description", ""))
-    put(json.dumps(document, indent=2))
+    """Print the JSON Schema of specs, for editors.
+
+    An editor with the YAML language server completes and checks a spec whose first line is
+    `# yaml-language-server: $schema=orc.schema.json`, if the schema lies beside it.
+    """
+    if output is None:
+        refuse_ignored({"--force": force}, why="without --output, no file is written")
+        put(schema_text().rstrip("\n"))
+        return 0
+    path = output / SCHEMA_FILE if output.is_dir() else output
+    if path.suffix != ".json":
+        raise UsageProblem(f"--output {output}: name a .json file, or a folder")
+    content = schema_text().encode()
+    is_older = is_schema(_read(path))
+    write_new_bytes(path.absolute(), content, force=force or is_older, what=digest_bytes(content))
+    if as_json:
+        put_json({"file": str(path.absolute())})
+    else:
+        line = EDITOR_LINE.strip().replace(SCHEMA_FILE, path.name)
+        say(f"wrote {safe(path)}; the first line of a spec beside it: {safe(line)}")
     return 0
+
+
+def _read(path: Path) -> str:
+    """The text of the file; empty if it cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError):
+        return ""

@@ -36,7 +36,8 @@ def decide_step(
 ) -> int:
     """Record the decision; print it, and the next command; the exit code.
 
-    With `then_resume`, the job goes on in this process, unless another one runs it. Without a step, the open questions are printed. Raises UsageProblem then, since none is decided.
+    With `then_resume`, the job goes on in this process, unless another one runs it. Without a step,
+    the open questions are printed. Raises UsageProblem then, since none is decided.
     """
     if step is None:
         raise _step_missing(job, database, as_json=as_json)

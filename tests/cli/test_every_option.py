@@ -83,7 +83,7 @@ def begin(situation: str) -> None:
             assert orc("import", "job.orc").code == 0
         case "target":
             assert orc("run", "spec.yaml").code == 0
-            for name in ("there", "there.svg", "app.yaml"):
+            for name in ("there", "there.json", "there.svg", "app.yaml"):
                 write(name, "mine")
         case _:
             assert situation == "specs"
@@ -242,6 +242,10 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
         "--model": ("job", "plan spec.yaml", "-m other"),
         "--exit-code": ("specs", "plan spec.yaml", "--exit-code"),
         "--until": ("job", "plan spec.yaml", "--until make"),
+    },
+    "schema": {
+        "--output": ("specs", "schema", "-o new.json"),
+        "--force": ("target", "schema -o there.json", "--force"),
     },
     "graph": {
         "--format": ("job", "graph latest", "--format dot"),

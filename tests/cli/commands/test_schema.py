@@ -136,3 +136,41 @@ def _fits(value: object, schema: dict[str, object], root: dict[str, object]) -> 
     except AssertionError:
         return False
     return True
+
+
+def test_the_schema_is_written_beside_specs_and_an_older_one_is_replaced(here: Path) -> None:
+    printed = orc("schema").out
+    assert orc("schema", "-o", here).code == 0
+    beside = here / "orc.schema.json"
+    assert beside.read_text() == printed
+    beside.write_text('{"title": "orc spec", "properties": {}}')
+    said = orc("schema", "--output", "orc.schema.json", "--json")
+    assert said.json() == {"file": str(beside)}
+    assert beside.read_text() == printed
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "mine", '{"title": "mine"}', "[" * 100_000])
+def test_a_file_that_is_no_schema_of_orc_is_kept(here: Path, content: str) -> None:
+    (here / "mine.json").write_text(content)
+    said = orc("schema", "-o", "mine.json")
+    assert said.code == 2
+    assert "mine.json exists already" in said.err
+    assert (here / "mine.json").read_text() == content
+
+
+def test_a_schema_is_a_json_file(here: Path) -> None:
+    said = orc("schema", "-o", "schema.yaml")
+    assert said.code == 2
+    assert "name a .json file, or a folder" in said.err
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", sorted(ABOUT))
+def test_a_starter_spec_names_the_schema_that_lies_beside_it(here: Path, name: str) -> None:
+    assert orc("init", name).code == 0
+    first, _, rest = (here / f"{name}.yaml").read_text().partition("\n")
+    assert first == "# yaml-language-server: $schema=orc.schema.json"
+    assert rest == read_template(name)
+    schema = Draft202012Validator(json.loads((here / "orc.schema.json").read_text()))
+    assert schema.is_valid(parse_yaml(rest, source_name="spec.yaml").value)
+    assert orc("validate", f"{name}.yaml").code == 0
