@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from orc.projections.tables.inner_waits import read_job_waits
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import JobRow
 from orc.projections.tables.status import shown_status
+from orc.projections.tables.tags import read_known_tags, read_tags_of
 from orc.projections.tables.tolerated import count_tolerated
 
 PAGE_JOBS = 50
@@ -30,21 +31,43 @@ _RECENT_JOBS = 1_000
 _SPARK_RUNS = 20
 _DAYS = 14
 _UNENDED_MAX = 500
+_TAGS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """The filters of the page. `before` is the position of the job after which the page begins."""
+    """The filters of the page. `before` is the position of the job after which the page begins.
+
+    `score` is the name of a score that a job has; `low` and `high` are the ends of a range in which
+    the mean of that score must be, or of any score.
+    """
 
     status: str | None = None
     project: str | None = None
     text: str | None = None
+    tag: str | None = None
+    score: str | None = None
+    low: float | None = None
+    high: float | None = None
     before: int | None = None
 
     @property
     def is_filtered(self) -> bool:
         """Whether a filter is set."""
-        return bool(self.status or self.project or self.text)
+        given = (self.status, self.project, self.text, self.tag, self.score)
+        return any(given) or self.low is not None or self.high is not None
+
+    def query(self) -> dict[str, str | None]:
+        """The query of the page with these filters, from its beginning."""
+        return {
+            "status": self.status,
+            "project": self.project,
+            "q": self.text,
+            "tag": self.tag,
+            "score": self.score,
+            "low": None if self.low is None else f"{self.low:g}",
+            "high": None if self.high is None else f"{self.high:g}",
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +85,7 @@ class JobLine:
     """What a waiting job waits for."""
     means: Sequence[ScoreMean] = ()
     """The means of its scores."""
+    tags: tuple[str, ...] = ()
 
 
 def read_home(
@@ -81,16 +105,24 @@ def read_home(
     runs = _recent_runs(connection)
     shown_ids = [job.job_id for job in shown]
     tolerated, means = count_tolerated(connection, shown_ids), read_means_of(connection, shown_ids)
+    tags = read_tags_of(connection, shown_ids)
     return {
         "filters": filters,
         "statuses": STATUSES,
         "lines": [
-            _line(connection, job, unended, runs, tolerated[job.job_id], means[job.job_id], now)
+            replace(
+                _line(connection, job, unended, runs, tolerated[job.job_id], now),
+                means=means[job.job_id],
+                tags=tags[job.job_id],
+            )
             for job in shown
         ],
         "has_scores": any(means.values()),
         "older": _address(links, filters, shown[-1].position) if more else None,
         "newest": _address(links, filters, None) if filters.before else None,
+        "tags": read_known_tags(connection, _TAGS_MAX),
+        "scores": sorted({mean.name for found in means.values() for mean in found}),
+        "query": filters.query(),
         "projects": sorted(runs, key=str.casefold)[:200],
         "summary": _summary(connection, unended, now),
         "is_live": not filters.before,
@@ -132,6 +164,18 @@ def _find(
     if filters.text:
         conditions.append("(instr(lower(name), lower(?)) OR instr(job_id, lower(?)))")
         values += [filters.text, filters.text]
+    if filters.tag:
+        conditions.append("EXISTS (SELECT 1 FROM tags WHERE tag_id = jobs.job_id || '/' || ?)")
+        values.append(filters.tag)
+    if filters.score or filters.low is not None or filters.high is not None:
+        # A NULL is no bound. Without bounds, a score without any value counts, too.
+        conditions.append(
+            "job_id IN (SELECT job_id FROM scores WHERE ? IS NULL OR name = ? "
+            "GROUP BY job_id, name, who HAVING (? IS NULL OR avg(value) >= ?) "
+            "AND (? IS NULL OR avg(value) <= ?))"
+        )
+        bounds = (filters.score, filters.low, filters.high)
+        values += [value for value in bounds for _ in range(2)]
     if filters.before:
         conditions.append("position < ?")
         values.append(filters.before)
@@ -162,14 +206,13 @@ def _line(
     unended: Mapping[str, str],
     runs: Mapping[str, Mapping[str, float | None]],
     tolerated: int,
-    means: Sequence[ScoreMean],
     now: str,
 ) -> JobLine:
     status = unended.get(job.job_id, job.status)
     spark = _spark(job, runs.get(job.name, {}))
     waits = read_job_waits(connection, job.job_id).text() if status == "waiting" else ""
     elapsed_s = elapsed_of(job, status, now)
-    return JobLine(job, status, elapsed_s, progress_of(job), spark, tolerated, waits, means)
+    return JobLine(job, status, elapsed_s, progress_of(job), spark, tolerated, waits)
 
 
 def elapsed_of(job: JobRow, status: str, now: str) -> float | None:
@@ -249,9 +292,4 @@ def _sum(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> str:
 
 
 def _address(links: Links, filters: JobFilter, before: int | None) -> str:
-    return links.home(
-        status=filters.status,
-        project=filters.project,
-        q=filters.text,
-        before=None if before is None else str(before),
-    )
+    return links.home(**filters.query(), before=None if before is None else str(before))

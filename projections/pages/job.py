@@ -31,6 +31,7 @@ from orc.projections.tables.questions import answers_to
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import queued_text, shown_status, step_state, step_status
 from orc.projections.tables.step_notes import failures_of, step_note
+from orc.projections.tables.tags import read_tags
 
 INSIDE_MAX = 20
 FAILURES_MAX = 20
@@ -123,6 +124,7 @@ def read_values(
         "elapsed_s": elapsed_of(view.job, status, now),
         "budget": budget_lines(view, spec),
         "models": _models(view),
+        "tags": read_tags(connection, job_id),
         "score_means": read_means(connection, job_id),
         "failed": failed[:FAILURES_MAX],
         "failed_left": max(0, len(failed) - FAILURES_MAX),

@@ -31,11 +31,11 @@ from orc.projections.scores.pivot import (
 from orc.projections.scores.rows import JobScores, Score, Scored, read_scores
 from orc.projections.tables.job_view import read_calls, read_rows
 from orc.projections.tables.rows import JobRow
+from orc.projections.tables.tags import read_tags
 
 ROWS_MAX = 50
 LEVELS = 7
 _CARDS_MAX = 12
-_NUMBER_CHARS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ def read_results(
     names = score_names(scores)
     values = {
         "job": read_rows(reader.connection, JobRow, "job_id = ?", job_id)[0],
+        "tags": read_tags(reader.connection, job_id),
         "wanted": wanted,
         "names": [score_label(name) for name in names],
         "links": links,
@@ -129,15 +130,6 @@ def query_of(wanted: ResultsWanted, name: ScoreName) -> dict[str, str | None]:
 def score_label(name: ScoreName) -> str:
     """A score in words: its name, with who gave it if that is no expression of the step itself."""
     return name[0] if name[1] == "expression" else f"{name[0]} ({name[1]})"
-
-
-def parse_number(text: str | None) -> float | None:
-    """A finite number that a person typed; None for anything else."""
-    try:
-        value = float((text or "")[:_NUMBER_CHARS])
-    except ValueError:
-        return None
-    return value if abs(value) < float("inf") else None
 
 
 def _layout(scores: JobScores, wanted: ResultsWanted) -> PivotLayout:

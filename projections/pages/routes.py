@@ -21,6 +21,8 @@ from orc.projections.pages.views import (
 if TYPE_CHECKING:
     from orc.projections.tables.rows import FileRow
 
+_NUMBER_CHARS = 30
+
 
 def home(reader: LedgerReader, page_request: PageRequest) -> Any:
     """The page of all jobs."""
@@ -30,6 +32,10 @@ def home(reader: LedgerReader, page_request: PageRequest) -> Any:
         status=_one_of(page_request.query.get("status"), page.STATUSES),
         project=page_request.query.get("project") or None,
         text=page_request.query.get("q", "").strip() or None,
+        tag=page_request.query.get("tag", "").strip() or None,
+        score=page_request.query.get("score", "").strip() or None,
+        low=_number(page_request.query.get("low")),
+        high=_number(page_request.query.get("high")),
         before=_position(page_request.query.get("before")),
     )
     unended = page.read_unended(reader.connection, page_request.database)
@@ -101,8 +107,8 @@ def results(reader: LedgerReader, page_request: PageRequest) -> Any:
         columns=query.get("columns", ""),
         lines=LineFilter(
             show=_one_of(query.get("show"), SHOWN),
-            low=page.parse_number(query.get("low")),
-            high=page.parse_number(query.get("high")),
+            low=_number(query.get("low")),
+            high=_number(query.get("high")),
             text=query.get("q", "").strip() or None,
             sort=_one_of(query.get("sort"), ORDERS),
             column=column - 1 if column else None,
@@ -238,6 +244,15 @@ def _file(reader: LedgerReader, page_request: PageRequest) -> FileRow:
 
 def _position(value: str | None) -> int | None:
     return int(value) if value and value.isascii() and value.isdigit() and len(value) < 19 else None
+
+
+def _number(text: str | None) -> float | None:
+    """A finite number that a person typed; None for anything else."""
+    try:
+        value = float((text or "")[:_NUMBER_CHARS])
+    except ValueError:
+        return None
+    return value if abs(value) < float("inf") else None
 
 
 def _one_of(value: str | None, known: tuple[str, ...]) -> str | None:

@@ -11,7 +11,9 @@ from orc.projections.pages.views import PageRequest, html
 from orc.projections.search.query import QUERY_CHARS_MAX
 from orc.projections.search.search import SearchQuery, SearchResults, search
 from orc.projections.search.texts import KINDS
+from orc.projections.tables.tags import read_known_tags, read_tagged
 
+_TAGS_MAX = 200
 _REFRESH_S = 2
 """The seconds after which the page reloads while the index is incomplete."""
 
@@ -26,16 +28,21 @@ def search_page(reader: LedgerReader, page_request: PageRequest) -> Any:
         page=int(page) if page.isdecimal() and len(page) < 6 else 1,
         best_first=_argument(page_request, "order") == "best",
     )
+    tag = _argument(page_request, "tag").strip()
+    if tag:
+        query = replace(query, job_ids=read_tagged(reader.connection, tag))
     found, status = _find(reader, page_request, query, job)
     values = {
         "words": words,
         "job_text": job,
+        "tag": tag,
+        "tags": read_known_tags(reader.connection, _TAGS_MAX),
         "query": query,
         "kinds": KINDS,
         "found": found,
         "percent": 100 * found.indexed // max(1, found.events),
-        "before": _page(page_request, query, job, found.page - 1) if found.page > 1 else None,
-        "after": _page(page_request, query, job, found.page + 1)
+        "before": _page(page_request, query, job, tag, found.page - 1) if found.page > 1 else None,
+        "after": _page(page_request, query, job, tag, found.page + 1)
         if found.page < found.pages
         else None,
         "refresh_s": _REFRESH_S if words.strip() and not found.is_complete else None,
@@ -59,8 +66,8 @@ def _argument(page_request: PageRequest, name: str) -> str:
     return page_request.query.get(name, "")[:QUERY_CHARS_MAX]
 
 
-def _page(page_request: PageRequest, query: SearchQuery, job: str, number: int) -> str:
+def _page(page_request: PageRequest, query: SearchQuery, job: str, tag: str, number: int) -> str:
     order = "best" if query.best_first else None
     return page_request.links.search(
-        q=query.text, job=job, what=query.what, order=order, page=str(number)
+        q=query.text, job=job, tag=tag, what=query.what, order=order, page=str(number)
     )

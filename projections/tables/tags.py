@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 
 def read_tagged(connection: sqlite3.Connection, tag: str) -> tuple[str, ...]:
@@ -12,6 +13,27 @@ def read_tagged(connection: sqlite3.Connection, tag: str) -> tuple[str, ...]:
         (tag,),
     )
     return tuple(job_id for (job_id,) in rows)
+
+
+def read_tags_of(
+    connection: sqlite3.Connection, job_ids: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """The tags of each of these jobs, in alphabetical order; at most some hundred jobs."""
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(job_ids, ())
+    rows = connection.execute(
+        f"SELECT job_id, name FROM tags WHERE job_id IN ({', '.join('?' * len(job_ids))}) "
+        "ORDER BY name",
+        tuple(job_ids),
+    )
+    for job_id, name in rows:
+        found[job_id] += (name,)
+    return found
+
+
+def read_known_tags(connection: sqlite3.Connection, count: int) -> list[str]:
+    """At most `count` of the tags that jobs have, in alphabetical order."""
+    rows = connection.execute("SELECT DISTINCT name FROM tags ORDER BY name LIMIT ?", (count,))
+    return [name for (name,) in rows]
 
 
 def read_tags(connection: sqlite3.Connection, job_id: str) -> tuple[str, ...]:
