@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import (
     ApprovalRequested,
@@ -37,6 +39,7 @@ from orc.ledger.events import (
     TokenUsage,
 )
 from orc.ledger.file_owners import dropped_by
+from orc.ledger.inputs.read_inputs import inputs_in
 from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN
 from orc.ledger.step_names import container_of, is_within
 from orc.ledger.stored import parse_time
@@ -53,6 +56,9 @@ TOLERATED_KEY = "tolerated_failures"
 
 PLACED_KEY = "placed"
 """The key of a step that older versions did not write, either."""
+
+INPUTS_KEY = "inputs"
+"""The files of the inputs, which older versions did not write, either."""
 
 UNKNOWN_SPEC: dict[str, Any] = {"provider": None, "model": None, "steps": []}
 """Takes the place of a spec whose bytes were removed from the ledger."""
@@ -118,6 +124,7 @@ class Manifest:
         self._tolerated = ToleranceFold()
         self._head: dict[str, Any] = {}
         self._job: dict[str, Any] = {}
+        self._inputs: list[dict[str, Any]] = []
         self._status = "running"
         self._started_at: str | None = None
         self._finished_at: str | None = None
@@ -217,6 +224,7 @@ class Manifest:
                 }
                 for name, step in steps.items()
             },
+            **({INPUTS_KEY: self._inputs} if self._inputs else {}),
             "files": self._files(),
             "failures": self._failures(steps),
             **({TOLERATED_KEY: tolerated.value()} if tolerated.total else {}),
@@ -241,6 +249,7 @@ class Manifest:
             **_about(spec),
             **({"forked_from": event.forked_from} if event.forked_from else {}),
         }
+        self._inputs = _input_files(spec)
         self._steps = _Steps({step["id"]: _Step() for step in spec["steps"]})
 
     def _read_spec(self, event: JobSubmitted | JobAmended) -> Any:
@@ -261,6 +270,7 @@ class Manifest:
     def _amended(self, event: JobAmended) -> None:
         spec = self._read_spec(event)
         self._job |= _about(spec)
+        self._inputs = _input_files(spec)
         self._resumed(event)
         self._status = INTERRUPTED
         named = dropped_by(event)
@@ -344,6 +354,24 @@ def _about(spec: dict[str, Any]) -> dict[str, Any]:
         "provider": spec["provider"],
         "model": spec["model"],
     }
+
+
+def _input_files(spec: Any) -> list[dict[str, Any]]:
+    """The files of the inputs; `path` is that in `inputs/<name>/` of the run folder."""
+    try:
+        return [
+            {
+                "name": name,
+                "path": file.path,
+                "sha256": file.sha256,
+                "size_bytes": file.size_bytes,
+            }
+            for name, read in inputs_in(spec)
+            for file in read.files
+        ]
+    except ValidationError:
+        # A spec that this version cannot read; its other facts are in the manifest all the same.
+        return []
 
 
 def render_manifest(value: dict[str, Any]) -> bytes:

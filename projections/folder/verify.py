@@ -19,6 +19,7 @@ from orc.ledger.stored import parse_object
 from orc.ledger.wording import count_text
 from orc.projections.folder.jsonl import event_object, render_line
 from orc.projections.folder.manifest import (
+    INPUTS_KEY,
     MONEY_KEYS,
     PLACED_KEY,
     TOLERATED_KEY,
@@ -177,7 +178,7 @@ def _is_older_manifest(
     """Whether a manifest differs only in costs by another table of prices, or by its older form.
 
     An older one has another order of the steps, does not count tolerated failures, or does not name
-    workers.
+    workers or the files of inputs.
     """
     manifest = Manifest(ledger.read_payload, prices=prices)
     for recorded in ledger.read_stream(job_id):
@@ -194,8 +195,9 @@ def _is_older_manifest(
 
 def _in_form_of(published: dict[str, Any], expected: dict[str, Any]) -> bytes:
     """The expected manifest, with the costs of the published one if its prices are others."""
-    if TOLERATED_KEY not in published:
-        expected.pop(TOLERATED_KEY, None)
+    for key in (TOLERATED_KEY, INPUTS_KEY):
+        if key not in published:
+            expected.pop(key, None)
     steps = published.get("steps")
     if not any(PLACED_KEY in step for step in (steps.values() if isinstance(steps, dict) else ())):
         for step in expected["steps"].values():

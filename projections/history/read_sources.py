@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -61,12 +62,20 @@ def read_sources(
             found |= dict.fromkeys(_rows_of(reader, item, definition))
     own = definition.step(step)
     text = "" if own is None else json.dumps(dump_step(own.model_copy(update={"for_each": None})))
+    text = text.replace('\\"', '"')
     of_items = {source.name for source in found}
     for name, read in definition.read.items():
-        is_named = f"inputs.{name}" in text or f"ORC_INPUTS/{name}" in text.replace('\\"', "")
-        if is_named and name not in of_items:
+        if _is_named(name, text) and name not in of_items:
             found[ReadSource(name, read.source)] = None
     return tuple(found)
+
+
+def _is_named(name: str, text: str) -> bool:
+    """Whether a template names the input, or a command its folder."""
+    key = re.escape(name)
+    in_template = rf"""\binputs(?:\.{key}|\[\s*(['"]){key}\1\s*\])(?!\w)"""
+    in_command = rf'ORC_INPUTS["}}]*/{key}(?![\w-])'
+    return re.search(f"{in_template}|{in_command}", text) is not None
 
 
 def _item(reader: LedgerReader, job_id: str, container: str, name: str, version: int | None) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 import orc as orc_api
 from orc.cli.terminal.ask_inputs import ask_for
+from orc.projections.folder.manifest import render_manifest
 from orc.scheduler.core.spec.input_spec import InputSpec
 from tests.cli.command_line import orc
 
@@ -270,6 +273,58 @@ steps:
     assert "row 2 of questions.csv (the input t)" in orc("blame", "q3.txt").out
     (source,) = orc("blame", "q3.txt", "--json").json()["inputs"]
     assert (source["row"], source["path"]) == (2, "questions.csv")
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [
+        ("inputs.t | length", ["t"]),
+        ("inputs['t'][0].answer ~ inputs.notes | length", ["notes", "t"]),
+        ('inputs[ "t" ] | length', ["t"]),
+        ("inputs.table ~ inputs.t2", []),
+        ("'inputs.t' ~ 1", ["t"]),
+    ],
+)
+def test_blame_names_the_inputs_of_a_value(folder: Path, template: str, named: list[str]) -> None:
+    said = run(f"""\
+inputs:
+  notes: {{type: files, default: "notes/**"}}
+  t: {{type: table, default: questions.csv}}
+  t2: {{default: x}}
+  table: {{default: x}}
+steps:
+  one: {{value: {json.dumps("x ${{ " + template + " }}")}, files: [{{path: v.txt}}]}}
+""")
+    assert said.code == 0, said.err
+    sources = orc("blame", "v.txt", "--json").json()["inputs"]
+    assert [source["name"] for source in sources] == named
+
+
+def test_the_manifest_lists_the_files_of_inputs(folder: Path) -> None:
+    run("""\
+inputs:
+  notes: {type: files, default: "notes/**"}
+  t: {type: table, default: questions.csv}
+steps: {one: {value: x}}
+""")
+    (path,) = Path("runs").glob("job_*/manifest.json")
+    manifest = json.loads(path.read_text())
+    content = Path("questions.csv").read_bytes()
+    assert manifest["inputs"][-1] == {
+        "name": "t",
+        "path": "questions.csv",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size_bytes": len(content),
+    }
+    assert [(each["name"], each["path"]) for each in manifest["inputs"][:-1]] == [
+        ("notes", "a.md"),
+        ("notes", "sub/b.md"),
+    ]
+    del manifest["inputs"]
+    path.write_bytes(render_manifest(manifest))
+    assert orc("verify").code == 0, "as an older version wrote it"
+    path.write_bytes(render_manifest({**manifest, "inputs": []}))
+    assert orc("verify").code == 5
 
 
 def test_a_plan_reads_the_files(folder: Path) -> None:
