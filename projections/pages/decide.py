@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,12 +15,19 @@ from orc.ledger.files.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import resume_command
 from orc.ledger.wording import visible
+from orc.projections.history.upstream import read_upstream
 from orc.projections.pages.decisions import DecisionRefused, DecisionRequest, functions_of
+from orc.projections.pages.file import show_files
 from orc.projections.pages.forms import Form, person_text, take_form
+from orc.projections.pages.links import Links
+from orc.projections.pages.shown_file import ShownFile
 from orc.projections.pages.views import PageRequest, answer, html, open_reader
-from orc.projections.tables.job_view import read_rows
-from orc.projections.tables.questions import read_question, read_questions
-from orc.projections.tables.rows import StepRow
+from orc.projections.tables.job_view import JobView, read_rows, read_view
+from orc.projections.tables.questions import Question, read_question, read_questions
+from orc.projections.tables.rows import FileRow, StepRow
+
+_FILES_MAX = 100
+_WITH_FILES_MAX = 5
 
 
 async def decide_page(request: Any, datasette: Any, name: str) -> Any:
@@ -91,11 +99,42 @@ def _page(
         "done": done,
         "is_run": has_owner(page_request.database, job_id),
         "refusal": None if refusal is None else str(refusal),
-        "questions": read_questions(reader, job_id),
+        "questions": [
+            (question, *about)
+            for question, about in _with_files(reader, job_id, page_request.links)
+        ],
         "wanted": wanted,
     }
     status = 200 if refusal is None else refusal.status
     return html("decide.html", page_request, values, status=status, cache="private, no-store")
+
+
+_About = tuple[list[FileRow], list[tuple[FileRow, ShownFile]]]
+
+
+def _with_files(
+    reader: LedgerReader, job_id: str, links: Links
+) -> Iterator[tuple[Question, _About]]:
+    """The open questions, the first ones with the files that they are about."""
+    view = read_view(reader.connection, job_id, attempts_of="")
+    for number, question in enumerate(read_questions(reader, job_id)):
+        is_shown = number < _WITH_FILES_MAX
+        yield question, _files_about(reader, view, question, links) if is_shown else ([], [])
+
+
+def _files_about(reader: LedgerReader, view: JobView, question: Question, links: Links) -> _About:
+    """The files of the nearest steps before the one that asks, and the first ones with contents.
+
+    Those that the question names come first.
+    """
+    step = view.by_name.get(question.step)
+    if step is None:
+        return [], []
+    upstream, _ = read_upstream(reader.connection, view, step)
+    nearest = min((source.distance for source in upstream if source.files), default=0)
+    files = [file for each in upstream if each.distance == nearest for file in each.files]
+    files.sort(key=lambda file: file.path.rpartition("/")[2] not in question.message)
+    return files[:_FILES_MAX], show_files(reader, files, links)
 
 
 def _step(reader: LedgerReader, job_id: str, step: str) -> StepRow | None:

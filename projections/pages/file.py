@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from orc.ledger.reader import LedgerReader
+from orc.projections.contents.form import Form
 from orc.projections.history.exchange import read_exchange
 from orc.projections.history.lineage import read_lineage
 from orc.projections.pages.links import Links
@@ -16,6 +17,9 @@ from orc.projections.tables.rows import FileRow
 
 _IMAGES_MAX = 20
 """The number of images that the page of a Markdown file shows."""
+_FILES_MAX = 4
+_FILE_BYTES_MAX = 1_000_000
+_ROWS_MAX = 20
 
 
 def find_file(reader: LedgerReader, job_id: str, path: str) -> FileRow | None:
@@ -59,6 +63,15 @@ def show_file(
         first=first,
         rows=rows,
     )
+
+
+def show_files(
+    reader: LedgerReader, files: Sequence[FileRow], links: Links
+) -> list[tuple[FileRow, ShownFile]]:
+    """The first files that are not large, with their contents; documents have pages of their own."""
+    small = [file for file in files if file.size_bytes <= _FILE_BYTES_MAX][:_FILES_MAX]
+    shown = [(file, show_file(reader, file, links, rows=_ROWS_MAX)) for file in small]
+    return [(file, one) for file, one in shown if one.form is not Form.DOCUMENT]
 
 
 def _images_beside(reader: LedgerReader, file: FileRow, links: Links) -> Callable[[str], str]:

@@ -9,13 +9,11 @@ from typing import Any
 from orc.ledger.definition import dump_step
 from orc.ledger.kinds import NOT_LIVE, OPEN
 from orc.ledger.reader import LedgerReader
-from orc.projections.contents.form import Form
 from orc.projections.history.definitions import read_spec
 from orc.projections.history.turns import pretty, read_attempts, read_output
-from orc.projections.pages.file import show_file
+from orc.projections.pages.file import show_files
 from orc.projections.pages.items import ORDERS, ItemFilter, read_item_page
 from orc.projections.pages.links import Links
-from orc.projections.pages.shown_file import ShownFile
 from orc.projections.scores.rows import read_step_scores
 from orc.projections.tables.job_view import read_calls, read_rows, read_view
 from orc.projections.tables.questions import answers_to
@@ -25,9 +23,6 @@ from orc.projections.why.step import read_why
 
 CALLS_MAX = 60
 """The number of calls that a page shows with their texts; the table of calls has all of them."""
-_FILES_MAX = 4
-_FILE_BYTES_MAX = 1_000_000
-_ROWS_MAX = 20
 
 
 def read_step(
@@ -73,7 +68,7 @@ def read_step(
         "files": files,
         "has_result": step.status == "succeeded",
         "scores": read_step_scores(connection, step.step_id),
-        "shown_files": _shown_files(reader, files, links),
+        "shown_files": show_files(reader, files, links),
         "needs": [view.by_name[need] for need in step.needed if need in view.by_name],
         "dependents": [other for other in view.steps if name in other.needed],
         "items": read_item_page(reader, view, name, wanted, is_live=status not in NOT_LIVE),
@@ -81,12 +76,3 @@ def read_step(
         "state_of": partial(step_state, view, is_live=status not in NOT_LIVE),
         "links": links,
     }
-
-
-def _shown_files(
-    reader: LedgerReader, files: list[FileRow], links: Links
-) -> list[tuple[FileRow, ShownFile]]:
-    """The first files that are not large, with their contents; documents have pages of their own."""
-    small = [file for file in files if file.size_bytes <= _FILE_BYTES_MAX][:_FILES_MAX]
-    shown = [(file, show_file(reader, file, links, rows=_ROWS_MAX)) for file in small]
-    return [(file, one) for file, one in shown if one.form is not Form.DOCUMENT]

@@ -21,6 +21,7 @@ from orc.projections.pages.decisions import (
 )
 from orc.projections.pages.forms import BODY_BYTES_MAX
 from tests.builders import JOB, step
+from tests.projections.served import HOSTILE
 from tests.projections.support import begun, open_in, write
 
 PAGE = f"/-/orc/runs/decide/{JOB}"
@@ -204,3 +205,35 @@ def test_without_permission_or_for_an_unknown_job_there_is_no_page(database: Pat
         assert (await visitor.client.get("/-/orc/runs/decide/nobody")).status_code == 404
 
     assert visit(database, then) == []
+
+
+def test_the_files_of_the_steps_before_are_shown_in_their_forms(tmp_path: Path) -> None:
+    needed = step("made")
+    story = begun(needed, step("gate", kind="approval", needs="made")).start("made")
+    files = {
+        "demo/z.csv": f"id;text\n1;{HOSTILE}\n".encode(),
+        "demo/a.md": f"# Title\n\n{HOSTILE}\n".encode(),
+        "demo/<b>.txt": HOSTILE.encode(),
+        "demo/large.txt": b"x" * 1_100_000,
+    }
+    story.succeed("made", "done", files=files).start("gate")
+    story.record(
+        ApprovalRequested(
+            step="gate", attempt=1, message="Is z.csv right?", options=("yes", "<no>")
+        )
+    )
+    with open_in(tmp_path) as ledger:
+        write(ledger, story)
+
+    async def then(visitor: Visit) -> None:
+        page = await visitor.see()
+        shown = re.findall(r'<details class="about"[^>]*><summary>(.*?)</summary>', page.text)
+        assert shown[0] == "demo/z.csv"
+        assert sorted(shown) == ["demo/&lt;b&gt;.txt", "demo/a.md", "demo/z.csv"]
+        assert re.search(r"<h\d[^>]*>Title</h\d>", page.text)
+        assert '<table class="grid">' in page.text
+        assert "<script>alert" not in page.text
+        assert "<img src=x" not in page.text
+        assert "demo/large.txt</a>" in page.text
+
+    assert visit(tmp_path / "runs.db", then) == []
