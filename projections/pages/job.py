@@ -22,7 +22,7 @@ from orc.projections.pages.links import Links
 from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_view
 from orc.projections.pictures.timeline_svg import draw_timeline
-from orc.projections.scores.overview import read_means
+from orc.projections.scores.overview import has_scores, read_means
 from orc.projections.tables.inner_waits import is_asking
 from orc.projections.tables.inside import Usage
 from orc.projections.tables.job_view import JobView, read_circuits, read_files, read_view
@@ -125,6 +125,7 @@ def read_values(
         "budget": budget_lines(view, spec),
         "models": _models(view),
         "tags": read_tags(connection, job_id),
+        "has_results": has_scores(connection, job_id),
         "score_means": read_means(connection, job_id),
         "failed": failed[:FAILURES_MAX],
         "failed_left": max(0, len(failed) - FAILURES_MAX),

@@ -30,12 +30,13 @@ from orc.projections.scores.pivot import (
 )
 from orc.projections.scores.rows import JobScores, Score, Scored, read_scores
 from orc.projections.tables.job_view import read_calls, read_rows
-from orc.projections.tables.rows import JobRow
+from orc.projections.tables.rows import CallRow, JobRow, StepRow
 from orc.projections.tables.tags import read_tags
 
 ROWS_MAX = 50
 LEVELS = 7
 _CARDS_MAX = 12
+_HOPS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class OpenedResult:
     scores: tuple[Score, ...]
     is_here: bool
     """Whether the job itself has the step; a fork has some results without their steps."""
+    is_known: bool
+    """Whether a job of this ledger has the step."""
 
 
 def read_results(
@@ -218,17 +221,33 @@ def _cards(reader: LedgerReader, scores: JobScores, pivot: Pivot, line: Line) ->
 def _card(
     reader: LedgerReader, column: str, result: Scored, scores: tuple[Score, ...]
 ) -> OpenedResult:
-    step_id = f"{result.job_id}/{result.step}"
-    calls = read_calls(reader.connection, step_id)
-    events = list(reader.read_step(result.job_id, result.step))
-    is_here = reader.connection.execute(
-        "SELECT 1 FROM steps WHERE step_id = ? AND status <> 'removed'", (step_id,)
-    ).fetchone()
+    steps = read_rows(
+        reader.connection,
+        StepRow,
+        "step_id = ? AND status <> 'removed'",
+        f"{result.made_in}/{result.step}",
+    )
+    calls = [] if not steps else _calls(reader, steps[0])
+    events = list(reader.read_step(result.made_in, result.step))
     return OpenedResult(
         column,
         result,
         read_exchange(reader, calls[-1]) if calls else None,
         read_output(reader, events),
         scores,
-        is_here is not None,
+        bool(steps) and result.made_in == result.job_id,
+        bool(steps),
     )
+
+
+def _calls(reader: LedgerReader, step: StepRow) -> list[CallRow]:
+    """The calls of the step, or of the one whose result it reused."""
+    for _ in range(_HOPS_MAX):
+        calls = read_calls(reader.connection, step.step_id)
+        if calls or step.reused_from is None:
+            return calls
+        found = read_rows(reader.connection, StepRow, "step_id = ?", step.reused_from)
+        if not found:
+            return []
+        step = found[0]
+    return []

@@ -10,6 +10,7 @@ from typing import Any
 from orc.ledger.wording import count_text, rate_text, score_text
 
 _STEPS_A_QUERY = 500
+_FORKS_MAX = 20
 
 
 @dataclass(slots=True)
@@ -72,6 +73,18 @@ def read_means_of(
     for job_id, name, who, n, total, passed, booleans, errors in rows:
         found[job_id].append(ScoreMean(name, who, n, total, int(passed), booleans, errors))
     return found
+
+
+def has_scores(connection: sqlite3.Connection, job_id: str) -> bool:
+    """Whether the job has scores, or may have those of the jobs from which it was forked."""
+    row = connection.execute(
+        "WITH RECURSIVE origin (id, hops) AS (SELECT ?, 0 UNION ALL SELECT jobs.forked_from, hops + 1 "
+        "FROM origin JOIN jobs ON jobs.job_id = origin.id "
+        "WHERE jobs.forked_from IS NOT NULL AND hops < ?) "
+        "SELECT EXISTS (SELECT 1 FROM scores WHERE job_id IN (SELECT id FROM origin))",
+        (job_id, _FORKS_MAX),
+    ).fetchone()
+    return bool(row[0])
 
 
 def read_means_by_step(

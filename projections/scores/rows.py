@@ -45,6 +45,8 @@ class Scored:
     input_tokens: int
     output_tokens: int
     duration_s: float | None
+    made_in: str
+    """The job that has the step: for a result with which a fork started, an earlier one."""
 
     def value_of(self, name: str) -> Any:
         """The value of a dimension; `model`, `step` and `job` always are some. None if it has none."""
@@ -216,6 +218,7 @@ def _result(step: StepRow, usage: Usage) -> Scored:
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         duration_s=step.duration_s,
+        made_in=step.job_id,
     )
 
 

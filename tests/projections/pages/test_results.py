@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
+import orc
 from tests.projections.pages.scored_jobs import run_scored
 from tests.projections.served import HOSTILE, MARKUP, OBEYED, Get, browse
 
@@ -151,7 +152,7 @@ def test_the_page_of_a_step_has_its_scores_and_those_of_its_items(
         assert '<span class="wrong">broken</span>' in scores
         items = (await get(f"{page}/answer")).text
         assert '<th scope="col">Scores</th>' in items
-        assert "<td>exact 100 %, size 2.5, +1</td>" in items
+        assert '<td class="cell">exact 100 %, size 2.5, +1</td>' in items
 
     browse(jobs[0], then=look)
 
@@ -191,5 +192,28 @@ def test_no_page_shows_markup_from_the_tables(jobs: tuple[Path, list[str]], tmp_
             assert "<img src=x" not in text, page
             assert "<svg/onload" not in text, page
             assert not set(text) & {"\x1b", "\x9b", "\u202e", "\u200b", "\ufeff"}, page
+
+    browse(database, then=look)
+
+
+def test_a_fork_shows_the_results_with_which_it_started(tmp_path: Path) -> None:
+    (first,) = run_scored(tmp_path, shifts=(0,))
+    database = tmp_path / "runs.db"
+    fork = str(orc.fork(first, db=database, start="report").job_id)
+    again = str(orc.fork(fork, db=database, start="report").job_id)
+
+    async def look(get: Get) -> None:
+        for job in (fork, again):
+            assert (
+                f'href="/-/orc/runs/{job}/results">Results</a>'
+                in (await get(f"/-/orc/runs/{job}")).text
+            )
+            text = (await get(f"{PAGE.format(job)}?open=answer[1]")).text
+            assert rows(text)[0][1:] == ["pass", "pass"]
+            cards = text.partition('<div class="cards">')[2].partition("</table>")[0]
+            assert f'href="/-/orc/runs/{first}/step/answer~5B1~5D">answer[1]</a>' in cards
+            assert "small says 30" in cards
+            assert "score-form" not in cards
+            assert "NAME=VALUE" not in cards
 
     browse(database, then=look)
