@@ -17,12 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import big_ledger, calls, items, jobs, pages, yardsticks
+from benchmarks import big_ledger, calls, evaluations, items, jobs, pages, yardsticks
 from orc.cli.main import tune_collector
 
 _EVENTS = 1_000_000
 _EARLIER = 1_500
 _ITEMS = 100_000
+_SORTED = "/{0}/step/answer?sort=descending&by=1"
+_COMPARED = "/compare?job={0}&job={1}"
 
 
 def main() -> None:
@@ -233,6 +235,37 @@ def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
+def _evaluations(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Processor time of pages of jobs with many scored items, beside those of a tenth of the items."""
+    figures = []
+    many, few = evaluations.make(folder, 9_999), evaluations.make(folder, 999)
+    both = evaluations.make(folder, 3_000, jobs=2), evaluations.make(folder, 300, jobs=2)
+    for name, (large, small), page, is_first in (
+        ("9,999 items", (many, few), "/{0}/step/answer", False),
+        ("9,999 items, sorted by a column", (many, few), _SORTED, False),
+        ("results of 3,000 items, first", both, "/{0}/results", True),
+        ("results of 3,000 items, later", both, "/{0}/results", False),
+        ("comparison of 3,000 items, first", both, _COMPARED, True),
+        ("comparison of 3,000 items, later", both, _COMPARED, False),
+    ):
+        taken: list[list[float]] = []
+        for database, ids in (large, small):
+            served, address = evaluations.Pages(database), page.format(*ids)
+            served.cpu_ms(address)
+            times = max(rounds, 1) * 3
+            taken.append([served.cpu_ms(address, is_first=is_first) for _ in range(times)])
+        figures.append(
+            _figure(
+                f"page of {name}: ms CPU",
+                taken[0],
+                "the same, a tenth of the items: ms CPU",
+                taken[1],
+                target="<= 300 ms",
+            )
+        )
+    return figures
+
+
 def _cluster(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """Steps on a cluster, each beside the same on this machine without one."""
     # Imported here, since the help for tests comes with it, which takes memory.
@@ -341,6 +374,7 @@ _MEASURES = (
     _captures,
     _start,
     _pages,
+    _evaluations,
     _cluster,
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from orc.ledger.definition import JobDef, StepDef
@@ -154,16 +155,17 @@ class JobComparer:
 
     def spec(self) -> TextDifference | None:
         """The difference of the two specs. Raises LedgerError."""
-        return _spec_text(*self._specs())
+        return _spec_text(*self._specs)
 
     def settings(self) -> Iterator[Change]:
         """The settings that differ. Raises LedgerError."""
-        return _settings(self._before, self._after, *self._specs(), self._step)
+        return _settings(self._before, self._after, *self._specs, self._step)
 
     def step(self, name: str) -> StepDiff:
         """One step, which at least one of the jobs must have."""
         return self._step_diff(name, self._before.by_name.get(name), self._after.by_name.get(name))
 
+    @cached_property
     def _specs(self) -> tuple[SpecSeen, SpecSeen]:
         ids = (self._before.job.job_id, self._after.job.job_id)
         return read_spec(self._reader, ids[0]), read_spec(self._reader, ids[1])

@@ -13,12 +13,12 @@ from orc.ledger.reader import LedgerReader
 from orc.projections.history.changed_steps import changed_steps
 from orc.projections.history.job_diff import Change, JobComparer
 from orc.projections.pages.links import Links
-from orc.projections.pages.results import read_scores_once, score_label, state_of
+from orc.projections.pages.results import read_scores_once, read_steps_once, score_label, state_of
 from orc.projections.scores.comparison import ScoreComparison, compare_scores
 from orc.projections.scores.groups import ScoreGroup, group_scores
 from orc.projections.scores.pivot import label_of
 from orc.projections.tables.job_view import JobView, read_rows
-from orc.projections.tables.rows import JobRow, StepRow
+from orc.projections.tables.rows import JobRow
 from orc.projections.tables.status import shown_status
 
 JOBS_MAX = 8
@@ -96,7 +96,7 @@ def read_comparison(
         "cases_total": len(cases),
         "case_part": wanted.case_part,
         "case_parts": _parts(len(cases), CASES_MAX),
-        **_differences(reader, first.job.job_id, other.job.job_id, wanted.step_part),
+        **_differences(reader, database, first.job.job_id, other.job.job_id, wanted.step_part),
         "lines_max": LINES_MAX,
         "query": {"job": [column.job.job_id for column in columns], "with": other.job.job_id},
         "links": links,
@@ -129,9 +129,11 @@ def _compare_once(
     return {score_label((each.name, each.who)): each for each in compare_scores(*scores)}
 
 
-def _differences(reader: LedgerReader, before: str, after: str, part: int) -> dict[str, Any]:
+def _differences(
+    reader: LedgerReader, database: Path, before: str, after: str, part: int
+) -> dict[str, Any]:
     """The differences of two jobs; those of texts only for the steps and files that are shown."""
-    views = _read_steps(reader, before), _read_steps(reader, after)
+    views = _read_steps(reader, database, before), _read_steps(reader, database, after)
     comparer = JobComparer(reader, *views)
     changed = changed_steps(reader.connection, *views)
     settings = list(comparer.settings())
@@ -153,13 +155,11 @@ def _differences(reader: LedgerReader, before: str, after: str, part: int) -> di
     }
 
 
-def _read_steps(reader: LedgerReader, job_id: str) -> JobView:
+def _read_steps(reader: LedgerReader, database: Path, job_id: str) -> JobView:
     """The job with its steps; without their attempts, which a comparison does not need."""
     connection = reader.connection
-    steps = read_rows(
-        connection, StepRow, "job_id = ? AND status <> 'removed' ORDER BY position", job_id
-    )
-    return JobView(read_rows(connection, JobRow, "job_id = ?", job_id)[0], tuple(steps), ())
+    steps = read_steps_once(*state_of(reader, database, job_id))
+    return JobView(read_rows(connection, JobRow, "job_id = ?", job_id)[0], steps, ())
 
 
 def _value(change: Change, side: str) -> str:

@@ -28,7 +28,7 @@ from orc.projections.scores.pivot import (
     names_for_layout,
     score_names,
 )
-from orc.projections.scores.rows import JobScores, Score, Scored, read_scores
+from orc.projections.scores.rows import JobScores, Score, Scored, read_scores, read_steps
 from orc.projections.tables.job_view import read_calls, read_rows
 from orc.projections.tables.rows import CallRow, JobRow, StepRow
 from orc.projections.tables.tags import read_tags
@@ -165,8 +165,16 @@ def state_of(reader: LedgerReader, database: Path, job_id: str) -> ScoresState:
 @lru_cache(maxsize=4)
 def read_scores_once(database: Path, stamp: tuple[object, ...], job_id: str) -> JobScores:
     """The scores of a job, which are read once in each state of the ledger's files."""
+    steps = read_steps_once(database, stamp, job_id)
     with LedgerReader.open(database) as reader:
-        return read_scores(reader.connection, job_id)
+        return read_scores(reader.connection, job_id, steps)
+
+
+@lru_cache(maxsize=4)
+def read_steps_once(database: Path, stamp: tuple[object, ...], job_id: str) -> tuple[StepRow, ...]:
+    """The steps of a job, without removed ones, which are read once in each state, too."""
+    with LedgerReader.open(database) as reader:
+        return tuple(read_steps(reader.connection, job_id))
 
 
 @lru_cache(maxsize=8)

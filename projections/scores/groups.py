@@ -7,7 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orc.projections.scores.rows import MODEL, JobScores, Score, Scored, Who, names_of
+from orc.projections.scores.rows import (
+    MODEL,
+    JobScores,
+    Score,
+    Scored,
+    Who,
+    encode_key,
+    names_of,
+)
 from orc.projections.scores.statistics import Estimate, estimate
 
 SEED = 0
@@ -153,4 +161,4 @@ def _value_of(result: Scored, name: str) -> Any:
 
 def key_text(key: Iterable[Any]) -> str:
     """The values of a group as JSON text: equal for equal values."""
-    return json.dumps(list(key), ensure_ascii=False, sort_keys=True)
+    return encode_key(list(key))

@@ -22,6 +22,9 @@ MODEL = "model"
 _FORKS_MAX = 20
 _IN_ITEM = re.compile(r"\[[^\]]*\]|#\d+")
 
+encode_key = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+"""A value as JSON text: equal for equal values. One encoder is made for all of them."""
+
 Who = Literal["expression", "judge", "human"]
 
 
@@ -63,10 +66,16 @@ class Scored:
 
     def case_without(self, names: tuple[str, ...]) -> str:
         """The JSON text of the dimensions apart from these; without any, the step as in the spec."""
-        left = {name: value for name, value in self.dimensions.items() if name not in names}
-        if not left:
-            return self.spec_step
-        return json.dumps(left, ensure_ascii=False, sort_keys=True)
+        known = self._cases.get(names)
+        if known is None:
+            left = {name: value for name, value in self.dimensions.items() if name not in names}
+            known = self._cases[names] = encode_key(left) if left else self.spec_step
+        return known
+
+    @cached_property
+    def _cases(self) -> dict[tuple[str, ...], str]:
+        """What `case_without` has computed: for each score of a result, it would be the same."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +124,20 @@ class JobScores:
         return tuple(found)
 
 
-def read_scores(connection: sqlite3.Connection, job_id: str) -> JobScores:
-    """The scores of the job with that id; a fork has those of the results that it started with."""
-    return _read(connection, job_id, _FORKS_MAX)
+def read_scores(
+    connection: sqlite3.Connection, job_id: str, steps: Sequence[StepRow] | None = None
+) -> JobScores:
+    """The scores of the job with that id; a fork has those of the results that it started with.
+
+    `steps` is what `read_steps` gives, if the caller has it.
+    """
+    return _read(connection, job_id, _FORKS_MAX, steps)
+
+
+def read_steps(connection: sqlite3.Connection, job_id: str) -> list[StepRow]:
+    """The steps of a job, in order, without removed ones."""
+    condition = "job_id = ? AND status <> 'removed' ORDER BY position"
+    return read_rows(connection, StepRow, condition, job_id)
 
 
 def read_step_scores(connection: sqlite3.Connection, step_id: str) -> list[ScoreRow]:
@@ -136,10 +156,14 @@ def spec_step(step_id: str) -> str:
     return _IN_ITEM.sub("", step_id)
 
 
-def _read(connection: sqlite3.Connection, job_id: str, forks_left: int) -> JobScores:
-    steps = read_rows(
-        connection, StepRow, "job_id = ? AND status <> 'removed' ORDER BY position", job_id
-    )
+def _read(
+    connection: sqlite3.Connection,
+    job_id: str,
+    forks_left: int,
+    steps: Sequence[StepRow] | None = None,
+) -> JobScores:
+    if steps is None:
+        steps = read_steps(connection, job_id)
     rows = read_rows(connection, ScoreRow, "job_id = ? ORDER BY version", job_id)
     usage = usage_by_step(steps)
     about = {row.step_id for row in rows}

@@ -137,3 +137,29 @@ def test_text_has_enough_contrast(
         page.goto(address)
         assert page.evaluate(_POOR_CONTRAST) == [], address
     context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_jobs_are_filtered_and_items_are_sorted_in_the_browser(
+    chromium: Browser, served: tuple[str, list[str]], width: int
+) -> None:
+    base, (first, second) = served
+    context = chromium.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(base)
+    page.get_by_label("Score").first.fill("size")
+    page.get_by_label("mean from").fill("5.5")
+    page.get_by_role("button", name="Filter").click()
+    assert page.locator("tr[data-job]").evaluate_all("all => all.map(r => r.dataset.job)") == [
+        second
+    ]
+    page.goto(f"{base}/{first}/step/answer")
+    page.locator(".items th").get_by_role("link", name="n", exact=True).click()
+    page.locator(".items th").get_by_role("link", name="n", exact=True).click()
+    # The case with the largest n.
+    assert texts(page, ".items tbody tr")[0][0] in ("answer[2]", "answer[6]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert said == []
+    context.close()
