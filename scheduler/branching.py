@@ -7,6 +7,7 @@ commands. The rules for these commands are in `core/rules`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Final, Literal
 
@@ -17,7 +18,7 @@ from orc.ledger.events import Payload
 from orc.ledger.gathered import refer_to, size_of
 from orc.ledger.kinds import UNTIL_STILL_FALSE
 from orc.ledger.step_names import names_of_keys
-from orc.ledger.wording import count_text, number_text
+from orc.ledger.wording import count_text
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.assessments import RecordScores, Score
 from orc.scheduler.core.commands import (
@@ -38,6 +39,7 @@ from orc.scheduler.core.fold.doubt import is_held_by_doubt
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
 from orc.scheduler.core.language.values import to_plain, to_text
+from orc.scheduler.core.resolve.item_keys import keys_of
 from orc.scheduler.core.resolve.item_lists import list_items
 from orc.scheduler.core.resolve.item_paths import find_collision
 from orc.scheduler.core.resolve.settings import render_settings
@@ -52,8 +54,6 @@ from orc.scheduler.turn import Message
 MESSAGE_CHARS_MAX = 10_000
 COPIED_BYTES_MAX = 16 * 1024 * 1024
 """Results that are larger together are not copied into that of their step, which refers to them."""
-GIVEN_KEY_CHARS_MAX = 1000
-"""The maximum length of a key as the spec gives it."""
 _NAMED_MAX = 3
 _SHOWN_CHARS = 80
 
@@ -93,7 +93,11 @@ class BranchEvaluator:
             is_begun = self._state.steps[step_id].status == "running"
             doing = "gather its results" if is_begun else "evaluate the step"
             failed = failure_between_turns(error, doing, self._renderer.mask)
-            return self._finish(step_id, failed) if is_begun else Message(FailStep(step_id, failed))
+            if is_begun:
+                return self._finish(step_id, failed)
+            # What is wrong with a fan-out itself is no failure of an item, which it may tolerate.
+            has_items = self._state.graph.steps[step_id].for_each is not None
+            return Message(FailStep(step_id, replace(failed, tolerable=not has_items)))
 
     def _evaluate(self, step_id: str) -> Message | Literal[_Verdict.MAY_START] | None:
         step = self._state.steps[step_id]
@@ -161,7 +165,9 @@ class BranchEvaluator:
         scopes = (self._scopes.item(step_id, item, at, count) for at, item in enumerate(items))
         collision = find_collision(definition, scopes)
         if collision is not None:
-            return Message(FailStep(step_id, Failed("path", collision, 0.0, final=True)))
+            return Message(
+                FailStep(step_id, Failed("path", collision, 0.0, final=True, tolerable=False))
+            )
         values, blobs = _pack_all(
             [items[start : start + CHILDREN_MAX] for start in range(0, len(items), CHILDREN_MAX)]
         )
@@ -171,28 +177,13 @@ class BranchEvaluator:
 
     def _keys(self, step_id: str, definition: StepDef, items: list[Any]) -> tuple[str, ...]:
         assert definition.for_each is not None
-        template = definition.for_each.key
-        if template is None:
+        if definition.for_each.key is None:
             return tuple(map(str, range(len(items))))
-        keys: dict[str, int] = {}
-        for number, item in enumerate(items):
-            scope = self._scopes.item(step_id, item, number, len(items))
-            key = clean_text(to_text(parse_template(template).render(scope)))
-            if not key.strip() or len(key) > GIVEN_KEY_CHARS_MAX:
-                problem = "is empty" if not key.strip() else "is too long"
-                raise TemplateError(
-                    f"key: the key of item {number} {problem}: {key[:80]!r}; a key is a text of at "
-                    f"most {number_text(GIVEN_KEY_CHARS_MAX)} characters"
-                )
-            if definition.for_each.repeat is not None:
-                key += f"-{definition.for_each.repetition_of(number)}"
-            other = keys.setdefault(key, number)
-            if other != number:
-                raise TemplateError(
-                    f"key: items {other} and {number} have the same key {key[:80]!r}; keys must be "
-                    "unique"
-                )
-        return tuple(keys)
+        count = len(items)
+        return keys_of(
+            definition.for_each,
+            (self._scopes.item(step_id, item, at, count) for at, item in enumerate(items)),
+        )
 
     def _expand_group(self, step_id: str, definition: StepDef) -> Message:
         values: tuple[Payload, ...] = ()

@@ -129,6 +129,7 @@ def prepare(
         read_template=lambda name: read_spec_or_template(files, name),
         ship=lambda patterns: read_shipped(files, patterns),
         read_input=inputs.read,
+        rows_of=inputs.rows,
         executors=submission.executors,
         executor_names=executor_names,
         is_strict=submission.strict,

@@ -174,11 +174,32 @@ def test_a_skipped_step_says_which_condition_did_not_hold() -> None:
 )
 def test_keys_that_are_empty_too_long_or_the_same_are_refused(key: str, message: str) -> None:
     state, _ = run(
-        f'project: demo\nsteps: {{a: {{for_each: [ok, ../x], key: "{key}", value: 1}}}}\n'
+        "project: demo\nsteps:\n  words: {value: [ok, ../x]}\n"
+        f'  a: {{for_each: "${{{{ steps.words.output }}}}", key: "{key}", value: 1}}\n'
     )
     failure = state.failed["a"]
     assert failure.kind == "template"
     assert message in failure.message
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        'for_each: "${{ steps.found.output }}", key: same',
+        'for_each: "${{ steps.found.output[0] }}"',
+        'for_each: "${{ steps.found.output }}", files: [{path: "x${{ item | length }}", content: x}]',
+    ],
+)
+def test_a_fan_out_that_cannot_expand_is_not_tolerated(items: str) -> None:
+    text = (
+        f"project: demo\nsteps:\n  found: {{value: [a, b]}}\n  each: {{{items}, value: 1, CONT}}\n"
+    )
+    state, _ = run(text.replace("CONT", "continue_on_error: true"))
+    assert (state.status, state.steps["each"].inside) == ("failed", None)
+    grouped = text.replace("CONT", "continue_on_error: false")
+    grouped = grouped.replace("  each: ", "  all: {continue_on_error: true, steps: {each: ")
+    state, _ = run(f"{grouped.rstrip()}}}}}\n")
+    assert state.status == "succeeded"
 
 
 def test_a_key_is_any_text_and_the_id_has_a_name_for_it() -> None:

@@ -97,6 +97,15 @@ class InputReader:
         found = Digest(digest)
         return self._spool.read(found) if found in self._spool else None
 
+    def rows(self, found: ReadInput) -> list[Any] | None:
+        """The rows of a table, or the files without their texts; None if it was not read here."""
+        if found.type != "table":
+            return [file.fields() for file in found.files] if found.type == "files" else None
+        if not all(part.sha256 in self._spool for part in found.parts):
+            return None
+        parts = (self._spool.read(part.sha256).decode() for part in found.parts)
+        return [row for text in parts for row in parse_json(text)]
+
     def _digests(self, definition: JobDef) -> list[Digest]:
         """The contents that the job names and that were read here."""
         named = dict.fromkeys(

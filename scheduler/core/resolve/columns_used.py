@@ -16,6 +16,7 @@ _ONE_INPUT = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*\}\}\Z")
 _HANDLED = re.compile(r"\bdefault\b|\bdefined\b|\|\s*d\(")
 """What makes a missing key no error."""
 _NAMED_MAX = 20
+_MATRIX = "matrix."
 
 _Fields = Mapping[str, tuple[str, tuple[str, ...]]]
 """What the names of items and inputs have, by the name: in words, and the fields."""
@@ -33,12 +34,12 @@ def unknown_columns(
         known = {**(items or {})}
         if step.for_each is not None:
             known.pop(step.as_, None)
-            match = _ONE_INPUT.match(step.for_each) if isinstance(step.for_each, str) else None
-            found = None if match is None else read.get(match[1])
-            # A table without rows may have no columns either.
-            has_fields = found is not None and (found.type == "files" or bool(found.columns))
-            if match is not None and found is not None and has_fields:
-                known[step.as_] = _fields(match[1], found)
+            for fields in _fields_of_items(step.for_each, read):
+                known[step.as_] = fields
+        if isinstance(step.matrix, dict):
+            known = {name: fields for name, fields in known.items() if not _is_of_matrix(name)}
+            for name, given in step.matrix.items():
+                known |= {f"{_MATRIX}{name}": each for each in _fields_of_items(given, read)}
         for place, text, where in texts_of(step):
             try:
                 expressions = expressions_in(text, where)
@@ -50,6 +51,21 @@ def unknown_columns(
         yield from unknown_columns(step.steps or {}, read, (*path, "steps"), known)
 
 
+def _fields_of_items(
+    given: object, read: Mapping[str, ReadInput]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What the items of a list have, if the list is an input that was read."""
+    match = _ONE_INPUT.match(given) if isinstance(given, str) else None
+    found = None if match is None else read.get(match[1])
+    # A table without rows may have no columns either.
+    if match is not None and found is not None and (found.type == "files" or found.columns):
+        yield _fields(match[1], found)
+
+
+def _is_of_matrix(name: str) -> bool:
+    return name.startswith(_MATRIX)
+
+
 def _problems(
     expression: Expression, items: _Fields, read: Mapping[str, ReadInput]
 ) -> Iterator[str]:
@@ -59,6 +75,8 @@ def _problems(
         match reference.path:
             case (root, field, *_) if root in items:
                 what, fields = items[root]
+            case ("matrix", str(name), field, *_) if _MATRIX + name in items:
+                what, fields = items[_MATRIX + name]
             case ("inputs", name, field, *_) if name in read and read[name].type == "file":
                 what, fields = _fields(name, read[name])
             case _:

@@ -59,7 +59,7 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
     )
     resolver = _Resolver(spec, settings)
     definition = resolver.job()
-    for problem in problems_of_whole(spec, definition, settings.target_rules):
+    for problem in problems_of_whole(spec, definition, settings.target_rules, settings.rows_of):
         if problem not in resolver.problems:
             resolver.problems.append(problem)
     if problems or resolver.problems:

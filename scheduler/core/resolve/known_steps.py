@@ -52,7 +52,7 @@ def known_forms(
 def known_count(step: StepDef, definition: JobDef) -> int | None:
     """The number of items of an outermost step, if it is known; otherwise None."""
     assert step.for_each is not None
-    scopes = _scopes_of_items(step, [scope_at_submission(definition)])
+    scopes = scopes_of_items(step, [scope_at_submission(definition)])
     return None if scopes is None else len(scopes)
 
 
@@ -84,7 +84,7 @@ class _Forms:
         for step in steps:
             name, inner = f"{prefix}{step.id}", scopes
             if step.for_each is not None and inner is not None:
-                inner = _scopes_of_items(step, inner)
+                inner = scopes_of_items(step, inner)
             if not step.templates or step.facts.is_container:
                 yield name, step
             else:
@@ -126,7 +126,8 @@ def _may_run(step: StepDef, scope: Scope) -> bool:
         return True
 
 
-def _scopes_of_items(step: StepDef, scopes: list[Scope]) -> list[Scope] | None:
+def scopes_of_items(step: StepDef, scopes: list[Scope]) -> list[Scope] | None:
+    """The variables of the first items of a fan-out, in each of these scopes; None: not known."""
     assert step.for_each is not None
     lists = [step.for_each.items, step.for_each.matrix]
     found: list[Scope] = []

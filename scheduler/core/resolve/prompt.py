@@ -46,6 +46,10 @@ def refuse_input(request: ReadRequest) -> ReadInput:
     raise ValueError("the spec has no folder whose files could be read")
 
 
+def unknown_rows(found: ReadInput) -> None:
+    """The `rows_of` of callers that do not keep what was read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The caller's settings for a spec: environment, command line, and available providers.
@@ -56,7 +60,7 @@ class Settings:
     returns its digest. `read_text` returns the text of a file, `read_template`
     the text of a spec file or a built-in template. `ship` reads and stores the files of the spec's
     folder that match its patterns. `read_input` reads an input that is a file, files or a table. All
-    six raise ValueError.
+    six raise ValueError. `rows_of` gives the rows or files of such an input; None if it cannot.
 
     `executors` replaces the executors of the spec: by the ids of steps, and "" for all. The names in
     `executor_names` are those that this machine knows; None: names are not checked.
@@ -79,6 +83,7 @@ class Settings:
     read_template: Callable[[str], str] = refuse_text
     ship: Callable[[tuple[str, ...]], tuple[ShippedDef, ...]] = refuse_ship
     read_input: Callable[[ReadRequest], ReadInput] = refuse_input
+    rows_of: Callable[[ReadInput], list[Any] | None] = unknown_rows
     executors: Mapping[str, str] = field(default_factory=dict)
     executor_names: Collection[str] | None = None
     is_strict: bool = False

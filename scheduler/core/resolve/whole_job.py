@@ -10,6 +10,7 @@ from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.resolve.columns_used import unknown_columns
 from orc.scheduler.core.resolve.flow import oversized_prompts, unbounded_prompts
+from orc.scheduler.core.resolve.item_keys import RowsOf, bad_keys
 from orc.scheduler.core.resolve.known_steps import bad_settings
 from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.step_tree import path_in_spec, too_long_names
@@ -18,7 +19,9 @@ from orc.scheduler.core.source.yaml_source import dotted
 from orc.scheduler.core.spec.parse import Spec
 
 
-def problems_of_whole(spec: Spec, definition: JobDef, rules: TargetRules) -> Iterator[Problem]:
+def problems_of_whole(
+    spec: Spec, definition: JobDef, rules: TargetRules, rows_of: RowsOf
+) -> Iterator[Problem]:
     """The problems of the definition, with their places in the spec."""
     for name, error in bad_settings(definition, rules):
         place = path_in_spec(name, spec.steps)
@@ -47,5 +50,8 @@ def problems_of_whole(spec: Spec, definition: JobDef, rules: TargetRules) -> Ite
         if place[-1] != "workflow":
             where = (*place, "files") if found.index is None else (*place, "files", found.index)
         yield spec.problem(f"{dotted(where)}: {found.message}", *where)
+    for name, message in bad_keys(definition, rows_of):
+        where = ("steps", name, "key")
+        yield spec.problem(f"steps.{name}.{message}", *where)
     for place, message in unknown_columns(spec.steps, definition.read):
         yield spec.problem(f"{dotted(place)}: {message}", *place)
