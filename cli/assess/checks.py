@@ -55,7 +55,7 @@ def regressions(comparisons: Sequence[ScoreComparison]) -> Failing:
     """The scores of which cases got worse."""
     return [
         f"{safe(each.name)}: {count_text(len(each.regressions), 'case')} got worse, the most "
-        f"{case_text(each.regressions[0].case)}: {score_text(each.regressions[0].before)} before, "
+        f"{case_text(each.regressions[0])}: {score_text(each.regressions[0].before)} before, "
         f"{score_text(each.regressions[0].after)} now"
         for each in comparisons
         if each.regressions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -23,6 +23,8 @@ from orc.projections.scores.comparison import CaseChange, ScoreComparison
 from orc.projections.scores.groups import ScoreGroup, Used
 from orc.projections.scores.statistics import Estimate
 
+_NAMES = ("id", "key", "name", "case", "title")
+"""The columns that name a row, the first one first."""
 _CELL_CHARS_MAX = 40
 
 COLUMNS = (
@@ -105,7 +107,7 @@ def cases_table(cases: Iterable[CaseChange]) -> str:
     """Cases with their scores in both jobs."""
     rows = [
         (
-            case_text(case.case),
+            case_text(case),
             score_text(case.before),
             score_text(case.after),
             _signed(case.difference),
@@ -209,28 +211,40 @@ def used_value(used: Used) -> dict[str, Any]:
 
 
 def value_text(value: Any, *, cut: bool = True) -> str:
-    """The value of a dimension: a text as it is, other values as JSON."""
+    """The value of a dimension: a text as it is, other values as JSON; cut, a row by its name."""
     if value is None:
         return ""
+    if cut:
+        value = _name_of_row(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return safe(text, width=_CELL_CHARS_MAX) if cut else text
 
 
-def case_text(case: str) -> str:
+def _name_of_row(value: Any) -> Any:
+    """What tells a row from others, for people: its id, or else its first text; other values as is."""
+    if not isinstance(value, Mapping):
+        return value
+    named = {str(name).casefold(): each for name, each in value.items()}
+    for name in _NAMES:
+        found = named.get(name)
+        if isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip():
+            return found
+    return next((each for each in value.values() if isinstance(each, str) and each.strip()), value)
+
+
+def case_text(case: CaseChange) -> str:
     """A case for people: its single value, or all of its values with their names."""
-    try:
-        values = json.loads(case)
-    except ValueError:
-        return safe(case)
-    if not isinstance(values, dict):
-        return safe(case)
-    if len(values) == 1:
-        return value_text(next(iter(values.values())))
-    return ", ".join(f"{name}={value_text(value)}" for name, value in values.items())
+    if not case.dimensions:
+        return safe(case.case)
+    if len(case.dimensions) == 1:
+        return value_text(next(iter(case.dimensions.values())))
+    return ", ".join(f"{name}={value_text(value)}" for name, value in case.dimensions.items())
 
 
 def _case_value(case: CaseChange) -> dict[str, Any]:
-    return {**asdict(case), "difference": case.difference}
+    value = asdict(case)
+    del value["dimensions"]
+    return {**value, "difference": case.difference}
 
 
 def _name(name: str, who: str) -> str:

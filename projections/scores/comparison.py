@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from orc.projections.scores.groups import SEED, Used, clusters_of, pass_rate_of, use_of
 from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Who, names_of
@@ -16,13 +17,17 @@ SAME = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class CaseChange:
-    """A case with the mean of its scores in each job, and the steps that have them."""
+    """A case with the mean of its scores in each job, and the steps that have them.
+
+    `dimensions` are those of the second job, of which `case` is the text.
+    """
 
     case: str
     before: float
     after: float
     steps_before: tuple[str, ...]
     steps_after: tuple[str, ...]
+    dimensions: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def difference(self) -> float:
@@ -106,7 +111,7 @@ def _compare(
     first = (before or after)[0]
     text = f"{seed}/{first.name}/{first.who}"
     one, other = _by_case(before, apart), _by_case(after, apart)
-    changes = [_change(case, one[case], other[case]) for case in one if case in other]
+    changes = [_change(case, one[case], other[case], apart) for case in one if case in other]
     clusters: dict[str, list[float]] = {}
     for change in changes:
         # Several models may have answered the same case.
@@ -136,13 +141,16 @@ def _by_case(scores: Iterable[Score], apart: tuple[str, ...]) -> dict[str, list[
     return found
 
 
-def _change(case: str, before: list[Score], after: list[Score]) -> CaseChange:
+def _change(
+    case: str, before: list[Score], after: list[Score], apart: tuple[str, ...]
+) -> CaseChange:
     return CaseChange(
         case,
         _mean(before),
         _mean(after),
         tuple(score.about.step for score in before),
         tuple(score.about.step for score in after),
+        {name: value for name, value in after[0].about.dimensions.items() if name not in apart},
     )
 
 

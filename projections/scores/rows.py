@@ -20,6 +20,12 @@ REPETITION = "repetition"
 """The dimension that tells the repetitions of one case apart."""
 MODEL = "model"
 _FORKS_MAX = 20
+_READ = (
+    "SELECT coalesce(json_extract(events.data, '$.spec.value.read'), (SELECT "
+    "iif(json_valid(content), json_extract(content, '$.read'), NULL) FROM blobs WHERE sha256 = "
+    "json_extract(events.data, '$.spec.sha256') AND typeof(content) = 'text')) FROM events "
+    "WHERE job_id = ? AND type IN ('job.submitted', 'job.amended') ORDER BY version DESC LIMIT 1"
+)
 _IN_ITEM = re.compile(r"\[[^\]]*\]|#\d+")
 
 encode_key = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
@@ -168,8 +174,9 @@ def _read(
     usage = usage_by_step(steps)
     about = {row.step_id for row in rows}
     templates = {spec_step(step_id.removeprefix(f"{job_id}/")) for step_id in about}
+    orders = _orders_of_columns(connection, job_id) if rows else []
     results = {
-        step.name: _result(step, usage[step.name])
+        step.name: _result(step, usage[step.name], orders)
         for step in steps
         if step.step_id in about
         or (step.status == "failed" and not step.children and spec_step(step.name) in templates)
@@ -229,14 +236,25 @@ def _with_forked(
     return JobScores(own.job_id, tuple(scores), tuple({**kept, **results}.values()))
 
 
-def _result(step: StepRow, usage: Usage) -> Scored:
+def _orders_of_columns(connection: sqlite3.Connection, job_id: str) -> list[list[str]]:
+    """The columns of the tables that the job has read, in their order, which its items have lost."""
+    found = connection.execute(_READ, (job_id,)).fetchone()
+    try:
+        read = json.loads((found and found[0]) or "{}")
+        return [list(map(str, one.get("columns") or ())) for one in read.values()]
+    except (ValueError, AttributeError, TypeError):
+        # Another program wrote it; `orc verify` says so.
+        return []
+
+
+def _result(step: StepRow, usage: Usage, orders: list[list[str]]) -> Scored:
     return Scored(
         job_id=step.job_id,
         step=step.name,
         spec_step=spec_step(step.name),
         status=step.status,
         model=step.model,
-        dimensions=_dimensions(step.dimensions),
+        dimensions=_dimensions(step.dimensions, orders),
         cost_nano_usd=usage.cost_nano_usd,
         calls_unpriced=usage.calls_unpriced,
         input_tokens=usage.input_tokens,
@@ -246,9 +264,20 @@ def _result(step: StepRow, usage: Usage) -> Scored:
     )
 
 
-def _dimensions(text: str | None) -> Mapping[str, Any]:
+def _dimensions(text: str | None, orders: list[list[str]]) -> Mapping[str, Any]:
     found = {} if text is None else json.loads(text)
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: _in_order(value, orders) for name, value in found.items()}
+
+
+def _in_order(value: Any, orders: list[list[str]]) -> Any:
+    """A row with its columns in the order of its table."""
+    if isinstance(value, dict):
+        for columns in orders:
+            if value.keys() == set(columns):
+                return {name: value[name] for name in columns}
+    return value
 
 
 def _score(row: ScoreRow, about: Scored) -> Score:

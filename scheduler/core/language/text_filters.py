@@ -25,6 +25,8 @@ _RE2_BYTES_MAX = 8 * 1024 * 1024
 _DATE = re.compile(r"(?:[^%]|%[YmdHMSfjaAbBpIyZz%])*\Z")
 _DATE_CHARS_MAX = 100
 _SHOWN_CHARS = 80
+_SLUG_BYTES_MAX = 200
+_LONE_MARKS = re.compile(r"\A(?:[^\w]|_)+")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
@@ -61,10 +63,26 @@ def lines(value: Any) -> list[str]:
 
 
 def slug(value: Any, length: Any = 64) -> str:
-    """A name for a file or an address: small letters and digits of ASCII, with `-` between words."""
-    plain = unicodedata.normalize("NFKD", _text(value)).encode("ascii", "ignore").decode()
-    words = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
-    return words[: whole(length, "the length", least=1)].strip("-")
+    """A name for a file or an address: small letters and digits, with `-` between words.
+
+    Latin letters lose their marks, and letters of other scripts stay as they are. The result has at
+    most `length` characters, and 200 bytes of UTF-8.
+    """
+    plain = "".join(map(_without_marks, unicodedata.normalize("NFC", _text(value))))
+    text = unicodedata.normalize("NFKC", plain.lower())
+    # A mark belongs to the letter before it.
+    kept = (letter if unicodedata.category(letter)[0] in "LNM" else " " for letter in text)
+    words = "-".join(_LONE_MARKS.sub("", word) for word in "".join(kept).split())
+    cut = words[: whole(length, "the length", least=1)].encode()[:_SLUG_BYTES_MAX]
+    return cut.decode(errors="ignore").strip("-")
+
+
+def _without_marks(letter: str) -> str:
+    """The ASCII letters of a Latin letter with marks; any other character as it is."""
+    if letter.isascii():
+        return letter
+    plain = unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
+    return plain if plain.isalnum() else letter
 
 
 def from_json(value: Any) -> Any:

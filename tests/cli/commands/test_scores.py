@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -11,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import orc as orc_api
-from tests.cli.command_line import orc, write
+from tests.cli.command_line import orc, submit, work_in, write
 
 SPEC = """\
 project: eval
@@ -261,3 +262,35 @@ steps:
     ]
     said = orc("scores", "latest", "--by", "model", "--fail-under", "exact=0.5")
     assert (said.code, "exact, model bad: there is no value" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"question": "Why is that so?", "answer": "x"}, "Why is that so?"),
+        ({"question": "Why is that so?", "ID": 17, "answer": "x"}, "17"),
+    ],
+)
+def test_a_row_of_a_table_is_named_and_whole_where_programs_read(
+    row: dict[str, object], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_in(tmp_path, monkeypatch)
+    spec = """\
+project: rows
+inputs: {rows: {type: table, default: rows.json}}
+steps:
+  each:
+    for_each: ${{ inputs.rows }}
+    value: SAID
+    score: {size: "${{ output | length }}"}
+"""
+    Path("rows.json").write_text(json.dumps([row]))
+    first, second = submit(spec), submit(spec.replace("SAID", "no"))
+    assert f" {name} " in orc("scores", first, "--by", "item").out
+    whole = orc("scores", first, "--by", "item", "--format", "csv").out
+    assert json.dumps(row)[1:-1] in whole.replace('""', '"')
+    said = orc("scores", first, second)
+    assert f"\n{name} " in said.out
+    assert "answer" not in said.out
+    compared = orc("scores", first, second, "--json").json()["scores"][0]
+    assert [json.loads(one["case"]) for one in compared["regressions"]] == [{"item": row}]

@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+import unicodedata
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from orc.scheduler.core.language.evaluation import FILTERS, TESTS
 from orc.scheduler.core.language.filter_examples import FILTER_EXAMPLES, TEST_EXAMPLES
 from orc.scheduler.core.language.own_filters import OWN_TESTS
 from orc.scheduler.core.language.templates import parse_template
+from orc.scheduler.core.language.text_filters import slug
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 NUMBERS = st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=50)
@@ -150,3 +152,20 @@ def test_the_packages_of_filters_load_when_they_are_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Über die Straße", "uber-die-straße"),
+        ("東京 タワー/1", "東京-タワー-1"),
+        ("Война и мир", "война-и-мир"),
+        ("हिन्दी लेख", "हिन्दी-लेख"),
+        ("../..\\x00 a\u202eb", "x00-a-b"),
+        ("\u0301\u0301a", "a"),
+        ("!?", ""),
+    ],
+)
+def test_a_slug_keeps_the_letters_of_any_script(text: str, wanted: str) -> None:
+    assert slug(text) == unicodedata.normalize("NFKC", wanted)
+    assert len(slug("東" * 500, 400).encode()) <= 200
