@@ -81,15 +81,22 @@ def plan(
     provider: str | None = None,
     model: str | None = None,
     inputs: Mapping[str, Any] | None = None,
+    until: str | Iterable[str] = (),
 ) -> Plan:
     """What a run of the spec would do, why, and what it would cost. Nothing is written.
 
-    The spec is compared with the latest job of its project. The ledger need not exist. Raises
-    SpecError, UsageProblem, LedgerError.
+    The spec is compared with the latest job of its project. The ledger need not exist. With `until`,
+    the plan has only these steps and the steps that they need. Raises SpecError, UsageProblem,
+    LedgerError.
     """
     places = places_of(db, None)
     submission = submission_of(
-        spec, provider=provider, model=model, inputs=inputs or {}, prices=places.prices
+        spec,
+        provider=provider,
+        model=model,
+        inputs=inputs or {},
+        prices=places.prices,
+        until=names_of(until),
     )
     return plan_run(submission, os.environ, places)
 

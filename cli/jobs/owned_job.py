@@ -236,7 +236,9 @@ class OwnedJob:
             publisher = Publisher(reader, job_id, folder, prices=prices)
             unwritten = await self._aside(publish_first, publisher, folder, job_id)
             listener.on_job(state, job_id, folder)
-            known = notices_before_run(state, self.ledger, self.providers, caller.environment)
+            known = notices_before_run(
+                state, self.ledger, self.providers, caller.environment, job_id
+            )
             for notice in (*unwritten, *known):
                 listener.on_notice(notice)
             mask = self.ledger.mask

@@ -77,7 +77,7 @@ async def replay(
                 owned.build_providers(
                     replies=_submit(owned, original, before, taken, version, folder)
                 )
-                ended = await owned.run(StartJob(owner_here()), executors)
+                ended = await owned.run(StartJob(owner_here(), _only(before)), executors)
                 decisions = _recorded_decisions(ledger, original)
                 while _decide_as_before(owned, decisions):
                     ended = await owned.run(ResumeJob(owner_here()), executors)
@@ -125,6 +125,13 @@ def _submit(
     # A fork never ran the steps whose results it reused: the ledger has no replies for them here.
     owned.create(definition, event, *take_over(taken), blobs=blobs)
     return document
+
+
+def _only(before: JobState) -> tuple[str, ...] | None:
+    """The steps that the job ran when it stopped after a part of its steps (`--until`, `--only`)."""
+    if before.only is None or before.status != "stopped":
+        return None
+    return tuple(step.id for step in before.definition.steps if step.id in before.only)
 
 
 def _recorded_decisions(ledger: Ledger, original: JobId) -> dict[str, ApprovalDecided]:

@@ -215,3 +215,10 @@ def test_a_job_whose_output_was_removed_says_which(here: Path) -> None:
 
     assert found.status == "succeeded"
     assert (found.outputs, found.outputs_removed) == ({}, ("a",))
+
+
+def test_a_plan_has_the_steps_up_to_a_step(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text("project: p\nsteps: {a: {value: 1}, b: {needs: a, value: 2}, c: {value: 3}}\n")
+    found = orc.plan(path, until="b", db=tmp_path / "runs.db")
+    assert [step.step for step in found.steps] == ["a", "b"]

@@ -126,6 +126,18 @@ def over_budget(budget: str, own: str = "") -> Callable[[], str]:
     return situation
 
 
+def changed_input() -> str:
+    Path("rows.csv").write_text("a\n1\n")
+    run(
+        "project: demo\ninputs: {rows: {type: table, default: rows.csv}}\nsteps:\n"
+        '  one: {value: "${{ inputs.rows | length }}"}\n  two: {needs: one, value: 2}\n',
+        "--until",
+        "one",
+    )
+    Path("rows.csv").write_text("a\n1\n2\n")
+    return answer("resume", "latest", "--only", "one", "--db", LEDGER)
+
+
 def json_waiting() -> str:
     said = run(APPROVAL.format(step="gate", options="[ship, hold]"), "--json")
     assert '"next": "orc approve' in said
@@ -314,6 +326,7 @@ SITUATIONS = {
     "failed": Situation(lambda: run(FAILING) + seen(step="broken"), (0, 1)),
     "many failures": Situation(lambda: run(MANY), (0, 1)),
     "cancelled": Situation(cancelled),
+    "changed input": Situation(changed_input),
     "timed out": Situation(timed_out),
     "files left alone": Situation(left_alone),
     "files left alone by a worker": Situation(left_alone_by_a_worker),
@@ -431,6 +444,7 @@ BUILDERS = ("command_line", "quoted_command")
 # Where commands are built, with the situation in which they are printed; or why there is none.
 _DAMAGE = "a constant command for any damage: `verify` and `rebuild` are given in `damaged`"
 BUILT = {
+    "cli/jobs/caller/changed_inputs.py": "changed input",
     "cli/commands/blame.py": "misused",
     "cli/commands/cancel.py": "cancelled",
     "cli/commands/demo.py": "demo",

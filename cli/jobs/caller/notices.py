@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orc.cli.jobs.caller.budgets import empty_budgets
+from orc.cli.jobs.caller.changed_inputs import changed_inputs
 from orc.cli.jobs.caller.providers import unavailable_fallbacks
 from orc.ledger import Ledger
 from orc.ledger.definition import JobDef, walk_steps
@@ -25,10 +26,13 @@ def notices_before_run(
     ledger: Ledger,
     providers: Mapping[str, Provider],
     environment: Mapping[str, str],
+    job_id: str,
 ) -> Iterator[str]:
     """What the user should know before the job runs."""
     if state.status == "submitted":
         yield from read_notices(state.definition)
+    else:
+        yield from changed_inputs(state, ledger, job_id)
     yield from unavailable_fallbacks(providers)
     yield from find_misread_texts(state.definition)
     if state.status == "submitted":

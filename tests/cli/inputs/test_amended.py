@@ -204,3 +204,25 @@ steps:
     assert said.code == 0
     assert "0 keep" not in said.err
     assert not any(found["type"] == "job.amended" for found in events_of(job))
+
+
+def test_a_plain_resume_says_that_a_file_has_changed_and_goes_on_without_it() -> None:
+    write_rows({"a": "x", "b": "y"})
+    write_notes(n="one")
+    spec = (SPEC + "  end: {value: 1}\n").replace(
+        "inputs: {", 'inputs: {notes: {type: files, default: "notes/*.md"}, '
+    )
+    job = submit(spec, "--until", "end")
+    assert "has changed" not in orc("resume", job, "--only", "end").err
+    write_rows({"a": "x", "b": "z"})
+    said = orc("resume", job, "--only", "end").err
+    assert "rows.jsonl (the input rows) has changed since the job read it" in said
+    assert f"`orc resume {job} --spec spec.yaml` takes the new content" in said
+    assert "notes/*.md" not in said
+    write_notes(n="two")
+    assert "notes/*.md (the input notes) has changed" in orc("resume", job).err
+    assert orc("show", job, "--json", "--result", "each").json()["output"] == ["x", "y"]
+    fresh = submit(spec, "--until", "end", "-i", "rows=rows.jsonl")
+    write_rows({"a": "q"})
+    said = orc("resume", fresh).err
+    assert f"`orc resume {fresh} --spec spec.yaml -i rows=rows.jsonl` takes the new content" in said
