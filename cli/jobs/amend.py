@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.changed_items import with_counts
 from orc.cli.jobs.caller.secrets import hide_secrets, refuse_secrets_in_paths
 from orc.cli.jobs.edits import (
     Ask,
@@ -108,7 +109,10 @@ class Amendment:
             definition=edited.definition,
             same_items=find_same_items(state.definition, edited.definition),
         )
-        self.announce(job_id, plan)
+        announced = plan
+        if is_edited:
+            announced = with_counts(plan, ledger, state, edited.definition, edited.inputs)
+        self.announce(job_id, announced)
         is_moved = _place(edited.spec_dir, ledger) != _place(before, ledger)
         if edited.definition == state.definition and not (self.again or is_moved):
             return PreparedAmendment(ledger, job_id, state, edited, plan, has_changes=False)

@@ -138,7 +138,7 @@ def test_only_the_changed_file_runs_again_and_commands_see_it() -> None:
     write_notes(b="three ", a0="zero ")
     said = orc("resume", job, "--spec", "spec.yaml")
     assert said.code == 0, said.err
-    assert "items that did not change keep their results" in said.err
+    assert "items that did not change keep their results; 2 of 3 items are new or have" in said.err
     assert ran_and_kept(job) == ({"each[b]", "each[a0]"}, {"each[a]"})
     assert orc("show", job, "--json", "--result", "all").json()["output"] == "one zero three "
     outputs = Path("runs", job, "outputs", "files")

@@ -143,7 +143,7 @@ def test_a_fork_that_is_amended_keeps_the_items_that_did_not_change() -> None:
 def test_a_replay_runs_the_steps_that_the_job_has_run() -> None:
     job = submit(JUDGED, "--until", "answer")
     said = orc("replay", job, "--json")
-    assert (said.code, said.lines()[-1]["differences"]) == (0, [])
+    assert (said.code, said.lines()[-1]["differences"]) == (0, 0)
     replayed = orc("list", "--json").lines()[0]["job_id"]
     steps = orc("show", replayed, "--json").json()["steps"]
     assert {step["step"]: step["status"] for step in steps}["judge"] == "pending"
