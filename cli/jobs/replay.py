@@ -16,7 +16,7 @@ from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, owner
 from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.state import load_state, take_over
 from orc.ledger import JobId, Ledger, pack
-from orc.ledger.command_lines import command_line
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
 from orc.ledger.digest import clean_text
 from orc.ledger.events import ApprovalDecided
@@ -61,8 +61,8 @@ async def replay(
         before = load_state(ledger, original)
         if before.status not in JOB_AT_REST:
             raise UsageProblem(
-                f"{original} has not ended, so that it cannot be replayed; first "
-                f"{command_line('resume', original)}"
+                f"{original} has not ended, so that it cannot be replayed; first give "
+                f"{quoted_command('resume', original)}"
             )
         taken = given_events(ledger.read_stream(original))
         steps = {step.id for step in before.definition.steps} - {event.step for event in taken}
