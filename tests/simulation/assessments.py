@@ -114,7 +114,7 @@ def _score(chance: Random, step: StepDef, ids: Sequence[str]) -> ScoreDef:
 
 
 def _edited(chance: Random, definition: JobDef) -> JobDef:
-    """The job with other expressions of some scores, which is no change of its work."""
+    """The job with other expressions of some scores, and without others: no change of its work."""
 
     def edited(step: StepDef) -> StepDef:
         score = {
@@ -122,6 +122,7 @@ def _edited(chance: Random, definition: JobDef) -> JobDef:
             if chance.random() < 0.5
             else found
             for name, found in step.score.items()
+            if chance.random() < 0.8
         }
         steps = tuple(map(edited, step.steps))
         return step.model_copy(update={"steps": steps, "score": score})
@@ -151,6 +152,9 @@ class ScoreModel:
     """The last score of each step, name and giver, with the output that it is about."""
     sent: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """The data of the signals of people that no event has answered."""
+    unanswered: dict[int, str] = field(default_factory=dict)
+    """The kinds of the signals that a later process of the job has to answer."""
+    _waiting: dict[int, str] = field(default_factory=dict)
     _results: dict[str, _Result] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
     """The names of the scores that are left of the step whose scores are being recorded."""
@@ -162,10 +166,26 @@ class ScoreModel:
         self._steps = {step.id: step for step in _all_steps(self.definition.steps)}
         self._results = {step.id: _Result() for step in self.definition.steps}
 
+    def hear(self, number: int, kind: str, data: Mapping[str, Any]) -> None:
+        """Note a signal that a person has sent."""
+        self.sent[number] = data
+        if kind == "tag":
+            # An earlier one may have nothing to change when it is read.
+            self._waiting = {old: name for old, name in self._waiting.items() if name != "tag"}
+            self.unanswered = {old: name for old, name in self.unanswered.items() if name != "tag"}
+        self._waiting[number] = kind
+
+    def born(self) -> None:
+        """Note a new process, which reads what was sent before it."""
+        self.unanswered |= self._waiting
+        self._waiting.clear()
+
     def observe(self, batch: Iterable[Recorded]) -> None:
         """Check committed events."""
         for recorded in batch:
             event: Any = recorded.event
+            for waiting in (self._waiting, self.unanswered):
+                waiting.pop(getattr(event, "signal_id", None) or 0, None)
             is_own = event.type == "score.recorded" and event.who != "human"
             demand(not self._open or is_own, f"{self._opened}: {self._open} are not recorded")
             match event.type:
@@ -240,10 +260,14 @@ class ScoreModel:
         demand(self._counts[event.signal_id, event.name] == 1, f"{event} is recorded twice")
         self.recorded[event.step, event.name, f"person {event.by}"] = (None, recorded)
 
-    def _tagged(self, event: Any) -> None:
-        asked = self.sent.get(event.signal_id, {})
+    def _changes(self, number: int) -> tuple[list[str], list[str]] | None:
+        asked = self.sent.get(number, {})
         added = [name for name in asked.get("added", ()) if name not in self.tags]
         removed = [name for name in asked.get("removed", ()) if name in self.tags]
+        return (added, removed) if added or removed else None
+
+    def _tagged(self, event: Any) -> None:
+        added, removed = self._changes(event.signal_id) or ([], [])
         demand(bool(added or removed), f"{event} changes nothing")
         demand(
             (list(event.added), list(event.removed)) == (added, removed), f"{event} is not asked"
@@ -277,6 +301,8 @@ class ScoreModel:
 
     def check_end(self, reader: LedgerReader, job_id: str) -> None:
         """Check the values of all scores, and the tables that people read."""
+        for number, kind in self.unanswered.items():
+            demand(kind == "tag" and not self._changes(number), f"signal {number} had no answer")
         for kept, recorded in self.recorded.values():
             if kept is None:
                 continue
@@ -297,13 +323,15 @@ class ScoreModel:
         demand(notes == self.notes, f"the table of notes has {notes}, not {self.notes}")
 
 
-def message_of(chance: Random, kind: str, done: Sequence[str]) -> dict[str, Any] | None:
+def message_of(
+    chance: Random, kind: str, done: Sequence[str], tags: Sequence[str]
+) -> dict[str, Any] | None:
     """The data of a signal of this kind about one of the steps with results; None without one."""
     if kind == "note":
         return {"text": f"note {chance.randint(0, 999)}", "by": PERSON}
     if kind == "tag":
-        added, removed = (chance.sample(_TAGS, chance.randint(0, 2)) for _ in range(2))
-        removed = [name for name in removed if name not in added]
+        added = chance.sample(_TAGS, chance.randint(0, 2))
+        removed = [name for name in (tags or _TAGS[:1]) if name not in added][:1]
         return {"added": added, "removed": removed, "by": PERSON}
     if not done:
         return None

@@ -150,6 +150,7 @@ class _Simulation:
     def _live(self, stand: Stand, before: JobState, life: Life, number: int) -> JobState:
         process = _Process(self, stand, life, self._assessed.sent_in(number))
         self._cancels.born()
+        self._scores.born()
         began_s = stand.wall_s - EPOCH_S
         self._is_stopping = False
 
@@ -231,11 +232,11 @@ class _Simulation:
         """Send a score, tags or a note by a signal from another process."""
         assert self._state is not None
         done = [name for name, step in self._state.steps.items() if step.status == "succeeded"]
-        data = message_of(self._heard, kind, done)
+        data = message_of(self._heard, kind, done, tuple(self._scores.tags))
         if data is not None:
             created_at = format_time(stand.wall_s)
             number = ledger.send_signal(stand.job_id, kind=kind, data=data, created_at=created_at)
-            self._scores.sent[number] = data
+            self._scores.hear(number, kind, data)
 
     def _amend(self, stand: Stand, state: JobState, edited: JobDef) -> JobState:
         """Give the job, which no process runs, other scores, as `orc resume --spec` does."""
