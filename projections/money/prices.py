@@ -104,7 +104,11 @@ class PriceTable(Frozen):
         For `replay`, the model is searched among all providers, and must have one price there.
         """
         for model in models:
-            price = self._find(provider, model)
+            asked = (provider, model)
+            if asked not in self._found:
+                # A job asks few models, often: for `replay`, the whole table would be searched.
+                self._found[asked] = self._find(provider, model)
+            price = self._found[asked]
             if price is not None:
                 return price
         return FREE if facts_of(provider).local else None
@@ -138,6 +142,10 @@ class PriceTable(Frozen):
             for provider, of_provider in self.models.items()
         }
         return self._with_models(models)
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], Price | None]:
+        return {}
 
     @cached_property
     def digest(self) -> Digest:

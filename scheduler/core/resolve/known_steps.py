@@ -109,7 +109,10 @@ class _Forms:
             except TemplateError:
                 # The item fails by itself.
                 continue
-            found.setdefault(canonical_json(settings), with_settings(step, settings))
+            key = canonical_json(settings)
+            if key not in found:
+                # Most items have the settings of another one.
+                found[key] = with_settings(step, settings)
         yield from found.values() if found else [step]
 
 
