@@ -96,7 +96,9 @@ def read_comparison(
         "cases_total": len(cases),
         "case_part": wanted.case_part,
         "case_parts": _parts(len(cases), CASES_MAX),
-        **_differences(reader, database, first.job.job_id, other.job.job_id, wanted.step_part),
+        **_differences_once(
+            *state_of(reader, database, first.job.job_id), other.job.job_id, wanted.step_part
+        ),
         "lines_max": LINES_MAX,
         "query": {"job": [column.job.job_id for column in columns], "with": other.job.job_id},
         "links": links,
@@ -127,6 +129,15 @@ def _compare_once(
 ) -> dict[str, ScoreComparison]:
     scores = (read_scores_once(database, stamp, job_id) for job_id in (before, after))
     return {score_label((each.name, each.who)): each for each in compare_scores(*scores)}
+
+
+@lru_cache(maxsize=8)
+def _differences_once(
+    database: Path, stamp: tuple[object, ...], before: str, after: str, part: int
+) -> dict[str, Any]:
+    """The differences, once in each state of the ledger: those of long outputs take a while."""
+    with LedgerReader.open(database) as reader:
+        return _differences(reader, database, before, after, part)
 
 
 def _differences(
