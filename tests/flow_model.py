@@ -34,8 +34,8 @@ class Node:
     `kind`: `ask` asks a model, `pure` gives a value, `broken` has a value that cannot
     be rendered, `person` waits for a decision, `group` holds `members`. `items`: how
     many there are; `source`: the node whose output they are; `repeat`: how often each.
-    `rounds`: the most there are; `until`: the round after which it is good. `weak`: how many of
-    eight names fail.
+    `rounds`: the most there are; `until`: the round after which it is good. `weak`: how many
+    of eight names fail.
     """
 
     id: str

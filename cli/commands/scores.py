@@ -143,10 +143,9 @@ def _show(
     known = known_names(scores)
     for name in by:
         if name not in known:
-            raise UsageProblem(
-                f"--by: the scores have no dimension {name!r}"
-                f"{nearest(name, known)}; they have {', '.join(known)}"
-            )
+            hint = nearest(name, known)
+            listed = "" if "known:" in hint else f"; they have {', '.join(known)}"
+            raise UsageProblem(f"--by: the scores have no dimension {name!r}{hint}{listed}")
     used = tuple(by) or default_by(scores)
     groups = group_scores(scores, by=used, seed=seed)
     if chosen == "json":

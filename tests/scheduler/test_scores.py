@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from orc.ledger.events import ScoreRecorded
+from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.compare import find_changes, plan_changes
 from orc.scheduler.core.fold.graph import build_graph
 from tests.builders import amended
@@ -171,3 +172,18 @@ def test_repetitions_are_items_of_their_own() -> None:
     with flow_stand(SPEC.replace("matrix.n }}", "matrix.n }}-${{ repetition }}")) as stand:
         stand.run()
         assert stand.output("answer") == ["1-1", "1-2", "2-1", "2-2"]
+
+
+@pytest.mark.parametrize("of", ["nobody", "nobody[0]", "nobody/x"])
+def test_a_judge_of_a_step_that_is_not_in_the_spec_is_refused(of: str) -> None:
+    text = (
+        "project: demo\nsteps:\n  answer: {value: 1}\n"
+        f"  judge: {{value: 1, score: {{q: {{value: '${{{{ output }}}}', of: '{of}'}}}}}}\n"
+    )
+    with pytest.raises(SpecError) as refused:
+        job_of(text)
+    (problem,) = refused.value.problems
+    assert problem.line == 4
+    assert f"steps.judge.score.q.of: the score 'q' is about the step {of!r}" in problem.message
+    assert "known: answer, judge" in problem.message
+    assert job_of(text.replace(of, "answer[0]"))

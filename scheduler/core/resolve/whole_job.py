@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from orc.ledger.definition import JobDef
+from orc.ledger.definition import JobDef, walk_steps
 from orc.ledger.step_names import STEP_CHARS_MAX
 from orc.ledger.wording import number_text
-from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.errors import Problem, nearest
 from orc.scheduler.core.resolve.columns_used import unknown_columns
 from orc.scheduler.core.resolve.flow import oversized_prompts, unbounded_prompts
 from orc.scheduler.core.resolve.item_keys import RowsOf, bad_keys
@@ -15,7 +16,7 @@ from orc.scheduler.core.resolve.known_steps import bad_settings
 from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.step_tree import path_in_spec, too_long_names
 from orc.scheduler.core.resolve.targets import TargetRules
-from orc.scheduler.core.source.yaml_source import dotted
+from orc.scheduler.core.source.yaml_source import Path, dotted
 from orc.scheduler.core.spec.parse import Spec
 
 
@@ -55,3 +56,23 @@ def problems_of_whole(
         yield spec.problem(f"steps.{name}.{message}", *where)
     for place, message in unknown_columns(spec.steps, definition.read):
         yield spec.problem(f"{dotted(place)}: {message}", *place)
+    yield from _judged_nowhere(spec, definition)
+
+
+def _judged_nowhere(spec: Spec, definition: JobDef) -> Iterator[Problem]:
+    """Scores about a step that the job cannot have: a literal `of` whose step is not in the spec."""
+    ids = {step.id for step in definition.steps}
+    for step in definition.steps:
+        for inner in walk_steps((step,)):
+            for name, score in inner.score.items():
+                top = re.split(r"[\[#/]", score.of or "", maxsplit=1)[0]
+                if score.of is None or "${{" in score.of or top in ids:
+                    continue
+                place: Path = ("steps", step.id)
+                if inner is step:
+                    place = (*place, "score", name, "of")
+                yield spec.problem(
+                    f"{dotted(place)}: the score {name!r} is about the step {score.of[:60]!r}, which "
+                    f"is not in the spec{nearest(top, ids)}",
+                    *place,
+                )
