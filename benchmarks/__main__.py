@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import big_ledger, calls, evaluations, items, jobs, pages, yardsticks
+from benchmarks import big_ledger, calls, evaluations, items, jobs, pages, scores, yardsticks
 from orc.cli.main import tune_collector
 
 _EVENTS = 1_000_000
@@ -363,6 +363,14 @@ def _cluster(folder: Path, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
+def _scores(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    rows = scores.rows(folder, rounds, cases=1000)
+    return [
+        _figure(name, values, beside, yards, target=target)
+        for name, values, beside, yards, target in rows
+    ]
+
+
 _MEASURES = (
     _chain,
     _fans,
@@ -375,6 +383,7 @@ _MEASURES = (
     _start,
     _pages,
     _evaluations,
+    _scores,
     _cluster,
 )
 
