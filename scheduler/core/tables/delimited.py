@@ -7,7 +7,7 @@ have delimiters and line breaks, and a quote in it is doubled.
 from __future__ import annotations
 
 import csv
-import io
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TextIO
@@ -15,6 +15,7 @@ from typing import TextIO
 from orc.ledger.wording import count_text, number_text
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _SAMPLE_CHARS = 64 * 1024
 _SAMPLE_ROWS = 200
 _FIELD_CHARS_MAX = 256 * 1024 * 1024
@@ -33,7 +34,7 @@ def find_delimiter(sample: str) -> str:
     best, best_score = ",", (0.0, 1)
     for delimiter in DELIMITERS:
         # Not `splitlines`: a line of CSV does not end at U+2028, or at a form feed.
-        reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+        reader = csv.reader(_LINE.findall(sample), delimiter=delimiter)
         try:
             counts = [len(row) for row in islice(reader, _SAMPLE_ROWS) if row]
         except csv.Error:
