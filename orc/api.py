@@ -70,7 +70,7 @@ def validate(
     inputs: Mapping[str, Any] | None = None,
 ) -> tuple[Problem, ...]:
     """Every problem of a spec, with line and column; empty for a valid spec. Nothing is raised."""
-    return find_problems(submission_of(spec, provider=provider, inputs=inputs or {}), os.environ)
+    return find_problems(submission_of(spec, provider=provider, inputs=inputs), os.environ)
 
 
 @names_damage
@@ -94,9 +94,9 @@ def plan(
         spec,
         provider=provider,
         model=model,
-        inputs=inputs or {},
+        inputs=inputs,
         prices=places.prices,
-        until=names_of(until),
+        until=until,
     )
     return plan_run(submission, os.environ, places)
 

@@ -77,11 +77,11 @@ async def run_async(
         spec,
         provider=provider,
         model=model,
-        inputs=inputs or {},
-        replies=path_of(replies),
+        inputs=inputs,
+        replies=replies,
         strict=strict,
-        until=names_of(until),
-        output_dir=path_of(output_dir),
+        until=until,
+        output_dir=output_dir,
     )
     places = places_of(db, runs_dir)
     running = run_job(
@@ -299,12 +299,29 @@ async def cancel_async(
     return read_job(places, done.job_id)
 
 
-def submission_of(spec: JobSpec | str | Path, **given: Any) -> Submission:
-    """The submission of a spec (the path of a file, or a model) with these options."""
+def submission_of(
+    spec: JobSpec | str | Path,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    replies: str | Path | None = None,
+    until: str | Iterable[str] = (),
+    output_dir: str | Path | None = None,
+    **options: Any,
+) -> Submission:
+    """The submission of a spec (the path of a file, or a model) with options as they are given.
+
+    `options` are other fields of the submission.
+    """
     path, text = _path_or_text(spec)
-    if "inputs" in given:
-        given["inputs"] = plain_inputs(given["inputs"])
-    return Submission(path=path, text=text, **given)
+    return Submission(
+        path=path,
+        text=text,
+        inputs=plain_inputs(inputs or {}),
+        replies=path_of(replies),
+        until=names_of(until),
+        output_dir=path_of(output_dir),
+        **options,
+    )
 
 
 def places_of(db: str | Path | None, runs_dir: str | Path | None) -> Places:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.about import version
-from orc.asynchronous import names_of, path_of, places_of, submission_of, wait, work_async
+from orc.asynchronous import places_of, submission_of, wait, work_async
 from orc.cli.jobs.damage import names_damage
 from orc.cli.jobs.queue.worker import Worked
 from orc.cli.jobs.read import Job, read_job
@@ -41,11 +41,11 @@ def submit(
         spec,
         provider=provider,
         model=model,
-        inputs=inputs or {},
-        replies=path_of(replies),
+        inputs=inputs,
+        replies=replies,
         strict=strict,
-        until=names_of(until),
-        output_dir=path_of(output_dir),
+        until=until,
+        output_dir=output_dir,
     )
     places = places_of(db, runs_dir)
     job_id = submit_job(

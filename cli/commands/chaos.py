@@ -13,11 +13,10 @@ import typer
 
 from orc.cli.chaos.display import make_chaos_display, report_lines, say_plan
 from orc.cli.chaos.trial import TRIAL_FOLDERS, Report, Trial, remove_folder, run_trial
-from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.caller.prices import PRICES_VARIABLE, find_own_prices, read_prices
 from orc.cli.jobs.caller.sites import SITES_VARIABLE, find_site_file
 from orc.cli.jobs.caller.spec_files import read_yaml_bytes
-from orc.cli.jobs.prepare import Submission, prepare_run
+from orc.cli.jobs.prepare import prepare_run
 from orc.cli.jobs.sync import first_error
 from orc.cli.options import (
     NUMBER_MAX,
@@ -28,8 +27,8 @@ from orc.cli.options import (
     Quiet,
     Replies,
     SpecFile,
-    parse_executors,
 )
+from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger.definition import REPLAY
 from orc.ledger.errors import StorageError
@@ -78,14 +77,13 @@ def command(
     each commit. With --executor, they run there and go on when orc is killed. Exits 1 if a promise
     of orc is broken, and 5 if only results of commands or functions differ.
     """
-    given = parse_inputs(inputs or [], inputs_file)
-    check_names(inputs_file, given, spec)
-    submission = Submission(
-        path=spec,
+    submission = given_submission(
+        spec,
         provider=REPLAY,
-        inputs=given,
+        inputs=inputs,
+        inputs_file=inputs_file,
         replies=replies,
-        executors=parse_executors(executors),
+        executors=executors,
     )
     # Problems of the spec are reported here, before anything runs.
     definition = prepare_run(submission, os.environ).definition

@@ -7,9 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.plan import Plan, PlannedStep, plan_run
-from orc.cli.jobs.prepare import Submission
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
@@ -20,8 +18,8 @@ from orc.cli.options import (
     Provider,
     SpecFile,
     Until,
-    split_names,
 )
+from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import put, put_json, safe, table
 from orc.ledger.wording import cost_text, count_text, duration_text
 
@@ -48,14 +46,13 @@ def command(
     and model.
     """
     places = find_places(database)
-    given = parse_inputs(inputs or [], inputs_file)
-    check_names(inputs_file, given, spec)
-    submission = Submission(
-        path=spec,
-        inputs=given,
+    submission = given_submission(
+        spec,
+        inputs=inputs,
+        inputs_file=inputs_file,
         provider=provider,
         model=model,
-        until=split_names("--until", until),
+        until=until,
         prices=places.prices,
     )
     found = plan_run(submission, os.environ, places)

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from orc.cli.jobs.assess.tags import tags_of
-from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.caller.secrets import needed_steps
 from orc.cli.jobs.prepare import Submission, check_step_names, prepare_here
 from orc.cli.ledger_access import find_places
@@ -32,12 +30,10 @@ from orc.cli.options import (
     StrictRun,
     Tags,
     Until,
-    parse_executors,
     refuse_ignored,
-    split_names,
 )
-from orc.cli.terminal.ask_inputs import ask_missing
 from orc.cli.terminal.foreground import run_in_foreground
+from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, terminal_width
 from orc.ledger.wording import count_text
 
@@ -94,22 +90,20 @@ def command(
             },
             why="--dry-run submits nothing",
         )
-    given = parse_inputs(inputs or [], inputs_file)
-    check_names(inputs_file, given, spec)
-    if not (no_input or dry_run):
-        given = ask_missing(spec, given)
-    submission = Submission(
-        path=spec,
+    submission = given_submission(
+        spec,
         provider=provider,
         model=model,
-        inputs=given,
+        inputs=inputs,
+        inputs_file=inputs_file,
         replies=replies,
         strict=strict,
         stream=stream,
-        until=split_names("--until", until),
+        until=until,
         output_dir=output_dir,
-        executors=parse_executors(executors),
-        tags=tags_of(tags),
+        executors=executors,
+        tags=tags,
+        no_input=no_input or dry_run,
     )
     if dry_run:
         return _show_dry_run(submission, as_json=as_json)

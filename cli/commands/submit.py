@@ -8,9 +8,6 @@ from typing import Annotated
 import typer
 
 from orc.about import version
-from orc.cli.jobs.assess.tags import tags_of
-from orc.cli.jobs.caller.inputs import check_names, parse_inputs
-from orc.cli.jobs.prepare import Submission
 from orc.cli.jobs.submit import submit
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
@@ -30,10 +27,8 @@ from orc.cli.options import (
     SpecFile,
     Tags,
     Until,
-    parse_executors,
-    split_names,
 )
-from orc.cli.terminal.ask_inputs import ask_missing
+from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.command_lines import quoted_command
 
@@ -68,21 +63,19 @@ def command(
     Checks everything that orc run checks, records the job, and prints its id. Nothing runs.
     Secrets and keys of providers are read by the worker; what is missing here is reported.
     """
-    given = parse_inputs(inputs or [], inputs_file)
-    check_names(inputs_file, given, spec)
-    if not no_input:
-        given = ask_missing(spec, given)
-    submission = Submission(
-        path=spec,
+    submission = given_submission(
+        spec,
         provider=provider,
         model=model,
-        inputs=given,
+        inputs=inputs,
+        inputs_file=inputs_file,
         replies=replies,
         strict=strict,
-        until=split_names("--until", until),
+        until=until,
         output_dir=output_dir,
-        executors=parse_executors(executors),
-        tags=tags_of(tags),
+        executors=executors,
+        tags=tags,
+        no_input=no_input,
     )
     places = find_places(database, runs_dir)
     job_id = submit(
