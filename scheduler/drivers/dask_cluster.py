@@ -356,6 +356,11 @@ def _refuse_mixed(address: str, *, has_tls: bool) -> None:
 
 def _reason(error: BaseException, *, has_tls: bool) -> str:
     text = str(error.__cause__ or error) or type(error).__name__
+    if "certificate" in text and "expired" in text:
+        return (
+            "the certificates of the cluster have ended; make new ones with `orc cluster certs`, copy "
+            "them to all machines, and start the scheduler and the workers again"
+        )
     if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
         return "the scheduler refused the certificate, or has one of another authority"
     # Something has taken the connection before.

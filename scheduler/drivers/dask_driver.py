@@ -114,19 +114,21 @@ class DaskDriver:
             self._cluster, self._said = None, {}
             await self._lines.send({"event": "lost", "reason": "the scheduler does not answer"})
             await cluster.close()
-            if not await self._reconnect(before=cluster.engine):
-                reason = "the scheduler has not answered for too long"
+            if (why := await self._reconnect(before=cluster.engine)) is not None:
+                reason = f"the scheduler has not answered for too long: {why}"
                 await self._lines.send({"event": "lost", "reason": reason, "final": True})
                 return
 
-    async def _reconnect(self, *, before: str) -> bool:
+    async def _reconnect(self, *, before: str) -> str | None:
+        """Connect again; why it was not possible until it was too late."""
         loop = asyncio.get_running_loop()
-        deadline, pause_s = loop.time() + self._give_up_s, 0.25
+        deadline, pause_s, why = loop.time() + self._give_up_s, 0.25, ""
         while loop.time() < deadline:
             try:
                 cluster = await Cluster.open(self._site)
                 await self._use(cluster)
-            except (Refused, OSError, TimeoutError):
+            except (Refused, OSError, TimeoutError) as error:
+                why = str(error)
                 await asyncio.sleep(min(pause_s, max(deadline - loop.time(), 0)))
                 pause_s = min(pause_s * 2, _BACKOFF_MAX_S)
                 continue
@@ -141,8 +143,8 @@ class DaskDriver:
                     # The workers of the former scheduler end their commands with the lease.
                     self._finish(copy)
             self._pump()
-            return True
-        return False
+            return None
+        return why
 
     async def _seen(self) -> None:
         """Say which workers there are, if that has changed."""

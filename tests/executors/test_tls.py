@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,8 @@ pytestmark = needs_dask
 RUN = "0123abcd"
 
 
-def certificates(folder: Path) -> dict[str, str]:
-    made = write_certificates(folder)
+def certificates(folder: Path, *, now: datetime | None = None) -> dict[str, str]:
+    made = write_certificates(folder, now=now)
     return {"ca": str(made.ca), "cert": str(made.cert), "key": str(made.key)}
 
 
@@ -66,6 +67,17 @@ async def test_a_certificate_of_another_authority_is_refused(
     with trio.fail_after(WAIT_S), pytest.raises(EngineUnreachable, match="certificate"):
         async with open_engine("dask", foreign, lease_s=LEASE_S):
             pass
+
+
+async def test_certificates_that_have_ended_are_said(tmp_path: Path) -> None:
+    ended = certificates(tmp_path / "certs", now=datetime.now(UTC) - timedelta(days=400))
+    with loopback_cluster(tmp_path, workers=0, tls=ended) as cluster:
+        with (
+            trio.fail_after(WAIT_S),
+            pytest.raises(EngineUnreachable, match="have ended; make new"),
+        ):
+            async with open_engine("dask", cluster.site(), lease_s=LEASE_S):
+                pass
 
 
 async def test_a_plain_connection_does_not_reach_what_is_behind_tls(
