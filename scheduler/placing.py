@@ -62,4 +62,4 @@ class PlacingJournal:
         finally:
             self._waiting.discard(committed)
         if self._is_closed:
-            raise Superseded("this process runs the job no more")
+            raise Superseded

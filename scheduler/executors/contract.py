@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import trio
 
+from orc.ledger import exit_codes
 from orc.ledger.definition import Cwd
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import FailureKind
@@ -176,8 +177,19 @@ class Lost(Exception):
     """
 
 
+_SUPERSEDED = (
+    "another process runs this job now, from a copy of this ledger, and workers follow only that "
+    "one; go on with the other ledger"
+)
+
+
 class Superseded(Exception):
     """Another process owns the job now: this one may start nothing."""
+
+    exit_code: ClassVar[int] = exit_codes.OWNED
+
+    def __init__(self, message: str = _SUPERSEDED) -> None:
+        super().__init__(message)
 
 
 class LocalAttempt(Protocol):

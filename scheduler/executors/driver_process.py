@@ -197,7 +197,7 @@ class DriverProcess:
 
 def _problem(kind: str, message: str) -> EngineProblem | Superseded:
     if kind == "superseded":
-        return Superseded(message)
+        return Superseded()
     if kind == "gone":
         return WorkerLeft(kind, message)
     if kind in ("unreachable", "timeout"):
