@@ -71,13 +71,13 @@ async def test_a_certificate_of_another_authority_is_refused(
 
 async def test_certificates_that_have_ended_are_said(tmp_path: Path) -> None:
     ended = certificates(tmp_path / "certs", now=datetime.now(UTC) - timedelta(days=400))
-    with loopback_cluster(tmp_path, workers=0, tls=ended) as cluster:
-        with (
-            trio.fail_after(WAIT_S),
-            pytest.raises(EngineUnreachable, match="have ended; make new"),
-        ):
-            async with open_engine("dask", cluster.site(), lease_s=LEASE_S):
-                pass
+    with (
+        loopback_cluster(tmp_path, workers=0, tls=ended) as cluster,
+        trio.fail_after(WAIT_S),
+        pytest.raises(EngineUnreachable, match="have ended; make new"),
+    ):
+        async with open_engine("dask", cluster.site(), lease_s=LEASE_S):
+            pass
 
 
 async def test_a_plain_connection_does_not_reach_what_is_behind_tls(
