@@ -1,7 +1,7 @@
 """docs/cluster.md step by step, with the wheel in an environment for each machine.
 
-The environments have what orc depends on by a path file; orc itself is the installed wheel. About
-20 s: `make test-providers` and `make torture` run it.
+The environments have what orc depends on by a path file; orc itself is the installed wheel. About 20 s,
+with `make torture`.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def free_port() -> int:
 
 def site_of_the_page() -> str:
     """The first site file of the page; its scheduler listens on a free port of this machine."""
-    (text, *_) = re.findall(r"```yaml\n(executors:\n.*?)```", PAGE, re.DOTALL)
+    text = str(re.findall(r"```yaml\n(executors:\n.*?)```", PAGE, re.DOTALL)[0])
     assert "tls://head:8786" in text
     return text.replace("tls://head:8786", f"tls://127.0.0.1:{free_port()}") + "    lease: 3s\n"
 
