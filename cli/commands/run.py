@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.secrets import needed_steps
 from orc.cli.jobs.prepare import Submission, check_step_names, prepare_here
 from orc.cli.ledger_access import find_places
@@ -102,7 +103,7 @@ def command(
         until=until,
         output_dir=output_dir,
         executors=executors,
-        tags=tags,
+        tags=tags_of(tags),
         no_input=no_input or dry_run,
     )
     if dry_run:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orc.about import version
+from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.submit import submit
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
@@ -74,7 +75,7 @@ def command(
         until=until,
         output_dir=output_dir,
         executors=executors,
-        tags=tags,
+        tags=tags_of(tags),
         no_input=no_input,
     )
     places = find_places(database, runs_dir)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.prepare import Submission
 from orc.cli.options import parse_executors, split_names
@@ -20,7 +19,6 @@ def given_submission(
     no_input: bool = True,
     until: str | None = None,
     executors: list[str] | None = None,
-    tags: list[str] | None = None,
     **options: Any,
 ) -> Submission:
     """The submission of a spec with options as they are typed; `options` are other fields of it.
@@ -37,6 +35,5 @@ def given_submission(
         inputs=given,
         until=split_names("--until", until),
         executors=parse_executors(executors),
-        tags=tags_of(tags),
         **options,
     )
