@@ -89,7 +89,7 @@ MAY_IMPORT: dict[str, str] = {
         "ledger ledger.files ledger.inputs projections.folds projections.money projections.scores "
         "projections.tables"
     ),
-    "projections.folder": "ledger ledger.files projections.folds projections.money",
+    "projections.folder": "ledger ledger.files ledger.inputs projections.folds projections.money",
     "projections.search": "ledger ledger.files projections.history projections.tables.own_schema",
     "projections.why": (
         "ledger ledger.transport projections.folds projections.history projections.tables"
