@@ -93,10 +93,9 @@ class StepExplainer:
     """A spec of the job that was read already; it is read again unless it is the first one."""
 
     def __post_init__(self) -> None:
-        known = self.known_spec
-        if known is None or known.version != 1:
-            known = read_spec(self.reader, self.view.job.job_id, version=1)
-        self.spec = known
+        is_first = self.known_spec is not None and self.known_spec.version == 1
+        first = self.known_spec if is_first else None
+        self.spec = first or read_spec(self.reader, self.view.job.job_id, version=1)
         self.definition = self.spec.step(self.row.name)
 
     def add(
