@@ -56,15 +56,19 @@ mutate: $(VENV)/.installed-test  ## Change single places of the code; the neares
 bench: $(VENV)/.installed-test  ## Run the benchmarks; each figure is printed with its ratio to a yardstick.
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/.installed  ## Rewrite the generated parts of the documentation.
-	$(BIN)/python docs/generate.py
+docs: $(VENV)/.installed-docs  ## Rewrite the generated parts of the documentation, and build the site in site/.
+	@echo "== Generated parts, and links to the glossary"
+	@$(BIN)/python docs/generate.py
+	@echo "== The site, with strict links"
+	@$(BIN)/zensical build --clean --strict
+	@echo "open site/index.html, or serve it: $(BIN)/zensical serve"
 
 dist: $(DIST_VENV)/.installed  ## Build the sdist and the wheel, and check that the sdist gives the same wheel as the tree.
 	rm -rf dist
 	$(DIST_VENV)/bin/python .github/release.py build dist
 
 clean:
-	rm -rf $(VENV) $(PROVIDERS_VENV) $(LOWEST_VENV) $(DIST_VENV) $(NODE) demo dist
+	rm -rf $(VENV) $(PROVIDERS_VENV) $(LOWEST_VENV) $(DIST_VENV) $(NODE) demo dist site
 
 $(VENV)/bin/python:
 	@echo "Making the environment $(VENV) with $(PYTHON) ..."
@@ -77,6 +81,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	@$(PYTHON) .github/install.py $(VENV) '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	@$(PYTHON) .github/install.py $(VENV) '.[docs]'
 	@touch $@ $(VENV)/.installed
 
 # uv is used here, since pip cannot choose the lowest versions. The environment is created anew each

@@ -19,12 +19,14 @@ from glossary_links import link_words
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "docs/architecture.md",
-    "README.md",
     "docs/cli.md",
+    "docs/decisions.md",
+    "docs/environment.md",
     "docs/events.md",
     "docs/promises.md",
     "docs/spec.md",
     "docs/security.md",
+    "docs/start/demo.md",
     "docs/tables.md",
     "docs/threat-model.md",
 )
@@ -44,6 +46,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "filter-examples": spec.render_examples,
     "tests": spec.render_tests,
     "later-keys": spec.render_later_keys,
+    "decisions": project.render_decisions,
     "encoders": project.render_encoders,
     "promises": promises.render_promises,
     "threats": promises.render_threats,

@@ -1,4 +1,4 @@
-"""Parts about the project: the graph of the example, packages, providers, encoders."""
+"""Parts about the project: the graph of the example, packages, providers, decisions, encoders."""
 
 from __future__ import annotations
 
@@ -50,6 +50,15 @@ def render_providers() -> str:
         for entry in REGISTRY.values()
     ]
     return table(("provider", "default model", "model from"), rows)
+
+
+def render_decisions() -> str:
+    """A link to every decision, by its number."""
+    rows = []
+    for path in sorted((ROOT / "docs/decisions").glob("*.md")):
+        number, _, title = path.read_text("utf-8").partition("\n")[0].lstrip("# ").partition(": ")
+        rows.append((number, f"[{title}](decisions/{path.name})"))
+    return table(("number", "decision"), rows)
 
 
 def render_encoders() -> str:

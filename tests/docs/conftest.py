@@ -54,6 +54,30 @@ def blocks_of(*pages: str, language: str) -> list[Block]:
     ]
 
 
+_MARK = re.compile(r"<!-- not executed by tests: (?P<reason>.+) -->\n\Z")
+
+
+def every_block(page: str) -> list[Block]:
+    """All blocks of a page, in order."""
+    text = read_page(page)
+    return [
+        Block(page, text[: match.start()].count("\n") + 1, match["language"], match["text"])
+        for match in _BLOCK.finditer(text)
+    ]
+
+
+def is_marked(block: Block) -> bool:
+    """Whether the block has a reason above it why no test executes it."""
+    return reason_above(block) is not None
+
+
+def reason_above(block: Block) -> str | None:
+    """Why no test executes the block, by the comment above it."""
+    lines = read_page(block.page).splitlines(keepends=True)
+    found = _MARK.search("".join(lines[: block.line - 1]))
+    return None if found is None else found["reason"]
+
+
 def plain_environment() -> dict[str, str]:
     """An environment without settings, with this installation's `orc` first in PATH."""
     return {
@@ -63,12 +87,14 @@ def plain_environment() -> dict[str, str]:
     }
 
 
-def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a shell script; stderr is part of stdout."""
+def run_shell(
+    script: str, folder: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a shell script, without settings unless they are given; stderr is part of stdout."""
     return subprocess.run(
         ["/bin/sh", "-ec", script],
         cwd=folder,
-        env=plain_environment(),
+        env={**(environment or {}), **plain_environment()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,31 +1,38 @@
-"""Every shell block of the README and the docs runs, in a folder as the page describes it.
+"""Every block has a test; the shell blocks that stand alone run here, in a folder with the demo.
 
 A block that cannot run has a comment with the reason above it, which `NOT_RUN` lists.
 """
 
 from __future__ import annotations
 
-import json
+import configparser
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from orc.scheduler.core.spec.parse import parse_spec
+from orc.scheduler.executors.site import parse_sites
 from tests.cli.command_line import orc, work_in
-from tests.docs import test_readme
-from tests.docs.conftest import PAGES, Block, blocks_of, read_page, run_shell, words_of
+from tests.docs.conftest import (
+    PAGES,
+    Block,
+    blocks_of,
+    every_block,
+    read_page,
+    reason_above,
+    run_shell,
+    words_of,
+)
+from tests.docs.test_spec_page import SPEC_PAGES
+from tests.docs.test_tutorials import WALKED
 
-SHELL = [
-    block
-    for language in ("sh", "bash")
-    for block in blocks_of(*PAGES, language=language)
-    # `test_tutorials.py` runs those.
-    if not block.page.startswith("docs/tutorials/")
-]
-_MARK = re.compile(r"<!-- not executed by tests: (?P<reason>.+) -->\n\Z")
+SHELL = [block for language in ("sh", "bash") for block in blocks_of(*PAGES, language=language)]
 _PAGE_MARK = (
     "<!-- no block of this page is executed by tests: the commands run the tests themselves -->"
 )
@@ -34,7 +41,7 @@ NOT_RUN = {
     "docs/exports.md": [
         "it needs DuckDB; tests/cli/commands/test_export_table.py asks the same",
     ],
-    "README.md": ["`make torture` does, since it takes minutes"],
+    "README.md": ["it needs a package registry"],
     "docs/cluster.md": [
         "it needs a package registry",
         "the two programs run until Ctrl-C; `tests/executors` starts them with other addresses",
@@ -43,17 +50,29 @@ NOT_RUN = {
         "it needs Slurm",
     ],
     "docs/pages.md": ["it needs another machine"],
+    "docs/scores.md": ["the tutorial on evaluation runs these commands on a job with scores"],
+    "docs/start/install.md": ["it needs a package registry"],
+    "docs/tasks.md": ["`make torture` does, since it takes minutes"],
 }
 """Why blocks are not executed, in the order of the blocks."""
 
-IN_TEST_README = {
-    "cd demo": (
-        test_readme.test_the_demo_prints_what_the_readme_shows_and_leaves_the_files_that_it_names
-    ),
-    "mkdir -p demo/crash": test_readme.test_a_job_that_is_killed_as_in_the_readme_can_be_resumed,
-    "orc validate hello.yaml": test_readme.test_the_readers_first_spec_runs,
+READ_BY = {
+    "yaml": {*SPEC_PAGES, "docs/cluster.md", "docs/costs.md", "docs/python.md", "docs/security.md"},
+    "sql": {"docs/tables.md"},
+    "python": {"docs/python.md"},
+    "text": {"docs/python.md"},
+    "mermaid": {"docs/start/demo.md"},
+    "ini": {"docs/queue.md", "docs/tutorials/nightly.md"},
+    "cron": {"docs/queue.md", "docs/tutorials/nightly.md"},
 }
-"""The blocks of the README that another test executes, by their first lines."""
+"""The pages whose blocks of a language another test reads: the page's own test, or one below."""
+
+SHOWN = {
+    "docs/architecture.md": "a diagram; test_pages.py looks for its modules",
+    "docs/pages.md": "an address",
+    "docs/run-folder.md": "a folder; test_readme.py looks for its names",
+}
+"""Blocks of text that no command printed, and why."""
 
 CHANGES: dict[str, tuple[str, str]] = {
     "orc work --jobs 4": ("--jobs 4", "--jobs 4 --stop-when-empty"),
@@ -69,19 +88,26 @@ steps: {a: {value: "${{ inputs.month }}"}}
 
 def reason_of(block: Block) -> str | None:
     """Why a block is not executed; None if it is."""
-    lines = read_page(block.page).splitlines(keepends=True)
-    if _PAGE_MARK in read_page(block.page):
-        return _PAGE_MARK
-    found = _MARK.search("".join(lines[: block.line - 1]))
-    return None if found is None else found["reason"]
+    return _PAGE_MARK if _PAGE_MARK in read_page(block.page) else reason_above(block)
 
 
-RUN = [
-    block
-    for block in SHELL
-    if reason_of(block) is None and block.text.splitlines()[0] not in IN_TEST_README
-]
+RUN = [block for block in SHELL if reason_of(block) is None and block.page not in WALKED]
 PLAIN = [block for block in RUN if "--uds" not in block.text]
+
+
+def test_every_block_of_every_page_has_a_test() -> None:
+    """A block is run, or read by a test, or has a reason in the page or in `SHOWN`."""
+    without = [
+        f"{block} {block.language}"
+        for page in PAGES
+        if page not in WALKED
+        for block in every_block(page)
+        if block.language not in ("sh", "bash")
+        and page not in READ_BY.get(block.language, set())
+        and not (block.language == "text" and page in SHOWN)
+        and reason_of(block) is None
+    ]
+    assert without == []
 
 
 def test_the_blocks_that_are_not_executed_are_those_with_a_reason() -> None:
@@ -91,8 +117,6 @@ def test_the_blocks_that_are_not_executed_are_those_with_a_reason() -> None:
         if reason is not None and reason != _PAGE_MARK:
             found.setdefault(block.page, []).append(reason)
     assert found == NOT_RUN
-    firsts = [block.text.splitlines()[0] for block in blocks_of("README.md", language="sh")]
-    assert set(IN_TEST_README) <= set(firsts)
     whole = {page for page in PAGES if _PAGE_MARK in read_page(page)}
     assert whole == {"docs/promises.md"}
 
@@ -169,28 +193,40 @@ def test_a_script_opens_the_pages_as_in_the_block(demo: Path, tmp_path: Path) ->
     assert "tiny_notes_api" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/spec.md"])
-def test_a_spec_that_names_a_script_beside_it_finds_it(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The specs with a script and no model run to their end, with the script beside them."""
-    work_in(tmp_path, monkeypatch)
-    monkeypatch.setenv("UPLOAD_TOKEN", "a-long-secret")
-    found = 0
-    for block in blocks_of(name, language="yaml"):
-        scripts = re.findall(r'"\$ORC_SPEC_DIR"/([\w.]+\.sh)', block.text)
-        if not scripts or re.search(r"prompt:|messages:|curl", block.text):
-            continue
-        found += 1
-        (tmp_path / "spec.yaml").write_text(block.text)
-        for script in scripts:
-            (tmp_path / script).write_text("#!/bin/sh\necho ran\n")
-            (tmp_path / script).chmod(0o755)
-        said = orc("run", "spec.yaml", "--json")
-        if said.code == 3:
-            waiting = json.loads(said.out.splitlines()[-1])
-            step = "release" if "release" in block.text else waiting["step"]
-            assert orc("approve", "latest", step).code == 0
-            said = orc("resume", "latest", "--json")
-        assert said.code == 0, (block, said.err)
-    assert found or name == "docs/spec.md"
+def test_the_files_for_a_cluster_and_a_proxy_are_what_their_readers_accept(tmp_path: Path) -> None:
+    sites, part, deployment = [], [], []
+    for block in blocks_of("docs/cluster.md", language="yaml"):
+        kind = {"executors": sites, "apiVersion": deployment}.get(
+            next(iter(yaml.safe_load(block.text))), part
+        )
+        kind.append(block.text)
+    for text in sites:
+        assert parse_sites(text, path=tmp_path / "executors.yaml").executors["cluster"]
+    [text] = part
+    assert parse_spec(f"project: p\n{text}").steps["train"].labels
+    [text] = deployment
+    [container] = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"]
+    assert orc(*container["command"][1:4], "--help").code == 0
+    [block] = blocks_of("docs/security.md", language="yaml")
+    assert list(yaml.safe_load(block.text)["plugins"]["orc"]) == ["allowed_hosts"]
+
+
+def test_the_units_of_systemd_and_the_lines_of_cron_call_commands_that_exist() -> None:
+    units = blocks_of(*READ_BY["ini"], language="ini")
+    commands = []
+    for block in units:
+        unit = configparser.ConfigParser(strict=True, interpolation=None)
+        unit.optionxform = str  # type: ignore[assignment, method-assign]
+        unit.read_string(block.text)
+        commands += [unit.get("Service", "ExecStart", fallback="")]
+    for block in blocks_of(*READ_BY["cron"], language="cron"):
+        for line in block.text.splitlines():
+            assert re.match(r"(\S+ +){4}\S+ |[A-Z]+=", line), line
+            commands += re.split(" && ", line)
+    ours = [match[1] for command in commands if (match := re.search(r"\borc (.+)", command))]
+    assert len(ours) == 3
+    for words in ours:
+        said = orc(*shlex.split(words), "--help")
+        assert said.code == 0, words
+        options = set(re.findall(r" (--[a-z-]+)", f" {words}"))
+        assert options <= set(re.findall(r"--[a-z-]+", said.out)), words

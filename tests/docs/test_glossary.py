@@ -46,8 +46,9 @@ def test_every_link_to_the_glossary_names_an_entry_and_stands_once(page: str) ->
     anchors = [anchor for _, anchor in LINK.findall(read_page(page))]
     assert set(anchors) <= {word.replace(" ", "-") for word in words}
     assert len(anchors) == len(set(anchors))
-    # A decision about packaging has none of our words.
-    assert anchors or page == PAGE or page.startswith("docs/decisions/")
+    # A list of links, and a decision about packaging, have none of our words.
+    is_list = page in ("docs/index.md", "docs/decisions.md")
+    assert anchors or page == PAGE or is_list or page.startswith("docs/decisions/")
 
 
 def test_a_word_is_linked_where_it_first_occurs_in_prose() -> None:

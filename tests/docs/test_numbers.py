@@ -76,10 +76,10 @@ NUMBERS = [
     ("docs/security.md", f"SQLite {size_text(limits.HEAP_BYTES_MAX)}"),
     ("docs/security.md", f"a statement {limits.OPCODES_MAX // 10**6} million instructions"),
     ("docs/security.md", f"{incoming.WAITING_MAX} wait"),
-    ("README.md", f"files of {STORED}"),
-    ("README.md", f"more than {step_names._NAME_BYTES_MAX} bytes is cut"),
-    ("README.md", f"default {KINDS['prompt'].timeout_s:.0f}"),
-    ("README.md", f"default {CircuitDef().threshold} and {CircuitDef().cooldown_s:.0f}"),
+    ("docs/run-folder.md", f"files of {STORED}"),
+    ("docs/run-folder.md", f"more than {step_names._NAME_BYTES_MAX} bytes is cut"),
+    ("docs/environment.md", f"default {KINDS['prompt'].timeout_s:.0f}"),
+    ("docs/environment.md", f"default {CircuitDef().threshold} and {CircuitDef().cooldown_s:.0f}"),
     ("docs/migration.md", f"default {CircuitDef().threshold}, and for how many seconds, default "
      f"{CircuitDef().cooldown_s:.0f}"),
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_every_path_in_the_repository_that_a_page_names_exists(page: str) -> Non
 
 
 # Paths in these pages may belong to the reader's own jobs.
-ABOUT_JOBS = {"README.md", "docs/python.md", "docs/spec.md"}
+ABOUT_JOBS = {"README.md", "docs/python.md", "docs/spec.md", "docs/start/demo.md"}
 
 
 @pytest.mark.parametrize("page", sorted(set(PAGES) - ABOUT_JOBS))
@@ -125,3 +126,16 @@ def test_every_decision_has_its_number_and_its_three_parts() -> None:
         headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
         assert headings[0].startswith(f"{path.name[:4]}: ")
         assert headings[1:] == ["Context", "Decision", "Consequences"]
+
+
+def test_every_page_has_its_place_on_the_site_or_on_a_page_of_links() -> None:
+    """The site itself is built by `make docs`, which fails on a link to nothing."""
+    site = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]
+    placed = [page for section in site["nav"] for part in section.values() for page in part]
+    paths = [path for page in placed for path in page.values()]
+    assert len(paths) == len(set(paths))
+    pages = {page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")}
+    assert set(paths) == {page for page in pages if not page.startswith("decisions/")}
+    assert [section for part in site["nav"] for section in part] == [
+        "Start", "Tutorials", "How to", "Reference", "Explanation",
+    ]  # fmt: skip

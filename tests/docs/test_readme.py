@@ -1,141 +1,116 @@
-"""The commands and code of the README run, and give the output that it shows."""
+"""The README fits a screen, and what it says is so: its commands run, its claims have tests."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.docs.conftest import (
-    ROOT,
-    Block,
-    blocks_of,
-    plain_environment,
-    read_page,
-    run_shell,
-)
+import pytest
+
+from tests.cli.command_line import orc, work_in
+from tests.docs.conftest import ROOT, read_page
+from tests.docs.walk import walk
+from tests.processes import end_process, has_event, start_orc, wait_until
+
+LINES_MAX = 120
+
+CLAIMS = {
+    "each reply with its tokens and cost": "tests/cli/test_costs.py",
+    "a budget that is [never exceeded]": "tests/simulation/test_simulation.py",
+    "[before anything is spent]": "tests/cli/commands/test_validate.py",
+    "[never paid for again]": "tests/crash/test_sweep.py",
+    "needs no server: [one file]": "tests/cli/commands/test_bundle.py",
+    "scores [any pipeline]": "tests/cli/commands/test_scores.py",
+    "compares two runs case by case": "tests/projections/scores",
+    "runs [what an edit changes]": "tests/cli/commands/test_resume.py",
+}
+"""What the README says of orc beside other tools, and the tests that hold it to that."""
 
 
-def block_with(text: str, *, language: str) -> Block:
-    [found] = [block for block in blocks_of("README.md", language=language) if text in block.text]
-    return found
+def test_it_fits_a_screen_and_begins_with_a_sentence_and_a_picture() -> None:
+    lines = read_page("README.md").splitlines()
+    assert len(lines) <= LINES_MAX
+    assert lines[0] == "# orc"
+    assert len(re.findall(r"\.(?= |$)", lines[2])) == 1
+    assert lines[4].startswith("![")
 
 
-def normal(text: str, folder: Path) -> list[str]:
-    """The lines in an order that does not depend on which of two parallel steps ended first."""
-    text = text.replace(str(folder.resolve()), "...").replace(str(folder), "...")
-    text = re.sub(r"/\S+/examples/", ".../examples/", text)
-    text = re.sub(r"job_[a-z0-9]{12}", "job_...", text)
-    text = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", text)
-    return sorted(
-        re.sub(r"in (?:\d+ ms|\d+\.\d s)$", "in N", text, flags=re.MULTILINE).splitlines()
-    )
+def test_every_claim_beside_other_tools_has_a_test() -> None:
+    page = re.sub(r"\[([^\]]+)\]\([^)]*glossary[^)]*\)", r"\1", read_page("README.md"))
+    table = page.partition("| orc instead |")[2].partition("\n\n")[0]
+    assert [claim for claim in CLAIMS if claim not in table] == []
+    assert [path for path in CLAIMS.values() if not (ROOT / path).exists()] == []
+    assert len(table.splitlines()) == 2 + 5
 
 
-def test_the_demo_prints_what_the_readme_shows_and_leaves_the_files_that_it_names(
-    tmp_path: Path,
+def test_its_commands_run_and_a_killed_job_asks_for_no_reply_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = block_with("Next:", language="text").text
-    *lines, last = shown.splitlines()
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    assert last.replace(".venv/bin", "$(BIN)") in makefile
-    (tmp_path / "demo").mkdir()
-    done = run_shell("orc demo", tmp_path / "demo")
-    assert done.returncode == 0, done.stdout
-    assert normal(done.stdout, tmp_path) == normal("\n".join(lines), tmp_path)
-
-    looked = run_shell(block_with("cat src/generated", language="sh").text, tmp_path)
-    assert looked.returncode == 0, looked.stdout
-    assert "FastAPI" in looked.stdout
-    folder = block_with("manifest.json", language="text").text
-    names = re.findall(r"^  (\S+?)/?  ", folder, re.MULTILINE)
-    assert len(names) == 7
-    assert set(names) <= set(looked.stdout.split())
+    asked = [item.last for item in walk("README.md", tmp_path, monkeypatch)]
+    # Two jobs ask for facts, of which one is killed after its first reply and resumed.
+    assert sum("Three facts about seas" in text for text in asked) == 1
+    assert sum("Three facts about rivers" in text for text in asked) == 1
+    assert sum("A short poem" in text for text in asked) == 3
 
 
-def test_a_job_that_is_killed_as_in_the_readme_can_be_resumed(checkout: Path) -> None:
-    script = block_with("kill -9", language="sh").text
-    done = run_shell(f"{script}\norc tail latest", checkout)
-    assert done.returncode == 0, done.stdout
-    assert "tiny_notes_api  interrupted" in done.stdout
-    assert "job.succeeded" in done.stdout
-    starts = re.findall(r"step\.started +(\w+) (\d)", done.stdout)
-    assert starts.count(("architect", "1")) == 1
-    assert ("architect", "2") not in starts
-    assert max(attempt for _, attempt in starts) == "2"
-    assert "intact" in done.stdout
-
-
-def test_the_readers_first_spec_runs(tmp_path: Path) -> None:
-    spec = block_with("project: hello", language="yaml").text
-    (tmp_path / "hello.yaml").write_text(spec, "utf-8")
-    done = run_shell(block_with("orc run hello.yaml", language="sh").text, tmp_path)
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.endswith("Hello, ADA!\nYour name has 3 bytes.\n")
-
-
-def test_the_python_example_prints_what_the_readme_shows(checkout: Path) -> None:
-    code = block_with("import orc", language="python").text
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=checkout,
-        env=plain_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stderr == ""
-    assert done.stdout == block_with("1 job.submitted", language="text").text
-
-
-def test_every_variable_that_the_code_reads_is_in_the_readme_and_the_migration_page() -> None:
+@pytest.mark.parametrize("page", ["docs/environment.md", "docs/migration.md"])
+def test_every_variable_that_the_code_reads_is_on_the_pages_that_list_them(page: str) -> None:
     pages = sorted((ROOT / "scheduler/core/resolve").glob("*.py"))
-    resolver = "".join(page.read_text("utf-8") for page in pages)
+    resolver = "".join(path.read_text("utf-8") for path in pages)
     read = set(re.findall(r'"([A-Z][A-Z_]{3,})"', resolver))
     assert {"PROVIDER", "TEMPERATURE", "MAX_RETRIES"} <= read
-    for page in ("README.md", "docs/migration.md"):
-        assert {name for name in read if f"`{name}`" not in read_page(page)} == set()
+    assert {name for name in read if f"`{name}`" not in read_page(page)} == set()
 
 
-def test_a_second_resume_exits_with_75_and_names_the_owner(checkout: Path) -> None:
-    script = """
-        printf 'project: p\\nsteps: {slow: {run: sleep 30}}\\n' > slow.yaml
-        orc run slow.yaml --quiet &
-        until orc tail latest --type step.started 2>/dev/null | grep -q slow; do sleep 0.1; done
-        orc resume latest || echo "exit $?"
-        orc cancel latest
-        wait
-    """
-    done = run_shell(script, checkout)
-    assert re.search(r"is being run by process \d+ on \S+\nexit 75\n", done.stdout), done.stdout
+# What the pages for a start promise
 
 
-def test_verify_finds_a_changed_file_and_export_restores_the_folder(tmp_path: Path) -> None:
-    script = """
-        orc demo --quiet
-        cp -R runs before
-        echo more | tee -a runs/*/outputs/tiny_notes_api/main.py
-        orc verify latest || echo "exit $?"
-        rm -r runs
-        orc export latest
-        orc verify latest
-        diff -r before runs && echo same
-    """
-    done = run_shell(script, tmp_path)
-    assert "main.py was changed in the run folder" in done.stdout, done.stdout
-    assert "exit 5" in done.stdout
-    assert done.stdout.endswith("same\n")
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return work_in(tmp_path, monkeypatch)
 
 
-def test_files_that_orc_did_not_write_are_kept_and_the_exit_code_says_so(tmp_path: Path) -> None:
-    script = """
-        mkdir -p src/generated
-        echo mine > src/generated/main.py
-        orc demo || echo "exit $?"
-        cat src/generated/main.py
-    """
-    done = run_shell(script, tmp_path)
-    assert "files are there that orc did not write: main.py" in done.stdout, done.stdout
-    assert done.stdout.endswith("exit 7\nmine\n")
+def test_the_run_folder_has_what_its_page_lists(folder: Path) -> None:
+    shown = read_page("docs/run-folder.md").partition("```text\n")[2].partition("```")[0]
+    names = re.findall(r"^  (\S+?)/?  ", shown, re.MULTILINE)
+    assert orc("demo", "--quiet").code == 0
+    [run] = (folder / "runs").iterdir()
+    assert sorted(names) == sorted(path.name for path in run.iterdir())
+
+
+def test_a_second_resume_exits_with_75_and_names_the_owner(folder: Path) -> None:
+    (folder / "slow.yaml").write_text("project: p\nsteps: {slow: {run: sleep 30}}\n")
+    owner = start_orc("run", "slow.yaml", "--quiet", cwd=folder)
+    try:
+        wait_until(lambda: has_event(folder / "runs.db", "step.started"))
+        said = orc("resume", "latest")
+        assert said.code == 75
+        assert re.search(rf"is being run by process {owner.pid} on \S+\n", said.err)
+        assert orc("cancel", "latest").code == 0
+        assert owner.wait(30) == 8
+    finally:
+        end_process(owner)
+
+
+def test_verify_finds_a_changed_file_and_export_restores_the_folder(folder: Path) -> None:
+    assert orc("demo", "--quiet").code == 0
+    [changed] = folder.glob("runs/*/outputs/tiny_notes_api/main.py")
+    before = changed.read_bytes()
+    changed.write_bytes(before + b"more\n")
+    said = orc("verify", "latest")
+    assert said.code == 5
+    assert "main.py was changed in the run folder" in said.out + said.err
+    changed.unlink()
+    assert orc("export", "latest", "--json").code == 0
+    assert changed.read_bytes() == before
+    assert orc("verify", "latest").code == 0
+
+
+def test_files_that_orc_did_not_write_are_kept_and_the_exit_code_says_so(folder: Path) -> None:
+    mine = folder / "src/generated/main.py"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine\n")
+    said = orc("demo")
+    assert said.code == 7
+    assert "files are there that orc did not write: main.py" in said.err
+    assert mine.read_text() == "mine\n"

@@ -24,12 +24,19 @@ from orc.scheduler.core.spec.model import LATER_JOB_KEYS, LATER_STEP_KEYS, StepS
 from orc.scheduler.core.spec.parse import parse_spec
 from tests.docs.conftest import Block, blocks_of, read_page, run_shell
 
-YAML = blocks_of("README.md", "docs/spec.md", "docs/migration.md", language="yaml")
-SPECS = [block for block in YAML if block.text.startswith("project:")]
+SPEC_PAGES = (
+    *("README.md", "docs/spec.md", "docs/migration.md", "docs/start/first-job.md"),
+    *("docs/how-to/approvals.md", "docs/how-to/budgets.md", "docs/how-to/provider.md"),
+    *("docs/how-to/resume.md", "docs/tutorials/nightly.md"),
+)
+YAML = blocks_of(*SPEC_PAGES, language="yaml")
+SPECS = [block for block in YAML if re.match(r"(# .+\n)?project:", block.text)]
 OFFLINE = [
     block
     for block in SPECS
-    if "steps:" in block.text
+    # The other pages run from top to bottom, with what belongs to their specs.
+    if block.page in ("docs/spec.md", "docs/migration.md")
+    and "steps:" in block.text
     and not re.search(r"\b(prompt|messages|approval|workflow):|executor: cluster", block.text)
 ]
 REVIEW = "project: review\ninputs: {text: {}}\nsteps: {a: {value: '${{ inputs.text }}'}}\n"
@@ -38,7 +45,8 @@ REVIEW = "project: review\ninputs: {text: {}}\nsteps: {a: {value: '${{ inputs.te
 
 def test_every_yaml_block_is_a_spec_or_a_file_of_replies() -> None:
     others = [block for block in YAML if block not in SPECS]
-    assert [block.text.splitlines()[0] for block in others] == ["# replies"]
+    firsts = [block.text.splitlines()[0] for block in others]
+    assert firsts == ["# replies", "# rivers.replay.yaml"]
     replies = parse_replies(yaml.safe_load(others[0].text))
     assert [reply.error is None for reply in replies.by_step["article"]] == [False, True]
     assert replies.find("note[7]", 2).text == "A note."
