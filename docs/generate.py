@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from doc_parts import commands, events, project, promises, spec, tables
+from doc_parts import commands, events, manual, project, promises, spec, tables
 from glossary_links import link_words
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,17 +54,29 @@ PARTS: dict[str, Callable[[], str]] = {
 }
 
 
+WHOLE: dict[str, Callable[[], str]] = {"docs/man/orc.1": manual.render_manual}
+"""Files that are generated as a whole."""
+
+
 def main() -> int:
     """Rewrite or check every page; the exit code."""
     check = sys.argv[1:] == ["--check"]
-    pages = linked_pages()
-    stale = [page for page in pages if (ROOT / page).read_text("utf-8") != render_page(page)]
+    rendered = {page: render_page(page) for page in linked_pages()}
+    rendered |= {path: render() for path, render in WHOLE.items()}
+    stale = [page for page, text in rendered.items() if read(page) != text]
     for page in stale:
         if not check:
-            (ROOT / page).write_text(render_page(page), "utf-8")
+            (ROOT / page).parent.mkdir(exist_ok=True)
+            (ROOT / page).write_text(rendered[page], "utf-8")
         message = "not up to date; run python docs/generate.py" if check else "rewritten"
         sys.stdout.write(f"{page}: {message}\n")
     return 1 if check and stale else 0
+
+
+def read(page: str) -> str | None:
+    """The page's text; None if there is no such file."""
+    path = ROOT / page
+    return path.read_text("utf-8") if path.exists() else None
 
 
 def render_page(page: str) -> str:

@@ -35,6 +35,7 @@ from orc.cli.jobs.resume import resume as resume_job
 from orc.cli.jobs.run import run as run_job
 from orc.cli.jobs.sync import first_error, run_sync
 from orc.ledger.files.written import written_path
+from orc.notebook import progress_listener
 from orc.projections.history.recording import ReplayDifference
 from orc.scheduler.core.spec.model import JobSpec
 
@@ -88,6 +89,7 @@ async def run_async(
         submission,
         places=places,
         environment=os.environ,
+        listener=progress_listener(places.prices),
         version=version(),
         force=force,
         keep_work=keep_work,
@@ -161,6 +163,7 @@ async def resume_async(
         job,
         places=places,
         environment=os.environ,
+        listener=progress_listener(places.prices),
         provider=provider,
         replies=path_of(replies),
         timeout_s=timeout_s,
@@ -197,6 +200,7 @@ async def rerun_async(
         job,
         places=places,
         environment=os.environ,
+        listener=progress_listener(places.prices),
         replies=path_of(replies),
         force=force,
         keep_work=keep_work,
@@ -235,6 +239,7 @@ async def fork_async(
         fork,
         places=places,
         environment=os.environ,
+        listener=progress_listener(places.prices),
         version=version(),
         run=run,
         force=force,
@@ -260,6 +265,7 @@ async def replay_async(
         job,
         places=places,
         environment=os.environ,
+        listener=progress_listener(places.prices),
         version=version(),
         trust=trust,
         spec_dir=check_spec_dir(path_of(spec_dir)),

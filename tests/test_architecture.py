@@ -173,8 +173,8 @@ MAY_IMPORT: dict[str, str] = {
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (
         "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger ledger.files.written "
-        "projections.history projections.scores projections.tables scheduler.core "
-        "scheduler.core.source scheduler.core.spec"
+        "projections.history projections.money projections.scores projections.tables scheduler.core "
+        "scheduler.core.fold scheduler.core.source scheduler.core.spec"
     ),
 }
 # What each folder may import besides the standard library. Providers import trio since they wait
@@ -216,7 +216,7 @@ OUTSIDE = {
         "cryptography",  # certificates of a cluster
         "pyarrow",  # tables in Parquet
     },
-    "orc": {"trio", "yaml"},
+    "orc": {"trio", "yaml", "IPython"},  # the latter only in a notebook
     # In one script, to describe functions as tools: that happens beside the scheduler only. An
     # engine is imported only where a worker of it has loaded it already.
     "orc/worker": {"pydantic", "dask", "distributed"},
@@ -348,6 +348,7 @@ def test_the_modules_of_every_package_are_checked() -> None:
         "api.py",
         "asynchronous.py",
         "in_threads.py",
+        "notebook.py",
         "queue.py",
     }
 

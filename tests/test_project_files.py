@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cli.command_line import orc, work_in
+
 ROOT = Path(__file__).resolve().parents[1]
 GITHUB = ROOT / ".github"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -95,6 +97,25 @@ def test_pre_commit_runs_all_that_make_check_runs_and_nothing_else() -> None:
         [check] for check in targets()["check"]
     ]
     assert all(hook["always_run"] and not hook["pass_filenames"] for hook in hooks)
+
+
+def test_the_hook_for_other_repositories_checks_specs_and_not_their_replies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [hook] = load(ROOT / ".pre-commit-hooks.yaml")
+    name, *words = hook["entry"].split()
+    assert name in PYPROJECT["project"]["scripts"]
+    assert re.search(hook["files"], "pipelines/report.yaml")
+    assert re.search(hook["files"], "a/specs/report.yml")
+    assert not re.search(hook["files"], "a/settings.yaml")
+    assert re.search(hook["exclude"], "pipelines/report.replay.yaml")
+    work_in(tmp_path, monkeypatch)
+    (tmp_path / "good.yaml").write_text("project: p\nsteps: {a: {value: 1}}\n")
+    (tmp_path / "bad.yaml").write_text("project: p\nsteps: {a: {valeu: 1}}\n")
+    assert orc(*words, "good.yaml").code == 0
+    said = orc(*words, "good.yaml", "bad.yaml")
+    assert said.code == 2
+    assert "bad.yaml:2" in said.out + said.err
 
 
 def test_make_check_runs_ruff_its_formatter_and_strict_mypy() -> None:

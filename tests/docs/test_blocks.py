@@ -194,7 +194,9 @@ def test_a_script_opens_the_pages_as_in_the_block(demo: Path, tmp_path: Path) ->
 
 
 def test_the_files_for_a_cluster_and_a_proxy_are_what_their_readers_accept(tmp_path: Path) -> None:
-    sites, part, deployment = [], [], []
+    sites: list[str] = []
+    part: list[str] = []
+    deployment: list[str] = []
     for block in blocks_of("docs/cluster.md", language="yaml"):
         kind = {"executors": sites, "apiVersion": deployment}.get(
             next(iter(yaml.safe_load(block.text))), part

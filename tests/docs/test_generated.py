@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
+import subprocess
 import sys
 from types import ModuleType
 
@@ -32,6 +34,24 @@ generate = load_generator()
 @pytest.mark.parametrize("page", generate.linked_pages())
 def test_the_generated_parts_of_a_page_are_up_to_date(page: str) -> None:
     assert read_page(page) == generate.render_page(page), "run python docs/generate.py"
+
+
+def test_the_manual_page_is_up_to_date_and_has_every_command() -> None:
+    for path, render in generate.WHOLE.items():
+        assert (ROOT / path).read_text("utf-8") == render(), "run python docs/generate.py"
+    text = (ROOT / "docs/man/orc.1").read_text("utf-8")
+    named = set(re.findall(r"^\.SS orc ([\w-]+)", text, re.MULTILINE))
+    assert named == set(re.findall(r"^### ([\w-]+)$", read_page("docs/cli.md"), re.M)) & named
+    assert {"run", "resume", "verify", "import"} <= named
+    assert not re.findall(r"^\.(?!TH|SH|SS|TP|PP|B |I |\\\")", text, re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+def test_the_manual_page_is_formatted_without_warnings() -> None:
+    command = ["groff", "-man", "-Tutf8", "-ww", str(ROOT / "docs/man/orc.1")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "EXIT STATUS" in re.sub(".\x08", "", done.stdout)
 
 
 def test_every_part_is_used_and_every_page_that_has_one_is_generated() -> None:

@@ -69,13 +69,13 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_nothing_of_the_wheel_lies_outside_of_orc(wheel: Path) -> None:
+def test_nothing_of_the_wheel_but_the_manual_page_lies_outside_of_orc(wheel: Path) -> None:
     roots = {name.partition("/")[0] for name in contents(wheel)}
 
-    assert roots == {
-        "orc",
-        f"{DISTRIBUTION.replace('-', '_')}-{wheel.name.split('-')[1]}.dist-info",
-    }
+    own = f"{DISTRIBUTION.replace('-', '_')}-{wheel.name.split('-')[1]}"
+    assert roots == {"orc", f"{own}.dist-info", f"{own}.data"}
+    data = [name for name in contents(wheel) if name.startswith(f"{own}.data")]
+    assert data == [f"{own}.data/data/share/man/man1/orc.1"]
 
 
 def test_the_wheel_has_each_module_once_and_what_it_needs_beside(wheel: Path) -> None:
