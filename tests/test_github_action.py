@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.cli.command_line import FAILING, TINY_SPEC, orc, work_in
+from tests.docs.conftest import PAGES, blocks_of, read_page
 
 ROOT = Path(__file__).resolve().parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
@@ -119,4 +120,21 @@ def test_no_command_of_the_action_contains_an_input() -> None:
     assert set(named) == set(ACTION["inputs"])
     assert [
         path for path in re.findall(r"\.github/[\w.]+", str(steps)) if not (ROOT / path).exists()
+    ] == []
+
+
+def test_the_workflows_of_the_pages_give_inputs_that_the_action_has() -> None:
+    blocks = [block for block in blocks_of(*PAGES, language="yaml") if "OWNER/orc@" in block.text]
+    assert len(blocks) == 2
+    for block in blocks:
+        [job] = yaml.safe_load(block.text)["jobs"].values()
+        [step] = [step for step in job["steps"] if "orc@" in step.get("uses", "")]
+        assert set(step["with"]) <= set(ACTION["inputs"])
+        assert "spec" in step["with"]
+        named = re.findall(r"steps\.orc\.outputs\.([\w-]+)", block.text)
+        assert set(named) <= set(ACTION["outputs"])
+        assert not any("${{" in step.get("run", "") for step in job["steps"])
+    page = read_page("docs/how-to/github-action.md")
+    assert [
+        name for name in [*ACTION["inputs"], *ACTION["outputs"]] if f"`{name}`" not in page
     ] == []

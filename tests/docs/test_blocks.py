@@ -49,6 +49,10 @@ NOT_RUN = {
         "it needs other machines",
         "it needs Slurm",
     ],
+    "docs/how-to/container.md": [
+        "it needs docker; tests/heavy/test_container.py starts the entry point as process 1"
+    ]
+    * 3,
     "docs/pages.md": ["it needs another machine"],
     "docs/scores.md": ["the tutorial on evaluation runs these commands on a job with scores"],
     "docs/start/install.md": ["it needs a package registry"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -122,6 +123,26 @@ def test_a_wheel_of_the_source_distribution_equals_a_wheel_of_the_tree(
     (source,) = (tmp_path / "source").iterdir()
 
     assert contents(build(source, "wheel", tmp_path / "built")) == contents(wheel)
+
+
+def test_the_image_is_built_from_what_the_wheel_needs_and_runs_without_root(
+    wheel: Path, tmp_path: Path
+) -> None:
+    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
+    copied = [line.split()[1:-1] for line in lines if re.match(r"COPY (?!--)", line)]
+    for name in [name for names in copied for name in names]:
+        target = tmp_path / "source" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, target, symlinks=True, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, target)
+    assert contents(build(tmp_path / "source", "wheel", tmp_path / "built")) == contents(wheel)
+    set_to = {line.partition(" ")[0]: line.partition(" ")[2] for line in lines if line}
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", set_to["USER"])
+    assert f"ORC_DB={set_to['VOLUME']}/" in set_to["ENV"]
+    assert set_to["STOPSIGNAL"] == "SIGTERM"
 
 
 def new_environment(folder: Path) -> Path:
