@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
-from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
+from orc.ledger.kinds import KINDS, FailureKind, HookName, Kind, Shape, StepKind
 from orc.ledger.money import limit_nano_usd
 from orc.ledger.values import Limits
 
@@ -260,6 +260,22 @@ class ShippedDef(Resolved):
     mode: str | None = None
 
 
+HOOK_TIMEOUT_S = 60.0
+
+
+class HookDef(Resolved):
+    """A command that runs after a run of the job ended: `run` and `env` are templates.
+
+    It starts in `folder`: that of the file in which it is written, relative to the spec's folder.
+    """
+
+    run: str | tuple[str, ...]
+    env: dict[str, str | None] = {}
+    secrets: tuple[str, ...] = ()
+    timeout_s: float = HOOK_TIMEOUT_S
+    folder: str = ""
+
+
 class StepDef(Resolved):
     """One step.
 
@@ -439,6 +455,7 @@ class JobDef(Resolved):
     tags: tuple[str, ...] = ()
     inputs: dict[str, Any] = {}
     read: dict[str, ReadInput] = {}
+    hooks: dict[HookName, HookDef] = {}
     steps: tuple[StepDef, ...]
 
     def all_read(self) -> Iterator[ReadInput]:

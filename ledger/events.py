@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from orc.ledger.digest import Digest
-from orc.ledger.kinds import PersonNeeded
+from orc.ledger.kinds import HookName, PersonNeeded
 from orc.ledger.values import CallRef as CallRef
 from orc.ledger.values import ChildShape as ChildShape
 from orc.ledger.values import Failure as Failure
@@ -31,6 +31,7 @@ from orc.ledger.values import TokenUsage as TokenUsage
 from orc.ledger.values import ToleratedCount as ToleratedCount
 from orc.ledger.values import WorstCase as WorstCase
 
+HookOutcome = Literal["exited", "timeout", "stop", "not_started", "unknown"]
 _IN_DOUBT_KINDS: frozenset[FailureKind] = frozenset(("timeout", "connection", "protocol"))
 
 
@@ -227,6 +228,41 @@ class JobCancelled(JobEvent):
     type: Literal["job.cancelled"] = "job.cancelled"
     signal_id: int | None = None
     reason: str | None = None
+
+
+class HookStarted(JobEvent):
+    """A hook is about to run; committed in one transaction with the event that is its occasion.
+
+    `occasion` is the version of that event: the end of the job, or `job.waiting`.
+    """
+
+    type: Literal["hook.started"] = "hook.started"
+    hook: HookName
+    occasion: int
+
+
+class HookEnded(JobEvent):
+    """A hook ended; the job's result stays as it is.
+
+    `outcome`: the command `exited`, was cut by its `timeout` or by a `stop` of the process, could
+    not be started (`not_started`), or is `unknown`: the process died, and the command may have run.
+    `message` says why it has no exit code, and `log` is the end of what it printed.
+    """
+
+    type: Literal["hook.ended"] = "hook.ended"
+    hook: HookName
+    occasion: int
+    outcome: HookOutcome
+    exit_code: int | None = None
+    signal: str | None = None
+    message: str | None = None
+    duration_s: float | None = None
+    log: Payload | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the command ran to its end and was content."""
+        return self.outcome == "exited" and self.exit_code == 0
 
 
 class JobTagged(JobEvent):
@@ -684,6 +720,8 @@ AnyEvent = (
     | JobFailed
     | JobCancelling
     | JobCancelled
+    | HookStarted
+    | HookEnded
     | CircuitOpened
     | CircuitClosed
     | StepConfigured

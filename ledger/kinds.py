@@ -241,6 +241,9 @@ JOB_RUN_ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "waiting")
 JOB_AT_REST: tuple[JobStatus, ...] = ("stopped", "waiting", *JOB_ENDED)
 """Statuses of a job that no owner runs."""
 
+HookName = Literal["succeeded", "failed", "cancelled", "waiting"]
+"""The hooks of a job, each named as the status with which a run of the job ended."""
+
 JOB_OPEN: tuple[JobStatus, ...] = ("running", "waiting")
 """The tables' statuses of a job that has not ended. The tables cannot tell a stopped job from a
 running one."""

@@ -25,7 +25,6 @@ from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.resolve.unseen_files import DeclaredFiles
-from orc.scheduler.core.shell.insertion import check_words, parse_shell
 from orc.scheduler.effects.contract import (
     OUTPUT_BYTES_MAX,
     KnownReply,
@@ -49,7 +48,7 @@ from orc.scheduler.inputs.placed import StepInputs
 from orc.scheduler.inputs.values import InputReads
 from orc.scheduler.messages import render_messages
 from orc.scheduler.scopes import Scopes, StepViews, Variables, repetition_of
-from orc.scheduler.step_environment import StepEnvironment, render_env, variable
+from orc.scheduler.step_environment import StepEnvironment, job_variables, render_command
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import Workspace
 from orc.worker.declared import Declared
@@ -104,13 +103,9 @@ class Renderer:
             read=self.payload,
             views=self._views,
             reads=self._reads,
-            base={
-                "project": definition.project,
-                "task_description": definition.task_description,
-                "inputs": self._reads.values(definition.inputs, definition.read),
-                "env": mask.value(render_env(definition.env, {}, caller=environment)),
-                "job": {"id": job_id},
-            },
+            base=job_variables(
+                definition, self._reads, caller=environment, mask=mask, job_id=job_id
+            ),
         )
         self._has_read = any(True for _ in definition.all_read())
         self._step_inputs = StepInputs(self._scopes, has_any=self._has_read)
@@ -284,15 +279,8 @@ class Renderer:
 
     def _command(self, step_id: str, definition: StepDef, scope: Variables) -> Work:
         env = self.environment.movable(step_id)
-        if isinstance(definition.run, str):
-            script = parse_shell(definition.run)
-            for name, expression in script.variables:
-                env[name] = variable(to_text(expression.evaluate(scope)), expression.source)
-            argv: tuple[str, ...] = ("/bin/sh", "-ec", script.script)
-        else:
-            check_words(definition.run or ())
-            argv = tuple(variable(_text(word, scope=scope), word) for word in definition.run or ())
-        return replace(self._work(step_id, definition, env), argv=argv)
+        argv, values = render_command(definition.run or (), scope)
+        return replace(self._work(step_id, definition, env | values), argv=argv)
 
     def _function(self, step_id: str, definition: StepDef, scope: Variables) -> Work:
         assert definition.function is not None

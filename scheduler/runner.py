@@ -45,6 +45,7 @@ from orc.scheduler.core.commands import (
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.placing import open_remote
 from orc.scheduler.core.fold.queues import WorkQueues
+from orc.scheduler.core.hook_commands import StartHook
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import ReplyCache
@@ -210,6 +211,8 @@ class Runner:
             for message in messages:
                 self._handle(message, turn)
             self._advance(turn)
+            if self._state.status in JOB_AT_REST:
+                self._apply(decide(self._state, StartHook()), turn)
             self._commit(turn)
             if self._state.status in JOB_AT_REST:
                 return

@@ -6,17 +6,20 @@ the performing side and what it passes on from its own environment are added the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from orc.ledger.definition import JobDef
 from orc.ledger.digest import clean_text
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.language.templates import has_template, parse_template
 from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.shell.code_variables import code_problem, is_code_variable
-from orc.scheduler.core.shell.insertion import VALUE_BYTES_MAX
+from orc.scheduler.core.shell.insertion import VALUE_BYTES_MAX, check_words, parse_shell
+from orc.scheduler.inputs.values import InputReads
 from orc.scheduler.scopes import Scopes
 
 
@@ -47,14 +50,51 @@ class StepEnvironment:
 
     def secrets(self, step_id: str) -> dict[str, str]:
         """The values of the step's secrets. Raises TemplateError if one is not set."""
-        found = {}
-        for name in self._state.graph.steps[step_id].secrets:
-            if name not in self._caller:
-                raise TemplateError(
-                    f"the secret {name} is not set; set the environment variable {name} and resume"
-                )
-            found[name] = clean_text(self._caller[name])
-        return found
+        return read_secrets(self._state.graph.steps[step_id].secrets, caller=self._caller)
+
+
+def read_secrets(names: Iterable[str], *, caller: Mapping[str, str]) -> dict[str, str]:
+    """The values of the secrets. Raises TemplateError if one is not set."""
+    found = {}
+    for name in names:
+        if name not in caller:
+            raise TemplateError(
+                f"the secret {name} is not set; set the environment variable {name} and resume"
+            )
+        found[name] = clean_text(caller[name])
+    return found
+
+
+def job_variables(
+    definition: JobDef, reads: InputReads, *, caller: Mapping[str, str], mask: Mask, job_id: str
+) -> dict[str, Any]:
+    """The names of a template that belong to the job as a whole."""
+    return {
+        "project": definition.project,
+        "task_description": definition.task_description,
+        "inputs": reads.values(definition.inputs, definition.read),
+        "env": mask.value(render_env(definition.env, {}, caller=caller)),
+        "job": {"id": job_id},
+    }
+
+
+def render_command(
+    run: str | tuple[str, ...], scope: Mapping[str, Any]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """A command's arguments, and the variables with the values in its text. Raises TemplateError.
+
+    A value never becomes a part of a shell's text.
+    """
+    if isinstance(run, str):
+        script = parse_shell(run)
+        variables = {
+            name: variable(to_text(expression.evaluate(scope)), expression.source)
+            for name, expression in script.variables
+        }
+        return ("/bin/sh", "-ec", script.script), variables
+    check_words(run)
+    words = (variable(to_text(parse_template(word).render(scope)), word) for word in run)
+    return tuple(words), {}
 
 
 def render_env(

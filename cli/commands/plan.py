@@ -82,6 +82,8 @@ def command(
         f"expected {cost_text(found.expected_cost_nano_usd)} in {took}, "
         f"at worst {cost_text(found.worst_cost_nano_usd)}"
     )
+    if found.hooks:
+        put(f"hooks: {', '.join(found.hooks)}")
     return code
 
 
@@ -94,6 +96,7 @@ def plan_value(plan: Plan) -> dict[str, Any]:
         "expected_cost_usd": plan.expected_cost_usd,
         "expected_duration_s": plan.expected_duration_s,
         "worst_cost_usd": plan.worst_cost_usd,
+        "hooks": list(plan.hooks),
         "steps": [_step_value(step) for step in plan.steps],
     }
 

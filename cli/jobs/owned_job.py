@@ -30,8 +30,9 @@ from orc.cli.jobs.folders import (
     publish_first,
     publish_last,
 )
+from orc.cli.jobs.hooks.run_hook import HookRun, run_hook
 from orc.cli.jobs.places import Places
-from orc.cli.jobs.state import append_command, load_state
+from orc.cli.jobs.state import append_command, failures_of, load_state
 from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
 from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef
@@ -46,6 +47,7 @@ from orc.providers import Provider
 from orc.scheduler.core.commands import Command, ResumeJob, StartJob, SubmitJob
 from orc.scheduler.core.fold.evolve import JobState, initial_state
 from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.rules.hooks import LOST_HOOK
 from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.rates import SharedLimits
 from orc.scheduler.runner import Observer, Runner
@@ -275,12 +277,26 @@ class OwnedJob:
                         await provider.aclose()
             unpublished = await self._aside(publish_last, publisher, folder, job_id)
         left: tuple[str, ...] = ()
-        if state.status == "succeeded":
-            left = await self._aside(self._deliver)
+        try:
+            if state.status == "succeeded":
+                left = await self._aside(self._deliver)
+        finally:
+            # After the files are where the hook's author expects them.
+            await self._run_hook()
         if unpublished is not None:
             raise unpublished
         status = INTERRUPTED if state.status == "stopped" else state.status
         return Ended(job_id, status, state, folder, state.stopped_by, left, self.ledger.path)
+
+    async def _run_hook(self) -> None:
+        """Run the hook for the end of the run, if the job has one, and publish its record."""
+        if self.state.hook is not None:
+            run = HookRun(
+                self.ledger, self.job_id, self.state, self.folder, self.caller.environment
+            )
+            on = self.caller.listener
+            await run_hook(run, self.caller.open_stops, on.on_events, on.on_notice)
+            await self._aside(self.publish)
 
     def publish_submitted(self) -> None:
         """Publish the run folder of a job that was submitted and does not run yet.
@@ -300,6 +316,9 @@ class OwnedJob:
 
         Raises LedgerError, EnvironmentProblem.
         """
+        if self.state.hook is not None:
+            # Its process died; the job had ended.
+            self.append(LOST_HOOK)
         self.publish()
         left = self._deliver()
         return Ended(
@@ -333,12 +352,6 @@ class OwnedJob:
 def owner_here() -> Owner:
     """This process, as the owner of a job."""
     return Owner.model_validate(owner_identity())
-
-
-def failures_of(state: JobState) -> list[Failure]:
-    """The failures that made the job fail: the job's own first, then those of steps."""
-    of_job = [] if state.job_failure is None else [state.job_failure]
-    return of_job + list(state.failed.values())
 
 
 def start_command(

@@ -92,12 +92,16 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of a run. `against` is the latest job of the project; None if it has no job."""
+    """The plan of a run. `against` is the latest job of the project; None if it has no job.
+
+    `hooks` are the statuses for which the job has a hook.
+    """
 
     project: str
     against: str | None
     steps: tuple[PlannedStep, ...]
     max_cost_nano_usd: int | None
+    hooks: tuple[str, ...] = ()
 
     @property
     def runs_anything_new(self) -> bool:
@@ -233,7 +237,7 @@ def build_plan(
             )
         )
     limit = definition.budget.limits().max_cost_nano_usd if definition.budget else None
-    return Plan(definition.project, base, tuple(steps), limit)
+    return Plan(definition.project, base, tuple(steps), limit, tuple(definition.hooks))
 
 
 def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, tuple[str, str]]]:

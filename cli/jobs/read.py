@@ -10,9 +10,9 @@ from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
-from orc.cli.jobs.owned_job import Ended, failures_of
+from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.places import Places, open_for_reading
-from orc.cli.jobs.state import load_state
+from orc.cli.jobs.state import failures_of, load_state
 from orc.ledger import LedgerReader
 from orc.ledger.errors import FileTooLarge, RemovedBlob
 from orc.ledger.events import Failure

@@ -8,7 +8,7 @@ from orc.ledger import JobId, Ledger, LedgerReader, Recorded
 from orc.ledger.codec import mask_event
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger, NoSuchJob
-from orc.ledger.events import StepReused
+from orc.ledger.events import Failure, StepReused
 from orc.ledger.files.file_store import StoredFile
 from orc.ledger.stored import UNEXPECTED
 from orc.projections.caches.taken_over import TakenEvent
@@ -39,10 +39,10 @@ def append_command(
     *commands: Command,
     blobs: Iterable[bytes],
     stored: Iterable[StoredFile] = (),
-) -> None:
-    """Decide on commands outside of a run, and append their events in one transaction.
+) -> list[Recorded]:
+    """Decide on commands outside of a run, and append their events in one transaction; the events.
 
-    The events are applied to `state`. Raises LedgerError.
+    They are applied to `state`. Raises LedgerError.
     """
     at = Clock().recorded_at()
     batch = []
@@ -53,6 +53,13 @@ def append_command(
             evolve(state, recorded)
             batch.append(recorded)
     ledger.append(batch, blobs=blobs, stored=stored)
+    return batch
+
+
+def failures_of(state: JobState) -> list[Failure]:
+    """The failures that made the job fail: the job's own first, then those of steps."""
+    of_job = [] if state.job_failure is None else [state.job_failure]
+    return of_job + list(state.failed.values())
 
 
 def take_over(events: Iterable[TakenEvent]) -> list[Command]:

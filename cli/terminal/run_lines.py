@@ -21,6 +21,8 @@ from orc.ledger.events import (
     CacheHit,
     CircuitClosed,
     CircuitOpened,
+    HookEnded,
+    HookStarted,
     JobCancelling,
     JobResumed,
     LlmRequested,
@@ -175,6 +177,12 @@ def describe_change(recorded: Recorded) -> str:
             )
         case CircuitClosed():
             return f"{safe(event.target)} answers again"
+        case HookStarted():
+            return f"the hook {event.hook!r} runs"
+        case HookEnded() if event.is_good:
+            return f"the hook {event.hook!r} ended in {duration_text(event.duration_s or 0.0)}"
+        case HookEnded() if event.outcome == "unknown":
+            return f"the hook {event.hook!r}: {safe(event.message or '')}"
         case JobCancelling():
             return f"cancelling; these steps still run: {safe(', '.join(event.steps[:5]))}"
         case JobResumed():

@@ -108,6 +108,7 @@ _TITLES = {
     "tool": "a tool",
     "file": "`files`",
     "message": "a message",
+    "hook": "a hook",
     "part": "a part of it",
 }
 
@@ -147,6 +148,7 @@ def _shape_name(shape: dict[str, Any]) -> str:
 
 _MAPPINGS = {
     "FileSpec": "[mapping](#files)",
+    "HookSpec": "[mapping](#hooks)",
     "InputSpec": "[input](#inputs)",
     "MessageSpec": "[message](#messages)",
     "PartSpec": "[part](#messages)",

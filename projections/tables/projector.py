@@ -23,6 +23,8 @@ from orc.ledger.events import (
     CircuitClosed,
     CircuitOpened,
     FileWritten,
+    HookEnded,
+    HookStarted,
     JobAmended,
     JobCancelled,
     JobCancelling,
@@ -383,4 +385,6 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     JobFailed: (10, _job_failed),
     JobCancelling: (10, _job_cancelling),
     JobCancelled: (10, _job_cancelled),
+    HookStarted: (10, _ignore),
+    HookEnded: (10, _ignore),
 }

@@ -27,6 +27,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.values import Limit
 from orc.scheduler.core.assessments import NoteJob, RecordScores, ScoreByPerson, TagJob
+from orc.scheduler.core.hook_commands import EndHook, StartHook
 
 CallEvent = LlmRequested | LlmResponded | LlmFailed | CacheHit | ToolCalled | ToolReturned
 """The events that an effect may record while it runs."""
@@ -397,4 +398,6 @@ Command = (
     | CancelJob
     | TimeOutJob
     | Settle
+    | StartHook
+    | EndHook
 )

@@ -20,6 +20,7 @@ from orc.ledger.wording import duration_text
 from orc.providers import Request, Tool
 from orc.scheduler.core.commands import CallEvent, Failed
 
+NO_STDIN = Path("/dev/null")
 OUTPUT_BYTES_MAX = 1024 * 1024
 """How much a command may print to stdout, if its step has no limit of its own."""
 
@@ -135,13 +136,17 @@ class Toolbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
-    """Run a command in `cwd`. Its stdout is the output; stdout and stderr go to the log."""
+    """Run a command in `cwd`. Its stdout is the output; stdout and stderr go to the log.
+
+    `stdin` is a file that it reads as its stdin.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path
     log_path: Path
     limits: LimitsDef = DEFAULT_LIMITS
+    stdin: Path = NO_STDIN
 
 
 FunctionUse = Literal["call", "tool", "describe"]

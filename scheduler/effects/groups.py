@@ -24,7 +24,8 @@ from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.worker.exit_statuses import require_exit_statuses
 
 GRACE_S = 10.0
-_GATE = 'read -r _ && exec "$@" </dev/null'
+_GATE = 'read -r _ && i=$1 && shift && exec "$@" <"$i"'
+_NO_STDIN = Path("/dev/null")
 _REAPER = Path(__file__).with_name("reaper.py")
 _POLL_S = 0.02
 _CHUNK = 64 * 1024
@@ -52,8 +53,9 @@ class ProcessGroups:
         stdout: int,
         stderr: int,
         pass_fds: Sequence[int] = (),
+        stdin: Path = _NO_STDIN,
     ) -> trio.Process:
-        """Start a command as the leader of a new group, without stdin.
+        """Start a command as the leader of a new group; it reads the file `stdin`.
 
         A signal that orc ignores is ignored by the command, too, as `nohup` promises; the signals
         that only Python ignores, such as SIGPIPE, are not.
@@ -65,7 +67,7 @@ class ProcessGroups:
         require_exit_statuses()
 
         async def spawn() -> trio.Process:
-            return await self._spawn(argv, cwd, env, stdout, stderr, pass_fds)
+            return await self._spawn([str(stdin), *argv], cwd, env, stdout, stderr, pass_fds)
 
         try:
             return await retry_while_scarce(spawn)

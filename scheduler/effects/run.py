@@ -41,6 +41,7 @@ async def run_command(
             env=request.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            stdin=request.stdin,
         )
     except OSError as error:
         message = f"the command could not be started: {describe_system_error(error)}"

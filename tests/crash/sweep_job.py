@@ -21,6 +21,7 @@ project: sweep
 provider: ollama/model-a
 concurrency: 3
 output_dir: delivered
+hooks: {succeeded: 'test -d delivered/rivers; echo hook >> "$ORC_COUNTER"'}
 steps:
   outline:
     prompt: Name two rivers.
@@ -197,10 +198,22 @@ def _check_costs(
     assert CALLS <= paid <= CALLS + in_doubt
     assert read_manifest(folder).get("in_doubt", {}).get("calls", 0) == in_doubt
     ran = Counter((folder / "counter").read_text().split())
+    _check_hook(events, told=ran.pop("hook", 0))
     assert set(ran) == set(SIDE_EFFECTS)
     cut = Counter(step for step, _ in crashes.in_flight)
     for step, times in ran.items():
         assert 1 <= times <= 1 + cut[step], f"{step} ran {times} times"
+
+
+def _check_hook(events: list[dict[str, Any]], *, told: int) -> None:
+    """The hook has one start and one end, and its command ran once at most."""
+    of_hook = [event for event in events if event["type"].startswith("hook.")]
+    assert [event["type"] for event in of_hook] == ["hook.started", "hook.ended"]
+    if of_hook[1]["data"]["outcome"] == "exited":
+        assert (told, of_hook[1]["data"]["exit_code"]) == (1, 0)
+    else:
+        assert told <= 1
+        assert of_hook[1]["data"]["outcome"] == "unknown"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

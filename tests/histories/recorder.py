@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.jobs.state import append_command
-from orc.ledger.definition import ApprovalDef, BudgetDef, ForEachDef, JobDef, ScoreDef, ShippedDef
+from orc.ledger.definition import (
+    ApprovalDef,
+    BudgetDef,
+    ForEachDef,
+    HookDef,
+    JobDef,
+    ScoreDef,
+    ShippedDef,
+)
 from orc.ledger.digest import canonical_json, digest_bytes, digest_json
 from orc.ledger.events import (
     ApprovalDecided,
@@ -29,11 +37,16 @@ from orc.ledger.events import (
     CacheHit,
     CallRef,
     ChildShape,
+    HookEnded,
+    HookStarted,
+    JobCancelled,
+    JobFailed,
     JobInterrupted,
     JobNoted,
     JobStarted,
     JobSucceeded,
     JobTagged,
+    JobWaiting,
     Payload,
     QueuedRun,
     Reserved,
@@ -136,6 +149,7 @@ def histories() -> dict[str, History]:
         "read": _read_a_table,
         "absent": _ask_a_server_that_is_not_there,
         "taken": _take_over_items,
+        "hooks": _run_hooks,
     }
 
 
@@ -742,6 +756,50 @@ def _queue() -> Iterator[Stand]:
             *(taken, interrupted("work", 4, reason="crash"), started("work", 5)),
             interrupted("work", 5, reason="crash"),
             JobInterrupted(queue="left", crashes=3),
+        )
+        yield stand
+
+
+@contextmanager
+def _run_hooks() -> Iterator[Stand]:
+    """Hooks with every outcome; the process of the first one died."""
+    hooks = {
+        "failed": HookDef(run=("notify", "x"), env={"A": "b"}, secrets=("KEY",), timeout_s=5.0),
+        "succeeded": HookDef(run="true", folder="sub"),
+        "waiting": HookDef(run="true"),
+        "cancelled": HookDef(run="true"),
+    }
+    definition = job(step("work", kind="run", run="work")).model_copy(update={"hooks": hooks})
+    log = Payload(value="told")
+    lost = HookEnded(hook="failed", occasion=5, outcome="unknown", message="its process died")
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        stand.submit()
+        stand.append(
+            JobStarted(owner=OWNER),
+            started("work"),
+            failed("work"),
+            JobFailed(failures=(), failures_total=1),
+            HookStarted(hook="failed", occasion=5),
+            *(resumed(), lost),
+            started("work", 2),
+            succeeded("work", 2),
+            JobSucceeded(),
+            HookStarted(hook="succeeded", occasion=11),
+            HookEnded(
+                hook="succeeded",
+                occasion=11,
+                outcome="exited",
+                exit_code=3,
+                duration_s=0.5,
+                log=log,
+            ),
+            JobWaiting(reason="approval", steps=()),
+            HookStarted(hook="waiting", occasion=14),
+            HookEnded(
+                hook="waiting", occasion=14, outcome="exited", signal="SIGKILL", duration_s=0.5
+            ),
+            JobCancelled(),
+            HookStarted(hook="cancelled", occasion=17),
         )
         yield stand
 

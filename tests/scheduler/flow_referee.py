@@ -229,6 +229,9 @@ class FlowReferee:
                     step.status, step.decided = "pending", ""
             case "budget.raised":
                 self._accounts[event.account or ""].raise_to(event)
+            case "hook.started" | "hook.ended":
+                is_lost = getattr(event, "outcome", "") == "unknown"
+                demand(not self._alive or is_lost, f"{event.type} while it runs")
             case "circuit.opened":
                 self._circuits.opened(event.target, event.retry_at - self._epoch_s)
             case "circuit.closed":

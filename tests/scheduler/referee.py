@@ -120,6 +120,8 @@ class Referee:
             if self.job == "cancelled":
                 for course in self.courses.values():
                     course.status = "cancelled" if course.status in _OPEN else course.status
+        elif event.type.startswith("hook."):
+            demand(not self._alive or event.outcome == "unknown", f"{event.type} while it runs")
         elif event.type == "circuit.opened":
             self._circuits.opened(event.target, event.retry_at - self._epoch_s)
         elif event.type == "circuit.closed":

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
+from orc.ledger.definition import HookDef, JobDef
+from orc.ledger.kinds import HookName
 from tests.flow_model import Flow, Limit, Node
 from tests.model import CONTENT, NEVER, TRANSIENT, Choice, Plan, Task, Try, steadfast
 from tests.strategies import LANES, MODELS, PERMANENT
@@ -43,6 +45,13 @@ def random_plan(chance: Random, more: Random) -> Plan:
         plan = replace(plan, token_rates={lane: more.randint(1, 5) * 16 for lane in LANES[:2]})
     plan = steadfast(plan)
     return _with_timeouts(chance, plan) if has_timeouts else plan
+
+
+def with_hooks(definition: JobDef, chance: Random) -> JobDef:
+    """The job, sometimes with hooks."""
+    names = [name for name in get_args(HookName) if chance.random() < 0.4]
+    hooks = {name: HookDef(run="true") for name in names}
+    return definition.model_copy(update={"hooks": hooks})
 
 
 def is_foreseen(plan: Plan) -> bool:

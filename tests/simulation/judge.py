@@ -83,6 +83,7 @@ class Judge:
         self._last: Any = None
         self._tags: set[str] = set()
         self._noted_for: set[int | None] = set()
+        self._hook: tuple[str, int] | None = None
         self._asked = ""
         """The target of the last call that ended."""
 
@@ -93,6 +94,7 @@ class Judge:
             rules = {**RULES, **WORKER_RULES}
             demand(event.type in rules, f"{event.type}: {IMPOSSIBLE.get(event.type, 'no rule')}")
             self._version = recorded.version
+            self._demand_hook(event)
             self.seen[event.type] += 1
             rules[event.type](self, event)
             self._last = event
@@ -249,6 +251,29 @@ class Judge:
         demand(event.text.value not in (None, ""), "an empty note")
         demand(event.signal_id not in self._noted_for, "a note twice")
         self._noted_for.add(event.signal_id)
+    # Hooks.
+
+    def _demand_hook(self, event: Any) -> None:
+        """The runner starts a hook in one transaction with its occasion."""
+        ended = getattr(self._last, "type", "")
+        is_due = ended in ("job.succeeded", "job.failed", "job.waiting")
+        if is_due and ended.removeprefix("job.") in self._definition.hooks:
+            demand(event.type == "hook.started", f"no hook after {ended}, but {event.type}")
+
+    def _hook_started(self, event: Any) -> None:
+        demand(event.hook in self._definition.hooks, f"there is no hook {event.hook}")
+        demand(self._job == event.hook, f"the hook {event.hook} of a job that is {self._job}")
+        demand(self._last.type == f"job.{event.hook}", f"{event.hook} after {self._last.type}")
+        demand(event.occasion == self._version - 1, f"the occasion {event.occasion} was before")
+        demand(self._hook is None, f"{self._hook} has no end")
+        self._hook = event.hook, event.occasion
+
+    def _hook_ended(self, event: Any) -> None:
+        demand(self._hook == (event.hook, event.occasion), f"{event} ends {self._hook}")
+        is_lost = event.outcome == "unknown"
+        demand(is_lost or self._job == event.hook, f"{event.hook} ended when {self._job}")
+        demand(not is_lost or event.exit_code is None, "who saw how it ended?")
+        self._hook = None
 
     # Circuits and budgets.
 
@@ -558,6 +583,8 @@ RULES: Mapping[str, Callable[[Judge, Any], None]] = {
     "job.tagged": Judge._tagged,
     "job.noted": Judge._noted,
     "score.recorded": Judge._scored,
+    "hook.started": Judge._hook_started,
+    "hook.ended": Judge._hook_ended,
     "circuit.opened": Judge._circuit_opened,
     "circuit.closed": Judge._circuit_closed,
     "budget.exceeded": Judge._budget_exceeded,

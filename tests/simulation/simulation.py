@@ -36,12 +36,14 @@ from orc.scheduler.core.commands import AmendJob, CancelJob, Command, ResumeJob,
 from orc.scheduler.core.fold.compare import find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.hook_commands import EndHook
 from orc.scheduler.runner import Runner
 from tests.builders import EPOCH_S, OWNER, amended, new_state, submitted
 from tests.scheduler.harness import Stand
 from tests.scheduler.watches import demand
 from tests.simulation.assessments import ScoreModel, Sent, message_of, random_assessments
 from tests.simulation.faults import Blow, Faults, Happening, Life, random_faults
+from tests.simulation.jobs import with_hooks
 from tests.simulation.judge import Judge
 from tests.simulation.mishaps import random_mishaps, struck_by
 from tests.simulation.oracles import CancelWatch
@@ -107,6 +109,8 @@ class _Simulation:
         self._mishaps = random_mishaps(Random(f"mishaps {seed}"))
         self._sampled = Random(f"sampled {seed}")
         self._summaries: dict[int, dict[str, Any]] = {}
+        self._hooked = Random(f"hooks {seed}")
+        self._world.definition = with_hooks(self._world.definition, self._hooked)
         self._cancels = CancelWatch()
         self._heard = Random(f"heard {seed}")
         self._assessed = random_assessments(Random(f"assessments {seed}"), self._world.definition)
@@ -133,7 +137,7 @@ class _Simulation:
             life = lives[number] if number < len(lives) else _CALM
             self._told.say(f"-- life {number + 1}: {life}")
             state = self._live(stand, state, life, number)
-            state = self._between(stand, life, state)
+            state = self._between(stand, life, self._end_hook(stand, state))
             is_faulty = number + 1 < len(lives)
             if self._assessed.edited is not None and self._assessed.edited_after == number:
                 state = self._amend(stand, state, self._assessed.edited)
@@ -199,6 +203,15 @@ class _Simulation:
         if left:
             raise left[0]
         demand(process.has_struck, f"nothing befell it, and it ended with {found}")
+
+    def _end_hook(self, stand: Stand, state: JobState) -> JobState:
+        """The command of a started hook ends, or the process dies before it says so."""
+        if state.hook is None or self._hooked.random() < 0.4:
+            return state
+        code = self._hooked.choice((0, 0, 3))
+        state = stand.act(EndHook("exited", exit_code=code, duration_s=0.0))
+        self._catch_up(stand)
+        return state
 
     def _between(self, stand: Stand, life: Life, state: JobState) -> JobState:
         stand.wall_s += life.idle_s + life.jump_s

@@ -74,8 +74,9 @@ def read_mask(
             reason = _unusable(value)
             if not reason:
                 values[name] = value
-            elif step in steps:
-                raise EnvironmentProblem(f"step {step!r} needs the secret {name}, and {reason}")
+            elif step in steps or (not step and steps):
+                who = f"step {step!r}" if step else "a hook"
+                raise EnvironmentProblem(f"{who} needs the secret {name}, and {reason}")
     mask = Mask(values)
     widen_output_mask(mask)
     return mask
@@ -151,12 +152,16 @@ def refuse_secrets_in_paths(mask: Mask, paths: Mapping[str, str]) -> None:
 
 
 def _names_in(content: Any) -> Iterator[str]:
-    """The secrets that the steps of a resolved spec, as JSON, name."""
+    """The secrets that the steps and hooks of a resolved spec, as JSON, name."""
     if not isinstance(content, dict):
         return
     names = content.get("secrets")
     if isinstance(names, list):
         yield from (name for name in names if isinstance(name, str))
+    hooks = content.get("hooks")
+    if isinstance(hooks, dict):
+        for hook in hooks.values():
+            yield from _names_in(hook)
     steps = content.get("steps")
     if isinstance(steps, list):
         for step in steps:
@@ -164,7 +169,9 @@ def _names_in(content: Any) -> Iterator[str]:
 
 
 def _secrets_of(definition: JobDef) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The outermost steps, each with the secrets of all steps inside it."""
+    """The outermost steps, each with the secrets of all steps inside it; hooks as the step ''."""
+    for hook in definition.hooks.values():
+        yield "", hook.secrets
     for step in definition.steps:
         for member in walk_steps((step,)):
             yield step.id, member.secrets

@@ -20,6 +20,8 @@ from orc.ledger.events import (
     CircuitOpened,
     Failure,
     FileWritten,
+    HookEnded,
+    HookStarted,
     JobAmended,
     JobCancelled,
     JobCancelling,
@@ -235,6 +237,11 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             _beside_the_run(state, before_at)
         case JobTagged():
             tagged(state, event)
+            _beside_the_run(state, before_at)
+        case HookStarted():
+            state.hook = event
+        case HookEnded():
+            state.hook = None
             _beside_the_run(state, before_at)
         case JobNoted():
             state.signal_seen = max(state.signal_seen, event.signal_id or 0)

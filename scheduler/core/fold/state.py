@@ -13,7 +13,15 @@ from typing import Any, Literal
 
 from orc.ledger.definition import JobDef, TargetDef
 from orc.ledger.digest import Digest
-from orc.ledger.events import Failure, FileRef, JobSubmitted, Payload, Reserved, SkipReason
+from orc.ledger.events import (
+    Failure,
+    FileRef,
+    HookStarted,
+    JobSubmitted,
+    Payload,
+    Reserved,
+    SkipReason,
+)
 from orc.ledger.file_owners import FileOwners
 from orc.ledger.kinds import JobStatus as JobStatus
 from orc.ledger.kinds import StepStatus as StepStatus
@@ -273,6 +281,8 @@ class JobState:
     retired: dict[str, StepState] = field(default_factory=dict)
     unscored: dict[str, None] = field(default_factory=dict)
     """The steps whose results still have to be scored, in the order in which they ended."""
+    hook: HookStarted | None = None
+    """The hook that was started and has no recorded end."""
     tags: dict[str, None] = field(default_factory=dict)
     removed: set[Digest] = field(default_factory=set)
     """Blobs that were removed from the ledger. Their bytes may have been added again since."""
@@ -317,6 +327,7 @@ class JobState:
             "version": self.version,
             "unfinished": self.unfinished,
             "unscored": list(self.unscored),
+            "hook": None if self.hook is None else self.hook.occasion,
             "running": {lane: count for lane, count in sorted(self.running.items()) if count},
             "busy_workspaces": sorted(self.busy_workspaces),
             "failed": sorted(self.failed),

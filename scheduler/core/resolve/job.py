@@ -29,6 +29,7 @@ from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.paths import folder_problem
 from orc.scheduler.core.resolve.early import EarlySettings, known_duration, step_def
 from orc.scheduler.core.resolve.flow import resolve_budget, resolve_doubt, resolve_flow
+from orc.scheduler.core.resolve.hooks import resolve_hooks
 from orc.scheduler.core.resolve.job_inputs import resolve_inputs, workflow_inputs
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
@@ -147,6 +148,7 @@ class _Resolver:
             tags=tuple(dict.fromkeys((*job.tags, *self.settings.tags))),
             inputs=self.inputs,
             read=self.read,
+            hooks=resolve_hooks(job, folder=self.spec.folder_of("hooks")),
             steps=steps if self.chain else self.early.of_steps(steps),
         )
 

@@ -1,8 +1,7 @@
 """`decide(state, command) -> events`: the rules of the scheduler.
 
-It is pure: it reads the state, never changes it, and takes times from the commands. A command
-that no longer applies gives no events. A command that only a bug can send fails an assertion.
-Applying the events is left to `core/fold`.
+It is pure: it reads the state, and takes times from the commands. A command that no longer applies
+gives no events; one that only a bug can send fails an assertion. `core/fold` applies the events.
 """
 
 from __future__ import annotations
@@ -72,6 +71,7 @@ from orc.scheduler.core.fold.questions import REJECT
 from orc.scheduler.core.fold.queued_job import TAKES_MAX
 from orc.scheduler.core.fold.reopen import find_kept, with_kept
 from orc.scheduler.core.fold.work import runs_elsewhere, takes_slot
+from orc.scheduler.core.hook_commands import EndHook, StartHook
 from orc.scheduler.core.rules.containers import (
     approval_given,
     ask,
@@ -93,6 +93,7 @@ from orc.scheduler.core.rules.failures import (
     switch,
 )
 from orc.scheduler.core.rules.files import can_own, file_events, with_file_conflicts
+from orc.scheduler.core.rules.hooks import hook_events, lost_hook
 from orc.scheduler.core.rules.placing import (
     expire_queued,
     is_late,
@@ -181,6 +182,8 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return _time_out(state)
         case Settle():
             return _settle(state)
+        case StartHook() | EndHook():
+            return hook_events(state, command)
         case _:
             assert_never(command)
 
@@ -204,17 +207,18 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
 
 
 def _cut_by_crash(state: JobState) -> list[AnyEvent]:
-    """The interruption of each attempt that was running here when the last owner died.
+    """The interruption of each attempt and of the hook that ran here when the last owner died.
 
     Attempts on workers go on without an owner.
     """
-    return [
+    cut = (
         StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
         for step_id, step in state.steps.items()
         if step.status == "running"
         and takes_slot(state, step_id)
         and not runs_elsewhere(state, step_id)
-    ]
+    )
+    return [*lost_hook(state), *cut]
 
 
 def _cut_elsewhere(state: JobState) -> list[AnyEvent]:

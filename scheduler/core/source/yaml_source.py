@@ -71,6 +71,10 @@ class Document:
             path = path[:-1]
         return table.get(path) or self.values.get(path, (1, 1))
 
+    def has(self, path: Path) -> bool:
+        """Whether there is a value at the path."""
+        return path in self.values
+
 
 def dotted(path: Path) -> str:
     """The path as text, such as `steps.build.files[0]`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.check_files import ENV_NAME
+from orc.scheduler.core.spec.hooks import HookSpec
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 
 _PASSED = ("PATH", "HOME", "LANG", "TMPDIR")
@@ -25,6 +26,19 @@ def check_job_secrets(job: JobSpec, document: Document) -> Iterator[Problem]:
     for index, name in enumerate(job.secrets):
         if name in job.env or name in (job.defaults.env or {}):
             yield _is_in_env(name, ("secrets", index), document)
+
+
+def check_hook_secrets(
+    path: Path, hook: HookSpec, document: Document, job: JobSpec
+) -> Iterator[Problem]:
+    """Problems of a hook's secrets, and of the job's secrets in this hook."""
+    yield from _check_names(hook.secrets, (*path, "secrets"), document)
+    for index, name in enumerate(hook.secrets):
+        if name in job.env or name in hook.env:
+            yield _is_in_env(name, (*path, "secrets", index), document)
+    for name in hook.env:
+        if name in job.secrets:
+            yield _is_in_env(name, (*path, "env", name), document)
 
 
 def check_secrets(

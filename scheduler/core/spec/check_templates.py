@@ -11,10 +11,11 @@ from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.base import IGNORED_PREFIX
+from orc.scheduler.core.spec.hooks import HooksSpec
 from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.core.spec.rendered_keys import Rendered, rendered
 
-_SHORT_FORMS_WITH_TEXTS = ("fallback", "files", "approval")
+_SHORT_FORMS_WITH_TEXTS = ("fallback", "files", "approval", *HooksSpec.model_fields)
 _REMEDY = (
     "`${{ }}` is not rendered here; write the value itself (docs/spec.md#templates lists the keys "
     "with templates)"

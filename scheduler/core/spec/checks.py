@@ -20,7 +20,13 @@ from orc.scheduler.core.spec.check_flow import check_flow
 from orc.scheduler.core.spec.check_placing import check_placing, check_ship, executor_problem
 from orc.scheduler.core.spec.check_possible import check_defaults, check_input, check_possible
 from orc.scheduler.core.spec.check_prompt import FUNCTION, check_prompt
-from orc.scheduler.core.spec.check_secrets import check_job_secrets, check_secrets, secrets_in
+from orc.scheduler.core.spec.check_secrets import (
+    check_hook_secrets,
+    check_job_secrets,
+    check_secrets,
+    secrets_in,
+)
+from orc.scheduler.core.spec.hooks import HookSpec
 from orc.scheduler.core.spec.model import (
     STEP_ID_LENGTH_MAX,
     STEP_ID_PATTERN,
@@ -32,6 +38,7 @@ from orc.scheduler.core.spec.references import (
     Scope,
     check_text,
     needs_of,
+    texts_in_model,
     texts_of,
     texts_of_job,
 )
@@ -71,12 +78,42 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
             yield from check_env(name, value, env_path, document)
     yield from check_defaults(job.defaults, document)
     yield from check_job_secrets(job, document)
+    yield from _check_hooks(job, document)
     yield from check_ship(job, document)
     scope = Scope(job, {}, secrets=frozenset(job.secrets))
     for text_path, text in texts_of_job(job):
         is_system = text_path == ("defaults", "system")
         when: Place = "inside" if is_system else "submission"
         yield from check_text(text_path, text, document, scope, when)
+
+
+def _check_hooks(job: JobSpec, document: Document) -> Iterator[Problem]:
+    """Problems of the job's hooks."""
+    if job.hooks is None:
+        return
+    for name in type(job.hooks).model_fields:
+        hook = getattr(job.hooks, name)
+        if hook is not None:
+            yield from _check_hook(hook, ("hooks", name), job, document)
+
+
+def _check_hook(hook: HookSpec, path: Path, job: JobSpec, document: Document) -> Iterator[Problem]:
+    first = hook.run if isinstance(hook.run, str) else (hook.run or [""])[0]
+    if not first.strip():
+        yield Problem(f"{dotted(path)}.run: is empty", *document.place(path))
+    if isinstance(hook.run, list):
+        try:
+            check_words(tuple(hook.run))
+        except TemplateError as error:
+            yield Problem(f"{dotted(path)}.run: {error}", *document.place(path))
+    for name, value in hook.env.items():
+        yield from check_env(name, value, (*path, "env", name), document)
+    yield from check_hook_secrets(path, hook, document, job)
+    scope = Scope(job, {}, secrets=frozenset((*job.secrets, *hook.secrets)))
+    for text_path, text in texts_in_model((), hook):
+        # In the short form, the command is the hook itself.
+        own = text_path if document.has((*path, *text_path[:1])) else text_path[1:]
+        yield from check_text((*path, *own), text, document, scope, "inside")
 
 
 def check_steps(

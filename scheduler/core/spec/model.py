@@ -34,6 +34,7 @@ from orc.scheduler.core.spec.flow import (
     Score,
     Tag,
 )
+from orc.scheduler.core.spec.hooks import HooksSpec
 from orc.scheduler.core.spec.input_spec import InputSpec as InputSpec
 from orc.scheduler.core.spec.prompt import (
     MessageSpec,
@@ -366,6 +367,11 @@ class JobSpec(Strict):
         "secrets.",
     )
     inputs: dict[str, InputSpec] = Field({}, description="Values that the caller gives.")
+    hooks: HooksSpec | None = Field(
+        None,
+        description="Commands that run when the job has ended or waits for a person, for example to "
+        "notify somebody. They never change its result.",
+    )
     defaults: DefaultsSpec = Field(
         DefaultsSpec(), description="Values for steps that do not have the key."
     )

@@ -150,6 +150,11 @@ def texts_of_job(job: JobSpec) -> Iterator[tuple[Path, str]]:
     yield from _texts(("defaults",), job.defaults)
 
 
+def texts_in_model(path: Path, value: Strict) -> Iterator[tuple[Path, str]]:
+    """Every text with expressions in a mapping of the spec, which is at the path."""
+    yield from _texts(path, value)
+
+
 def expressions_in(text: str, place: Place) -> tuple[Expression, ...]:
     """The expressions in a text. Raises TemplateError."""
     if place in ("condition", "until"):
@@ -209,7 +214,8 @@ def check_text(
     in_file = document.files.get(path)
     try:
         expressions = expressions_in(text, place)
-        if path[-1] == "run" and place == "inside":
+        is_hook = path[0] == "hooks" and len(path) == 2
+        if (path[-1] == "run" or is_hook) and place == "inside":
             parse_shell(text)
         if place == "until" and expressions[0].calls:
             raise TemplateError(

@@ -21,6 +21,7 @@ class Rendered(StrEnum):
     ITEM = "for each item"
     ATTEMPT = "at each attempt"
     RESULT = "for the result"
+    HOOK = "when the hook runs"
     CONDITION = "a condition"
     INSIDE = "inside"
     """The value is a mapping, or a list of mappings, whose own keys are in the table."""
@@ -30,7 +31,7 @@ class Rendered(StrEnum):
 _TABLE: dict[str, dict[Rendered, str]] = {
     "JobSpec": {
         Rendered.SUBMISSION: "task_description provider model base_url timeout",
-        Rendered.INSIDE: "fallback params rate concurrency budget inputs defaults steps",
+        Rendered.INSIDE: "fallback params rate concurrency budget inputs defaults steps hooks",
         Rendered.NEVER: "template project cache executor ship timeout_s keep_work output_dir env "
         "secrets tags",
     },
@@ -80,12 +81,14 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.NEVER: "type description required default enum format columns encoding "
         "allow_empty max_size"
     },
+    "HooksSpec": {Rendered.INSIDE: "succeeded failed cancelled waiting"},
+    "HookSpec": {Rendered.HOOK: "run env", Rendered.NEVER: "secrets timeout"},
     "ScoreSpec": {Rendered.RESULT: "value why of"},
     "FileText": {Rendered.NEVER: "file"},
 }
-_SEPARATE = ("steps", "inputs", "defaults", "score")
+_SEPARATE = ("steps", "inputs", "defaults", "score", "hooks")
 """Keys whose mappings have a scope of their own."""
-_HAS_TEXTS = (Rendered.SUBMISSION, Rendered.READY, Rendered.ATTEMPT, Rendered.ITEM)
+_HAS_TEXTS = (Rendered.SUBMISSION, Rendered.READY, Rendered.ATTEMPT, Rendered.ITEM, Rendered.HOOK)
 
 
 def rendered(model: type[BaseModel], key: str) -> Rendered | None:

@@ -16,6 +16,8 @@ from orc.ledger.events import (
     BudgetExceeded,
     BudgetRaised,
     ChildShape,
+    HookEnded,
+    HookStarted,
     JobCancelled,
     JobCancelling,
     JobFailed,
@@ -176,7 +178,7 @@ def test_a_file_of_another_step_fails_the_later_one() -> None:
     state = running(CHAIN, started("a"), written("a", "demo/x"), succeeded("a"), started("z"))
     (event,) = decide(state, finish(well("demo/x"), "z"))
     assert (event.type, event.kind) == ("step.failed", "path")  # type: ignore[union-attr]
-    assert "'a'" in event.message  # type: ignore[union-attr]
+    assert "'a'" in event.message  # type: ignore[union-attr, operator]
 
 
 def test_an_outcome_of_an_attempt_that_does_not_run_is_a_bug() -> None:
@@ -260,7 +262,7 @@ def test_a_waiting_step_expires_at_its_deadline_and_says_why() -> None:
     assert queues.take_overdue(EPOCH_S + 5.0) == [ExpireStep("a")]
     assert queues.take_overdue(EPOCH_S + 5.0) == []
     (event,) = decide(state, ExpireStep("a"))
-    assert "the gate was shut" in event.message  # type: ignore[union-attr]
+    assert "the gate was shut" in event.message  # type: ignore[union-attr, operator]
     assert event.retry_at is None  # type: ignore[union-attr]
 
 
@@ -411,6 +413,8 @@ OTHERS: list[AnyEvent] = [
     ScoreRecorded(step="a", attempt=1, name="exact", value=True, who="human", by="me"),
     JobTagged(added=("good",)),
     JobNoted(text=Payload(value="fine")),
+    HookStarted(hook="failed", occasion=3),
+    HookEnded(hook="failed", occasion=3, outcome="exited", exit_code=0),
 ]
 SHORT: list[AnyEvent] = [
     started("a"),

@@ -1,0 +1,1 @@
+"""The hooks of jobs: the facts that they get, and their place in a run."""

@@ -1,0 +1,27 @@
+"""The commands for the hooks of a job; see `commands.py` for the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orc.ledger.events import HookOutcome, Payload
+
+
+@dataclass(frozen=True, slots=True)
+class StartHook:
+    """Start the hook for the way in which the run has ended, if the job has one.
+
+    It must follow the event that ended the run at once.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class EndHook:
+    """Record the end of the hook that was started."""
+
+    outcome: HookOutcome
+    exit_code: int | None = None
+    signal: str | None = None
+    message: str | None = None
+    duration_s: float | None = None
+    log: Payload | None = None
