@@ -107,6 +107,8 @@ $(PROVIDERS_VENV)/.installed: pyproject.toml
 	$(PROVIDERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mlx]' || \
 	  { echo "mlx-lm cannot be installed here: its tests are skipped" >&2; \
 	    $(PROVIDERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'; }
+	$(PROVIDERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check oteltap || \
+	  echo "oteltap cannot be installed here: its test is skipped" >&2
 	@touch $@
 
 # An independent implementation of the model APIs, to test against: @copilotkit/aimock from npm.

@@ -127,9 +127,11 @@ MAY_IMPORT: dict[str, str] = {
     "cli.jobs.hooks": (
         "cli.jobs ledger projections.tables scheduler scheduler.core.fold scheduler.hooks"
     ),
+    "cli.jobs.telemetry": "ledger projections.exports",
     "cli.jobs": (
-        "cli cli.jobs.caller cli.jobs.hooks ledger ledger.files ledger.inputs ledger.secrets "
-        "ledger.transport projections projections.caches projections.exports projections.folder "
+        "cli cli.jobs.caller cli.jobs.hooks cli.jobs.telemetry ledger ledger.files "
+        "ledger.inputs ledger.secrets ledger.transport projections projections.caches "
+        "projections.exports projections.folder "
         "projections.folds projections.history projections.money projections.pages "
         "projections.scores projections.search projections.tables providers scheduler "
         "scheduler.core scheduler.core.fold "
@@ -220,6 +222,7 @@ OUTSIDE = {
         "uvicorn",
         "yaml",
         "pydantic",
+        "opentelemetry",  # the extra `otel`, in one module
         "cryptography",  # certificates of a cluster
         "pyarrow",  # tables in Parquet
     },

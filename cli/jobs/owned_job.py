@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -33,6 +33,7 @@ from orc.cli.jobs.folders import (
 from orc.cli.jobs.hooks.run_hook import HookRun, run_hook
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.state import append_command, failures_of, load_state
+from orc.cli.jobs.telemetry.sender import sending
 from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
 from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef
@@ -232,6 +233,15 @@ class OwnedJob:
         `start` is the first command of the run; `executors` are those of `Caller.connect`. Raises
         LedgerError, StorageError if the run folder cannot be written, EnvironmentProblem.
         """
+        caller, on = self.caller, self.caller.listener
+        told, path = (on.on_events, on.on_notice), self.ledger.path
+        async with sending(path, self.job_id, caller.environment, *told) as on_events:
+            self.caller = replace(caller, listener=replace(on, on_events=on_events))
+            ended = await self._run(start, executors)
+        self.caller = caller
+        return ended
+
+    async def _run(self, start: Command, executors: list[RemoteExecutor]) -> Ended:
         state, job_id, folder, caller = self.state, self.job_id, self.folder, self.caller
         listener, prices = caller.listener, caller.places.prices
         with LedgerReader.open(self.ledger.path) as reader:

@@ -42,9 +42,8 @@ def render_otel(source: ExportSource, *, content: bool = False) -> str:
 def build_otel(source: ExportSource, *, content: bool = False) -> dict[str, Any]:
     """The document as a JSON value."""
     trace = otlp.trace_id(source.job_id)
-    spans = _Trace(source, read_event_facts(source), content).spans()
     return otlp.document(
-        [otlp.encode_span(span, trace) for span in spans],
+        [otlp.encode_span(span, trace) for span in job_spans(source, content=content)],
         resource={
             "service.name": "orc",
             "service.version": source.submitted.orc_version,
@@ -52,6 +51,11 @@ def build_otel(source: ExportSource, *, content: bool = False) -> dict[str, Any]
         scope=("orc", source.orc_version),
         schema_url=SCHEMA_URL,
     )
+
+
+def job_spans(source: ExportSource, *, content: bool = False) -> Iterator[OtlpSpan]:
+    """The spans of the job so far, parents before their children. `content` is as in `render_otel`."""
+    return _Trace(source, read_event_facts(source), content).spans()
 
 
 def step_span_id(job_id: str, step: str) -> str:
@@ -95,6 +99,7 @@ class _Trace:
             name=f"invoke_workflow {job.name}",
             begin_at=job.submitted_at,
             end_at=job.finished_at or self._source.as_of,
+            is_open=not self._source.has_ended,
             attributes={
                 "gen_ai.operation.name": "invoke_workflow",
                 "gen_ai.workflow.name": job.name,
@@ -117,7 +122,7 @@ class _Trace:
             span.error, span.message = status, job.failure
         if job.forked_from is not None:
             other = otlp.span_id(job.forked_from, "job")
-            span.links.append(otlp.link(otlp.trace_id(job.forked_from), other, why="forked_from"))
+            span.links.append(otlp.SpanLink(otlp.trace_id(job.forked_from), other, "forked_from"))
         return span
 
     def _step(self, step: StepRow, root: OtlpSpan) -> OtlpSpan:
@@ -133,6 +138,7 @@ class _Trace:
             name=f"step {spec_name(self._view, step)}",
             begin_at=min(filter(None, begins), default=end_at),
             end_at=end_at if is_over else self._source.as_of,
+            is_open=not is_over,
             parent=root.span_id if holder is None else step_span_id(step.job_id, holder),
             attributes={
                 "orc.job": step.job_id,
@@ -152,19 +158,21 @@ class _Trace:
             span.error, span.message = step.failure_kind or step.status, step.failure
         span.links = [*self._links(step)]
         span.events = [
-            otlp.event("orc.fallback", at, {"orc.from": one.from_target, "orc.to": one.to_target})
+            otlp.SpanEvent(
+                "orc.fallback", at, {"orc.from": one.from_target, "orc.to": one.to_target}
+            )
             for at, one in self._facts.switched.get(step.name, ())
         ]
         return span
 
-    def _links(self, step: StepRow) -> Iterator[dict[str, Any]]:
+    def _links(self, step: StepRow) -> Iterator[otlp.SpanLink]:
         for name in step.needed:
             if name in self._begun:
                 needed = step_span_id(step.job_id, name)
-                yield otlp.link(self._trace, needed, why="needs")
+                yield otlp.SpanLink(self._trace, needed, "needs")
         if step.reused_from is not None:
             job_id, _, name = step.reused_from.partition("/")
-            yield otlp.link(otlp.trace_id(job_id), step_span_id(job_id, name), why="reused_from")
+            yield otlp.SpanLink(otlp.trace_id(job_id), step_span_id(job_id, name), "reused_from")
 
     def _attempt(self, step: StepRow, attempt: AttemptRow, parent: OtlpSpan) -> OtlpSpan:
         end_at = attempt.finished_at or self._source.as_of
@@ -173,6 +181,7 @@ class _Trace:
             name=f"attempt {spec_name(self._view, step)}",
             begin_at=attempt.started_at,
             end_at=end_at,
+            is_open=not attempt.finished_at,
             parent=parent.span_id,
             attributes={
                 "orc.job": step.job_id,
@@ -192,10 +201,10 @@ class _Trace:
         for at, hit in self._facts.hits.get((step.name, attempt.attempt), ()):
             paid_by = None if hit.paid_by is None else hit.paid_by.job_id
             of_hit: dict[str, otlp.Value] = {"orc.call": hit.call, "orc.paid_by": paid_by}
-            span.events.append(otlp.event("orc.cache_hit", at, of_hit))
+            span.events.append(otlp.SpanEvent("orc.cache_hit", at, of_hit))
         if attempt.retry_delay_s is not None:
             delay: dict[str, otlp.Value] = {"orc.delay_s": attempt.retry_delay_s}
-            span.events.append(otlp.event("orc.retry", end_at, delay))
+            span.events.append(otlp.SpanEvent("orc.retry", end_at, delay))
         return span
 
     def _has_begun(self, step: StepRow) -> bool:

@@ -144,6 +144,7 @@ def decision_span(
         name="human_decision",
         begin_at=asked_at,
         end_at=decided_at,
+        is_open=decided is None and parent.is_open,
         parent=parent.span_id,
         attributes={
             "orc.job": step.job_id,
@@ -173,13 +174,11 @@ def _call(
         kind=CLIENT if asked.endpoint else INTERNAL,
         begin_at=call.requested_at or parent.begin_at,
         end_at=facts.ended_at.get(place, parent.end_at),
+        is_open=place not in facts.ended_at and parent.is_open,
         parent=parent.span_id,
     )
     span.attributes = {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": provider_facts(asked.provider).telemetry_name or asked.provider,
-        "gen_ai.request.model": asked.model,
-        **_server(asked.endpoint),
+        **target_attributes(asked),
         **_parameters(request),
         **_outcome(call, answered),
         "orc.job": step.job_id,
@@ -199,6 +198,16 @@ def _call(
         lost = lost or reply_lost
     span.attributes["orc.lost"] = lost
     return span
+
+
+def target_attributes(asked: LlmRequested) -> dict[str, Value]:
+    """What was called, by the names that spans and metrics share."""
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": provider_facts(asked.provider).telemetry_name or asked.provider,
+        "gen_ai.request.model": asked.model,
+        **_server(asked.endpoint),
+    }
 
 
 def _outcome(call: CallRow, answered: LlmResponded | CacheHit | None) -> dict[str, Value]:
@@ -282,6 +291,7 @@ def _tool(
         name=f"execute_tool {tool.tool}",
         begin_at=tool.called_at,
         end_at=ended_at,
+        is_open=returned is None and parent.is_open,
         parent=parent.span_id,
         attributes={
             "gen_ai.operation.name": "execute_tool",

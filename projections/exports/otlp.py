@@ -24,9 +24,30 @@ Value = str | bool | int | float | Sequence[str] | None
 """The value of an attribute; attributes with None are left out."""
 
 
+@dataclass(frozen=True, slots=True)
+class SpanEvent:
+    """An event of a span, at a time in UTC text."""
+
+    name: str
+    at: str
+    attributes: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class SpanLink:
+    """A link to another span; `why` is the attribute `orc.link`."""
+
+    trace: str
+    span: str
+    why: str
+
+
 @dataclass(slots=True)
 class OtlpSpan:
-    """A span before it is encoded; times are UTC text. The id is derived from `key`."""
+    """A span before it is encoded; times are UTC text. The id is derived from `key`.
+
+    `is_open`: what it tells of has not ended yet, so that its end may still change.
+    """
 
     key: tuple[Any, ...]
     name: str
@@ -35,11 +56,24 @@ class OtlpSpan:
     parent: str | None = None
     kind: int = INTERNAL
     attributes: dict[str, Value] = field(default_factory=dict)
-    events: list[dict[str, Any]] = field(default_factory=list)
-    links: list[dict[str, Any]] = field(default_factory=list)
+    events: list[SpanEvent] = field(default_factory=list)
+    links: list[SpanLink] = field(default_factory=list)
     error: str | None = None
     """The `error.type` of a span that ended with an error."""
     message: str | None = None
+    is_open: bool = False
+
+    @property
+    def all_attributes(self) -> dict[str, Value]:
+        """The attributes that have a value, with the type of the error."""
+        attributes = {**self.attributes, "error.type": self.error}
+        return {name: value for name, value in attributes.items() if value is not None}
+
+    @property
+    def times_ns(self) -> tuple[int, int]:
+        """Begin and end in nanoseconds since 1970. If the clock was set back, the length is 0."""
+        begin_ns = unix_ns(self.begin_at)
+        return begin_ns, max(begin_ns, unix_ns(self.end_at))
 
     @property
     def span_id(self) -> str:
@@ -57,16 +91,6 @@ def span_id(*key: Any) -> str:
     return digest_json(["orc span", *key])[:16]
 
 
-def event(name: str, at: str, attributes: Mapping[str, Value]) -> dict[str, Any]:
-    """An event of a span."""
-    return {"timeUnixNano": str(unix_ns(at)), "name": name, "attributes": encode(attributes)}
-
-
-def link(trace: str, span: str, *, why: str) -> dict[str, Any]:
-    """A link to another span."""
-    return {"traceId": trace, "spanId": span, "attributes": encode({"orc.link": why})}
-
-
 def encode(attributes: Mapping[str, Value]) -> list[dict[str, Any]]:
     """Attributes in the encoding of OTLP, in the given order."""
     return [
@@ -78,23 +102,33 @@ def encode(attributes: Mapping[str, Value]) -> list[dict[str, Any]]:
 
 def encode_span(span: OtlpSpan, trace: str) -> dict[str, Any]:
     """The span as OTLP/JSON."""
-    begin_ns = unix_ns(span.begin_at)
+    begin_ns, end_ns = span.times_ns
     encoded: dict[str, Any] = {"traceId": trace, "spanId": span.span_id}
     if span.parent is not None:
         encoded["parentSpanId"] = span.parent
-    attributes = dict(span.attributes)
-    if span.error is not None:
-        attributes["error.type"] = span.error
     encoded |= {
         "flags": _SAMPLED,
         "name": clean_text(span.name),
         "kind": span.kind,
         "startTimeUnixNano": str(begin_ns),
-        # If the clock was set back meanwhile, the span has the length 0.
-        "endTimeUnixNano": str(max(begin_ns, unix_ns(span.end_at))),
-        "attributes": encode(attributes),
-        "events": span.events,
-        "links": span.links,
+        "endTimeUnixNano": str(end_ns),
+        "attributes": encode(span.all_attributes),
+        "events": [
+            {
+                "timeUnixNano": str(unix_ns(event.at)),
+                "name": event.name,
+                "attributes": encode(event.attributes),
+            }
+            for event in span.events
+        ],
+        "links": [
+            {
+                "traceId": link.trace,
+                "spanId": link.span,
+                "attributes": encode({"orc.link": link.why}),
+            }
+            for link in span.links
+        ],
         "status": {},
     }
     if span.error is not None:

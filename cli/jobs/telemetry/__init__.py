@@ -1,0 +1,1 @@
+"""Sends spans and metrics of a running job to an OpenTelemetry collector."""
