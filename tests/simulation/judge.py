@@ -251,6 +251,7 @@ class Judge:
         demand(event.text.value not in (None, ""), "an empty note")
         demand(event.signal_id not in self._noted_for, "a note twice")
         self._noted_for.add(event.signal_id)
+
     # Hooks.
 
     def _demand_hook(self, event: Any) -> None:
