@@ -20,9 +20,10 @@ demo: $(VENV)/.installed  ## Run the example offline, in ./demo.
 	@cd demo && PATH="$(abspath $(BIN)):$$PATH" orc demo
 	@echo "(in the folder demo/; the command is $(BIN)/orc)"
 
+# Many tests start Python; without compiled modules, each of these would compile them again.
 test: check  ## Run the checks and the tests, as CI does.
 	@echo "== Tests: pytest, on all cores; each dot is a test"
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: check-lint check-format check-types  ## Check style and types, as .pre-commit-config.yaml does.
 

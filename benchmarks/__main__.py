@@ -10,15 +10,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from benchmarks import big_ledger, calls, evaluations, items, jobs, pages, scores, yardsticks
-from orc.cli.main import tune_collector
+from benchmarks import (
+    big_ledger,
+    calls,
+    evaluations,
+    items,
+    jobs,
+    pages,
+    scores,
+    start,
+    yardsticks,
+)
+from orc.cli.collector import tune_collector
 
 _EVENTS = 1_000_000
 _EARLIER = 1_500
@@ -183,26 +195,28 @@ def _captures(folder: Path, rounds: int) -> list[dict[str, Any]]:
 
 
 def _start(folder: Path, rounds: int) -> list[dict[str, Any]]:
-    """The time of four commands that do little, which is mostly their start."""
-    orc = str(Path(sys.executable).with_name("orc"))
+    """The processor time of commands that do little, which is mostly their start."""
     _, database = jobs.run_job(folder, jobs.chain(10))
-    spec = folder / "one_step.yaml"
-    spec.write_text("{project: one, steps: {only: {value: 1}}}\n", "utf-8")
-    ledger = ["--db", str(database)]
-    commands = {
-        "orc --version": ["--version"],
-        "orc --help": ["--help"],
-        "orc list": ["list", *ledger],
-        "orc run, one step": ["run", str(spec), "--quiet", "--db", str(folder / "one_step.db")],
-    }
-    taken: dict[str, list[float]] = {name: [] for name in commands}
-    imports: list[float] = []
+    with closing(sqlite3.connect(database)) as connection:
+        job_id, step = connection.execute("SELECT job_id, name FROM steps LIMIT 1").fetchone()
+    commands = start.starts(folder, database, job_id, step)
+    taken: dict[str, list[float]] = {each.name: [] for each in commands}
+    yards: dict[str, list[float]] = {each.imports: [] for each in commands}
     for _ in range(rounds):
-        imports.append(yardsticks.imports_start_s())
-        for name, arguments in commands.items():
-            taken[name].append(yardsticks.start_s([orc, *arguments]))
-    beside = "python -c 'import trio, pydantic, yaml, typer': s"
-    return [_figure(f"{name}: s", taken[name], beside, imports) for name in commands]
+        for imports, found in yards.items():
+            found.append(start.imports_s(imports))
+        for each in commands:
+            taken[each.name].append(start.orc_s(each.arguments))
+    return [
+        _figure(
+            f"{each.name}: processor s",
+            taken[each.name],
+            f"python -c 'import {each.imports}': processor s",
+            yards[each.imports],
+            target=f"<= {each.ratio_max}",
+        )
+        for each in commands
+    ]
 
 
 def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:

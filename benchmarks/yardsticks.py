@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -37,8 +36,3 @@ def start_s(arguments: list[str], *, times: int = 7) -> float:
         subprocess.run(arguments, check=True, capture_output=True)
         taken.append(time.perf_counter() - started)
     return sorted(taken[1:])[times // 2]
-
-
-def imports_start_s() -> float:
-    """The time in seconds to start Python with the imports that every run of a job needs."""
-    return start_s([sys.executable, "-c", "import trio, pydantic, yaml, typer"])

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from orc.cli.collector import start_collector
 from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function
 from orc.cli.errors import UsageProblem
 from orc.cli.exit_codes import code_for_error
@@ -41,6 +42,7 @@ class PlainCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. An unexpected error of a damaged ledger becomes CorruptLedger."""
+        start_collector()
         try:
             with ledger_named(ctx.params.get("database")):
                 return super().invoke(ctx)

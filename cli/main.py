@@ -6,12 +6,13 @@ answered without loading the application.
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import signal
 import sys
 from types import TracebackType
+
+from orc.cli.collector import leave_to_exit, pause_collector
 
 
 def main() -> None:
@@ -27,7 +28,12 @@ def main() -> None:
         # An inherited setting, with which the exit status of every command would be lost.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     sys.excepthook = _print_traceback
-    sys.exit(_run())
+    pause_collector()
+    try:
+        code = _run()
+    finally:
+        leave_to_exit()
+    sys.exit(code)
 
 
 def _open_standard_streams() -> None:
@@ -44,15 +50,6 @@ def _open_standard_streams() -> None:
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-
-
-def tune_collector() -> None:
-    """Make the cyclic garbage collector run less often.
-
-    The state of a job is large, lives long and has no cycles. With Python's default thresholds,
-    the collector would traverse all of it many times while a large job runs.
-    """
-    gc.set_threshold(100_000, 20, 50)
 
 
 def _run() -> int:
@@ -89,7 +86,6 @@ def _run_command() -> object:
     from orc.cli.terminal.reader_warnings import reader_warnings_said
     from orc.cli.terminal.text import hide_keys
 
-    tune_collector()
     hide_keys(os.environ)
     if "ORC_FAILPOINTS" in os.environ:
         from orc.ledger.failpoints import arm_from_environment

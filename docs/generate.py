@@ -3,7 +3,7 @@
 A generated part is between `<!-- generated: NAME -->` and `<!-- end of NAME -->`; `doc_parts/` has
 a module for each subject. With `--check` nothing is written, and the exit code is 1 if a page is
 not up to date. Each word of the glossary is linked where it first occurs in a page
-(`glossary_links.py`).
+(`glossary_links.py`). The statements that create the read model are generated, too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 
 from doc_parts import commands, events, manual, project, promises, spec, tables
 from glossary_links import link_words
+
+from orc.projections.tables.schema import render_statements
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
@@ -54,7 +56,10 @@ PARTS: dict[str, Callable[[], str]] = {
 }
 
 
-WHOLE: dict[str, Callable[[], str]] = {"docs/man/orc.1": manual.render_manual}
+WHOLE: dict[str, Callable[[], str]] = {
+    "docs/man/orc.1": manual.render_manual,
+    "projections/tables/schema.sql": render_statements,
+}
 """Files that are generated as a whole."""
 
 

@@ -36,7 +36,7 @@ Backoff = Literal["exponential", "linear", "fixed"]
 class Resolved(BaseModel):
     """Base model. It forbids unknown fields, so that a newer definition is refused, not misread."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class RetryDef(Resolved):

@@ -26,7 +26,8 @@ Limit = Literal["max_calls", "max_tokens", "max_cost_usd"]
 class Frozen(BaseModel):
     """Base of the values that are stored: immutable, without unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built at its first use: a command creates and reads events of few types.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Payload(Frozen):

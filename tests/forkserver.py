@@ -40,7 +40,6 @@ _LATE = (
         "orc.providers.replay",
         "jinja2.sandbox",
         "jsonschema",
-        "sqlite_utils",
     ),
     *("httpx", "httpcore._async.http11", "httpcore._backends.trio", "anyio", "encodings.idna"),
 )
@@ -183,6 +182,7 @@ def _serve(fd: int) -> None:
     from importlib import import_module
 
     from orc.cli.main import main
+    from tests.built import build_models
 
     for package in _PACKAGES:
         for found in pkgutil.walk_packages([str(ROOT / package.replace(".", "/"))], f"{package}."):
@@ -190,6 +190,7 @@ def _serve(fd: int) -> None:
                 import_module(found.name)
     for name in _LATE:
         import_module(name)
+    build_models()
     sys.path.pop(0)
     gc.collect()
     gc.freeze()

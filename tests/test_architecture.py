@@ -1,10 +1,9 @@
-"""The rules for packages, checked on the sources: allowed imports, sizes, and what a command loads."""
+"""The rules for packages, checked on the sources: allowed imports and sizes."""
 
 from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -15,10 +14,7 @@ from pathlib import Path
 import pytest
 
 from orc.cli.command_table import COMMANDS, module_name
-from orc.ledger import open_ledger
 from orc.ledger.kinds import KINDS
-from orc.ledger.secrets.masking import NO_MASK
-from orc.projections import ReadModel
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ledger", "providers", "scheduler", "projections", "cli")
@@ -691,38 +687,3 @@ def test_templates_and_the_script_word_no_duration_cost_or_size_themselves() -> 
 )
 def test_the_rule_on_wording_notices(source: str, what: str) -> None:
     assert what in set(words_of(nodes_in(source)))
-
-
-HEAVY = set(
-    "pydantic trio openai anthropic datasette jinja2 sqlite_utils httpx tree_sitter".split()
-)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "absent"),
-    [
-        (["--version"], HEAVY | {"rich", "typer"}),
-        (["--help"], HEAVY),
-        # Texts and paths are taken as they are: typer would load pydantic for each of them.
-        (["list", "--db", "runs.db"], HEAVY | {"rich", "orc.ledger.events"}),
-    ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
-)
-def test_a_short_command_loads_nothing_heavy(
-    arguments: list[str], absent: set[str], tmp_path: Path
-) -> None:
-    open_ledger(tmp_path / "runs.db", projector=ReadModel(), mask=NO_MASK).close()
-    program = (
-        "import sys\n"
-        f"sys.argv = ['orc', *{arguments!r}]\n"
-        "from orc.cli.main import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print('\\n'.join(sorted(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.split())
-    assert "orc.cli" in loaded
-    assert not loaded & absent

@@ -28,7 +28,7 @@ from orc.cli.chaos.comparison import (
     read_end,
 )
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.own_folder import folder_of
 from orc.ledger import LedgerReader, Recorded, has_owner
 from orc.ledger.definition import JobDef, walk_steps
 from orc.ledger.errors import LedgerError

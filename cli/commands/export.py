@@ -15,7 +15,8 @@ from orc.about import version
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.crate import crate_of, write_crate, write_crate_file
-from orc.cli.jobs.folders import check_run_folder, folder_of
+from orc.cli.jobs.folders import check_run_folder
+from orc.cli.jobs.own_folder import folder_of
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Json, ReplaceFile, refuse_ignored
 from orc.cli.terminal.contents.table_file import TableRequest, export_table

@@ -10,7 +10,7 @@ import typer
 
 from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.own_folder import folder_of
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import NUMBER_MAX, Database, Follow, Job, Json
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.own_folder import folder_of
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.files.exposure import examine_ledger

@@ -8,10 +8,9 @@ from pathlib import Path
 import trio
 
 from orc.cli.errors import EnvironmentProblem
-from orc.cli.jobs.own_folder import Use, choose_folder
+from orc.cli.jobs.own_folder import choose_folder
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import quoted_command
-from orc.ledger.connection import storage_errors
 from orc.ledger.errors import LedgerError, StorageError
 from orc.ledger.files.exposure import examine_folder
 from orc.ledger.files.folder import Folder
@@ -25,17 +24,6 @@ from orc.scheduler.core.fold.evolve import JobState
 
 REFRESH_S = 2.0
 _PUBLISH_SHARE = 10
-
-
-def folder_of(ledger: LedgerReader, job_id: str, *, use: Use) -> Path:
-    """The run folder of a job, else one in `runs/` beside the ledger, as `choose_folder` says."""
-    with storage_errors(ledger.path):
-        row = ledger.connection.execute(
-            "SELECT runs_dir FROM jobs WHERE job_id = ?", (job_id,)
-        ).fetchone()
-        recorded = None if row is None else row[0]
-        beside = ledger.path.parent / "runs"
-        return choose_folder(ledger.connection, ledger.path, job_id, recorded, beside, use=use)
 
 
 def folder_for(ledger: LedgerReader, state: JobState, job_id: str, runs_dir: Path) -> Path:

@@ -11,8 +11,9 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from orc.ledger.connection import storage_errors
 from orc.ledger.files.exposure import examine_folder
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.project_places import is_inside, place_of
@@ -21,11 +22,25 @@ from orc.ledger.files.seat import origin_of
 from orc.ledger.stored import check_job_id
 from orc.ledger.transport.imported import imported
 
+if TYPE_CHECKING:
+    from orc.ledger.reader import LedgerReader
+
 _LINE_BYTES_MAX = 1024 * 1024
 
 
 Use = Literal["read", "write"]
 """What a command does with a run folder."""
+
+
+def folder_of(ledger: LedgerReader, job_id: str, *, use: Use) -> Path:
+    """The run folder of a job, else one in `runs/` beside the ledger, as `choose_folder` says."""
+    with storage_errors(ledger.path):
+        row = ledger.connection.execute(
+            "SELECT runs_dir FROM jobs WHERE job_id = ?", (job_id,)
+        ).fetchone()
+        recorded = None if row is None else row[0]
+        beside = ledger.path.parent / "runs"
+        return choose_folder(ledger.connection, ledger.path, job_id, recorded, beside, use=use)
 
 
 def choose_folder(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.own_folder import folder_of
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.places import Places, open_for_reading
 from orc.cli.jobs.state import failures_of, load_state

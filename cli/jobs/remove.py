@@ -9,7 +9,8 @@ from pathlib import Path
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import mask_of_jobs
-from orc.cli.jobs.folders import check_run_folder, folder_of
+from orc.cli.jobs.folders import check_run_folder
+from orc.cli.jobs.own_folder import folder_of
 from orc.ledger import Ledger, LedgerReader, OwnerLock, failpoints, has_owner
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text

@@ -9,7 +9,7 @@ from orc.cli.terminal.text import put, safe, say
 from orc.ledger import LedgerReader, Recorded
 from orc.ledger.kinds import JOB_ENDED
 from orc.projections.folder.jsonl import event_line, event_object
-from orc.projections.folds.tolerated import ToleranceFold
+from orc.projections.folds.tolerance_fold import ToleranceFold
 
 _LINE_CHARS_MAX = 200
 _VALUE_CHARS_MAX = 60

@@ -44,7 +44,8 @@ from orc.ledger.events import (
 from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.wording import cost_text, count_text, duration_text, limit_text, number_text
 from orc.projections.folds.doubts import Doubts
-from orc.projections.folds.tolerated import Tolerated, tolerances_of
+from orc.projections.folds.tolerance_fold import tolerances_of
+from orc.projections.folds.tolerated import Tolerated
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 from orc.projections.tables.inside import total_of
 from orc.projections.tables.tolerated import read_tolerated

@@ -4,7 +4,6 @@ Requests and results are lines of JSON on two descriptors, whose numbers are the
 function's output is never mistaken for a result. The script imports nothing from orc.
 """
 
-import asyncio
 import errno
 import importlib
 import inspect
@@ -113,6 +112,8 @@ def _call(
     try:
         value = function(**arguments)
         if inspect.iscoroutine(value):
+            import asyncio  # loads slowly, and few functions are coroutines
+
             value = asyncio.run(value)
     except mistakes:
         raise

@@ -11,7 +11,7 @@ from orc.ledger.gathered import parts_of
 from orc.ledger.step_names import is_within
 from orc.ledger.values import CachedResult
 from orc.projections.folds.owned_files import OwnedFiles
-from orc.projections.folds.tolerated import ToleranceFold
+from orc.projections.folds.tolerance_fold import ToleranceFold, listed
 
 
 class ResultFold:
@@ -50,7 +50,7 @@ class ResultFold:
                 continue
             files = tuple(owned_file.file for owned_file in self._owned.outputs.inside(step))
             folders = tuple(self._owned.outputs.folders_inside(step)) or None
-            counts = self._tolerated.inside(step).listed() or None
+            counts = listed(self._tolerated.inside(step)) or None
             changes = {"files": files, "folders": folders, "tolerated": counts}
             results[step] = one.model_copy(update=changes)
         return results
@@ -68,7 +68,7 @@ class ResultFold:
                         owned.file for owned in self._owned.outputs.of_step(step).values()
                     ),
                     "folders": tuple(folders.get(step, ())) or None,
-                    "tolerated": counts[step].listed() or None if step in counts else None,
+                    "tolerated": listed(counts[step]) or None if step in counts else None,
                 }
             )
             for step, one in self._found.items()

@@ -43,9 +43,10 @@ from orc.ledger.inputs.read_inputs import inputs_in
 from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN
 from orc.ledger.step_names import container_of, is_within
 from orc.ledger.stored import parse_time
-from orc.projections.folds.doubts import DoubtFinder, Doubts, worst_cost
+from orc.projections.folds.doubt_finder import DoubtFinder, worst_cost
+from orc.projections.folds.doubts import Doubts
 from orc.projections.folds.owned_files import OwnedFiles
-from orc.projections.folds.tolerated import ToleranceFold
+from orc.projections.folds.tolerance_fold import ToleranceFold
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 
 MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")

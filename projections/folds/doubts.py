@@ -9,14 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from orc.ledger.events import (
-    AnyEvent,
-    LlmFailed,
-    LlmRequested,
-    LlmResponded,
-    StepFailed,
-    StepInterrupted,
-)
 from orc.ledger.money import usd_number
 from orc.ledger.wording import count_text, usd_text
 
@@ -64,31 +56,3 @@ class Doubts:
             return "the cost is unknown"
         unpriced = count_text(self.calls_unpriced, "of them has", "of them have")
         return f"may have cost up to {usd_text(self.known_nano_usd)}, and {unpriced} no known price"
-
-
-class DoubtFinder:
-    """Finds the calls in doubt of one job, given its events in order."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, LlmRequested] = {}
-
-    def take(self, event: AnyEvent) -> LlmRequested | None:
-        """Apply the next event; returns the request that it leaves in doubt, or None."""
-        match event:
-            case LlmRequested():
-                self._open[event.step] = event
-            case LlmResponded():
-                self._open.pop(event.step, None)
-            case LlmFailed():
-                request = self._open.pop(event.step, None)
-                return request if event.is_in_doubt else None
-            case StepFailed() | StepInterrupted():
-                return self._open.pop(event.step, None)
-            case _:
-                pass
-        return None
-
-
-def worst_cost(request: LlmRequested) -> int | None:
-    """The most that the call may have cost, in nano-dollars; None if that is unknown."""
-    return None if request.worst_case is None else request.worst_case.cost_nano_usd

@@ -19,7 +19,7 @@ from orc.ledger.events import (
     WorstCase,
 )
 from orc.ledger.money import optional_usd
-from orc.projections.folds.doubts import worst_cost
+from orc.projections.folds.doubt_finder import worst_cost
 from orc.projections.money.prices import Price, saved_nano_usd
 from orc.projections.tables.writer import Writer, preview
 

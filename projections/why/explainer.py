@@ -40,7 +40,7 @@ from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import is_within, lineage
 from orc.ledger.transport.imported import resume_command
 from orc.ledger.wording import duration_text
-from orc.projections.folds.tolerated import tolerances_of
+from orc.projections.folds.tolerance_fold import tolerances_of
 from orc.projections.history.definitions import SpecSeen, read_spec
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.chaos.comparison import End, read_end
-from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.own_folder import folder_of
 from orc.ledger import LedgerReader
 from tests.processes import read_events
 

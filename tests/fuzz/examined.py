@@ -19,6 +19,7 @@ from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_needs
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.effects.targets import target_rules
 from orc.scheduler.forecast import Verdict
 from tests.cli.command_line import control_characters
@@ -71,6 +72,7 @@ def _examine(path: Path) -> list[str] | None:
 @lru_cache(maxsize=1)
 def _warm_up() -> None:
     """Have everything imported that a spec can ask for: imports do what a spec may not."""
+    JobSpec.model_json_schema()  # for messages about wrong values; pydantic loads modules for it
     import encodings.cp037
     import tempfile
 

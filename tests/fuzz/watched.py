@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.built import build_models
+
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _NUMBER = re.compile(rb"[0-9.eE+-]+")
 _FORBIDDEN = (
@@ -78,6 +80,7 @@ def watched() -> Iterator[None]:
     """Fail with DidSomething when the body does anything but compute and read files."""
     global _is_hooked
     if not _is_hooked:
+        build_models()
         sys.addaudithook(_hook)
         _is_hooked = True
     _watch.seen = None

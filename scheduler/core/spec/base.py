@@ -43,7 +43,7 @@ class Strict(BaseModel):
     it would drop a condition or a limit.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     takes_null: ClassVar[bool] = False
 
     @field_validator("*", mode="before")

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from jsonschema import Draft202012Validator, SchemaError
-
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.source.yaml_source import Document, Path, dotted
@@ -60,6 +58,9 @@ def _is_here(path: Path, document: Document) -> bool:
 
 def schema_problem(schema: Mapping[str, Any]) -> str:
     """Why this is not a usable JSON Schema; empty if it is."""
+    # Imported here, since few specs have a schema, and the package loads all meta-schemas.
+    from jsonschema import Draft202012Validator, SchemaError
+
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:

@@ -12,8 +12,6 @@ from functools import reduce
 from math import ceil, floor, isfinite
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from orc.ledger.digest import canonical_json
 
 _BOUNDS = (
@@ -130,6 +128,8 @@ def _given(parts: list[Mapping[str, Any]], keys: Iterable[str]) -> list[str]:
 
 def _unmet_values(schema: Mapping[str, Any], parts: list[Mapping[str, Any]]) -> Iterator[str]:
     """Why none of the values in an `enum` or `const` fits the schema."""
+    from jsonschema import Draft202012Validator  # loads slowly, and few specs have a schema
+
     whole = Draft202012Validator(schema)
     for part in parts:
         for key in ("enum", "const"):

@@ -10,7 +10,8 @@ import pytest
 from orc.ledger import LedgerReader
 from orc.ledger.definition import ForEachDef
 from orc.ledger.events import AnyEvent, ChildShape, LlmRequested, StepExpanded, ToleratedCount
-from orc.projections.folds.tolerated import SETTINGS, ToleranceFold, Tolerated, tolerances_of
+from orc.projections.folds.tolerance_fold import ToleranceFold, tolerances_of
+from orc.projections.folds.tolerated import SETTINGS, Tolerated
 from orc.projections.tables.tolerated import count_tolerated, read_tolerated
 from tests.builders import (
     JOB,

@@ -18,7 +18,7 @@ from orc.projections.tables import rows, writer
 from orc.projections.tables.binding import Insert, Update, bind
 from orc.projections.tables.columns import Row, TableInfo, column, table_of
 from orc.projections.tables.rows import ROWS, AttemptRow, FileRow, JobRow
-from orc.projections.tables.schema import TABLES, create_tables
+from orc.projections.tables.schema import STATEMENTS, TABLES, create_tables, render_statements
 from orc.projections.tables.version import VERSION
 from orc.projections.tables.writer import Writer
 from tests.histories.as_ledger import write_histories
@@ -61,6 +61,10 @@ def test_the_tables_are_those_of_a_ledger_that_this_version_of_them_was_recorded
         old.executescript(recorded.read_text("utf-8"))
         now = {key: text for key, text in schema_of(empty).items() if _table_of(empty, key)}
         assert now == schema_of(old), "raise VERSION, and run python -m tests.histories.recorder"
+
+
+def test_the_statements_of_the_tables_are_those_that_sqlite_utils_makes_from_the_rows() -> None:
+    assert STATEMENTS.read_text("utf-8") == render_statements(), "run python docs/generate.py"
 
 
 def _table_of(connection: sqlite3.Connection, key: tuple[str, str]) -> bool:
@@ -114,7 +118,6 @@ def test_a_column_that_no_handler_fills_is_noticed(histories: sqlite3.Connection
         "Wider",
         [("colour", "str | None", column("The colour of the file."))],
         bases=(FileRow,),
-        frozen=True,
     )
     assert unfilled(histories, [wider]) == {"files.colour"}
 

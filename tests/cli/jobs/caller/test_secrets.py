@@ -367,7 +367,7 @@ def test_an_unexpected_error_prints_its_traceback_without_keys(
         raise RuntimeError(f"Authorization: Bearer {KEY}")
 
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(entry, "tune_collector", lambda: None)
+    monkeypatch.setattr(entry, "pause_collector", lambda: None)
     monkeypatch.setattr("orc.cli.commands.list.command", break_down)
     monkeypatch.setattr("orc.cli.app.app", lambda **_: break_down())
     said = orc("list")

@@ -1,0 +1,70 @@
+"""The start of commands that do little, each beside the imports of which it cannot do without.
+
+The figures are processor time of the whole process: it is most of the duration, and other programs
+on the machine change it less.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+RUN = "trio, pydantic, yaml, jinja2"
+LOOK = "sqlite3, rich"
+SHORT = "click"
+
+
+@dataclass(frozen=True)
+class Start:
+    """A command, the imports that it is compared with, and the ratio that it should not exceed."""
+
+    name: str
+    arguments: list[str]
+    imports: str
+    ratio_max: float
+
+
+def starts(folder: Path, database: Path, job_id: str, step: str) -> list[Start]:
+    """The measured commands; `database` is the ledger of a small job."""
+    spec = folder / "one_step.yaml"
+    spec.write_text("{project: one, steps: {only: {value: 1}}}\n", "utf-8")
+    ledger = ["--db", str(database)]
+    own = ["--db", str(folder / "one_step.db")]
+    return [
+        Start("orc --version", ["--version"], SHORT, 1.5),
+        Start("orc --help", ["--help"], SHORT, 1.5),
+        Start("orc list", ["list", *ledger], LOOK, 1.3),
+        Start("orc show", ["show", job_id, *ledger], LOOK, 1.3),
+        Start("orc why", ["why", job_id, step, *ledger], LOOK, 1.3),
+        Start("orc run, one step", ["run", str(spec), "--quiet", *own], RUN, 1.3),
+    ]
+
+
+def orc_s(arguments: list[str]) -> float:
+    """Seconds of processor time that `orc` takes with these arguments."""
+    return _least_s([str(Path(sys.executable).with_name("orc")), *arguments])
+
+
+def imports_s(modules: str) -> float:
+    """Seconds of processor time that Python takes to start and to import these modules."""
+    return _least_s([sys.executable, "-c", f"import {modules}"])
+
+
+def _least_s(command: list[str], *, times: int = 5) -> float:
+    """The least of some runs; the first is not counted, as it may write compiled modules."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    taken = []
+    for _ in range(times + 1):
+        before = _children_s()
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+        taken.append(_children_s() - before)
+    return min(taken[1:])
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
