@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -105,7 +105,7 @@ class LedgerReader:
         self.connection = connect_reader(self.path)
         self._files = None
 
-    def read_stream(self, job_id: str, *, after: int = 0) -> Iterator[Recorded]:
+    def read_stream(self, job_id: str, *, after: int = 0) -> Generator[Recorded, None, None]:
         """The job's events with a version above `after`, in order."""
         return self._read(
             f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND version > ? ORDER BY version",
@@ -284,7 +284,9 @@ class LedgerReader:
         with storage_errors(self.path):
             return table_frame(self.connection, table, job_id)
 
-    def _read(self, query: str, arguments: tuple[Any, ...], *, by: int) -> Iterator[Recorded]:
+    def _read(
+        self, query: str, arguments: tuple[Any, ...], *, by: int
+    ) -> Generator[Recorded, None, None]:
         """The events of the rows; the numbers in column `by` must rise.
 
         If pages of the file refer to each other in a cycle, the same rows come without end.

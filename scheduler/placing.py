@@ -5,13 +5,9 @@ from __future__ import annotations
 import trio
 
 from orc.ledger import failpoints
-from orc.scheduler.core.commands import (
-    Command,
-    PlaceAttempt,
-    ReattachAttempt,
-    UnplaceAttempt,
-)
+from orc.scheduler.core.commands import Command
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.placing_commands import PlaceAttempt, ReattachAttempt, UnplaceAttempt
 from orc.scheduler.executors.contract import Lost, Placement, Superseded, Ticket
 from orc.scheduler.turn import Message
 

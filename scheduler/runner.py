@@ -32,7 +32,6 @@ from orc.scheduler.core.commands import (
     CancelJob,
     Command,
     DecideApproval,
-    ExpireQueued,
     Failed,
     FinishAttempt,
     InterruptJob,
@@ -46,6 +45,7 @@ from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.placing import open_remote
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.hook_commands import StartHook
+from orc.scheduler.core.placing_commands import ExpireQueued
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import ReplyCache
@@ -119,13 +119,9 @@ class Runner:
             groups=self._groups, workers=workers, environment=environment, mask=mask
         )
         render_for = partial(
-            Renderer,
-            ledger=ledger,
-            workspace=workspace,
-            environment=environment,
-            job_id=job_id,
+            Renderer, ledger=ledger, workspace=workspace, environment=environment, job_id=job_id,
             mask=mask,
-        )
+        )  # fmt: skip
         self._context = AttemptContext(
             state=state,
             renderer=render_for(state),

@@ -148,7 +148,7 @@ def test_two_steps_with_one_question_leave_a_cache_that_shows_it() -> None:
 
 def test_a_failure_of_a_real_provider_uses_up_no_recorded_reply() -> None:
     Path("spec.replay.yaml").write_text("replies:\n  a: [{text: hello}]\n")
-    text = "project: x\ndefaults: {retry: 1}\nsteps:\n  a: {prompt: hi}\n"
+    text = "project: x\nprovider: ollama\ndefaults: {retry: 1}\nsteps:\n  a: {prompt: hi}\n"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OLLAMA_BASE_URL", "http://127.0.0.1:9")
         failed = run(text)

@@ -301,10 +301,8 @@ class OwnedJob:
     async def _run_hook(self) -> None:
         """Run the hook for the end of the run, if the job has one, and publish its record."""
         if self.state.hook is not None:
-            run = HookRun(
-                self.ledger, self.job_id, self.state, self.folder, self.caller.environment
-            )
-            on = self.caller.listener
+            on, variables = self.caller.listener, self.caller.environment
+            run = HookRun(self.ledger, self.job_id, self.state, self.folder, variables)
             await run_hook(run, self.caller.open_stops, on.on_events, on.on_notice)
             await self._aside(self.publish)
 

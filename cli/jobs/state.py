@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 from orc.ledger import JobId, Ledger, LedgerReader, Recorded
 from orc.ledger.codec import mask_event
@@ -97,7 +98,9 @@ def _steps(state: JobState) -> Iterator[StepWait]:
 
 
 def _fold(ledger: LedgerReader, job_id: str) -> JobState:
-    state = fold_events(ledger.read_stream(job_id), ledger.read_payload)
+    # Closed at once: an error keeps its frames, and a cursor in them keeps the ledger's files open.
+    with closing(ledger.read_stream(job_id)) as events:
+        state = fold_events(events, ledger.read_payload)
     if state is None:
         raise NoSuchJob(f"there is no job {job_id}")
     return state

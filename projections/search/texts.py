@@ -11,6 +11,7 @@ from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     CacheHit,
+    HookEnded,
     JobNoted,
     LlmFailed,
     LlmRequested,
@@ -47,6 +48,7 @@ SEARCHED_TYPES = (
     "approval.decided",
     "score.recorded",
     "job.noted",
+    "hook.ended",
 )
 """The types of events that can have such texts."""
 
@@ -96,6 +98,9 @@ def _texts(reader: LedgerReader, recorded: Recorded) -> Iterator[tuple[str, str]
             yield "note", f"{event.name} {_as_text(_read(reader, event.why))}"
         case JobNoted():
             yield "note", _as_text(_read(reader, event.text))
+        case HookEnded():
+            yield "failure", event.message or ""
+            yield "log", _as_text(_read(reader, event.log))
         case ApprovalRequested():
             yield "decision", event.message
         case ApprovalDecided():

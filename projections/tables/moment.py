@@ -13,6 +13,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from orc.ledger.connection import Reader, source_to_read, storage_errors
+from orc.ledger.events import Recorded
 from orc.ledger.reader import LedgerReader
 from orc.ledger.schema import migrate
 from orc.ledger.schema_check import limit
@@ -67,7 +68,7 @@ def derive_tables(
     the last version of the job that is applied. Raises LedgerError if an event cannot be read, or if
     the events are not those of a job.
     """
-    events = LedgerReader(path, connection).read_stream(job_id)
+    events: Iterator[Recorded] = LedgerReader(path, connection).read_stream(job_id)
     if up_to is not None:
         events = takewhile(lambda recorded: recorded.version <= up_to, events)
     with as_damage(f"{path}: the tables of {job_id} cannot be derived from its events"):

@@ -19,6 +19,7 @@ from orc.ledger.events import (
     JobResumed,
     JobStarted,
     JobWaiting,
+    LlmFailed,
     LlmRequested,
     Recorded,
     StepConfigured,
@@ -61,10 +62,12 @@ from orc.projections.why.texts import (
     configured_text,
     expanded_text,
     past_status,
+    placing_text,
     quoted,
     referenced_text,
     stopped_text,
     switched_text,
+    warning_text,
 )
 from orc.projections.why.waits import find_creation, find_job_start, find_wait, mark_of
 
@@ -89,6 +92,7 @@ class StepExplainer:
     status: str = "pending"
     failures: int = 0
     ready: TracedEvent | None = None
+    was_absent: bool = False  # whether the server of the last call did not run
     known_spec: SpecSeen | None = None
     """A spec of the job that was read already; it is read again unless it is the first one."""
 
@@ -127,12 +131,12 @@ class StepExplainer:
                 self.failures = 0
                 self.add(recorded, "switched", switched_text(event))
             case StepPlaced():
-                text = f"attempt {event.attempt} was placed on {event.host} ({event.executor})"
-                self.add(recorded, "placed", text, host=event.host, executor=event.executor)
-            case StepUnplaced():
-                self.add(recorded, "placed", f"it was queued again: {event.reason}")
-            case StepReattached():
-                self.add(recorded, "placed", "it was found where it had been placed")
+                facts = {"host": event.host, "executor": event.executor}
+                self.add(recorded, "placed", placing_text(event), **facts)
+            case StepUnplaced() | StepReattached():
+                self.add(recorded, "placed", placing_text(event))
+            case LlmFailed():
+                self.was_absent = bool(event.absent)
             case StepFailed():
                 self._failed(recorded, event)
             case StepInterrupted():
@@ -150,7 +154,7 @@ class StepExplainer:
             case StepReused():
                 self.status = "succeeded"
                 text = cache_statement(event, self.view.job.job_id)
-                self.add(recorded, "reused", text + _warned(event))
+                self.add(recorded, "reused", text + warning_text(event))
             case LlmRequested():
                 self._corrects(recorded, event)
                 text = not_cached(event, self.definition)
@@ -161,7 +165,7 @@ class StepExplainer:
                 took = duration_text(event.duration_s)
                 is_container = facts_of(self.row.kind).is_container
                 subject = "it" if is_container else f"attempt {event.attempt}"
-                text = f"{subject} succeeded after {took}{_warned(event)}"
+                text = f"{subject} succeeded after {took}{warning_text(event)}"
                 self.add(recorded, "succeeded", text)
             case StepExpanded():
                 self.add(recorded, "expanded", expanded_text(self.definition, self.row, event))
@@ -273,7 +277,8 @@ class StepExplainer:
             return
         text = f"attempt {event.attempt} failed: {event.kind}"
         facts = {"failure_kind": event.kind, "attempt": event.attempt}
-        rule = retry_rule(self.definition, event, self.failures)
+        rule = retry_rule(self.definition, event, self.failures, was_absent=self.was_absent)
+        self.was_absent = False
         if event.retry_at is not None:
             self.status = "waiting"
             wait = f"; the retry was due after {duration_text(event.delay_s or 0.0)}: {rule}"
@@ -393,8 +398,3 @@ class StepExplainer:
                 self.add(recorded, "stopped", text)
             case _:
                 pass
-
-
-def _warned(event: StepSucceeded | StepReused) -> str:
-    """The warning of a result, after what is said of it."""
-    return f"; {event.warning}" if event.warning else ""

@@ -14,7 +14,12 @@ from orc.ledger.events import (
     JobInterrupted,
     StepConfigured,
     StepExpanded,
+    StepPlaced,
+    StepReattached,
+    StepReused,
+    StepSucceeded,
     StepSwitched,
+    StepUnplaced,
 )
 from orc.ledger.kinds import OPEN, REMOVED, facts_of
 from orc.ledger.wording import count_text, limit_text
@@ -141,3 +146,17 @@ def configured_text(event: StepConfigured) -> str:
 def switched_text(event: StepSwitched) -> str:
     """Which model replaces which, and why."""
     return f"it switched from {event.from_target} to {event.to_target}: {event.message}"
+
+
+def placing_text(event: StepPlaced | StepUnplaced | StepReattached) -> str:
+    """Where an attempt went, or that it was queued again or found again."""
+    if isinstance(event, StepPlaced):
+        return f"attempt {event.attempt} was placed on {event.host} ({event.executor})"
+    if isinstance(event, StepUnplaced):
+        return f"it was queued again: {event.reason}"
+    return "it was found where it had been placed"
+
+
+def warning_text(event: StepSucceeded | StepReused) -> str:
+    """The warning of a result, after what is said of it."""
+    return f"; {event.warning}" if event.warning else ""

@@ -28,6 +28,12 @@ from orc.ledger.events import (
 from orc.ledger.values import Limit
 from orc.scheduler.core.assessments import NoteJob, RecordScores, ScoreByPerson, TagJob
 from orc.scheduler.core.hook_commands import EndHook, StartHook
+from orc.scheduler.core.placing_commands import (
+    ExpireQueued,
+    PlaceAttempt,
+    ReattachAttempt,
+    UnplaceAttempt,
+)
 
 CallEvent = LlmRequested | LlmResponded | LlmFailed | CacheHit | ToolCalled | ToolReturned
 """The events that an effect may record while it runs."""
@@ -112,17 +118,6 @@ Outcome = Succeeded | Failed | Interrupted | OutOfBudget
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerPlace:
-    """Where an attempt may start: the fields of `step.placed`."""
-
-    run: str
-    executor: str
-    engine: str
-    worker: str
-    host: str
-
-
-@dataclass(frozen=True, slots=True)
 class SubmitJob:
     """Create a job."""
 
@@ -190,49 +185,6 @@ class StartAttempt:
     step: str
     now: float
     cache_key: Digest | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceAttempt:
-    """A worker asks whether it may start the attempt.
-
-    Without an event in answer, it may not (`fold/placing.py`: `may_place`).
-    """
-
-    step: str
-    attempt: int
-    placement: WorkerPlace
-
-
-@dataclass(frozen=True, slots=True)
-class UnplaceAttempt:
-    """The attempt was placed with this run, and was never let start there."""
-
-    step: str
-    attempt: int
-    run: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReattachAttempt:
-    """The attempt, which an earlier owner placed with this run, was found there."""
-
-    step: str
-    attempt: int
-    run: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExpireQueued:
-    """Fail an attempt that no worker took within its queue_timeout.
-
-    `missing` says what no worker has, if the executor knows that none can ever perform it.
-    """
-
-    step: str
-    attempt: int
-    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

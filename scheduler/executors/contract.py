@@ -22,7 +22,7 @@ from orc.ledger import exit_codes
 from orc.ledger.definition import Cwd
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import FailureKind
-from orc.scheduler.core.commands import WorkerPlace
+from orc.scheduler.core.placing_commands import WorkerPlace
 from orc.worker.declared import Declared
 
 PROTOCOL = 2

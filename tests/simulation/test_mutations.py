@@ -43,8 +43,8 @@ from orc.scheduler.core.fold.reopen import job_resumed
 from orc.scheduler.core.fold.scores import score_again, score_recorded
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.fold.work import wait_for_retry
-from orc.scheduler.core.rules.decide import _settle as settle
 from orc.scheduler.core.rules.decide import decide
+from orc.scheduler.core.rules.ending import settle
 from orc.scheduler.core.rules.scores import tag
 from orc.scheduler.core.score_values import number_or_boolean
 from orc.scheduler.runner import Runner
@@ -257,7 +257,7 @@ def ends_before_its_scores(patch: pytest.MonkeyPatch) -> None:
         state.unscored = kept
         return events
 
-    patch.setattr(deciding, "_settle", broken)
+    patch.setattr(deciding, "settle", broken)
 
 
 def forgets_the_scores_of_a_dead_process(patch: pytest.MonkeyPatch) -> None:

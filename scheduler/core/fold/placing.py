@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from orc.ledger.events import StepPlaced, StepUnplaced
-from orc.scheduler.core.commands import WorkerPlace
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.fold.work import add_queue_end, runs_elsewhere
+from orc.scheduler.core.placing_commands import WorkerPlace
 
 LOST_MAX = 3
 """How many attempts of a step may be lost with their workers. A step that kills its workers must

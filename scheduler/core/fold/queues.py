@@ -18,11 +18,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from orc.ledger.kinds import NOT_RUNNING
-from orc.scheduler.core.commands import DecideApproval, ExpireQueued, ExpireStep
+from orc.scheduler.core.commands import DecideApproval, ExpireStep
 from orc.scheduler.core.fold.limits import pick_target, room_at, room_of
 from orc.scheduler.core.fold.questions import REJECT
 from orc.scheduler.core.fold.state import JobState, WorkItem
 from orc.scheduler.core.fold.work import runs_elsewhere
+from orc.scheduler.core.placing_commands import ExpireQueued
 
 Room = Callable[[str], int]
 """How many more steps may call a provider under limits that are not in the state: the rates."""

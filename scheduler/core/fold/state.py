@@ -29,9 +29,9 @@ from orc.ledger.kinds import WaitsFor as WaitsFor
 from orc.ledger.money import usd_number
 from orc.ledger.step_names import lineage
 from orc.ledger.values import Limits
-from orc.scheduler.core.commands import WorkerPlace
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.graph import Graph
+from orc.scheduler.core.placing_commands import WorkerPlace
 
 Doubt = Literal["call", "tool", "work"]
 """What is in doubt: a call to a model, a call of a tool, or the work of a command or function."""

@@ -12,17 +12,13 @@ from orc.ledger.events import (
     AnyEvent,
     BudgetExceeded,
     BudgetRaised,
-    Failure,
-    JobFailed,
     JobInterrupted,
     JobResumed,
     JobStarted,
-    JobSucceeded,
     LlmFailed,
     LlmResponded,
     StepConfigured,
     StepInterrupted,
-    StepSkipped,
     StepStarted,
     StepSucceeded,
 )
@@ -38,7 +34,6 @@ from orc.scheduler.core.commands import (
     ConfigureStep,
     DecideApproval,
     ExpandStep,
-    ExpireQueued,
     ExpireStep,
     Failed,
     FailStep,
@@ -47,9 +42,7 @@ from orc.scheduler.core.commands import (
     InterruptJob,
     OutOfBudget,
     PauseJob,
-    PlaceAttempt,
     RaiseBudget,
-    ReattachAttempt,
     RecordCall,
     ResumeJob,
     ReuseStep,
@@ -61,9 +54,8 @@ from orc.scheduler.core.commands import (
     Succeeded,
     TakeOver,
     TimeOutJob,
-    UnplaceAttempt,
 )
-from orc.scheduler.core.fold.cancelling import cancelled, end_cancelled
+from orc.scheduler.core.fold.cancelling import end_cancelled
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import circuit_events, pick_target
 from orc.scheduler.core.fold.placing import open_remote, where_it_ran
@@ -72,6 +64,12 @@ from orc.scheduler.core.fold.queued_job import TAKES_MAX
 from orc.scheduler.core.fold.reopen import find_kept, with_kept
 from orc.scheduler.core.fold.work import runs_elsewhere, takes_slot
 from orc.scheduler.core.hook_commands import EndHook, StartHook
+from orc.scheduler.core.placing_commands import (
+    ExpireQueued,
+    PlaceAttempt,
+    ReattachAttempt,
+    UnplaceAttempt,
+)
 from orc.scheduler.core.rules.containers import (
     approval_given,
     ask,
@@ -84,9 +82,9 @@ from orc.scheduler.core.rules.containers import (
     take_over,
 )
 from orc.scheduler.core.rules.doubt import ask_about_doubt
+from orc.scheduler.core.rules.ending import settle, time_out
 from orc.scheduler.core.rules.failures import (
     fail_finally,
-    failed_event,
     finish_failed,
     skip,
     skip_dependents,
@@ -103,8 +101,6 @@ from orc.scheduler.core.rules.placing import (
     unplace,
 )
 from orc.scheduler.core.rules.scores import note, record_scores, score_by_person, tag
-
-FAILURES_MAX = 1000
 
 
 def decide(state: JobState, command: Command) -> list[AnyEvent]:
@@ -179,9 +175,9 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return [*cut, end_cancelled(state, command)]
         case TimeOutJob():
             assert state.running_total == 0
-            return _time_out(state)
+            return time_out(state)
         case Settle():
-            return _settle(state)
+            return settle(state)
         case StartHook() | EndHook():
             return hook_events(state, command)
         case _:
@@ -359,46 +355,3 @@ def _total_timeout(state: JobState, step_id: str) -> Failed:
         duration_s=0.0,
         final=True,
     )
-
-
-def _time_out(state: JobState) -> list[AnyEvent]:
-    message = f"the job's timeout of {duration_text(state.timeout_s or 0.0)} is over"
-    events: list[AnyEvent] = []
-    for step_id, step in state.steps.items():
-        if step.status in NOT_RUNNING:
-            events.append(StepSkipped(step=step_id, reason="job_timeout", because=()))
-    over = Failed("timeout", message, 0.0, final=True, tolerable=False)
-    events += [
-        failed_event(state, step_id, over)
-        for step_id, step in reversed(state.steps.items())
-        if step.status == "running"
-    ]
-    failures = [Failure(kind="timeout", message=message), *_failures(state)]
-    events.append(JobFailed(failures=tuple(failures[:FAILURES_MAX]), failures_total=len(failures)))
-    return events
-
-
-def _settle(state: JobState) -> list[AnyEvent]:
-    if state.is_cancelling and not state.unfinished:
-        return [cancelled(state)]
-    if state.status != "running":
-        return []
-    if state.unfinished or state.unscored:
-        return [*_stop_when_reached(state)]
-    if not state.failed:
-        return [JobSucceeded()]
-    failures = _failures(state)
-    return [JobFailed(failures=failures[:FAILURES_MAX], failures_total=len(failures))]
-
-
-def _failures(state: JobState) -> tuple[Failure, ...]:
-    """The failures that count, in the order of the steps: equal outcomes give equal events."""
-    names = sorted(state.failed, key=lambda name: state.steps[name].index)
-    return tuple(state.failed[name] for name in names)
-
-
-def _stop_when_reached(state: JobState) -> list[JobInterrupted]:
-    """Stop the job if only some steps were to run (`only`) and all of them have ended."""
-    if state.only is None or state.only_left or state.running_total or state.unscored:
-        return []
-    return [JobInterrupted()]

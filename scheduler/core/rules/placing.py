@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from orc.ledger.events import AnyEvent, StepPlaced, StepReattached, StepUnplaced
 from orc.ledger.wording import count_text, duration_text
-from orc.scheduler.core.commands import (
+from orc.scheduler.core.commands import Failed, FinishAttempt, Interrupted
+from orc.scheduler.core.fold.placing import LOST_MAX, is_open, is_placed, may_place
+from orc.scheduler.core.fold.state import JobState
+from orc.scheduler.core.fold.work import runs_elsewhere
+from orc.scheduler.core.placing_commands import (
     ExpireQueued,
-    Failed,
-    FinishAttempt,
-    Interrupted,
     PlaceAttempt,
     ReattachAttempt,
     UnplaceAttempt,
 )
-from orc.scheduler.core.fold.placing import LOST_MAX, is_open, is_placed, may_place
-from orc.scheduler.core.fold.state import JobState
-from orc.scheduler.core.fold.work import runs_elsewhere
 from orc.scheduler.core.rules.failures import fail_finally
 
 

@@ -170,7 +170,7 @@ def test_each_model_of_the_fallback_list_has_its_own_count_of_attempts(here: obj
     no_server = "base_url: 'http://127.0.0.1:9'"
     job = submit(
         "project: p\nprovider: ollama\nsteps:\n  a:\n    prompt: x\n    "
-        f"{no_server}\n    retry: {{max_attempts: 2, initial: 0.001}}\n    "
+        f"{no_server}\n    retry: {{max_attempts: 2, initial: 0.001}}\n    retry_on: [connection]\n    "
         f"fallback: [{{provider: ollama, model: other, {no_server}}}]\n",
         "--db", "own.db",
     )  # fmt: skip
@@ -183,6 +183,23 @@ def test_each_model_of_the_fallback_list_has_its_own_count_of_attempts(here: obj
     assert "the next model of its fallback list is asked" in found[3]["text"]
     assert "connection is in its retry_on" in found[6]["text"]
     assert "attempt 2 of the 2" in found[-1]["text"]
+
+
+def test_a_server_that_does_not_run_is_the_reason_for_no_retry(here: object) -> None:
+    no_server = "base_url: 'http://127.0.0.1:9'"
+    job = submit(
+        f"project: p\nprovider: ollama\nsteps:\n  a:\n    prompt: x\n    {no_server}\n    "
+        f"fallback: [{{provider: ollama, model: other, {no_server}}}]\n",
+        "--db", "own.db",
+    )  # fmt: skip
+
+    found = why(job, "a", "--db", "own.db")["statements"]
+
+    assert [said["kind"] for said in found] == [
+        "started", "retried", "switched", "started", "failed",
+    ]  # fmt: skip
+    assert "the next model of its fallback list is asked" in found[1]["text"]
+    assert "no server was running there" in found[-1]["text"]
 
 
 def test_an_error_for_an_unknown_step_names_the_most_similar_step(sample: SampleLedger) -> None:

@@ -118,6 +118,7 @@ def test_a_column_that_no_handler_fills_is_noticed(histories: sqlite3.Connection
         "Wider",
         [("colour", "str | None", column("The colour of the file."))],
         bases=(FileRow,),
+        frozen=True,
     )
     assert unfilled(histories, [wider]) == {"files.colour"}
 

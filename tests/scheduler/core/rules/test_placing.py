@@ -12,22 +12,24 @@ from orc.ledger.events import AnyEvent, JobInterrupted, StepFailed, StepInterrup
 from orc.scheduler.core.commands import (
     AmendJob,
     CancelJob,
-    ExpireQueued,
     Failed,
     FinishAttempt,
     Interrupted,
-    PlaceAttempt,
-    ReattachAttempt,
     ResumeJob,
     StartAttempt,
     Succeeded,
-    UnplaceAttempt,
-    WorkerPlace,
 )
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import attempts_max
 from orc.scheduler.core.fold.placing import LOST_MAX, may_place, open_remote
 from orc.scheduler.core.fold.queues import WorkQueues
+from orc.scheduler.core.placing_commands import (
+    ExpireQueued,
+    PlaceAttempt,
+    ReattachAttempt,
+    UnplaceAttempt,
+    WorkerPlace,
+)
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.core.rules.placing import lost_too_often
 from tests.builders import (

@@ -17,24 +17,26 @@ from orc.ledger.events import AnyEvent, JobInterrupted
 from orc.scheduler.core.commands import (
     Command,
     DecideApproval,
-    ExpireQueued,
     Failed,
     FinishAttempt,
     Interrupted,
-    PlaceAttempt,
-    ReattachAttempt,
     ResumeJob,
     Settle,
     StartAttempt,
     StartJob,
     SubmitJob,
     Succeeded,
-    UnplaceAttempt,
-    WorkerPlace,
 )
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.placing import LOST_MAX, may_place, open_remote
 from orc.scheduler.core.fold.queues import WorkQueues
+from orc.scheduler.core.placing_commands import (
+    ExpireQueued,
+    PlaceAttempt,
+    ReattachAttempt,
+    UnplaceAttempt,
+    WorkerPlace,
+)
 from orc.scheduler.core.rules.decide import decide
 from tests.builders import (
     EPOCH_S,
