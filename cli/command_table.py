@@ -50,6 +50,7 @@ COMMANDS = {
     "prune": "Remove the blobs of old jobs; their events stay.",
     "redact": "Remove given bytes from the ledger and the run folders.",
     "browse": "Show the ledger in a web browser, until Ctrl-C.",
+    "mcp": "Serve the ledger to MCP clients over stdin and stdout.",
     "executors": "Connect to executors: versions, TLS, workers, capacity, lease.",
     "cluster": "Start a scheduler or a worker with safe settings; make certificates.",
     "doctor": "Check versions, packages, the ledger, prices and providers.",

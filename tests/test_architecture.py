@@ -160,11 +160,12 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.stopping"
     ),
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
+    "cli.mcp": "cli.jobs ledger scheduler.core scheduler.core.spec",
     "cli.doctor": (
         "cli cli.cluster cli.jobs cli.jobs.caller ledger ledger.files providers scheduler.core"
     ),
     "cli.commands": (
-        "cli cli.assess cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.assess "
+        "cli cli.assess cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.assess cli.mcp "
         "cli.jobs.caller cli.jobs.queue cli.terminal cli.terminal.contents ledger ledger.files "
         "ledger.transport projections projections.exports projections.folder projections.folds "
         "projections.history projections.money projections.pages projections.pictures "
@@ -219,6 +220,7 @@ OUTSIDE = {
         "yaml",
         "pydantic",
         "opentelemetry",  # the extra `otel`, in one module
+        "mcp",  # the extra `mcp`, in one module
         "cryptography",  # certificates of a cluster
         "pyarrow",  # tables in Parquet
     },

@@ -160,6 +160,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["--db", NAME],
         ["--uds", NAME],
     ],
+    "mcp": [["--specs", NAME], [NAME], ["--allow-actions", "--specs", "spec.yaml"]],
     "executors": [[], [NAME], ["--clean"], ["--db", NAME]],
     "cluster": [
         ["certs", f"certs{HOSTILE_NAME}"],

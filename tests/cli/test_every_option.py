@@ -310,6 +310,10 @@ ELSEWHERE = {
     ("browse", "--uds"): "tests/cli/commands/test_browse.py",
     ("browse", "--no-open"): "tests/cli/commands/test_browse.py",
     ("browse", "--allow-decisions"): "tests/browser/test_browse.py",
+    ("mcp", "--specs"): "tests/cli/mcp/test_mcp.py",
+    ("mcp", "--allow-actions"): "tests/cli/mcp/test_mcp.py",
+    ("mcp", "--db"): "tests/cli/mcp/test_mcp.py",
+    ("mcp", "--json"): "accepted as everywhere: the protocol is JSON",
     ("executors", "--clean"): "tests/cli/commands/test_executors.py",
     **{
         ("cluster", option): "tests/cli/commands/test_cluster.py"

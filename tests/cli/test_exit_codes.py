@@ -27,6 +27,7 @@ CAUGHT = {
     "BadSetting": "ends an attempt, or becomes a problem of a spec",
     "BrokenOff": "an error of a provider",
     "CallFailed": "ends an attempt",
+    "CallRefused": "answers a call of a tool of `orc mcp`",
     "CaptureProblem": "ends an attempt",
     "DecisionRefused": "answers a request of a browser",
     "FilesMissing": "ends an attempt",

@@ -57,6 +57,7 @@ NOT_RUN = {
     "docs/scores.md": ["the tutorial on evaluation runs these commands on a job with scores"],
     "docs/start/install.md": ["it needs a package registry"],
     "docs/tasks.md": ["`make torture` does, since it takes minutes"],
+    "docs/mcp.md": ["it needs a package registry", "each needs its client"],
     "docs/telemetry.md": ["it needs a collector; tests/cli/telemetry starts one"],
 }
 """Why blocks are not executed, in the order of the blocks."""

@@ -118,7 +118,7 @@ def _message(state: JobState, failures: list[Failure], waiting: list[dict[str, A
     text = f"{state.project} {state.status}"
     if state.status == "waiting":
         steps = ", ".join(one["step"] for one in waiting[:3])
-        text = f"{state.project} waits for a person: {steps or 'see orc show'}"
+        text = f"{state.project} waits for a person: {steps or 'a step'}"
         if len(waiting) > 3:
             text += f", and {count_text(len(waiting) - 3, 'more step')}"
     elif state.status == "failed" and failures:

@@ -21,6 +21,7 @@ import trio
 from orc.about import version
 from orc.cli.jobs.telemetry.wanted import Wanted, wanted_telemetry, why_not
 from orc.ledger import JobId, LedgerReader, Recorded
+from orc.ledger.command_lines import quoted_command
 from orc.projections.exports.otel import job_spans
 from orc.projections.exports.otel_metrics import CallMetrics, MetricPoint
 from orc.projections.exports.otlp import OtlpSpan, trace_id
@@ -124,10 +125,8 @@ class Sender:
             why = why or "the collector did not take all of it in time"
         if not why:
             return ""
-        return (
-            f"not all telemetry was sent to {where}: {why}. The job is not affected; "
-            "orc export --format otel has its trace"
-        )
+        export = quoted_command("export", self._job_id, "--format", "otel")
+        return f"not all telemetry was sent to {where}: {why}; {export} has it"
 
     def _work(self) -> None:
         try:

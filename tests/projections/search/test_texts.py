@@ -13,7 +13,8 @@ from tests.histories.as_ledger import write_histories
 # Names, times and numbers, or words that an event which is searched has as well.
 UNSEARCHED = set(
     "job.submitted job.started job.resumed job.amended job.interrupted job.waiting job.succeeded "
-    "job.failed job.cancelling job.cancelled job.tagged hook.started circuit.opened circuit.closed budget.raised "
+    "job.failed job.cancelling job.cancelled job.tagged hook.started circuit.opened circuit.closed "
+    "budget.raised "
     "budget.exceeded blob.removed step.configured step.started step.switched step.expanded "
     "step.skipped "
     "step.interrupted step.placed step.unplaced step.reattached file.written".split()

@@ -1,0 +1,1 @@
+"""The MCP server of `orc mcp`: commands of orc as tools for a program with a model."""
