@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +123,16 @@ def test_only_the_hook_of_the_status_runs_and_each_run_has_its_own() -> None:
 
 def test_a_job_that_waits_tells_what_for_and_the_hook_may_answer() -> None:
     step = "{approval: {message: Publish?, options: [approve, later, reject]}}"
-    answer = "'cat > facts.json; orc approve $ORC_JOB_ID work'"
+    orc_here = f"{sys.executable} -m orc.cli.main"
+    answer = f"'cat > facts.json; {orc_here} approve $ORC_JOB_ID work'"
     assert run(f"waiting: {answer}", step).code == 3
     [waiting] = json.loads(Path("facts.json").read_text())["waiting"]
     assert (waiting["step"], waiting["for"], waiting["message"]) == ("work", "approval", "Publish?")
     assert list(waiting["commands"]) == ["approve", "later", "reject"]
     assert "orc approve job_" in waiting["commands"]["approve"]
+    kinds = [event["type"] for event in orc("show", "latest", "--events", "--json").lines()]
+    assert kinds.index("approval.decided") < kinds.index("hook.ended")
+    assert events()[-1]["exit_code"] == 0
 
 
 def test_no_hook_runs_in_a_rehearsal() -> None:
