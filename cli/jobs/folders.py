@@ -20,6 +20,7 @@ from orc.ledger.files.seat import origin_of
 from orc.ledger.files.way import real_path
 from orc.projections import Publisher, deliver
 from orc.projections.folder.publish import Unpublished
+from orc.projections.money.prices import PriceTable
 from orc.scheduler.core.fold.evolve import JobState
 
 REFRESH_S = 2.0
@@ -163,6 +164,15 @@ def publish_last(publisher: Publisher, folder: Path, job_id: str) -> StorageErro
         problem.__cause__ = error
         return problem
     return None
+
+
+def publish_ended(database: Path, job_id: str, folder: Path, prices: PriceTable) -> None:
+    """Publish a job that does not run, from a connection of its own, so that any thread may do it.
+
+    What cannot be written was reported by the publication before. Raises LedgerError.
+    """
+    with LedgerReader.open(database) as reader:
+        publish_last(Publisher(reader, job_id, folder, prices=prices), folder, job_id)
 
 
 def cannot_write(folder: Path, error: OSError, then: str) -> StorageError:

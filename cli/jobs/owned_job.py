@@ -27,6 +27,7 @@ from orc.cli.jobs.folders import (
     deliver_files,
     folder_for,
     keep_published,
+    publish_ended,
     publish_first,
     publish_last,
 )
@@ -234,8 +235,8 @@ class OwnedJob:
         LedgerError, StorageError if the run folder cannot be written, EnvironmentProblem.
         """
         caller, on = self.caller, self.caller.listener
-        told, path = (on.on_events, on.on_notice), self.ledger.path
-        async with sending(path, self.job_id, caller.environment, *told) as on_events:
+        told = (self.ledger.path, self.job_id, caller.environment, on.on_events, on.on_notice)
+        async with sending(*told) as on_events:
             self.caller = replace(caller, listener=replace(on, on_events=on_events))
             ended = await self._run(start, executors)
         self.caller = caller
@@ -291,12 +292,11 @@ class OwnedJob:
             if state.status == "succeeded":
                 left = await self._aside(self._deliver)
         finally:
-            # After the files are where the hook's author expects them.
             await self._run_hook()
         if unpublished is not None:
             raise unpublished
-        status = INTERRUPTED if state.status == "stopped" else state.status
-        return Ended(job_id, status, state, folder, state.stopped_by, left, self.ledger.path)
+        shown = INTERRUPTED if state.status == "stopped" else state.status
+        return Ended(job_id, shown, state, folder, state.stopped_by, left, self.ledger.path)
 
     async def _run_hook(self) -> None:
         """Run the hook for the end of the run, if the job has one, and publish its record."""
@@ -304,7 +304,8 @@ class OwnedJob:
             on, variables = self.caller.listener, self.caller.environment
             run = HookRun(self.ledger, self.job_id, self.state, self.folder, variables)
             await run_hook(run, self.caller.open_stops, on.on_events, on.on_notice)
-            await self._aside(self.publish)
+            place = (run.ledger.path, run.job_id, run.folder, self.caller.places.prices)
+            await self._aside(publish_ended, *place)
 
     def publish_submitted(self) -> None:
         """Publish the run folder of a job that was submitted and does not run yet.
@@ -324,8 +325,7 @@ class OwnedJob:
 
         Raises LedgerError, EnvironmentProblem.
         """
-        if self.state.hook is not None:
-            # Its process died; the job had ended.
+        if self.state.hook:
             self.append(LOST_HOOK)
         self.publish()
         left = self._deliver()

@@ -166,3 +166,13 @@ def test_the_plan_names_the_hooks() -> None:
     write("spec.yaml", SPEC.format(hooks="failed: 'true'", step="{run: 'true'}"))
     assert "hooks: failed" in orc("plan", "spec.yaml").out
     assert orc("plan", "spec.yaml", "--json").json()["hooks"] == ["failed"]
+
+
+def test_a_worker_runs_the_hook_and_publishes_its_record() -> None:
+    write("spec.yaml", SPEC.format(hooks="succeeded: echo told >> told", step="{run: 'true'}"))
+    assert orc("submit", "spec.yaml").code == 0
+    worked = orc("work", "--stop-when-empty")
+    assert worked.code == 0, worked.err
+    assert Path("told").read_text() == "told\n"
+    [published] = Path("runs").glob("*/events.jsonl")
+    assert '"hook.ended"' in published.read_text()
