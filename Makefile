@@ -42,7 +42,7 @@ check-types: $(VENV)/.installed-test
 test-lowest: $(LOWEST_VENV)/.installed-test  ## Run the tests with the lowest versions of direct dependencies that pyproject.toml allows.
 	$(LOWEST_VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
-test-providers: $(PROVIDERS_VENV)/.installed $(NODE)/.installed  ## Run the tests that need mlx-lm or Node; a test without its package is skipped.
+test-providers: $(PROVIDERS_VENV)/.installed $(NODE)/.installed  ## Run the tests that need mlx-lm, Node, a kernel or namespaces; a test without its package is skipped.
 	$(PROVIDERS_VENV)/bin/python -m pytest -m providers -rs $(PYTEST_ARGS) tests/heavy
 
 torture: $(VENV)/.installed-test  ## Run the long tests of crashes and lock contention.
