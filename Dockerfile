@@ -14,7 +14,8 @@ COPY orc orc
 COPY projections projections
 COPY providers providers
 COPY scheduler scheduler
-RUN python -m venv /opt/orc && /opt/orc/bin/pip install --no-cache-dir --disable-pip-version-check .
+RUN python -m venv --without-pip /opt/orc \
+  && python -m pip --python /opt/orc/bin/python install --no-cache-dir --disable-pip-version-check .
 
 FROM python:3.13-slim
 # orc runs commands, which may leave processes behind: tini is process 1, which reaps them and passes

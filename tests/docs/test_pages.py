@@ -128,6 +128,26 @@ def test_every_decision_has_its_number_and_its_three_parts() -> None:
         assert headings[1:] == ["Context", "Decision", "Consequences"]
 
 
+def test_every_page_that_the_code_names_exists_with_its_heading() -> None:
+    """Messages, help and docstrings send people to pages."""
+    named = {
+        (path.relative_to(ROOT), match[0])
+        for folder in ("cli", "ledger", "orc", "projections", "providers", "scheduler")
+        for path in (ROOT / folder).glob("**/*.py")
+        for match in re.finditer(
+            r"\bdocs/(?!api\.md)[\w/-]+\.md(#[\w-]+)?", path.read_text("utf-8")
+        )
+    }
+    assert len(named) > 10
+    missing = []
+    for path, link in sorted(named):
+        page, _, anchor = link.partition("#")
+        target = ROOT / page
+        if not target.is_file() or (anchor and anchor not in anchors_of(target)):
+            missing.append(f"{path}: {link}")
+    assert missing == []
+
+
 def test_every_page_has_its_place_on_the_site_or_on_a_page_of_links() -> None:
     """The site itself is built by `make docs`, which fails on a link to nothing."""
     site = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]

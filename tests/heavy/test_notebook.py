@@ -6,8 +6,6 @@ import os
 import shutil
 from pathlib import Path
 
-import nbclient
-import nbformat
 import pytest
 
 from tests.processes import ROOT, orc_environment
@@ -19,6 +17,10 @@ pytestmark = pytest.mark.providers
 def test_the_notebook_runs_and_shows_one_output_that_ends_with_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Imported here: each worker of `make test` reads this module, and none of them runs the test.
+    import nbclient
+    import nbformat
+
     for name in set(os.environ) - set(orc_environment()):
         monkeypatch.delenv(name)
     for name in ("tiny_spec.yaml", "tiny_spec.replay.yaml"):
