@@ -1,7 +1,7 @@
 """Runs the blocks of a page in their order, as a reader does, and checks what the page shows.
 
 - `sh`: each line is run; `# exit code N` after it is the code that is expected. A line that ends in
-  ` &` starts a job, and `kill -9 $!` kills it while it waits for its second reply, or its only one.
+  ` &` starts a job, and `sleep 2; kill -9 $!` kills it while it waits for its second reply, or its only one.
 - `yaml` and other files: written to the file that the first line names (`# hello.yaml`), or the one
   after `#!/bin/sh`.
 - `python`: run; what it prints is output.
@@ -29,6 +29,7 @@ from tests.docs.conftest import ROOT, WAIT_S, Block, every_block, is_marked, run
 from tests.model_server import Asked, ModelServer, Says
 from tests.processes import end_process, event_types, start_orc, wait_until
 
+_KILL = re.compile(r"sleep \d; kill -9 \$!$")
 _EXIT = re.compile(r"  # exit code (\d+)$")
 _FILE = re.compile(r"(?P<shebang>#!/bin/sh\n)?# (?P<name>\w[\w./-]*\.\w+)$", re.MULTILINE)
 
@@ -109,7 +110,7 @@ class Walk:
                 self._folder = self._folder / line.removeprefix("cd ")
                 self._patches.chdir(self._folder)
             elif line.endswith(" &"):
-                assert next(lines).startswith("kill -9 $!"), block
+                assert _KILL.match(next(lines)), block
                 self._kill(line.removesuffix(" &"))
             else:
                 found = _EXIT.search(line)
