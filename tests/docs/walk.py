@@ -1,7 +1,8 @@
 """Runs the blocks of a page in their order, as a reader does, and checks what the page shows.
 
 - `sh`: each line is run; `# exit code N` after it is the code that is expected. A line that ends in
-  ` &` starts a job, and `sleep 2; kill -9 $!` kills it while it waits for its second reply, or its only one.
+  ` &` starts a job, and `sleep 2; kill -9 $!` kills it while it waits for its second reply, or its
+  only one.
 - `yaml` and other files: written to the file that the first line names (`# hello.yaml`), or the one
   after `#!/bin/sh`.
 - `python`: run; what it prints is output.
