@@ -68,6 +68,7 @@ COMMAND_PLACES = {
     "export.marked": "the folder of an export has only the mark of an unfinished one",
     "export.written": "the folder of an export is complete, but still marked as unfinished",
     "signal.sent": "a job is asked to cancel or to decide; nobody has done it",
+    "acting.recorded": "a page has changed a job or made one; no process runs it yet",
     "removal.before_unlink": "bytes are removed from the ledger; large files are still beside it",
     "removal.before_index": "bytes are removed from the ledger; the search index is there",
     "removal.before_files": "the search index is removed; no run folder is changed",

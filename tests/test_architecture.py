@@ -104,12 +104,14 @@ MAY_IMPORT: dict[str, str] = {
         "projections.pictures projections.scores projections.search projections.tables "
         "projections.why"
     ),
+    "projections.pages.acting": "ledger ledger.files projections.pages projections.tables",
     "projections.exports": (
         "ledger projections.folds projections.history projections.money projections.pages "
         "projections.scores projections.tables providers.catalogue"
     ),
     "projections.datasette": (
-        "ledger ledger.files projections.money projections.pages projections.tables"
+        "ledger ledger.files projections.money projections.pages projections.pages.acting "
+        "projections.tables"
     ),
     "projections": "ledger projections.folder projections.money projections.tables",
     # Use cases do not import the terminal, so that the Python API can be built on them.
@@ -138,6 +140,10 @@ MAY_IMPORT: dict[str, str] = {
         "cli cli.jobs cli.jobs.caller ledger projections.pages scheduler scheduler.core "
         "scheduler.core.fold"
     ),
+    "cli.jobs.acting": (
+        "cli cli.jobs cli.jobs.caller ledger ledger.files projections.history projections.pages "
+        "scheduler scheduler.core scheduler.core.spec"
+    ),
     "cli.jobs.queue": (
         "cli cli.jobs ledger ledger.files projections.tables scheduler scheduler.core "
         "scheduler.core.fold"
@@ -165,7 +171,8 @@ MAY_IMPORT: dict[str, str] = {
         "cli cli.cluster cli.jobs cli.jobs.caller ledger ledger.files providers scheduler.core"
     ),
     "cli.commands": (
-        "cli cli.assess cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.assess cli.mcp "
+        "cli cli.assess cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.acting "
+        "cli.jobs.assess cli.mcp "
         "cli.jobs.caller cli.jobs.queue cli.terminal cli.terminal.contents ledger ledger.files "
         "ledger.transport projections projections.exports projections.folder projections.folds "
         "projections.history projections.money projections.pages projections.pictures "

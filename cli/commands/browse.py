@@ -2,7 +2,7 @@
 
 The Datasette plugin in `projections` renders the pages. `cli/browse` has the server: who may connect
 to it, and how a browser gets in. With --allow-decisions, pages decide for steps that wait,
-and record scores.
+and record scores; with --allow-actions, they also act on jobs (`cli/jobs/acting`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from orc.cli.jobs.assess.browse_scores import scorer
 from orc.cli.jobs.browse_decisions import decider
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Json
+from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.connection import source_to_read
-from orc.projections.pages.decisions import allow_decisions as allow
+from orc.projections.pages.actions import allow_actions as allow_acting
+from orc.projections.pages.decisions import allow_decisions as allow_persons
 from orc.projections.pages.links import DatasetteLinks
 
 
@@ -71,16 +73,32 @@ def command(
             "pages can use them.",
         ),
     ] = False,
+    allow_actions: Annotated[
+        bool,
+        typer.Option(
+            "--allow-actions",
+            help="Show forms that resume, cancel, rerun and fork jobs, and those of "
+            "--allow-decisions; anyone who can open the pages can run the commands of a spec as you.",
+        ),
+    ] = False,
+    specs: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --allow-actions: the folder whose specs the pages can start.",
+            metavar="DIR",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Show the ledger in a web browser, until Ctrl-C.
 
     The pages are served on this machine only (127.0.0.1), and only to a browser that opened the
     printed link. A link works once; press Enter for another one. The pages are read-only unless
-    --allow-decisions is given.
+    --allow-decisions or --allow-actions is given.
     """
     if uds is not None and port is not None:
         raise UsageProblem("--uds and --port cannot be used together; leave out one of them")
+    _check_specs(specs, allow_actions=allow_actions)
     with read_ledger_and_tables(database) as ledger:
         path = ledger.path
         job_id = None if job is None else ledger.find_job(job)
@@ -98,9 +116,15 @@ def command(
         at_end.callback(source.close)
         served = [str(source.path)]
         datasette = Datasette([], immutables=served) if source.is_fixed else Datasette(served)
-        if allow_decisions:
+        if allow_decisions or allow_actions:
             places = find_places(path)
-            allow(datasette, decide=decider(places), score=scorer(places))
+            allow_persons(datasette, decide=decider(places), score=scorer(places))
+        if allow_actions:
+            # Imported here: it loads all that runs jobs.
+            from orc.cli.jobs.acting.browse_actions import BrowserActions
+
+            folder = None if specs is None else specs.absolute()
+            allow_acting(datasette, BrowserActions(places, folder, problem_lines))
         # Datasette names a database after its file.
         page = "/" if job_id is None else DatasetteLinks(datasette, path.stem).job(job_id)
         sessions, opener = Sessions(), Opener()
@@ -132,3 +156,15 @@ def command(
         app = gated(datasette.app(), sessions, is_own_user=is_own_user)
         serve(app, listener, when_ready=start, when_ended=at_end.close)
     return 0
+
+
+def _check_specs(specs: Path | None, *, allow_actions: bool) -> None:
+    """Raise UsageProblem if the folder of specs cannot be used."""
+    if specs is None:
+        return
+    if not allow_actions:
+        raise UsageProblem(
+            "--specs is of use only with --allow-actions; add it, or leave out --specs"
+        )
+    if not specs.is_dir():
+        raise UsageProblem(f"--specs {specs}: there is no such folder; name one that has specs")

@@ -11,7 +11,7 @@ from orc.cli.jobs.decide import COMMENT_CHARS_MAX, decide
 from orc.cli.jobs.places import Places
 from orc.ledger.errors import LedgerError
 from orc.ledger.wording import count_text
-from orc.projections.pages.decisions import Decide, DecisionRefused, DecisionRequest
+from orc.projections.pages.decisions import Decide, DecisionRequest, RequestRefused
 
 
 def decider(places: Places) -> Decide:
@@ -19,7 +19,7 @@ def decider(places: Places) -> Decide:
 
     def decide_here(wanted: DecisionRequest) -> None:
         if wanted.comment is not None and len(wanted.comment) > COMMENT_CHARS_MAX:
-            raise DecisionRefused(
+            raise RequestRefused(
                 f"the comment has more than {count_text(COMMENT_CHARS_MAX, 'character')}; "
                 "shorten it",
                 status=413,
@@ -35,12 +35,12 @@ def decider(places: Places) -> Decide:
         try:
             decision = trio.run(ask)
         except UsageProblem as problem:
-            raise DecisionRefused(str(problem), status=409) from problem
+            raise RequestRefused(str(problem), status=409) from problem
         except LedgerError as error:
-            raise DecisionRefused(str(error), status=503) from error
+            raise RequestRefused(str(error), status=503) from error
         if not decision.is_ours:
             by = f"by {decision.by}" if decision.by else "by its timeout"
-            raise DecisionRefused(
+            raise RequestRefused(
                 f"{decision.step} has just been decided: {decision.option}, {by}", status=409
             )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.amend import Amendment
@@ -100,13 +101,7 @@ async def continue_job(
     the executors, if they are connected already.
     """
     ledger, job_id, state = owned.ledger, owned.job_id, owned.state
-    steps = steps_to_run(state, only)
-    assert state.submitted is not None
-    require_spec_folder(spec_folder(state.submitted, ledger.path), state.definition, steps=steps)
-    mask = owned.read_secrets(steps=steps)
-    document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
-    document = mask.value(document)
-    owned.build_providers(replies=document, override=provider)
+    document = check_continued(owned, steps_to_run(state, only), provider=provider, replies=replies)
     for amount in budget:
         # All are checked before the first is recorded.
         parse_raise(amount, state)
@@ -126,3 +121,24 @@ async def continue_job(
             from_queue=from_queue,
         )
         return await owned.run(start, connected)
+
+
+def check_continued(
+    owned: OwnedJob,
+    steps: Collection[str],
+    *,
+    provider: str | None = None,
+    replies: Path | None = None,
+) -> Any:
+    """Check that the steps can run here, and build the job's providers; its recorded replies.
+
+    Nothing is recorded. Raises UsageProblem, EnvironmentProblem, LedgerError.
+    """
+    ledger, state = owned.ledger, owned.state
+    assert state.submitted is not None
+    require_spec_folder(spec_folder(state.submitted, ledger.path), state.definition, steps=steps)
+    mask = owned.read_secrets(steps=steps)
+    document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
+    document = mask.value(document)
+    owned.build_providers(replies=document, override=provider)
+    return document

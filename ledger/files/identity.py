@@ -53,9 +53,12 @@ def owned_job_of(database: Path) -> str | None:
         names = sorted(os.listdir(locks_dir(database)))
     except FileNotFoundError:
         return None
-    return next(
-        (name for name in names if name not in NOT_OF_JOBS and has_owner(database, name)), None
-    )
+    return next((name for name in names if _is_of_job(name) and has_owner(database, name)), None)
+
+
+def _is_of_job(name: str) -> bool:
+    """Whether a lock file is that of a job's owner: notes and logs have a suffix."""
+    return name not in NOT_OF_JOBS and "." not in name
 
 
 def _read(path: Path) -> object:

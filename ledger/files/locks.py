@@ -82,6 +82,12 @@ class FileLock:
         """Whether this object holds the lock."""
         return self._fd is not None
 
+    @property
+    def descriptor(self) -> int:
+        """The open file that holds the lock. A process that inherits it holds the lock, too."""
+        assert self._fd is not None
+        return self._fd
+
     def acquire(self, *, wait_s: float) -> bool:
         """Try to take the lock for `wait_s` seconds; returns whether this object holds it."""
         deadline = time.monotonic() + wait_s

@@ -12,6 +12,7 @@ from datasette.utils import tilde_decode
 from datasette.utils.asgi import NotFound, Response
 
 from orc.ledger.command_lines import quoted_command
+from orc.projections.pages.actions import PageActions, actions_of
 from orc.projections.pages.decisions import are_decisions_allowed
 from orc.projections.pages.routes import PAGES
 from orc.projections.pages.views import Page, answer, static
@@ -23,15 +24,15 @@ _READS = ("GET", "HEAD")
 
 
 def routes(datasette: Any, is_ledger: _IsLedger) -> list[tuple[str, Callable[..., Any]]]:
-    """The routes for the hook `register_routes`. Only decisions and scores take POST."""
+    """The routes for the hook `register_routes`. Only the pages with forms of a person take POST."""
     found: list[tuple[str, Callable[..., Any]]] = [
         (r"^/-/orc-static/[^/]+/(?P<name>[^/]+)$", static)
     ]
     for address, page in PAGES:
         found.append((rf"^/-/orc/(?P<database>[^/]+){address}/?$", _for_ledger(page, is_ledger)))
-    for name, shown in (("decide", _decide), ("score", _score)):
-        by_person = _checked(shown, is_ledger, (*_READS, "POST"))
-        found.insert(0, (rf"^/-/orc/(?P<database>[^/]+)/{name}/(?P<job>[^/]+)/?$", by_person))
+    for address, shown in _BY_PERSONS:
+        by_person = _checked(shown, is_ledger, _READS if shown is _specs else (*_READS, "POST"))
+        found.insert(0, (rf"^/-/orc/(?P<database>[^/]+)/{address}/?$", by_person))
     home = _home(PAGES[0][1], is_ledger)
     return [(r"^/$", home), *found]
 
@@ -56,6 +57,56 @@ async def _score(request: Any, datasette: Any, name: str) -> Any:
     from orc.projections.pages.score import score_page
 
     return await score_page(request, datasette, name)
+
+
+def _require_actions(datasette: Any) -> PageActions:
+    actions = actions_of(datasette)
+    if actions is None:
+        raise NotFound(
+            f"actions are not allowed here: start {quoted_command('browse', '--allow-actions')}"
+        )
+    return actions
+
+
+def _require_specs(datasette: Any) -> PageActions:
+    actions = _require_actions(datasette)
+    if not actions.has_specs:
+        raise NotFound(
+            "there is no folder of specs: start "
+            f"{quoted_command('browse', '--allow-actions', '--specs', 'DIR')}"
+        )
+    return actions
+
+
+async def _act(request: Any, datasette: Any, name: str) -> Any:
+    actions = _require_actions(datasette)
+    from orc.projections.pages.acting.act import act_page
+
+    return await act_page(request, datasette, name, actions)
+
+
+async def _specs(request: Any, datasette: Any, name: str) -> Any:
+    actions = _require_specs(datasette)
+    from orc.projections.pages.acting.specs import specs_page
+
+    return await specs_page(request, datasette, name, actions)
+
+
+async def _spec(request: Any, datasette: Any, name: str) -> Any:
+    actions = _require_specs(datasette)
+    from orc.projections.pages.acting.specs import spec_page
+
+    return await spec_page(request, datasette, name, actions)
+
+
+_BY_PERSONS: tuple[tuple[str, _Shown], ...] = (
+    ("decide/(?P<job>[^/]+)", _decide),
+    ("score/(?P<job>[^/]+)", _score),
+    ("act/(?P<job>[^/]+)", _act),
+    ("specs/(?P<spec>[^/]+)", _spec),
+    ("specs", _specs),
+)
+"""The paths after `/-/orc/<ledger>/` of the pages with forms of a person."""
 
 
 def _require_permission(datasette: Any) -> None:

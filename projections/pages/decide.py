@@ -16,9 +16,10 @@ from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import resume_command
 from orc.ledger.wording import visible
 from orc.projections.history.upstream import read_upstream
-from orc.projections.pages.decisions import DecisionRefused, DecisionRequest, functions_of
+from orc.projections.pages.actions import actions_of
+from orc.projections.pages.decisions import DecisionRequest, RequestRefused, functions_of
 from orc.projections.pages.file import show_files
-from orc.projections.pages.forms import Form, person_text, take_form
+from orc.projections.pages.forms import SentForm, person_text, take_form
 from orc.projections.pages.links import Links
 from orc.projections.pages.shown_file import ShownFile
 from orc.projections.pages.views import PageRequest, answer, html, open_reader
@@ -35,16 +36,23 @@ async def decide_page(request: Any, datasette: Any, name: str) -> Any:
     if request.method != "POST":
         return await answer(_shown, request, datasette, name)
 
-    async def take(page_request: PageRequest, job_id: str, form: Form) -> Any:
+    async def take(page_request: PageRequest, job_id: str, form: SentForm) -> Any:
         step, option = (tilde_decode(form.get(field, "")) for field in ("step", "option"))
         wanted = DecisionRequest(job_id, step, option, person_text(form, "comment"))
+        actions = actions_of(datasette)
+        links, decided = page_request.links, ""
         try:
             _check(page_request.database, wanted)
             await asyncio.to_thread(functions_of(datasette).decide, wanted)
-        except DecisionRefused as refusal:
-            return await asyncio.to_thread(_refused, page_request, wanted, refusal)
-        address = f"{page_request.links.decide(job_id)}?{urlencode({'decided': wanted.step})}"
-        return Response.redirect(address, status=303)
+            decided = wanted.step
+            if actions is None or "continue" not in form:
+                return Response.redirect(
+                    f"{links.decide(job_id)}?{urlencode({'decided': step})}", 303
+                )
+            await asyncio.to_thread(actions.resume, job_id)
+        except RequestRefused as refusal:
+            return await asyncio.to_thread(_refused, page_request, wanted, refusal, decided)
+        return Response.redirect(links.job(job_id), status=303)
 
     return await take_form(take, request, datasette, name)
 
@@ -54,27 +62,32 @@ def _shown(reader: LedgerReader, page_request: PageRequest) -> Any:
     return _page(reader, page_request, job_id, decided=page_request.query.get("decided", ""))
 
 
-def _refused(page_request: PageRequest, wanted: DecisionRequest, refusal: DecisionRefused) -> Any:
+def _refused(
+    page_request: PageRequest, wanted: DecisionRequest, refusal: RequestRefused, decided: str
+) -> Any:
+    """The page with the reason why there is no decision, or why the job does not go on after it."""
     with open_reader(page_request.database) as reader:
-        return _page(reader, page_request, wanted.job_id, refusal=refusal, wanted=wanted)
+        return _page(
+            reader, page_request, wanted.job_id, refusal=refusal, wanted=wanted, decided=decided
+        )
 
 
 def _check(path: Path, wanted: DecisionRequest) -> None:
-    """Raise DecisionRefused for a decision that the tables show to be impossible."""
+    """Raise RequestRefused for a decision that the tables show to be impossible."""
     with open_reader(path) as reader:
         step = _step(reader, wanted.job_id, wanted.step)
         question = read_question(reader, wanted.job_id, wanted.step)
     if step is None:
-        raise DecisionRefused(f"the job has no step {visible(wanted.step)}", status=404)
+        raise RequestRefused(f"the job has no step {visible(wanted.step)}", status=404)
     if question is None:
-        raise DecisionRefused(f"{visible(step.name)} does not ask for a decision", status=409)
+        raise RequestRefused(f"{visible(step.name)} does not ask for a decision", status=409)
     if step.decision is not None:
         who = f" by {visible(step.decided_by)}" if step.decided_by else ""
-        raise DecisionRefused(
+        raise RequestRefused(
             f"{visible(step.name)} is already decided: {visible(step.decision)}{who}", status=409
         )
     if wanted.option not in question.options:
-        raise DecisionRefused(
+        raise RequestRefused(
             f"{visible(wanted.option)} is not an option of {visible(step.name)}", status=400
         )
 
@@ -85,7 +98,7 @@ def _page(
     job_id: str,
     *,
     decided: str = "",
-    refusal: DecisionRefused | None = None,
+    refusal: RequestRefused | None = None,
     wanted: DecisionRequest | None = None,
 ) -> Any:
     step = _step(reader, job_id, decided)
@@ -98,7 +111,7 @@ def _page(
         "resume": resume_command(reader.connection, job_id),
         "done": done,
         "is_run": has_owner(page_request.database, job_id),
-        "refusal": None if refusal is None else str(refusal),
+        "refusal": refusal,
         "questions": [
             (question, *about)
             for question, about in _with_files(reader, job_id, page_request.links)

@@ -5,7 +5,7 @@ The pages themselves only read the ledger; these functions record what a person 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -32,19 +32,23 @@ class ScoreRequest:
     why: str | None
 
 
-class DecisionRefused(Exception):
-    """The decision or score is not possible; the message says why. `status` is that of the response."""
+class RequestRefused(Exception):
+    """What a person asked for is not possible; the message says why. `status` is that of the response.
 
-    def __init__(self, message: str, *, status: int) -> None:
+    `lines` are further lines of text, such as the problems of a spec.
+    """
+
+    def __init__(self, message: str, *, status: int, lines: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.status = status
+        self.lines = tuple(lines)
 
 
 Decide = Callable[[DecisionRequest], None]
-"""Records a decision and returns when the ledger has it. Raises DecisionRefused."""
+"""Records a decision and returns when the ledger has it. Raises RequestRefused."""
 
 RecordScore = Callable[[ScoreRequest], None]
-"""Records a score and returns when the ledger has it. Raises DecisionRefused."""
+"""Records a score and returns when the ledger has it. Raises RequestRefused."""
 
 
 @dataclass(frozen=True, slots=True)

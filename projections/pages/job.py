@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.ledger.files.locks import has_owner
+from orc.ledger.files.runner_log import read_runner
 from orc.ledger.kinds import JOB_ENDED, NOT_LIVE, SHOWN_RESUMABLE
 from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import imported, resume_command
@@ -19,6 +20,7 @@ from orc.projections.history.definitions import SpecSeen, read_spec
 from orc.projections.history.timeline import read_timeline
 from orc.projections.pages.home import elapsed_of, progress_of
 from orc.projections.pages.links import Links
+from orc.projections.pages.runs import can_do, runner_note
 from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_view
 from orc.projections.pictures.timeline_svg import draw_timeline
@@ -66,16 +68,21 @@ def read_job(
     if moment.is_now:
         view = read_view(reader.connection, job_id)
         status = shown_status(reader.connection, database, job_id, view.job.status)
-        return read_values(reader, view, status, links, moment, now=now)
+        values = read_values(reader, view, status, links, moment, now=now)
+        runner = runner_note(database, job_id, head) if links.act(job_id) else None
+        return {**values, "can": can_do(status), "runner": runner}
     with tables_at(database, job_id, moment.version) as connection:
         then = LedgerReader(database, connection)
         view = read_view(connection, job_id)
-        return read_values(then, view, view.job.status, links, moment, now=moment.at)
+        values = read_values(then, view, view.job.status, links, moment, now=moment.at)
+        return {**values, "can": None, "runner": None}
 
 
 def job_version(reader: LedgerReader, database: Path, job_id: str) -> str:
     """A text that changes when the content of the page does, except for running times."""
-    return f"{reader.head(job_id).version}-{has_owner(database, job_id)}"
+    runner = read_runner(database, job_id)
+    shown = "" if runner is None else f"-{runner.is_running}-{runner.stamp}"
+    return f"{reader.head(job_id).version}-{has_owner(database, job_id)}{shown}"
 
 
 def read_moment(reader: LedgerReader, job_id: str, version: int, head: int) -> Moment:

@@ -85,12 +85,34 @@ class Links:
         """Where a form with a person's score is sent; empty unless decisions are allowed."""
         return ""
 
+    def act(self, job_id: str, **query: str | None) -> str:
+        """The page with the actions of a job; empty unless actions are allowed."""
+        return ""
+
+    def specs(self) -> str:
+        """The list of specs that may be started; empty unless there is a folder of them."""
+        return ""
+
+    def spec(self, name: str) -> str:
+        """The form of one of these specs."""
+        return ""
+
 
 class DatasetteLinks(Links):
     """The addresses of one database in a Datasette, below its `base_url`."""
 
-    def __init__(self, datasette: Any, name: str, *, can_decide: bool = False) -> None:
+    def __init__(
+        self,
+        datasette: Any,
+        name: str,
+        *,
+        can_decide: bool = False,
+        can_act: bool = False,
+        has_specs: bool = False,
+    ) -> None:
         self.name = name
+        self._can_act = can_act
+        self._has_specs = has_specs
         self._urls = datasette.urls
         self._route = tilde_encode(datasette.get_database(name).route)
         self._can_decide = can_decide
@@ -170,6 +192,18 @@ class DatasetteLinks(Links):
     def score(self, job_id: str) -> str:
         """See `Links`."""
         return self._ours(f"/score/{tilde_encode(job_id)}") if self._can_decide else ""
+
+    def act(self, job_id: str, **query: str | None) -> str:
+        """See `Links`."""
+        return self._ours(f"/act/{tilde_encode(job_id)}", query) if self._can_act else ""
+
+    def specs(self) -> str:
+        """See `Links`."""
+        return self._ours("/specs") if self._has_specs else ""
+
+    def spec(self, name: str) -> str:
+        """See `Links`."""
+        return self._ours(f"/specs/{tilde_encode(name)}") if self._has_specs else ""
 
     def database(self) -> str:
         """Datasette's page of the database: tables and queries."""

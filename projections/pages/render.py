@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasette.utils import tilde_encode
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from orc.ledger.command_lines import command_line
 from orc.ledger.stored import parse_time
@@ -63,6 +63,7 @@ def environment() -> Environment:
         counted=count_text,
         day=lambda at: at[:10],
         instant=instant_text,
+        in_code=in_code,
         # For values that a form sends back: no character of them is changed on the way.
         encoded=tilde_encode,
         seconds=duration_text,
@@ -77,6 +78,17 @@ def environment() -> Environment:
         usd=usd_text,
     )
     return made
+
+
+def in_code(message: object) -> Markup:
+    """A message, in which what is in backquotes, such as a command, is shown as code."""
+    parts = visible(str(message), kept="\n\t").split("`")
+    if len(parts) % 2 == 0:
+        return escape("`".join(parts))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if at % 2 else escape(part)
+        for at, part in enumerate(parts)
+    )
 
 
 def instant_text(at: str) -> str:

@@ -57,12 +57,14 @@ def job(reader: LedgerReader, page_request: PageRequest) -> Any:
     if at is not None and not (at.isdecimal() and len(at) <= 12 and 1 <= int(at) <= head):
         raise PageNotFound(f"{job_id} has no event {at}; its events are 1 to {head}")
     database = page_request.database
-    etag, known = unchanged(page_request, f"{page.job_version(reader, database, job_id)} {at}")
+    token, cache = _token(page_request, page_request.links.act(job_id))
+    shown = page.job_version(reader, database, job_id)
+    etag, known = unchanged(page_request, f"{shown} {at} {token}")
     if known is not None:
         return known
     version = None if at is None else int(at)
     values = page.read_job(reader, database, job_id, page_request.links, now=_now(), at=version)
-    return html("job.html", page_request, values, etag=etag)
+    return html("job.html", page_request, values, etag=etag, cache=cache)
 
 
 def step(reader: LedgerReader, page_request: PageRequest) -> Any:
@@ -82,15 +84,13 @@ def step(reader: LedgerReader, page_request: PageRequest) -> Any:
         part=max(1, _position(query.get("part")) or 1),
     )
     version = job_version(reader, page_request.database, job_id)
-    # With a form, a page has the token of one browser.
-    token = page_request.csrf() if page_request.links.score(job_id) else ""
+    token, cache = _token(page_request, page_request.links.score(job_id))
     etag, known = unchanged(page_request, f"{version} {name} {wanted} {token}")
     if known is not None:
         return known
     values = read_step(reader, page_request.database, job_id, name, page_request.links, wanted)
     if values is None:
         raise PageNotFound(f"{job_id} has no step {name!r}")
-    cache = "private, no-store" if token else "no-cache"
     return html("step.html", page_request, values, etag=etag, cache=cache)
 
 
@@ -240,6 +240,11 @@ def _file(reader: LedgerReader, page_request: PageRequest) -> FileRow:
     if found is None:
         raise PageNotFound(f"{job_id} has no file {path!r}")
     return found
+
+
+def _token(page_request: PageRequest, form: str) -> tuple[str, str]:
+    """The token and the `Cache-Control` of a page: with a form, it has the token of one browser."""
+    return (page_request.csrf(), "private, no-store") if form else ("", "no-cache")
 
 
 def _position(value: str | None) -> int | None:

@@ -13,8 +13,8 @@ from datasette.utils import tilde_decode
 from datasette.utils.asgi import Response
 
 from orc.ledger.reader import LedgerReader
-from orc.projections.pages.decisions import DecisionRefused, ScoreRequest, functions_of
-from orc.projections.pages.forms import Form, person_text, take_form
+from orc.projections.pages.decisions import RequestRefused, ScoreRequest, functions_of
+from orc.projections.pages.forms import SentForm, person_text, take_form
 from orc.projections.pages.links import Links
 from orc.projections.pages.views import PageRequest, answer, html, open_reader
 
@@ -27,7 +27,7 @@ async def score_page(request: Any, datasette: Any, name: str) -> Any:
     if request.method != "POST":
         return await answer(_shown, request, datasette, name)
 
-    async def take(page_request: PageRequest, job_id: str, form: Form) -> Any:
+    async def take(page_request: PageRequest, job_id: str, form: SentForm) -> Any:
         wanted = ScoreRequest(
             job_id,
             tilde_decode(form.get("step", "")),
@@ -38,7 +38,7 @@ async def score_page(request: Any, datasette: Any, name: str) -> Any:
         back = form.get("back", "")
         try:
             await asyncio.to_thread(functions_of(datasette).score, wanted)
-        except DecisionRefused as refusal:
+        except RequestRefused as refusal:
             return await asyncio.to_thread(_refused, page_request, wanted, back, refusal)
         return Response.redirect(_way_back(page_request.links, wanted, back), status=303)
 
@@ -52,14 +52,14 @@ def _shown(reader: LedgerReader, page_request: PageRequest) -> Any:
 
 
 def _refused(
-    page_request: PageRequest, wanted: ScoreRequest, back: str, refusal: DecisionRefused
+    page_request: PageRequest, wanted: ScoreRequest, back: str, refusal: RequestRefused
 ) -> Any:
     with open_reader(page_request.database):
         return _page(page_request, wanted, back, refusal)
 
 
 def _page(
-    page_request: PageRequest, typed: ScoreRequest, back: str, refusal: DecisionRefused | None
+    page_request: PageRequest, typed: ScoreRequest, back: str, refusal: RequestRefused | None
 ) -> Any:
     values = {
         "typed": typed,

@@ -14,6 +14,7 @@ from orc.projections.history.turns import pretty, read_attempts, read_output
 from orc.projections.pages.file import show_files
 from orc.projections.pages.items import ORDERS, ItemFilter, read_item_page
 from orc.projections.pages.links import Links
+from orc.projections.pages.runs import can_do
 from orc.projections.scores.rows import read_step_scores
 from orc.projections.tables.job_view import read_calls, read_rows, read_view
 from orc.projections.tables.questions import answers_to
@@ -56,6 +57,7 @@ def read_step(
         "state": state,
         "is_open": state in OPEN,
         "is_live": status not in NOT_LIVE,
+        "can": can_do(status),
         "used": view.usage[name],
         "tolerated": view.tolerated.get(name),
         "why": read_why(reader, job_id, name, is_live=status == "running", view=view, spec=spec),

@@ -25,6 +25,7 @@ from orc.ledger.errors import LedgerError, NoSuchJob
 from orc.ledger.files.snapshot import stamp_of
 from orc.ledger.reader import LedgerReader
 from orc.projections.damage import SUSPICIOUS, find_damage
+from orc.projections.pages.actions import actions_of
 from orc.projections.pages.decisions import are_decisions_allowed
 from orc.projections.pages.links import DatasetteLinks
 from orc.projections.pages.security import HEADERS, POLICY, PREVIEW_POLICY
@@ -77,7 +78,14 @@ def page_request_of(request: Any, datasette: Any, name: str) -> PageRequest:
 
 def links_of(datasette: Any, name: str) -> DatasetteLinks:
     """The addresses of a ledger's pages."""
-    return DatasetteLinks(datasette, name, can_decide=are_decisions_allowed(datasette))
+    actions = actions_of(datasette)
+    return DatasetteLinks(
+        datasette,
+        name,
+        can_decide=are_decisions_allowed(datasette),
+        can_act=actions is not None,
+        has_specs=actions is not None and actions.has_specs,
+    )
 
 
 def _make(page: Page, page_request: PageRequest) -> Any:

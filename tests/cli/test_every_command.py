@@ -156,6 +156,8 @@ COMMANDS: dict[str, list[list[str]]] = {
     "browse": [
         ["--no-open"],
         ["latest", "--no-open", "--allow-decisions"],
+        ["latest", "--no-open", "--allow-actions", "--specs", "."],
+        ["--no-open", "--allow-actions", "--specs", NAME],
         [NAME],
         ["--db", NAME],
         ["--uds", NAME],

@@ -314,6 +314,8 @@ ELSEWHERE = {
     ("mcp", "--allow-actions"): "tests/cli/mcp/test_mcp.py",
     ("mcp", "--db"): "tests/cli/mcp/test_mcp.py",
     ("mcp", "--json"): "accepted as everywhere: the protocol is JSON",
+    ("browse", "--allow-actions"): "tests/crash/page_server.py",
+    ("browse", "--specs"): "tests/crash/page_server.py",
     ("executors", "--clean"): "tests/cli/commands/test_executors.py",
     **{
         ("cluster", option): "tests/cli/commands/test_cluster.py"

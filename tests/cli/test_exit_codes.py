@@ -29,7 +29,7 @@ CAUGHT = {
     "CallFailed": "ends an attempt",
     "CallRefused": "answers a call of a tool of `orc mcp`",
     "CaptureProblem": "ends an attempt",
-    "DecisionRefused": "answers a request of a browser",
+    "RequestRefused": "answers a request of a browser",
     "FilesMissing": "ends an attempt",
     "LedgerError": "the base of those of the ledger, never raised itself",
     "Lost": "ends an attempt",

@@ -11,7 +11,7 @@ from orc.cli.jobs.assess.record import parse_score, score
 from orc.cli.jobs.places import Places
 from orc.ledger.errors import LedgerError
 from orc.ledger.wording import count_text
-from orc.projections.pages.decisions import DecisionRefused, RecordScore, ScoreRequest
+from orc.projections.pages.decisions import RecordScore, RequestRefused, ScoreRequest
 from orc.scheduler.core.score_values import WHY_CHARS_MAX
 
 _SHOWN_CHARS = 80
@@ -23,13 +23,13 @@ def scorer(places: Places) -> RecordScore:
     def score_here(wanted: ScoreRequest) -> None:
         value = parse_score(wanted.value)
         if value is None:
-            raise DecisionRefused(
+            raise RequestRefused(
                 f"{wanted.value[:_SHOWN_CHARS]!r} is no value of a score: type a number, true or "
                 "false",
                 status=400,
             )
         if wanted.why is not None and len(wanted.why) > WHY_CHARS_MAX:
-            raise DecisionRefused(
+            raise RequestRefused(
                 f"the explanation has more than {count_text(WHY_CHARS_MAX, 'character')}; "
                 "shorten it",
                 status=413,
@@ -39,8 +39,8 @@ def scorer(places: Places) -> RecordScore:
         try:
             trio.run(ask)
         except UsageProblem as problem:
-            raise DecisionRefused(str(problem), status=409) from problem
+            raise RequestRefused(str(problem), status=409) from problem
         except LedgerError as error:
-            raise DecisionRefused(str(error), status=503) from error
+            raise RequestRefused(str(error), status=503) from error
 
     return score_here

@@ -17,3 +17,10 @@ def test_a_port_and_a_socket_cannot_both_be_named() -> None:
 
     assert said.code == 2
     assert "leave out one of them" in said.err
+
+
+def test_a_folder_of_specs_needs_actions_and_must_exist() -> None:
+    said = orc("browse", "--no-open", "--specs", ".")
+    assert (said.code, "add it, or leave out --specs" in said.err) == (2, True)
+    said = orc("browse", "--no-open", "--allow-actions", "--specs", "nowhere")
+    assert (said.code, "there is no such folder" in said.err) == (2, True)

@@ -14,18 +14,18 @@ from datasette.utils import tilde_encode
 
 from orc.ledger.events import ApprovalRequested
 from orc.projections.pages.decisions import (
-    DecisionRefused,
     DecisionRequest,
+    RequestRefused,
     ScoreRequest,
     allow_decisions,
 )
 from orc.projections.pages.forms import BODY_BYTES_MAX
 from tests.builders import JOB, step
+from tests.projections.pages.visits import FOREIGN, HOME
 from tests.projections.served import HOSTILE
 from tests.projections.support import begun, open_in, write
 
 PAGE = f"/-/orc/runs/decide/{JOB}"
-HOME = {"origin": "http://localhost", "host": "localhost"}
 MESSAGE = "May <b>I</b>\nplease? \x1b[2J"
 
 
@@ -74,7 +74,7 @@ def visit(
     database: Path,
     then: Callable[[Visit], Awaitable[None]],
     *,
-    refusal: DecisionRefused | None = None,
+    refusal: RequestRefused | None = None,
 ) -> list[DecisionRequest]:
     """Visit the page with decisions allowed; return the decisions."""
     decided: list[DecisionRequest] = []
@@ -119,25 +119,6 @@ def test_a_form_of_the_page_decides_and_redirects_to_the_page(database: Path) ->
         DecisionRequest(JOB, "gate", "yes", None),
     ]
     assert visit(database, then) == expected
-
-
-FOREIGN: list[tuple[str, dict[str, Any]]] = [
-    ("another site", {"headers": {**HOME, "origin": "http://evil.example"}}),
-    ("another port", {"headers": {**HOME, "origin": "http://localhost:3000"}}),
-    ("no origin", {"headers": {"host": "localhost"}}),
-    ("a null origin", {"headers": {**HOME, "origin": "null"}}),
-    ("cross-site", {"headers": {**HOME, "sec-fetch-site": "cross-site"}}),
-    ("same-site", {"headers": {**HOME, "sec-fetch-site": "same-site"}}),
-    ("no cookie at all", {"cookies": {}}),
-    ("another cookie", {"cookies": {"other": "1"}}),
-    ("an unsigned cookie", {"cookies": {"ds_csrftoken": "x"}, "csrftoken": "x"}),
-    ("no token", {"csrftoken": ""}),
-    ("another token", {"csrftoken": "x"}),
-    (
-        "a bearer token, for which Datasette checks no form token",
-        {"headers": {**HOME, "authorization": "Bearer x"}, "csrftoken": ""},
-    ),
-]
 
 
 @pytest.mark.parametrize("post", [post for _, post in FOREIGN], ids=[name for name, _ in FOREIGN])
@@ -189,7 +170,7 @@ def test_the_page_shows_a_refusal_of_the_decide_function(database: Path) -> None
         assert page.status_code == 409
         assert "already decided by another person &lt;b&gt;" in page.text
 
-    refusal = DecisionRefused("already decided by another person <b>", status=409)
+    refusal = RequestRefused("already decided by another person <b>", status=409)
     assert len(visit(database, then, refusal=refusal)) == 1
 
 
