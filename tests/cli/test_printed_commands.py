@@ -465,6 +465,7 @@ BUILT = {
     "cli/commands/tail.py": "misused",
     "cli/doctor/health.py": _DAMAGE,
     "cli/doctor/leftover_files.py": "tests/cli/commands/test_doctor.py gives both",
+    "cli/jobs/acting/changes.py": "refusals on pages: tests/cli/jobs/acting/test_actions.py",
     "cli/jobs/asked_job.py": "`show` of a job whose owner is silent for 30 seconds",
     "cli/jobs/caller/executors.py": "`executors NAME` needs an engine: tests/executors",
     "cli/jobs/caller/trust.py": "imported",
