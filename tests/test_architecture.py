@@ -149,17 +149,23 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.fold"
     ),
     "cli.terminal": (
-        "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger ledger.files ledger.secrets "
+        "cli cli.jobs cli.jobs.caller cli.jobs.queue cli.terminal.tables ledger "
+        "ledger.files ledger.secrets "
         "ledger.transport projections projections.folder projections.folds projections.money "
         "projections.scores projections.tables providers scheduler.core scheduler.core.fold "
         "scheduler.core.spec"
     ),
     "cli.terminal.contents": (
-        "cli cli.assess cli.terminal ledger ledger.files ledger.transport projections.contents "
+        "cli cli.assess cli.terminal cli.terminal.tables ledger ledger.files ledger.transport "
+        "projections.contents "
         "projections.exports projections.folds projections.history projections.scores "
         "projections.tables scheduler.core"
     ),
-    "cli.assess": ("cli cli.terminal ledger projections.scores projections.tables scheduler.core"),
+    "cli.terminal.tables": "cli cli.terminal",
+    "cli.assess": (
+        "cli cli.terminal cli.terminal.tables ledger projections.scores projections.tables "
+        "scheduler.core"
+    ),
     "cli.browse": "cli cli.terminal ledger.files projections.pages scheduler.stopping",
     "cli.cluster": (
         "cli cli.jobs.caller ledger providers scheduler.core scheduler.drivers scheduler.executors "
@@ -173,7 +179,8 @@ MAY_IMPORT: dict[str, str] = {
     "cli.commands": (
         "cli cli.assess cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.acting "
         "cli.jobs.assess cli.mcp "
-        "cli.jobs.caller cli.jobs.queue cli.terminal cli.terminal.contents ledger ledger.files "
+        "cli.jobs.caller cli.jobs.queue cli.terminal cli.terminal.contents cli.terminal.tables "
+        "ledger ledger.files "
         "ledger.transport projections projections.exports projections.folder projections.folds "
         "projections.history projections.money projections.pages projections.pictures "
         "projections.scores projections.search projections.tables projections.why scheduler "

@@ -1,4 +1,4 @@
-"""Scores as tables for people, as CSV and Markdown, and as values for `--json`."""
+"""Scores as tables for people on stdout, as CSV and Markdown, and as values for `--json`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from orc.cli.terminal.text import safe, table
+from orc.cli.terminal.tables.columns import id_column, number_column, text_column
+from orc.cli.terminal.tables.table import put_table
+from orc.cli.terminal.text import safe
 from orc.ledger.money import usd_number
 from orc.ledger.wording import (
     cost_text,
@@ -34,15 +36,18 @@ COLUMNS = (
 """The columns of a group in CSV, after those by which it is grouped."""
 
 
-def groups_table(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
-    """The groups as a table; a column only if it has something to say."""
+def put_groups(groups: Sequence[ScoreGroup], by: Sequence[str]) -> None:
+    """Print the groups as a table; a column only if it has something to say."""
     has_rate = any(group.pass_rate is not None for group in groups)
     has_errors = any(group.errors for group in groups)
     has_failed = any(group.failed for group in groups)
     has_calls = any(group.used.input_tokens or group.used.output_tokens for group in groups)
-    heads = ["SCORE", *(name.upper() for name in by), "N", "MEAN", "ERROR", "95 % INTERVAL"]
-    heads += ["PASSED"] * has_rate + ["BROKEN"] * has_errors + ["FAILED"] * has_failed
-    heads += ["COST", "TOKENS"] * has_calls + ["TIME"]
+    heads = [id_column("SCORE"), *(text_column(name.upper()) for name in by)]
+    heads += [number_column("N", drop=2), number_column("MEAN"), number_column("ERROR", drop=4)]
+    heads += [number_column("95 % INTERVAL", drop=1)] + [number_column("PASSED")] * has_rate
+    heads += [number_column("BROKEN")] * has_errors + [number_column("FAILED")] * has_failed
+    heads += [number_column("COST"), number_column("TOKENS", drop=5)] * has_calls
+    heads += [number_column("TIME", drop=3)]
     rows = []
     for group in groups:
         row = [_name(group.name, group.who), *(value_text(value) for value in group.key)]
@@ -53,7 +58,7 @@ def groups_table(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
         if has_calls:
             row += [_cost(group.used), tokens_text(_tokens(group.used))]
         rows.append([*row, duration_text(group.used.duration_s)])
-    return table(heads, rows)
+    put_table(heads, rows)
 
 
 def groups_csv(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
@@ -93,18 +98,26 @@ def groups_markdown(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
     return _markdown_table(heads, rows)
 
 
-def comparison_table(comparisons: Sequence[ScoreComparison]) -> str:
-    """The comparisons as a table."""
-    heads = ("SCORE", "BEFORE", "AFTER", "DIFFERENCE", "95 % INTERVAL", "CASES", "WORSE", "BETTER",
-             "CLEAR")  # fmt: skip
-    return table(
-        heads,
+def put_comparison(comparisons: Sequence[ScoreComparison]) -> None:
+    """Print the comparisons as a table."""
+    put_table(
+        (
+            id_column("SCORE"),
+            number_column("BEFORE"),
+            number_column("AFTER"),
+            number_column("DIFFERENCE"),
+            number_column("95 % INTERVAL", drop=1),
+            number_column("CASES", drop=2),
+            number_column("WORSE"),
+            number_column("BETTER", drop=3),
+            "CLEAR",
+        ),
         [(*_comparison_cells(each), "yes" if each.is_clear else "no") for each in comparisons],
     )
 
 
-def cases_table(cases: Iterable[CaseChange]) -> str:
-    """Cases with their scores in both jobs."""
+def put_cases(cases: Iterable[CaseChange]) -> None:
+    """Print cases with their scores in both jobs."""
     rows = [
         (
             case_text(case),
@@ -115,7 +128,8 @@ def cases_table(cases: Iterable[CaseChange]) -> str:
         )
         for case in cases
     ]
-    return table(("CASE", "BEFORE", "AFTER", "DIFFERENCE", "STEP"), rows)
+    scores = (number_column("BEFORE"), number_column("AFTER"), number_column("DIFFERENCE"))
+    put_table(("CASE", *scores, text_column("STEP", drop=1)), rows)
 
 
 def comparison_csv(comparisons: Sequence[ScoreComparison]) -> str:

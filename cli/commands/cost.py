@@ -13,7 +13,9 @@ from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_tables
 from orc.cli.options import Database, Json, TagFilter, parse_since
-from orc.cli.terminal.text import put, put_json, say, table
+from orc.cli.terminal.tables.columns import id_column, number_column
+from orc.cli.terminal.tables.table import put_table
+from orc.cli.terminal.text import put, put_json, say
 from orc.ledger import find_job
 from orc.ledger.money import usd_number
 from orc.ledger.wording import cost_text, number_text
@@ -95,9 +97,17 @@ def _put_cost(
     if not groups:
         say("no model was called" + (f" since {since}" if since else ""))
         return
-    heads = (by.upper() + " (UTC)" * (by == "day"), "CALLS", "TOKENS IN", "CACHED", "OUT",
-             "FROM CACHE", "SAVED", "COST")  # fmt: skip
-    put(table(heads, [_row(group) for group in (*groups, total)]))
+    heads = (
+        id_column(by.upper() + " (UTC)" * (by == "day")),
+        number_column("CALLS"),
+        number_column("TOKENS IN", drop=2),
+        number_column("CACHED", drop=4),
+        number_column("OUT", drop=1),
+        number_column("FROM CACHE", drop=5),
+        number_column("SAVED", drop=3),
+        number_column("COST"),
+    )
+    put_table(heads, [_row(group) for group in (*groups, total)])
     put()
     spent = cost_text(total.cost_nano_usd, total.calls_unpriced)
     put(f"spent {spent}")

@@ -17,7 +17,9 @@ from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
 from orc.cli.terminal.excerpts import when
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
-from orc.cli.terminal.text import put, put_json, put_piece, safe, table
+from orc.cli.terminal.tables.columns import id_column, number_column, text_column
+from orc.cli.terminal.tables.table import put_table
+from orc.cli.terminal.text import put, put_json, put_piece, safe
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
@@ -80,44 +82,54 @@ def _put_diff(
     if as_json:
         put_json(_value(found))
         return found.is_same
-    for line in _summary(found, is_full=is_full):
-        put(line)
+    _put_summary(found, is_full=is_full)
     if not is_stat:
         for line in _bodies(found, is_full=is_full):
             _put_line(line)
     return found.is_same
 
 
-def _summary(found: JobDiff, *, is_full: bool) -> Iterator[str]:
+def _put_summary(found: JobDiff, *, is_full: bool) -> None:
     for sign, job in (("---", found.before), ("+++", found.after)):
-        at = when(job.submitted_at)
-        yield f"{sign} {job.job_id}  {safe(job.name)}  {job.status}  {at}"
-    yield ""
-    yield table(("", "BEFORE", "AFTER", "CHANGE"), _totals(found.before, found.after))
+        put(f"{sign} {job.job_id}  {safe(job.name)}  {job.status}  {when(job.submitted_at)}")
+    put()
+    heads = ("", number_column("BEFORE"), number_column("AFTER"), number_column("CHANGE"))
+    put_table(heads, _totals(found.before, found.after))
     if found.is_same:
-        yield ""
-        yield "no differences except in times, tokens and costs"
+        put()
+        put("no differences except in times, tokens and costs")
         return
     if found.spec is not None or found.settings:
-        yield ""
+        put()
     if found.spec is not None:
-        yield f"spec: {_counts(found.spec)}"
+        put(f"spec: {_counts(found.spec)}")
     for change in _cut(found.settings, is_full):
-        yield f"{safe(change.name)}: {_shown(change.before)} -> {_shown(change.after)}"
-    yield from _more(len(found.settings), "settings", is_full)
+        put(f"{safe(change.name)}: {_shown(change.before)} -> {_shown(change.after)}")
+    _put_more(len(found.settings), "settings", is_full)
     steps = [step for step in found.steps if step.state != "same"]
     if steps:
-        yield ""
-        rows = [_step_row(step) for step in _cut(steps, is_full)]
-        yield table(("", "STEP", "STATUS", "TIME", "TOKENS", "COST", "WHAT DIFFERS"), rows)
-        yield from _more(len(steps), "steps", is_full)
+        put()
+        put_table(
+            (
+                "",
+                id_column("STEP"),
+                "STATUS",
+                text_column("TIME", drop=2),
+                text_column("TOKENS", drop=3),
+                text_column("COST", drop=1),
+                "WHAT DIFFERS",
+            ),
+            [_step_row(step) for step in _cut(steps, is_full)],
+        )
+        _put_more(len(steps), "steps", is_full)
     files = [file for file in found.files if file.state != "same"]
     if files:
-        yield ""
-        yield table(
-            ("", "FILE", "BYTES", "STEP"), [_file_row(file) for file in _cut(files, is_full)]
+        put()
+        put_table(
+            ("", id_column("FILE"), number_column("BYTES"), text_column("STEP", drop=1)),
+            [_file_row(file) for file in _cut(files, is_full)],
         )
-        yield from _more(len(files), "files", is_full)
+        _put_more(len(files), "files", is_full)
 
 
 def _totals(old: JobRow, new: JobRow) -> Iterator[tuple[str, ...]]:
@@ -164,7 +176,7 @@ def _step_row(found: StepDiff) -> tuple[str, ...]:
         found.name,
         both(lambda row: row.status),
         both(lambda row: duration_text(row.duration_s)),
-        both(lambda row: str(row.tokens or "")),
+        both(lambda row: number_text(row.tokens) if row.tokens else ""),
         both(lambda row: brief_cost(row.cost_nano_usd, row.calls_unpriced)),
         ", ".join(map(_what, found.texts)),
     )
@@ -246,9 +258,9 @@ def _cut(values: Any, is_full: bool) -> Any:
     return values if is_full else values[:_ROWS]
 
 
-def _more(count: int, what: str, is_full: bool) -> Iterator[str]:
+def _put_more(count: int, what: str, is_full: bool) -> None:
     if count > _ROWS and not is_full:
-        yield f"and {number_text(count - _ROWS)} more {what}: --full"
+        put(f"and {number_text(count - _ROWS)} more {what}: --full")
 
 
 def _value(found: JobDiff) -> dict[str, Any]:

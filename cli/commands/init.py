@@ -11,7 +11,9 @@ import typer
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.templates import ABOUT, read_example_files, read_template
 from orc.cli.options import Json, refuse_ignored
-from orc.cli.terminal.text import put, put_json, safe, say, table
+from orc.cli.terminal.tables.columns import id_column
+from orc.cli.terminal.tables.table import put_table
+from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.command_lines import command_line
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.new_file import what_is_no_file
@@ -45,7 +47,7 @@ def command(
         if as_json:
             put_json(ABOUT)
         else:
-            put(table(("TEMPLATE", "MAKES"), ABOUT.items()))
+            put_table((id_column("TEMPLATE"), "MAKES"), ABOUT.items())
         return 0
     try:
         spec = read_template(template)

@@ -15,7 +15,9 @@ from orc.cli.ledger_access import live_status, read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter, parse_since
 from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.paragraphs import paragraph
-from orc.cli.terminal.text import put, put_json, safe, say, table
+from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
+from orc.cli.terminal.tables.table import put_table
+from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
 from orc.ledger.money import nearest_nano_usd
@@ -92,8 +94,19 @@ def command(
     # A column only if it has something to say: few jobs tolerate failures.
     has_tolerated = any(job.tolerated_failures for job in shown)
     has_scores, has_tags = any(job.scores for job in shown), any(job.tags for job in shown)
-    heads = ("JOB", "STATUS", "PROJECT", "STEPS", *("TOLERATED",) * has_tolerated)
-    heads += (*("SCORES",) * has_scores, *("TAGS",) * has_tags)
+    heads = (
+        id_column("JOB"),
+        status_column(),
+        text_column("PROJECT"),
+        number_column("STEPS"),
+        *(text_column("TOLERATED", drop=2),) * has_tolerated,
+        *(text_column("SCORES", drop=1),) * has_scores,
+        *(text_column("TAGS", drop=3),) * has_tags,
+        number_column("TIME", drop=4),
+        number_column("TOKENS", drop=5),
+        number_column("COST"),
+        text_column("SUBMITTED"),
+    )
     rows = [
         (
             job.job_id,
@@ -112,7 +125,7 @@ def command(
         )
         for job in shown
     ]
-    put(table((*heads, "TIME", "TOKENS", "COST", "SUBMITTED"), rows))
+    put_table(heads, rows)
     for job_id, step, question in asked:
         put()
         put(paragraph(f"{job_id} {safe(step)} asks:", question))

@@ -20,7 +20,9 @@ from orc.cli.options import (
     Until,
 )
 from orc.cli.terminal.given_submission import given_submission
-from orc.cli.terminal.text import put, put_json, safe, table
+from orc.cli.terminal.tables.columns import id_column, number_column, text_column
+from orc.cli.terminal.tables.table import put_table
+from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger.wording import cost_text, count_text, duration_text
 
 
@@ -75,7 +77,16 @@ def command(
         )
         for step in found.steps
     ]
-    put(table(("STEP", "WHAT", "NEEDS", "WHY", "EXPECTED", "TIME", "WORST"), rows))
+    heads = (
+        id_column("STEP"),
+        text_column("WHAT", drop=2),
+        text_column("NEEDS", drop=3),
+        "WHY",
+        number_column("EXPECTED"),
+        number_column("TIME", drop=1),
+        number_column("WORST"),
+    )
+    put_table(heads, rows)
     put()
     took = duration_text(found.expected_duration_s) or "unknown time"
     put(

@@ -9,15 +9,15 @@ import typer
 
 from orc.cli.assess.checks import Failing, parse_limits, regressions, under_limits
 from orc.cli.assess.tables import (
-    cases_table,
     comparison_csv,
     comparison_markdown,
-    comparison_table,
     comparison_value,
     group_value,
     groups_csv,
     groups_markdown,
-    groups_table,
+    put_cases,
+    put_comparison,
+    put_groups,
 )
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
@@ -163,7 +163,7 @@ def _show(
     elif chosen == "md":
         put(groups_markdown(groups, used))
     elif groups:
-        put(groups_table(groups, used))
+        put_groups(groups, used)
         _say_broken(scores)
     else:
         said = (
@@ -211,7 +211,7 @@ def _compare(
     elif chosen == "md":
         put(comparison_markdown(found))
     elif found:
-        put(comparison_table(found))
+        put_comparison(found)
         _put_cases(found)
     else:
         say(f"neither {before.job_id} nor {after.job_id} has scores")
@@ -226,7 +226,7 @@ def _put_cases(comparisons: Sequence[ScoreComparison]) -> None:
                 continue
             put()
             put(f"{safe(each.name)}: {count_text(len(cases), 'case')} {title}")
-            put(cases_table(cases[:_SHOWN_MAX]))
+            put_cases(cases[:_SHOWN_MAX])
             if len(cases) > _SHOWN_MAX:
                 left = number_text(len(cases) - _SHOWN_MAX)
                 put(f"... and {left} more: --format csv lists all")

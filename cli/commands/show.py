@@ -31,15 +31,9 @@ from orc.cli.terminal.job_notes import note_lines
 from orc.cli.terminal.next_lines import put_next
 from orc.cli.terminal.paragraphs import first_line, paragraph
 from orc.cli.terminal.step_selection import select_steps
-from orc.cli.terminal.text import (
-    is_cut,
-    is_plain_terminal,
-    put,
-    put_json,
-    safe,
-    table,
-    terminal_width,
-)
+from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
+from orc.cli.terminal.tables.table import is_cut, put_table
+from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, terminal_width
 from orc.ledger.command_lines import command_line
 from orc.ledger.kinds import NOT_LIVE
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
@@ -184,7 +178,7 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
     for label, line in assessment_lines(tables.connection, tables.job_id):
         put(paragraph(f"{label:<10}", line, indent="  "))
     for line in view.all_tolerated.lines():
-        put(f"  tolerated  {safe(line)}")
+        put(paragraph("tolerated ", line, indent="  "))
     for line in doubts_of(tables, status).lines():
         put(f"  in doubt   {line}")
     put(f"  folder     {safe(folder_of(tables, view))}")
@@ -219,14 +213,22 @@ def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -
     shown, hidden = select_steps(rows, is_all=is_all)
     put()
     scores = scores_of(tables, view)
-    heads = ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST")
+    heads = (
+        id_column("STEP"),
+        status_column(),
+        text_column("KIND", drop=3),
+        number_column("ATTEMPTS", drop=4),
+        number_column("TIME"),
+        number_column("TOKENS", drop=2),
+        number_column("COST", drop=1),
+    )
     cells = []
     for _, _, step, _ in shown:
         *row, note = _cells(view, step, dropped.get(step.step_id), is_live=is_live)
         said = means_text(scores.get(step.name, ()))
         # A column only if a step has scores.
         cells.append((*row, *(said,) * bool(scores), note))
-    put(table((*heads, *("SCORES",) * bool(scores), "NOTE"), cells))
+    put_table((*heads, *("SCORES",) * bool(scores), "NOTE"), cells)
     if any(is_cut(row[-1]) for row in cells):
         put(f"notes that end in ... are cut: {command_line('why', tables.job_id, 'STEP')} says all")
     if hidden:

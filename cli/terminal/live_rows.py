@@ -10,20 +10,12 @@ from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 from rich.text import Text
 
+from orc.cli.terminal.tables.statuses import style_of
+
 _GAP = 2
 _NAME_LEAST = 12
 _NOTE_LEAST = 8
 _NARROW = 72
-_STYLES = {
-    "pending": "dim",
-    "running": "cyan",
-    "queued": "blue",
-    "waiting": "yellow",
-    "succeeded": "green",
-    "failed": "red",
-    "skipped": "dim",
-    "cancelled": "dim",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +69,7 @@ def lay_out(rows: Sequence[LiveRow], *, width: int) -> Table:
     for number, row in enumerate(rows):
         cells = [Text(cut(row.step, name))]
         cells += [Text(of[number], justify="right") for _, of in columns]
-        cells[1] = Text(columns[0][1][number], style=_STYLES.get(row.status, ""))
+        cells[1] = Text(columns[0][1][number], style=style_of(row.status))
         if note >= _NOTE_LEAST:
             shown = cut_start(row.note, note) if row.grows else cut(row.note, note)
             cells.append(Text(shown, style="dim"))

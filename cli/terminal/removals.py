@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from orc.cli.jobs.remove import Removed, Unfinished
-from orc.cli.terminal.text import put, put_json, safe, say, table
+from orc.cli.terminal.tables.columns import id_column, number_column, status_column
+from orc.cli.terminal.tables.table import put_table
+from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.wording import count_text, number_text, size_text
 from orc.projections.removal_plan import Removal
 
@@ -30,7 +32,14 @@ def print_removal(
             (job.job_id, job.status, job.at[:10], len(job.digests), number_text(job.size_bytes))
             for job in plan.jobs
         ]
-        put(table(("JOB", "STATUS", "LAST EVENT", "BLOBS", "BYTES"), rows))
+        heads = (
+            id_column("JOB"),
+            status_column(),
+            "LAST EVENT",
+            number_column("BLOBS"),
+            number_column("BYTES"),
+        )
+        put_table(heads, rows)
     for job_id, why in plan.left_out:
         say(f"left out: {job_id}: {why}")
     if plan.shared:

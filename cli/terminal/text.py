@@ -9,16 +9,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from orc.cli.errors import ReaderGone
 from orc.cli.output_mask import mask_output, widen_output_mask
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import visible
-
-CELL_CHARS_MAX = 80
-"""A longer cell of a table is cut."""
 
 
 def hide_keys(environment: Mapping[str, str]) -> None:
@@ -95,26 +92,6 @@ def is_plain_terminal() -> bool:
     except (UnicodeEncodeError, LookupError):
         return True
     return False
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A plain table with aligned columns; cells are made safe and cut to 80 characters."""
-    cells = [[safe(cell, width=CELL_CHARS_MAX) for cell in row] for row in rows]
-    widths = [
-        max([len(header), *(len(row[index]) for row in cells)])
-        for index, header in enumerate(headers)
-    ]
-    lines = [list(headers), *cells]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def is_cut(cell: object) -> bool:
-    """Whether a table cuts the cell, or was given only the first line of a text."""
-    text = safe(cell)
-    return len(text) > CELL_CHARS_MAX or text.endswith(" ...")
 
 
 def _silence(stream: TextIO) -> None:

@@ -11,7 +11,8 @@ import pytest
 from orc.cli.named_secrets import FILE_BYTES_MAX, hide_named_secrets
 from orc.cli.output_mask import mask_output, widen_output_mask
 from orc.cli.terminal.excerpts import excerpt
-from orc.cli.terminal.text import safe, table
+from orc.cli.terminal.tables.table import table
+from orc.cli.terminal.text import safe
 from orc.ledger.secrets.masking import Mask
 from tests.cli.command_line import orc, write
 

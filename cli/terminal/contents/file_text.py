@@ -5,12 +5,13 @@ Everything is made safe before rich gets it, and rich makes no links.
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import TYPE_CHECKING
 
 from orc.cli.output_mask import mask_output
-from orc.cli.terminal.text import safe, safe_lines, table, terminal_width
+from orc.cli.terminal.tables.columns import text_column
+from orc.cli.terminal.tables.table import table
+from orc.cli.terminal.text import safe, safe_lines
 from orc.ledger.wording import count_text, number_text
 from orc.projections.contents.form import Form, read_form
 from orc.projections.contents.grid import NotATable, read_grid
@@ -80,24 +81,14 @@ def _table(text: str, *, is_lines: bool) -> str:
         grid = read_grid(text, is_lines=is_lines, count=ROWS_MAX)
     except NotATable as problem:
         return f"(not shown as a table: {safe(problem)})\n{plain_text(text[:CHARS_MAX])}"
-    lines = table(tuple(map(safe, grid.columns)), grid.rows)
+    heads = [text_column(safe(name), drop=place) for place, name in enumerate(grid.columns)]
+    lines = table(heads, grid.rows)
     left = grid.rows_total - len(grid.rows)
     more = f"({count_text(left, 'more row')})\n" if left > 0 else ""
     return f"{lines}\n{more}"
 
 
 def _rich(shown: RenderableType) -> str:
-    from rich.console import Console
+    from orc.cli.terminal.tables.drawing import drawn
 
-    stream = io.StringIO()
-    console = Console(
-        file=stream,
-        width=terminal_width(),
-        force_terminal=sys.stdout.isatty(),
-        highlight=False,
-        emoji=False,
-        markup=False,
-    )
-    console.print(shown)
-    # Rich fills lines with spaces up to the width.
-    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+    return drawn(shown)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from orc.cli.terminal.text import put, put_json, say, table
+from orc.cli.terminal.tables.columns import id_column, number_column, text_column
+from orc.cli.terminal.tables.table import put_table
+from orc.cli.terminal.text import put_json, say
 from orc.ledger.wording import number_text
 
 
@@ -27,8 +29,9 @@ def show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) ->
             + ((mode or "",) if has_modes else ())
             for path, size, *rest, digest, removed, mode in rows
         ]
-        mode_head = ("MODE",) if has_modes else ()
-        put(table(("PATH", "BYTES", "TYPE", "STEP", "SHA256", *mode_head), shown))
+        heads = (id_column("PATH"), number_column("BYTES"), text_column("TYPE", drop=2), "STEP",
+                 text_column("SHA256", drop=1))  # fmt: skip
+        put_table((*heads, *(text_column("MODE", drop=3),) * has_modes), shown)
     else:
         say(f"{job_id} has written no files")
     return 0

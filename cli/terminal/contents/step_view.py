@@ -9,7 +9,9 @@ from typing import Any
 from orc.cli.terminal.contents.file_text import file_text, json_text, plain_text
 from orc.cli.terminal.contents.step_seen import StepSeen
 from orc.cli.terminal.job_cost import brief_cost
-from orc.cli.terminal.text import safe, table
+from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
+from orc.cli.terminal.tables.table import table
+from orc.cli.terminal.text import safe
 from orc.ledger.command_lines import command_line
 from orc.ledger.errors import LedgerError, describe_unreadable
 from orc.ledger.wording import (
@@ -94,11 +96,18 @@ def _items(seen: StepSeen) -> Iterator[str]:
         )
         for line in seen.items
     ]
-    scores = ("SCORES",) * has_scores
-    yield f"\n== Inside: {count_text(total, 'step')}\n"
-    yield (
-        table(("STEP", "STATUS", "INPUT", "OUTPUT", *scores, "TIME", "TOKENS", "COST"), rows) + "\n"
+    heads = (
+        id_column("STEP"),
+        status_column(),
+        text_column("INPUT"),
+        text_column("OUTPUT"),
+        *(text_column("SCORES"),) * has_scores,
+        number_column("TIME"),
+        number_column("TOKENS", drop=2),
+        number_column("COST", drop=1),
     )
+    yield f"\n== Inside: {count_text(total, 'step')}\n"
+    yield f"{table(heads, rows)}\n"
     if total > len(rows):
         command = command_line("show", seen.view.job.job_id, seen.step.name, "--json")
         yield f"({count_text(total - len(rows), 'more step')}: {command})\n"

@@ -1,0 +1,1 @@
+"""Tables on a terminal: which columns fit, and how they are drawn."""
