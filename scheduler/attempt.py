@@ -22,6 +22,7 @@ from orc.scheduler.budget_gate import OverBudget
 from orc.scheduler.capture import Capture
 from orc.scheduler.core.commands import Failed, Interrupted, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.resolve.unseen_files import hint_for
 from orc.scheduler.core.rules.files import find_conflict
 from orc.scheduler.effects.aside import aside
@@ -105,8 +106,9 @@ def _evaluate_value(context: AttemptContext, step_id: str, watch: Stopwatch) -> 
     except (TemplateError, PathProblem) as error:
         return Finished(rendering_failure(error, watch.elapsed()))
     assert isinstance(request, ValueRequest)
-    text = request.value if isinstance(request.value, str) else None
-    result = Result(value=request.value, text=text or "")
+    # Large values are not made a text that no file needs.
+    is_needed = any(file.content is None for file in files)
+    result = Result(value=request.value, text=to_text(request.value) if is_needed else "")
     capture = _capture_of(context, step_id)
     try:
         refs = capture.written(result, files)

@@ -139,7 +139,8 @@ def _read_answer(
         failed = Failed(kind="output_too_large", message=message, duration_s=duration_s)
         return Result(failed=failed)
     value = mask.value(clean_json(answer["value"]))
-    return Result(value=value, text=value if isinstance(value, str) else json.dumps(value))
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return Result(value=value, text=text)
 
 
 def _too_large(limit: int) -> str:

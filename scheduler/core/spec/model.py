@@ -74,7 +74,8 @@ class FileSpec(Strict):
     path: str | None = Field(None, description="The path, relative to outputs/<project>/.")
     content: str | None = Field(
         None,
-        description="The file's content. Default: the step's text, without a code fence around it.",
+        description="The file's content. Default: the step's text, without a code fence around it; "
+        "of a value that is no text, its JSON.",
     )
     glob: str | None = Field(
         None,

@@ -538,3 +538,21 @@ def test_working_folders_are_kept_as_the_spec_says(
     work = Path(job.folder) / "work"
     found = sorted(path.parent.name for path in work.glob("*/left.txt"))
     assert found == kept
+
+
+def test_a_written_file_has_the_value_of_its_step_as_json_if_it_is_no_text(
+    run_spec: RunSpec, tmp_path: Path
+) -> None:
+    values = {
+        "whole": 7, "zero": 0, "no": False, "yes": True, "none": None, "float": 1.5,
+        "list": ["ü", 1], "map": {"a": {}}, "text": "ü", "empty": "",
+    }  # fmt: skip
+    steps = {name: {"value": value, "files": [{"path": name}]} for name, value in values.items()}
+    (tmp_path / "beside.py").write_text("def listed():\n    return ['ü', None]\n")
+    made = {"python": "beside:listed", "files": [{"path": "made"}]}
+    job = run_spec({**steps, "made": made})
+    assert job.failures == ()
+    assert {path.removeprefix("trial/"): file.read_text() for path, file in job.files.items()} == {
+        "whole": "7", "zero": "0", "no": "false", "yes": "true", "none": "null", "float": "1.5",
+        "list": '["ü", 1]', "map": '{"a": {}}', "text": "ü", "empty": "", "made": '["ü", null]',
+    }  # fmt: skip
