@@ -62,15 +62,13 @@ def main() -> int:
     if options.json:
         print(json.dumps({"phases": [asdict(phase) for phase in phases], "total_s": total_s}))
         return 0
-    print(
-        f"{'PHASE':28} {'TIME':>8} {'PROCESSOR':>10} {'FIRST LINE':>12} {'LONGEST SILENCE':>16} {'LINES':>6}"
-    )
+    heads = f"{'TIME':>8} {'PROCESSOR':>10} {'FIRST LINE':>12} {'LONGEST SILENCE':>16} {'LINES':>6}"
+    print(f"{'PHASE':28} {heads}")
     for phase in phases:
         first = "-" if phase.first_line_s is None else f"{phase.first_line_s:.1f} s"
         silence = f"{phase.longest_silence_s:.1f} s"
-        print(
-            f"{phase.name:28} {phase.total_s:6.1f} s {phase.cpu_s:8.1f} s {first:>12} {silence:>16} {phase.lines:6}"
-        )
+        took = f"{phase.total_s:6.1f} s {phase.cpu_s:8.1f} s"
+        print(f"{phase.name:28} {took} {first:>12} {silence:>16} {phase.lines:6}")
     cpu_s = sum(phase.cpu_s for phase in phases)
     print(f"{'from nothing to own spec':28} {total_s:6.1f} s {cpu_s:8.1f} s")
     return 0

@@ -213,8 +213,10 @@ def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -
     shown, hidden = select_steps(rows, is_all=is_all)
     put()
     scores = scores_of(tables, view)
+    has_keys = any(step.hidden_key is not None for _, _, step, _ in shown)
     heads = (
         id_column("STEP"),
+        *(text_column("KEY"),) * has_keys,
         status_column(),
         text_column("KIND", drop=3),
         number_column("ATTEMPTS", drop=4),
@@ -224,10 +226,11 @@ def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -
     )
     cells = []
     for _, _, step, _ in shown:
-        *row, note = _cells(view, step, dropped.get(step.step_id), is_live=is_live)
+        name, *row, note = _cells(view, step, dropped.get(step.step_id), is_live=is_live)
         said = means_text(scores.get(step.name, ()))
-        # A column only if a step has scores.
-        cells.append((*row, *(said,) * bool(scores), note))
+        # A column only if a step has scores, or a key that is not in its id.
+        key, score = (step.item_key,) * has_keys, (said,) * bool(scores)
+        cells.append((name, *key, *row, *score, note))
     put_table((*heads, *("SCORES",) * bool(scores), "NOTE"), cells)
     if any(is_cut(row[-1]) for row in cells):
         put(f"notes that end in ... are cut: {command_line('why', tables.job_id, 'STEP')} says all")

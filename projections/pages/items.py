@@ -112,5 +112,6 @@ def _with_text(inputs: Mapping[str, Any], steps: Sequence[StepRow], text: str) -
         step
         for step in steps
         if sought in step.name.casefold()
+        or sought in (step.item_key or "").casefold()
         or (step.name in inputs and sought in one_line(inputs[step.name]).casefold())
     ]

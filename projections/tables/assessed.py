@@ -34,7 +34,7 @@ def score_recorded(writer: Writer, recorded: Recorded, event: ScoreRecorded) -> 
     why, blob = (None, None) if event.why is None else preview(event.why)
     writer.add(
         "score",
-        score_id=f"{step_key}/{event.name}/{event.by_step or event.by or event.who}",
+        score_id=f"{step_key}/{event.name}/{event.who}/{event.by_step or event.by or ''}",
         name=event.name,
         job_id=recorded.job_id,
         step_id=step_key,

@@ -19,7 +19,7 @@ class ScoreRow:
         "without a value if the expression is broken.",
     )
 
-    score_id: str = column("`job/step/name/who gave it`.", key=True)
+    score_id: str = column("`job/step/name/who/step or person`.", key=True)
     name: str = column("The name of the score.")
     job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
     step_id: str = column("The step that the score is about.", refers="steps.step_id", indexed=True)

@@ -30,7 +30,7 @@ def shape_of(step: Mapping[str, Any]) -> str:
 def step_expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> None:
     """Add the rows of the items, rounds or members that a step has expanded to."""
     job_id = recorded.job_id
-    dimensions = dimensions_of(writer, event)
+    dimensions, keys = dimensions_of(writer, event), _keys_of(event)
     for number, child in enumerate(event.children):
         shape = event.shapes[number if len(event.shapes) > 1 else 0]
         writer.add(
@@ -44,9 +44,20 @@ def step_expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> No
             model=shape.model,
             parent=event.step,
             dimensions=dimensions[number],
+            item_key=keys[number],
         )
     writer.add("expanded", step_id=f"{job_id}/{event.step}", children=event.total)
     writer.add("more_steps", job_id=job_id, added=len(event.children))
+
+
+def _keys_of(event: StepExpanded) -> list[str | None]:
+    """The key of each child; None for a round, a member, and an item that has only a number."""
+    if event.keys is not None and len(event.keys) == len(event.children):
+        return list(event.keys)
+    lead = f"{event.step}["
+    names = (child[len(lead) : -1] if child.startswith(lead) else "" for child in event.children)
+    # The name of a key never begins with a digit.
+    return [name if name and not name[0].isdigit() else None for name in names]
 
 
 def step_placed(writer: Writer, recorded: Recorded, event: StepPlaced) -> None:

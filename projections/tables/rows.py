@@ -169,11 +169,21 @@ class StepRow:
         "What sets it apart from other items, as JSON: the values of the matrix or the item, and the "
         "repetition; values over 500 characters by their beginning and digest."
     )
+    item_key: str | None = column(
+        "The key of the item as the spec gives it; the item's id has a name made of it. NULL for an "
+        "item without a key, a round and a member."
+    )
 
     @property
     def is_queued(self) -> bool:
         """Whether its attempt has started, and waits for a worker of its executor."""
         return self.status == "running" and self.executor is not None and self.host is None
+
+    @property
+    def hidden_key(self) -> str | None:
+        """The key of the item if its id does not have it; else None."""
+        is_in_id = self.item_key is None or self.name.endswith(f"[{self.item_key}]")
+        return None if is_in_id else self.item_key
 
     @property
     def needed(self) -> tuple[str, ...]:

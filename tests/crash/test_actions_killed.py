@@ -147,7 +147,8 @@ def _fork(actions: BrowserActions, job: str) -> object:
 
 
 def _rerun(actions: BrowserActions, job: str) -> object:
-    return actions.rerun(job, ("first",))
+    actions.rerun(job, ("first",))
+    return None
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

@@ -101,6 +101,7 @@ def step_value(
             "dropped": dropped,
             "work_folder": None if kept is None else str(kept),
             "parent": step.parent,
+            "item_key": step.item_key,
             "executor": step.executor,
             "host": step.host,
             "queued_s": step.queued_s,

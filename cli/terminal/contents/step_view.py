@@ -53,6 +53,8 @@ def _parts(seen: StepSeen) -> Iterator[str]:
         sent, received = count_text(used.input_tokens, "token"), number_text(used.output_tokens)
         cost = cost_text(used.cost_nano_usd, used.calls_unpriced)
         yield f"  used       {count_text(used.calls, 'call')}, {sent} in, {received} out, cost {cost}\n"
+    if step.hidden_key is not None:
+        yield _indented("key", step.hidden_key)
     if step.needed:
         yield f"  needs      {safe(', '.join(step.needed))}\n"
     note = step_note(view, step, is_live=seen.is_live)
@@ -83,9 +85,11 @@ def _items(seen: StepSeen) -> Iterator[str]:
     if not total:
         return
     has_scores = any(line.means for line in seen.items)
+    has_keys = any(line.step.hidden_key is not None for line in seen.items)
     rows = [
         (
             line.step.name.removeprefix(seen.step.name),
+            *(line.step.item_key,) * has_keys,
             step_status(seen.view, line.step, is_live=seen.is_live),
             line.input,
             line.output,
@@ -98,6 +102,7 @@ def _items(seen: StepSeen) -> Iterator[str]:
     ]
     heads = (
         id_column("STEP"),
+        *(text_column("KEY"),) * has_keys,
         status_column(),
         text_column("INPUT"),
         text_column("OUTPUT"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import orc, write
+from tests.cli.command_line import orc, submit, write
 
 SPEC = """\
 project: p
@@ -113,4 +113,18 @@ def test_what_a_person_said_of_an_item_stays_with_its_result() -> None:
     assert orc("resume", "latest", "--spec", "spec.yaml").code == 0
     groups = orc("scores", "latest", "--by", "case", "--json").json()["groups"]
     assert [json.loads(group["by"]["case"])["item"]["id"] for group in groups] == ["same"]
+    assert orc("verify").code == 0
+
+
+def test_a_person_with_the_name_of_a_judge_keeps_the_scores_of_both(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submit(
+        "project: p\nsteps:\n  answer: {value: 1}\n"
+        "  ann: {needs: answer, value: 2, score: {quality: {value: '${{ output }}', of: answer}}}\n"
+    )
+    monkeypatch.setenv("LOGNAME", "ann")
+    assert orc("score", job, "answer", "quality=9").code == 0
+    groups = orc("scores", job, "--json").json()["groups"]
+    assert {(group["who"], group["mean"]) for group in groups} == {("judge", 2), ("human", 9)}
     assert orc("verify").code == 0

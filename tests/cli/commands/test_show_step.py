@@ -10,7 +10,7 @@ import pytest
 from orc.cli.terminal.contents import pager
 from orc.cli.terminal.contents.file_text import file_text
 from orc.projections.history.exchange import _reasoning
-from tests.cli.command_line import Said, orc, write
+from tests.cli.command_line import Said, orc, submit, write
 from tests.projections.sample_files import FILES
 
 SPEC = """\
@@ -157,3 +157,28 @@ def test_the_pager_is_chosen_as_git_does(
     for name, value in named.items():
         monkeypatch.setenv(name, value)
     assert pager._pager() == command
+
+
+def test_the_key_of_an_item_is_shown_where_its_id_has_another_name() -> None:
+    job = submit(
+        "project: p\nsteps:\n"
+        "  each: {for_each: [Où?, plain], key: '${{ item }}', value: '${{ item }}'}\n"
+        "  plain: {for_each: [a], key: '${{ item }}', value: 1}\n"
+        "  numbered: {for_each: [1], value: 1}\n"
+    )
+    steps = orc("show", job, "--json").json()["steps"]
+    keys = {step["step"]: step["item_key"] for step in steps}
+    first = next(name for name, key in keys.items() if key == "Où?")
+    assert first.startswith("each[") and first != "each[Où?]"
+    assert {**keys, first: None} == {
+        "each": None, first: None, "each[plain]": "plain", "plain": None, "plain[a]": "a",
+        "numbered": None, "numbered[0]": None,
+    }  # fmt: skip
+    head, *lines = orc("show", job).out.partition("STEP ")[2].splitlines()
+    assert head.split()[0] == "KEY"
+    assert [line.split()[1] for line in lines if line.startswith(first)] == ["Où?"]
+    assert "KEY" in orc("show", job, "each").out
+    assert "KEY" not in orc("show", job, "plain").out
+    assert "  key        Où?\n" in orc("show", job, first).out
+    assert orc("rebuild").code == 0
+    assert orc("show", job, "--json").json()["steps"] == steps

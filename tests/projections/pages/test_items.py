@@ -118,3 +118,20 @@ def test_a_link_to_another_part_keeps_the_filter(database: Path) -> None:
         assert len(rows_of((await get(address.replace("&amp;", "&"))).text)) == 100
 
     browse(database, then=look)
+
+
+def test_keys_that_are_not_in_the_ids_are_a_column_and_are_found(tmp_path: Path) -> None:
+    spec = tmp_path / "s.yaml"
+    spec.write_text(
+        "project: keyed\nsteps:\n"
+        "  each: {for_each: ['<Où>', b c], key: '${{ item }}', value: '${{ item | length }}'}\n"
+    )
+    orc.run(spec, db=tmp_path / "runs.db")
+
+    async def look(get: Get) -> None:
+        rows = rows_of((await get(PAGE.format("latest"))).text)
+        assert [row[1] for row in rows] == ["&lt;Où&gt;", "b c"]
+        found = rows_of((await get(PAGE.format("latest") + "?q=b+c")).text)
+        assert [row[1] for row in found] == ["b c"]
+
+    browse(tmp_path / "runs.db", then=look)
