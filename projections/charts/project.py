@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orc.ledger.kinds import ANSWERED, sql_list
+from orc.projections.scores.forks import forks_in
 from orc.projections.scores.overview import ScoreMean, read_means_of
+from orc.projections.scores.rows import MODEL, Score, read_scores
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import JobRow
 
@@ -63,6 +65,33 @@ def read_project(connection: sqlite3.Connection, name: str) -> Project:
 
 
 def _by_model(connection: sqlite3.Connection, ids: Sequence[str]) -> list[ModelScore]:
+    forks = set(forks_in(connection, ids))
+    found = _own_by_model(connection, [each for each in ids if each not in forks])
+    for job_id in ids:
+        if job_id in forks:
+            found += _fork_by_model(connection, job_id)
+    return found
+
+
+def _fork_by_model(connection: sqlite3.Connection, job_id: str) -> list[ModelScore]:
+    """The same for a fork, with the scores and costs of the results that it took over."""
+    groups: dict[tuple[str | None, str, str], list[Score]] = {}
+    for score in read_scores(connection, job_id).scores:
+        if score.value is not None:
+            model = score.about.value_of(MODEL)
+            key = (None if model is None else str(model), score.name, score.who)
+            groups.setdefault(key, []).append(score)
+    found = []
+    for (model, name, who), scores in groups.items():
+        mean = sum(score.value or 0 for score in scores) / len(scores)
+        about = {score.about.step: score.about for score in scores}
+        costs = [each.cost_nano_usd for each in about.values() if each.cost_nano_usd is not None]
+        cost = sum(costs) if costs else None
+        found.append(ModelScore(job_id, model, name, who, len(scores), mean, len(about), cost))
+    return found
+
+
+def _own_by_model(connection: sqlite3.Connection, ids: Sequence[str]) -> list[ModelScore]:
     rows = connection.execute(
         "SELECT scores.job_id, coalesce(json_extract(scores.dimensions, '$.model'), scores.model), "
         "scores.name, who, count(value), avg(value), count(DISTINCT scores.step_id), "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from orc.ledger.wording import cost_text, count_text, duration_text, number_text
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import since_s
 from orc.projections.pictures.bars import draw_bars, draw_progress
+from orc.projections.scores.forks import IS_FORK, forks_in
 from orc.projections.scores.overview import ScoreMean, read_means_of
 from orc.projections.tables.inner_waits import read_job_waits
 from orc.projections.tables.job_view import read_rows
@@ -56,6 +58,20 @@ class JobFilter:
         """Whether a filter is set."""
         given = (self.status, self.project, self.text, self.tag, self.score)
         return any(given) or self.low is not None or self.high is not None
+
+    @property
+    def is_by_score(self) -> bool:
+        """Whether the filter needs the scores of jobs."""
+        return bool(self.score) or self.low is not None or self.high is not None
+
+    def has_room_for(self, mean: ScoreMean) -> bool:
+        """Whether the score has the name and is in the range."""
+        if self.score and mean.name != self.score:
+            return False
+        value = mean.mean
+        if value is None:
+            return self.low is None and self.high is None
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
     def query(self) -> dict[str, str | None]:
         """The query of the page with these filters, from its beginning."""
@@ -167,12 +183,13 @@ def _find(
     if filters.tag:
         conditions.append("EXISTS (SELECT 1 FROM tags WHERE tag_id = jobs.job_id || '/' || ?)")
         values.append(filters.tag)
-    if filters.score or filters.low is not None or filters.high is not None:
-        # A NULL is no bound. Without bounds, a score without any value counts, too.
+    if filters.is_by_score:
+        # A NULL is no bound. Without bounds, a score without any value counts, too. What a fork
+        # shows is known when it is read.
         conditions.append(
-            "job_id IN (SELECT job_id FROM scores WHERE ? IS NULL OR name = ? "
+            f"({IS_FORK} OR job_id IN (SELECT job_id FROM scores WHERE ? IS NULL OR name = ? "
             "GROUP BY job_id, name, who HAVING (? IS NULL OR avg(value) >= ?) "
-            "AND (? IS NULL OR avg(value) <= ?))"
+            "AND (? IS NULL OR avg(value) <= ?)))"
         )
         bounds = (filters.score, filters.low, filters.high)
         values += [value for value in bounds for _ in range(2)]
@@ -180,12 +197,28 @@ def _find(
         conditions.append("position < ?")
         values.append(filters.before)
     where = " AND ".join(conditions)
-    return read_rows(
-        connection,
-        JobRow,
-        f"{where} ORDER BY position DESC LIMIT {PAGE_JOBS + 1}",
-        *values,
-    )
+    if not filters.is_by_score:
+        order = f"ORDER BY position DESC LIMIT {PAGE_JOBS + 1}"
+        return read_rows(connection, JobRow, f"{where} {order}", *values)
+    return list(islice(_with_score(connection, filters, where, values), PAGE_JOBS + 1))
+
+
+def _with_score(
+    connection: sqlite3.Connection, filters: JobFilter, where: str, values: Sequence[Any]
+) -> Iterator[JobRow]:
+    """The jobs that show a score as the filter wants it."""
+    order, before = f"ORDER BY position DESC LIMIT {PAGE_JOBS}", None
+    while True:
+        condition = f"{where} AND (? IS NULL OR position < ?) {order}"
+        jobs = read_rows(connection, JobRow, condition, *values, before, before)
+        forks = forks_in(connection, [job.job_id for job in jobs])
+        means = read_means_of(connection, forks) if forks else {}
+        for job in jobs:
+            if job.job_id not in means or any(map(filters.has_room_for, means[job.job_id])):
+                yield job
+        if len(jobs) < PAGE_JOBS:
+            return
+        before = jobs[-1].position
 
 
 def _recent_runs(connection: sqlite3.Connection) -> dict[str, dict[str, float | None]]:

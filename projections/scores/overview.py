@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orc.ledger.wording import count_text, rate_text, score_text
+from orc.projections.scores.forks import FORKS_MAX, forks_in, is_fork
 
 _STEPS_A_QUERY = 500
-_FORKS_MAX = 20
 
 
 @dataclass(slots=True)
@@ -72,6 +72,14 @@ def read_means_of(
     found: dict[str, list[ScoreMean]] = {job_id: [] for job_id in job_ids}
     for job_id, name, who, n, total, passed, booleans, errors in rows:
         found[job_id].append(ScoreMean(name, who, n, total, int(passed), booleans, errors))
+    for job_id in forks_in(connection, job_ids):
+        # Imported here, so that lists of other jobs load fast.
+        from orc.projections.scores.taken_over import read_shown_rows
+
+        means: Means = {}
+        for score in read_shown_rows(connection, job_id):
+            _add(means, (score.name, score.who, score.value, score.passed, score.error))
+        found[job_id] = list(means.values())
     return found
 
 
@@ -82,7 +90,7 @@ def has_scores(connection: sqlite3.Connection, job_id: str) -> bool:
         "FROM origin JOIN jobs ON jobs.job_id = origin.id "
         "WHERE jobs.forked_from IS NOT NULL AND hops < ?) "
         "SELECT EXISTS (SELECT 1 FROM scores WHERE job_id IN (SELECT id FROM origin))",
-        (job_id, _FORKS_MAX),
+        (job_id, FORKS_MAX),
     ).fetchone()
     return bool(row[0])
 
@@ -126,6 +134,16 @@ def _read(
     connection: sqlite3.Connection, job_id: str, steps: Sequence[str]
 ) -> Iterable[tuple[str, _Row]]:
     """The scores of these steps, in the order in which they were recorded."""
+    if is_fork(connection, job_id):
+        from orc.projections.scores.taken_over import given_of, read_shown_rows
+
+        wanted = set(steps)
+        shown = ((given_of(score)[0], score) for score in read_shown_rows(connection, job_id))
+        return (
+            (name, (score.name, score.who, score.value, score.passed, score.error))
+            for name, score in shown
+            if name in wanted
+        )
     rows: list[tuple[int, str, _Row]] = []
     for first in range(0, len(steps), _STEPS_A_QUERY):
         names = [f"{job_id}/{name}" for name in steps[first : first + _STEPS_A_QUERY]]

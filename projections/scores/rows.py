@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from orc.ledger.step_names import lineage
+from orc.projections.scores.forks import FORKS_MAX, is_fork
+from orc.projections.scores.taken_over import TakenOver, read_shown_rows, read_taken_over
 from orc.projections.tables.assessments import ScoreRow
 from orc.projections.tables.inside import Usage, usage_by_step
 from orc.projections.tables.job_view import read_rows
@@ -19,7 +20,6 @@ from orc.projections.tables.rows import StepRow
 REPETITION = "repetition"
 """The dimension that tells the repetitions of one case apart."""
 MODEL = "model"
-_FORKS_MAX = 20
 _READ = (
     "SELECT coalesce(json_extract(events.data, '$.spec.value.read'), (SELECT "
     "iif(json_valid(content), json_extract(content, '$.read'), NULL) FROM blobs WHERE sha256 = "
@@ -137,7 +137,7 @@ def read_scores(
 
     `steps` is what `read_steps` gives, if the caller has it.
     """
-    return _read(connection, job_id, _FORKS_MAX, steps)
+    return _read(connection, job_id, FORKS_MAX, steps)
 
 
 def read_steps(connection: sqlite3.Connection, job_id: str) -> list[StepRow]:
@@ -148,7 +148,10 @@ def read_steps(connection: sqlite3.Connection, job_id: str) -> list[StepRow]:
 
 def read_step_scores(connection: sqlite3.Connection, step_id: str) -> list[ScoreRow]:
     """The scores of the present result of one step; `step_id` is `job/step`."""
-    return read_rows(connection, ScoreRow, "step_id = ? ORDER BY version", step_id)
+    job_id = step_id.partition("/")[0]
+    if not is_fork(connection, job_id):
+        return read_rows(connection, ScoreRow, "step_id = ? ORDER BY version", step_id)
+    return [row for row in read_shown_rows(connection, job_id) if row.step_id == step_id]
 
 
 def together(jobs: Sequence[JobScores]) -> JobScores:
@@ -187,49 +190,28 @@ def _read(
         if (name := row.step_id.removeprefix(f"{job_id}/")) in results
     ]
     found = JobScores(job_id, tuple(scores), tuple(results.values()))
-    forked = {step.name: step.reused_from or "" for step in steps if step.reused == "fork"}
-    if not forked or not forks_left:
-        return found
-    return _with_forked(connection, found, forked, {step.name for step in steps}, forks_left)
+    taken = read_taken_over(connection, job_id) if forks_left else None
+    return found if taken is None else _with_taken_over(connection, found, taken, forks_left)
 
 
-def _with_forked(
-    connection: sqlite3.Connection,
-    own: JobScores,
-    forked: Mapping[str, str],
-    names: Set[str],
-    forks_left: int,
+def _with_taken_over(
+    connection: sqlite3.Connection, own: JobScores, taken: TakenOver, forks_left: int
 ) -> JobScores:
-    """The scores with those that people gave before, and what the results cost in their own jobs.
-
-    The fork scores the results that it started with itself. A fork of an earlier version of orc
-    does not have the items of its results as steps (`names`): their scores are those of before.
-    """
-
-    def is_from(step: str, origin: str) -> bool:
-        found = next((forked[name] for name in lineage(step) if name in forked), "")
-        return found.partition("/")[0] == origin
-
-    def is_kept(score: Score, origin: str) -> bool:
-        if score.about.step not in kept:
-            return False
-        return score.who == "human" or (score.by not in names and is_from(score.by, origin))
-
-    origins = sorted({place.partition("/")[0] for place in forked.values() if place})
+    """The scores with those of before, and what the results cost in their own jobs."""
     kept: dict[str, Scored] = {}
     before: list[tuple[str, Score]] = []
-    for origin in origins:
+    for origin in taken.jobs:
         found = _read(connection, origin, forks_left - 1)
         before += [(origin, score) for score in found.scores]
         kept |= {
             each.step: replace(each, job_id=own.job_id)
             for each in found.results
-            if is_from(each.step, origin)
+            if taken.is_from(each.step, origin)
         }
     scores = [
         replace(score, about=kept[score.about.step])
         for origin, score in before
-        if is_kept(score, origin)
+        if taken.is_kept((score.about.step, score.name, score.who, score.by), origin)
     ]
     scores += [replace(each, about=kept.get(each.about.step, each.about)) for each in own.scores]
     results = {each.step: kept.get(each.step, each) for each in own.results}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -12,6 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import orc as orc_api
+from orc.projections.charts.project import read_project
 from tests.cli.command_line import orc, submit, work_in, write
 
 SPEC = """\
@@ -181,6 +184,28 @@ def test_a_fork_has_the_scores_of_the_items_that_it_took_over() -> None:
         assert orc("score", job, step, "taste=4").code == 0
     assert orc("fork", job, "--from", "end").code == 0
     assert groups("latest") == groups(job)
+
+
+def test_every_view_of_a_fork_has_the_scores_that_it_took_over() -> None:
+    job = repeated()
+    for step in ("ask[0]", "ask[1]"):
+        assert orc("score", job, step, "taste=4", "--why", "good").code == 0
+    assert orc("fork", job, "--from", "end").code == 0
+    # The first of the scores is given again, and counts once.
+    assert orc("score", "latest", "ask[0]", "taste=6").code == 0
+    (taste,) = [group for group in groups("latest").values() if group["score"] == "taste"]
+    assert (taste["n"], taste["mean"]) == (2, 5)
+    fork = orc("list", "--json").lines()[0]
+    shown = orc("show", "latest", "--json").json()
+    steps = {step["step"]: step["scores"] for step in shown["steps"]}
+    for found in (fork["scores"], shown["scores"], steps["ask"]):
+        assert {(mean["n"], mean["mean"]) for mean in found if mean["name"] == "taste"} == {(2, 5)}
+    assert [mean["mean"] for mean in steps["ask[1]"] if mean["name"] == "taste"] == [4]
+    assert "good" in orc("show", "latest", "ask[1]").out
+    with closing(sqlite3.connect("runs.db")) as connection:
+        means = {one.mean for one in read_project(connection, fork["project"]).by_model
+                 if one.name == "taste" and one.job_id == fork["job_id"]}  # fmt: skip
+    assert means == {5}
 
 
 def test_a_false_score_fails_its_case_of_the_junit_report() -> None:

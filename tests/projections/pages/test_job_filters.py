@@ -13,7 +13,7 @@ import pytest
 import trio
 
 import orc
-from orc.cli.jobs.assess.record import tag
+from orc.cli.jobs.assess.record import score, tag
 from orc.cli.jobs.places import Places
 from tests.projections.pages.scored_jobs import run_scored
 from tests.projections.served import HOSTILE, MARKUP, OBEYED, Get, browse
@@ -108,3 +108,23 @@ def test_tags_that_were_put_into_the_table_are_shown_as_texts(
             assert "\x1b" not in answer.text
 
     browse(tmp_path / "runs.db", then=look)
+
+
+def test_a_fork_is_found_by_the_scores_that_it_took_over(tmp_path: Path) -> None:
+    database = tmp_path / "runs.db"
+    spec = tmp_path / "s.yaml"
+    spec.write_text("{project: p, steps: {a: {value: 1}, b: {needs: a, value: 2}}}\n")
+    job = str(orc.run(spec, db=database).job_id)
+    places = Places.find(database=database)
+    trio.run(partial(score, job, "a", {"taste": 3}, why=None, places=places))
+    fork = str(orc.fork(job, start="b", db=database).job_id)
+
+    async def look(get: Get) -> None:
+        for query, found in {
+            "score=taste": [fork, job], "score=taste&low=2&high=4": [fork, job],
+            "low=3": [fork, job], "score=taste&low=4": [], "score=other": [],
+        }.items():  # fmt: skip
+            text = (await get(f"{BASE}?{query}")).text
+            assert re.findall(r'<tr data-job="(\w+)"', text) == found, query
+
+    browse(database, then=look)
