@@ -28,6 +28,8 @@ from orc.projections.scores.statistics import Estimate
 _NAMES = ("id", "key", "name", "case", "title")
 """The columns that name a row, the first one first."""
 _CELL_CHARS_MAX = 40
+_DIGITS = 10
+"""The significant digits of a number in CSV; `--json` has all of them."""
 
 COLUMNS = (
     "score", "who", "n", "cases", "mean", "error", "low", "high", "pass_rate", "errors", "failed",
@@ -74,6 +76,9 @@ def groups_csv(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
 
 
 def _shown(value: Any) -> Any:
+    """A cell of CSV: a text made safe, a number without the noise of its last binary digits."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
     return safe(value) if isinstance(value, str) else value
 
 
@@ -139,8 +144,8 @@ def comparison_csv(comparisons: Sequence[ScoreComparison]) -> str:
     writer.writerow(["score", "who", "case", "before", "after", "difference"])
     for each in comparisons:
         for case in each.cases:
-            change = (safe(case.case), case.before, case.after, case.difference)
-            writer.writerow([safe(each.name), each.who, *change])
+            change = (case.case, case.before, case.after, case.difference)
+            writer.writerow(map(_shown, (each.name, each.who, *change)))
     return lines.getvalue().rstrip("\n")
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from orc.cli.assess.unknown_tag import unknown_tag_text
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_tables
@@ -95,7 +96,8 @@ def _put_cost(
         )
         return
     if not groups:
-        say("no model was called" + (f" since {since}" if since else ""))
+        unknown = unknown_tag_text(connection, tag)
+        say(unknown or "no model was called" + (f" since {since}" if since else ""))
         return
     heads = (
         id_column(by.upper() + " (UTC)" * (by == "day")),

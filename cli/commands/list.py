@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from orc.cli.assess.unknown_tag import unknown_tag_text
 from orc.cli.jobs.listing import JobSummary, list_jobs
 from orc.cli.ledger_access import live_status, read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter, parse_since
@@ -77,6 +78,7 @@ def command(
         )
         shown = list(islice(found, limit))
         asked = _asked(connection, shown) if "waiting" in (statuses or ()) else []
+        unknown = None if shown else unknown_tag_text(connection, tag)
         is_empty = connection.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is None
     if as_json:
         for job in shown:
@@ -88,7 +90,7 @@ def command(
             f"there are no jobs yet: {quoted_command('run', 'SPEC')} submits one, "
             f"{quoted_command('demo')} runs an example"
             if is_empty
-            else f"no job matches; {quoted_command('list')} lists all jobs"
+            else f"{unknown or 'no job matches'}; {quoted_command('list')} lists all jobs"
         )
         return 0
     # A column only if it has something to say: few jobs tolerate failures.

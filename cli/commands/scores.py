@@ -19,6 +19,7 @@ from orc.cli.assess.tables import (
     put_comparison,
     put_groups,
 )
+from orc.cli.assess.unknown_tag import unknown_tag_text
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_tables
@@ -104,9 +105,11 @@ def command(
     limits = parse_limits(fail_under)
     names = split_names("--by", by)
     chosen = "json" if as_json else format_
+    unknown: str | None = None
     with read_tables(database) as (connection, path):
         found = [read_scores(connection, find_job(connection, job, path=path)) for job in jobs]
         if tag is not None:
+            unknown = unknown_tag_text(connection, tag)
             tagged = read_tagged(connection, tag)
             found = [together([read_scores(connection, job_id) for job_id in tagged])]
             names = names or ("job",)
@@ -114,7 +117,9 @@ def command(
         if fail_on_regression or tolerance:
             option = "--fail-on-regression" if fail_on_regression else "--tolerance"
             raise UsageProblem(f"{option}: give two jobs; the second is compared with the first")
-        failing = _show(found[0], names, limits=limits, seed=seed, chosen=chosen)
+        failing = _show(
+            found[0], names, limits=limits, seed=seed, chosen=chosen, is_known=unknown is None
+        )
     else:
         if names:
             raise UsageProblem("--by: two jobs are compared case by case; leave it out")
@@ -127,6 +132,8 @@ def command(
             seed=seed,
             chosen=chosen,
         )
+    if unknown is not None:
+        say(unknown)
     for reason in failing:
         say(reason)
     return exit_codes.FAILED if failing else exit_codes.SUCCEEDED
@@ -139,6 +146,7 @@ def _show(
     limits: dict[str, float],
     seed: int,
     chosen: str,
+    is_known: bool,
 ) -> Failing:
     known = known_names(scores)
     for name in by:
@@ -165,7 +173,7 @@ def _show(
     elif groups:
         put_groups(groups, used)
         _say_broken(scores)
-    else:
+    elif scores.job_id or is_known:
         said = (
             f"{scores.job_id} has no scores" if scores.job_id else "no job with the tag has scores"
         )

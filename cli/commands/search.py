@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from orc.cli.assess.unknown_tag import unknown_tag_text
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import database_path, read_tables
@@ -95,6 +96,9 @@ def command(
 
 def _tagged(database: Path | None, tag: str) -> tuple[str, ...]:
     with read_tables(database) as (connection, _):
+        unknown = unknown_tag_text(connection, tag)
+        if unknown is not None:
+            say(unknown)
         return read_tagged(connection, tag)
 
 

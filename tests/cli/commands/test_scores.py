@@ -186,6 +186,27 @@ def test_a_fork_has_the_scores_of_the_items_that_it_took_over() -> None:
     assert groups("latest") == groups(job)
 
 
+def test_numbers_in_csv_have_no_noise() -> None:
+    value = "${{ [0.1, 0.2, 0.30000000000000004][item] }}"
+    job = submit(
+        f"project: p\nsteps: {{a: {{for_each: [0, 1, 2], value: 1, score: {{s: '{value}'}}}}}}\n"
+    )
+    for arguments in ((job,), (job, job)):
+        said = orc("scores", *arguments, "--format", "csv")
+        for row in list(csv.reader(io.StringIO(said.out)))[1:]:
+            assert all(len(cell) <= 14 for cell in row), row
+    assert orc("scores", job, "--json").json()["groups"][0]["mean"] == (0.1 + 0.2 + (0.1 + 0.2)) / 3
+
+
+@pytest.mark.parametrize("command", ["list", "cost", "scores", "search x"])
+def test_a_tag_that_no_job_has_is_named(command: str) -> None:
+    submit("{project: p, tags: [nightly], steps: {a: {value: 1}}}")
+    said = orc(*command.split(), "--tag", "nightli")
+    assert (said.code, said.out) == (0, "")
+    assert "no job has the tag 'nightli'; did you mean" in said.err
+    assert "no job has" not in orc(*command.split(), "--tag", "nightly").err
+
+
 def test_every_view_of_a_fork_has_the_scores_that_it_took_over() -> None:
     job = repeated()
     for step in ("ask[0]", "ask[1]"):

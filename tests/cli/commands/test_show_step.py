@@ -169,7 +169,8 @@ def test_the_key_of_an_item_is_shown_where_its_id_has_another_name() -> None:
     steps = orc("show", job, "--json").json()["steps"]
     keys = {step["step"]: step["item_key"] for step in steps}
     first = next(name for name, key in keys.items() if key == "Où?")
-    assert first.startswith("each[") and first != "each[Où?]"
+    assert first.startswith("each[")
+    assert first != "each[Où?]"
     assert {**keys, first: None} == {
         "each": None, first: None, "each[plain]": "plain", "plain": None, "plain[a]": "a",
         "numbered": None, "numbered[0]": None,
