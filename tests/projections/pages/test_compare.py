@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
+import orc
+from orc.cli.jobs.assess.record import score
+from orc.cli.jobs.places import Places
 from tests.projections.pages.scored_jobs import run_scored
 from tests.projections.served import HOSTILE, Get, browse
 
@@ -104,3 +110,22 @@ def test_jobs_are_ticked_in_their_list(jobs: tuple[Path, list[str]]) -> None:
         assert re.findall(r'name="job" value="([^"]+)" form="compare"', text) == jobs[1][::-1]
 
     browse(jobs[0], then=look)
+
+
+def test_a_change_of_the_ledger_is_seen_although_comparisons_are_kept(tmp_path: Path) -> None:
+    database, spec = tmp_path / "runs.db", tmp_path / "s.yaml"
+    spec.write_text("{project: p, steps: {a: {value: 1, score: {s: '${{ 2 }}'}}}}")
+    first, second = (str(orc.run(spec, db=database).job_id) for _ in range(2))
+    places = Places.find(database=database)
+
+    async def look(get: Get) -> None:
+        async def names() -> list[str]:
+            text = (await get(address(first, second))).text
+            return [row[0] for row in cells(text, "compared") if row[0] in ("s", "taste (human)")]
+
+        assert await names() == await names() == ["s"]
+        given = partial(score, second, "a", {"taste": 3}, why=None, places=places)
+        await asyncio.to_thread(trio.run, given)
+        assert await names() == ["s", "taste (human)"]
+
+    browse(database, then=look)
