@@ -62,15 +62,20 @@ def main() -> int:
     if options.json:
         print(json.dumps({"phases": [asdict(phase) for phase in phases], "total_s": total_s}))
         return 0
-    heads = f"{'TIME':>8} {'PROCESSOR':>10} {'FIRST LINE':>12} {'LONGEST SILENCE':>16} {'LINES':>6}"
-    print(f"{'PHASE':28} {heads}")
+    heads = ("TIME", "PROCESSOR", "FIRST LINE", "LONGEST SILENCE", "LINES")
+    print(f"{'PHASE':28}" + "".join(f"{head:>17}" for head in heads))
     for phase in phases:
         first = "-" if phase.first_line_s is None else f"{phase.first_line_s:.1f} s"
-        silence = f"{phase.longest_silence_s:.1f} s"
-        took = f"{phase.total_s:6.1f} s {phase.cpu_s:8.1f} s"
-        print(f"{phase.name:28} {took} {first:>12} {silence:>16} {phase.lines:6}")
+        cells = (
+            f"{phase.total_s:.1f} s",
+            f"{phase.cpu_s:.1f} s",
+            first,
+            f"{phase.longest_silence_s:.1f} s",
+            str(phase.lines),
+        )
+        print(f"{phase.name:28}" + "".join(f"{cell:>17}" for cell in cells))
     cpu_s = sum(phase.cpu_s for phase in phases)
-    print(f"{'from nothing to own spec':28} {total_s:6.1f} s {cpu_s:8.1f} s")
+    print(f"{'from nothing to own spec':28}{f'{total_s:.1f} s':>17}{f'{cpu_s:.1f} s':>17}")
     return 0
 
 
