@@ -76,7 +76,8 @@ CREATE TABLE "steps" (
    "queued_s" REAL,
    "reused" TEXT,
    "reused_from" TEXT,
-   "dimensions" TEXT
+   "dimensions" TEXT,
+   "item_key" TEXT
 ) STRICT;
 CREATE INDEX steps_by_job_id ON steps (job_id);
 CREATE TABLE "attempts" (

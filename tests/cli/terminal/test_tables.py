@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -41,7 +42,7 @@ ROWS = [
 ]
 
 
-def drawn(*, width: int, rows: list[tuple[str, ...]] = ROWS) -> list[str]:
+def drawn(*, width: int, rows: Sequence[Sequence[str]] = ROWS) -> list[str]:
     shown = draw_table(COLUMNS, rows, width=width)
     return re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
 

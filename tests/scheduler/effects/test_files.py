@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -543,7 +544,7 @@ def test_working_folders_are_kept_as_the_spec_says(
 def test_a_written_file_has_the_value_of_its_step_as_json_if_it_is_no_text(
     run_spec: RunSpec, tmp_path: Path
 ) -> None:
-    values = {
+    values: dict[str, Any] = {
         "whole": 7, "zero": 0, "no": False, "yes": True, "none": None, "float": 1.5,
         "list": ["ü", 1], "map": {"a": {}}, "text": "ü", "empty": "",
     }  # fmt: skip
