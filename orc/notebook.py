@@ -14,7 +14,7 @@ from typing import Any
 
 from orc.cli.jobs.owned_job import Listener
 from orc.ledger import Recorded
-from orc.ledger.kinds import ENDED
+from orc.ledger.kinds import ENDED, NOTABLE
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, visible
 from orc.projections.money.prices import CallPricer, PriceTable, Spending
 from orc.scheduler.core.fold.evolve import JobState
@@ -24,7 +24,6 @@ UPDATE_S = 0.2
 always shown."""
 ROWS_MAX = 12
 """The steps that are shown: first those that failed, wait or run."""
-_FIRST = ("failed", "waiting", "running", "interrupted")
 
 
 def progress_listener(prices: PriceTable) -> Listener:
@@ -111,7 +110,7 @@ class Progress:
             return ""
         steps = self._state.steps
         ended = sum(step.status in ENDED for step in steps.values())
-        order = {status: number for number, status in enumerate(_FIRST)}
+        order = {status: number for number, status in enumerate(NOTABLE)}
         shown = sorted(steps.items(), key=lambda item: order.get(item[1].status, len(order)))
         rows = "".join(
             f"<tr><td>{escape(visible(name))}</td><td>{escape(step.status)}</td></tr>"

@@ -108,6 +108,8 @@ def _read_csv(text: str, first: int, count: int) -> Grid:
 
 def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
     """The rows that are not empty lines."""
+    # The limit is one for the whole process. What is shown of a cell is cut.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     return (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row)
 
 

@@ -279,6 +279,13 @@ def _score(row: ScoreRow, about: Scored) -> Score:
 
 
 def names_of(scores: Iterable[Score]) -> list[tuple[str, Who]]:
-    """The names of the scores with their sources: expressions, judges, people; else as recorded."""
-    found = dict.fromkeys((score.name, score.who) for score in scores)
-    return sorted(found, key=lambda name: get_args(Who).index(name[1]))
+    """The names of the scores with their sources.
+
+    First those that have a value at all; then expressions, judges, people; else as recorded.
+    """
+    has_value: dict[tuple[str, Who], bool] = {}
+    for score in scores:
+        name = score.name, score.who
+        has_value[name] = has_value.get(name, False) or score.value is not None
+    sources = get_args(Who)
+    return sorted(has_value, key=lambda name: (not has_value[name], sources.index(name[1])))

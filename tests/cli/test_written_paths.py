@@ -167,7 +167,7 @@ def test_a_home_folder_is_found_behind_every_kind_of_option_and_key(here: Path) 
     }.items():
         (here / name).parent.mkdir(exist_ok=True)
         (here / name).write_text(text)
-    said = orc("run", "s.yaml", "--db=~/r.db", "--inputs=~/in.yaml")
+    said = orc("run", "s.yaml", "-p", "ollama", "--db=~/r.db", "--inputs=~/in.yaml")
     assert said.code == 0, said.err
     assert (home / "out" / "a.txt").read_text() == "given"
     assert orc("validate", "t.yaml").code == 0

@@ -25,7 +25,7 @@ MESSAGE_CHARS_MAX = 300
 def build_facts(
     ledger: LedgerReader, job_id: str, state: JobState, *, folder: Path
 ) -> dict[str, Any]:
-    """The facts as a JSON object; absent ones are None. Its keys are documented in `docs/hooks.md`."""
+    """The facts as a JSON object; absent ones are None. Its keys are documented in `docs/spec.md`."""
     failures = failures_of(state)
     [row] = read_rows(ledger.connection, JobRow, "job_id = ?", job_id)
     waiting = _waiting(state, job_id) if state.status == "waiting" else []

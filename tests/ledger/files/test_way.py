@@ -38,7 +38,7 @@ def test_only_one_function_reads_the_variable() -> None:
         path.relative_to(ROOT).as_posix()
         for package in ("cli", "ledger", "projections", "providers", "scheduler", "orc")
         for path in (ROOT / package).rglob("*.py")
-        if '"ORC_DB"' in path.read_text("utf-8")
+        if '"ORC_DB"' in path.read_text("utf-8").replace('"ORC_DB": ', "")  # given to a hook
     ]
     assert set(reads) - {path for path in reads if path.startswith("orc/")} == {
         "ledger/files/way.py"

@@ -134,14 +134,14 @@ def test_a_part_of_a_table_has_the_numbers_of_its_rows(is_lines: bool) -> None:
 
 
 def test_wide_tables_and_long_cells_are_cut() -> None:
-    text = ",".join(["x"] * 300) + "\n" + ",".join(["y" * 9000] * 300)
+    text = ",".join(["x"] * 300) + "\n" + ",".join(["y" * 200_000] + ["y" * 9000] * 299)
     grid = read_grid(text, is_lines=False, count=1)
     assert (len(grid.columns), grid.columns_total) == (COLUMNS_MAX, 300)
     assert len(grid.rows[0]) == COLUMNS_MAX
     assert grid.rows[0][0] == "y" * CELL_CHARS_MAX + "…"
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "a\n" + "x" * 200_000])
+@pytest.mark.parametrize("text", ["", "\n\n"])
 def test_what_is_no_table_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(NotATable):
         read_grid(text, is_lines=False, count=10)
