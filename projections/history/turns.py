@@ -69,13 +69,15 @@ class AttemptTurn:
     """An attempt: its row, its log and its calls.
 
     `state` is its status, but `interrupted` if its process ended and no event says so yet, and
-    `waiting` if the step waits for a person in it.
+    `waiting` if the step waits for a person in it. `is_growing` is whether `log` is what the attempt
+    has printed so far.
     """
 
     row: AttemptRow
     state: str
     log: ShownText | None
     calls: tuple[CallTurn, ...]
+    is_growing: bool = False
 
 
 def cut_text(text: str, digest: str | None = None) -> ShownText:

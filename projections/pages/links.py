@@ -29,6 +29,10 @@ class Links:
         """A step of a job, with a part of the table of the steps inside it."""
         return ""
 
+    def events(self, job_id: str, **query: str | None) -> str:
+        """The events of a job."""
+        return ""
+
     def results(self, job_id: str, **query: str | None) -> str:
         """The scores of a job as a grid."""
         return ""
@@ -132,6 +136,10 @@ class DatasetteLinks(Links):
     def items(self, job_id: str, step: str, **query: str | None) -> str:
         """See `Links`."""
         return self._ours(f"/{tilde_encode(job_id)}/step/{tilde_encode(step)}", query)
+
+    def events(self, job_id: str, **query: str | None) -> str:
+        """See `Links`."""
+        return self._ours(f"/{tilde_encode(job_id)}/events", query)
 
     def results(self, job_id: str, **query: str | None) -> str:
         """See `Links`."""

@@ -26,6 +26,7 @@ from orc.ledger.wording import (
     usd_text,
     visible,
 )
+from orc.projections.contents.ansi import ansi_html
 from orc.projections.history.turns import TEXT_CHARS
 from orc.projections.pictures.marks import mark_of
 from orc.projections.scores.overview import means_text
@@ -70,6 +71,7 @@ def environment() -> Environment:
         shorten=shorten,
         skipped=skip_text,
         tokens=tokens_text,
+        ansi=ansi_html,
         amount=lambda amount, limit: limit_text(limit, amount),
         means=means_text,
         score=score_text,

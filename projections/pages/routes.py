@@ -15,6 +15,7 @@ from orc.projections.pages.views import (
     download,
     html,
     inline,
+    near_names,
     unchanged,
 )
 
@@ -70,8 +71,7 @@ def job(reader: LedgerReader, page_request: PageRequest) -> Any:
 def step(reader: LedgerReader, page_request: PageRequest) -> Any:
     """The page of a step."""
     from orc.projections.pages.items import BY_COLUMN, ORDERS, ItemFilter
-    from orc.projections.pages.job import job_version
-    from orc.projections.pages.step import read_step
+    from orc.projections.pages.step import read_step, step_version
 
     job_id, name = _job_id(reader, page_request), page_request.names["step"]
     query = page_request.query
@@ -83,14 +83,16 @@ def step(reader: LedgerReader, page_request: PageRequest) -> Any:
         column=column - 1 if column else None,
         part=max(1, _position(query.get("part")) or 1),
     )
-    version = job_version(reader, page_request.database, job_id)
+    version = step_version(reader, page_request.database, job_id, name)
     token, cache = _token(page_request, page_request.links.score(job_id))
     etag, known = unchanged(page_request, f"{version} {name} {wanted} {token}")
     if known is not None:
         return known
     values = read_step(reader, page_request.database, job_id, name, page_request.links, wanted)
     if values is None:
-        raise PageNotFound(f"{job_id} has no step {name!r}")
+        raise PageNotFound(
+            f"{job_id} has no step {name!r}", _near_steps(reader, page_request, job_id, name)
+        )
     return html("step.html", page_request, values, etag=etag, cache=cache)
 
 
@@ -120,6 +122,16 @@ def results(reader: LedgerReader, page_request: PageRequest) -> Any:
     # With forms, a page has the token of one browser.
     cache = "private, no-store" if page_request.links.score(job_id) else "no-cache"
     return html("results.html", page_request, values, cache=cache)
+
+
+def events(reader: LedgerReader, page_request: PageRequest) -> Any:
+    """The page of the events of a job."""
+    from orc.projections.pages.events import read_event_page
+
+    job_id, query = _job_id(reader, page_request), page_request.query
+    at, part = _position(query.get("at")), _position(query.get("part")) or 1
+    values = read_event_page(reader, job_id, page_request.links, at=at, part=part)
+    return html("events.html", page_request, values)
 
 
 def file(reader: LedgerReader, page_request: PageRequest) -> Any:
@@ -165,8 +177,9 @@ def compare(reader: LedgerReader, page_request: PageRequest) -> Any:
     if query.get("order") == "submitted":
         jobs = page.by_submission(reader, jobs)
     if len(jobs) < 2:
-        title = {"title": "Compare jobs", "problem": "Tick two jobs or more in the list of jobs."}
-        return html("problem.html", page_request, title)
+        text = "Tick two jobs or more in the list of jobs."
+        values = {"title": "Compare jobs", "problem": text, "near": ()}
+        return html("problem.html", page_request, values)
     wanted = page.CompareWanted(
         jobs,
         other=query.get("with", ""),
@@ -219,6 +232,7 @@ PAGES: tuple[tuple[str, Page], ...] = (
     (f"/{_JOB}", job),
     (f"/{_JOB}/step/(?P<step>[^/]+)", step),
     (f"/{_JOB}/results", results),
+    (f"/{_JOB}/events", events),
     (f"/{_JOB}/file/(?P<path>[^/]+)", file),
     (f"/{_JOB}/raw/(?P<path>[^/]+)", raw),
     (f"/{_JOB}/preview/(?P<path>[^/]+)", preview),
@@ -238,8 +252,21 @@ def _file(reader: LedgerReader, page_request: PageRequest) -> FileRow:
     job_id, path = _job_id(reader, page_request), page_request.names["path"]
     found = find_file(reader, job_id, path)
     if found is None:
-        raise PageNotFound(f"{job_id} has no file {path!r}")
+        rows = reader.connection.execute("SELECT path FROM files WHERE job_id = ?", (job_id,))
+        links, paths = page_request.links, near_names(path, (str(row[0]) for row in rows))
+        near = [(links.job(job_id), job_id), *((links.file(job_id, one), one) for one in paths)]
+        raise PageNotFound(f"{job_id} has no file {path!r}", near)
     return found
+
+
+def _near_steps(
+    reader: LedgerReader, page_request: PageRequest, job_id: str, name: str
+) -> list[tuple[str, str]]:
+    """The job, and its steps whose names are most like `name`."""
+    rows = reader.connection.execute("SELECT name FROM steps WHERE job_id = ?", (job_id,))
+    links = page_request.links
+    near = near_names(name, (str(row[0]) for row in rows))
+    return [(links.job(job_id), job_id), *((links.step(job_id, step), step) for step in near)]
 
 
 def _token(page_request: PageRequest, form: str) -> tuple[str, str]:

@@ -12,13 +12,15 @@ from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import read_spec
 from orc.projections.history.turns import pretty, read_attempts, read_output
 from orc.projections.pages.file import show_files
+from orc.projections.pages.growing_log import growing_size, with_growing_log
 from orc.projections.pages.items import ORDERS, ItemFilter, read_item_page
+from orc.projections.pages.job import job_version
 from orc.projections.pages.links import Links
 from orc.projections.pages.runs import can_do
 from orc.projections.scores.rows import read_step_scores
 from orc.projections.tables.job_view import read_calls, read_rows, read_view
 from orc.projections.tables.questions import answers_to
-from orc.projections.tables.rows import FileRow
+from orc.projections.tables.rows import FileRow, StepRow
 from orc.projections.tables.status import shown_status, step_state
 from orc.projections.why.step import read_why
 
@@ -61,8 +63,13 @@ def read_step(
         "used": view.usage[name],
         "tolerated": view.tolerated.get(name),
         "why": read_why(reader, job_id, name, is_live=status == "running", view=view, spec=spec),
-        "attempts": read_attempts(
-            reader, view, step, events, calls[:CALLS_MAX], is_live=status not in NOT_LIVE
+        "attempts": with_growing_log(
+            read_attempts(
+                reader, view, step, events, calls[:CALLS_MAX], is_live=status not in NOT_LIVE
+            ),
+            database,
+            job_id,
+            name,
         ),
         "calls_left": max(0, len(calls) - CALLS_MAX),
         "output": read_output(reader, events),
@@ -78,3 +85,11 @@ def read_step(
         "state_of": partial(step_state, view, is_live=status not in NOT_LIVE),
         "links": links,
     }
+
+
+def step_version(reader: LedgerReader, database: Path, job_id: str, name: str) -> str:
+    """A text that changes when the content of the page does, except for running times."""
+    found = read_rows(reader.connection, StepRow, "step_id = ?", f"{job_id}/{name}")
+    is_running = bool(found) and found[0].status == "running"
+    size = growing_size(database, job_id, name, found[0].attempts) if is_running else 0
+    return f"{job_version(reader, database, job_id)} {size}"

@@ -7,9 +7,10 @@ a page that polls gets a cheap 304 while nothing has changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from orc.projections.pages.static import TYPES, read_static, static_digest
 from orc.projections.tables.own_schema import check_own_tables
 
 _TEXT_MAX = 500
+_NAMES_MAX = 2_000
+_NEAR_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,14 @@ class PageRequest:
 
 
 class PageNotFound(Exception):
-    """The address names something that the ledger does not have; the message says what."""
+    """The address names something that the ledger does not have; the message says what.
+
+    `near` are pages with similar names: their addresses and names.
+    """
+
+    def __init__(self, message: str, near: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.near = tuple(near)
 
 
 Page = Callable[[LedgerReader, PageRequest], Any]
@@ -98,9 +108,9 @@ def _make_named(page: Page, page_request: PageRequest) -> Any:
         with open_reader(page_request.database) as reader:
             return page(reader, page_request)
     except (PageNotFound, NoSuchJob) as error:
-        return html(
-            "problem.html", page_request, {"problem": str(error), "title": "Not found"}, status=404
-        )
+        near = error.near if isinstance(error, PageNotFound) else _near_jobs(page_request)
+        values = {"problem": str(error), "title": "Not found", "near": near}
+        return html("problem.html", page_request, values, status=404)
     except LedgerError as error:
         return _unreadable(page_request, str(error))
     except MemoryError:
@@ -115,6 +125,24 @@ def _make_named(page: Page, page_request: PageRequest) -> Any:
             f"{quoted_command('verify')} lists what is wrong; {quoted_command('rebuild')} makes the "
             "tables again.",
         )
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """The names that are most like `name`, the best first."""
+    return get_close_matches(name, list(known)[:_NAMES_MAX], n=_NEAR_MAX, cutoff=0.5)
+
+
+def _near_jobs(page_request: PageRequest) -> list[tuple[str, str]]:
+    """The jobs whose ids contain the name in the address, or are most like it."""
+    wanted = page_request.names.get("job", "")
+    with open_reader(page_request.database) as reader:
+        rows = reader.connection.execute(
+            "SELECT job_id FROM jobs ORDER BY position DESC LIMIT ?", (_NAMES_MAX,)
+        )
+        ids = [str(row[0]) for row in rows]
+    within = [job_id for job_id in ids if wanted and wanted.lower() in job_id][:_NEAR_MAX]
+    found = within or near_names(wanted.lower(), ids)
+    return [(page_request.links.job(job_id), job_id) for job_id in found]
 
 
 @contextmanager
@@ -137,7 +165,7 @@ def _find_damage_once(path: Path, stamp: tuple[object, ...]) -> str | None:
 
 
 def _unreadable(page_request: PageRequest, problem: str) -> Any:
-    values = {"problem": problem, "title": "The ledger cannot be read"}
+    values = {"problem": problem, "title": "The ledger cannot be read", "near": ()}
     return html("problem.html", page_request, values, status=503)
 
 
@@ -160,6 +188,7 @@ def html(
         "links": links,
         "css": links.static("orc.css", static_digest("orc.css")),
         "js": links.static("orc.js", static_digest("orc.js")),
+        "tools_js": links.static("tools.js", static_digest("tools.js")),
         "view_js": links.static("view.js", static_digest("view.js")),
         "words": "",
         "csrf": page_request.csrf,

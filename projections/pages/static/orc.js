@@ -12,6 +12,8 @@
 
   document.documentElement.classList.add("scripted");
   const byId = (id) => document.getElementById(id);
+  // What the server sent for each part: scripts change the parts afterwards.
+  const sent = new Map([...document.querySelectorAll("[data-live]")].map((one) => [one.id, one.outerHTML]));
 
   async function load(wanted, { force = false } = {}) {
     const mine = ++lastRequest;
@@ -35,7 +37,9 @@
     const before = states(document);
     for (const fresh of page.querySelectorAll("[data-live]")) {
       const old = byId(fresh.id);
-      if (old && old.outerHTML !== fresh.outerHTML && !isSelected(old)) replace(old, fresh);
+      if (!old || sent.get(fresh.id) === fresh.outerHTML || isSelected(old)) continue;
+      sent.set(fresh.id, fresh.outerHTML);
+      replace(old, fresh);
     }
     document.title = page.title;
     if (page.body.dataset.poll) document.body.dataset.poll = page.body.dataset.poll;
@@ -53,9 +57,10 @@
   function replace(old, fresh) {
     const focus = old.contains(document.activeElement) ? focusKey(document.activeElement) : null;
     const open = new Map([...old.querySelectorAll("details[id]")].map((one) => [one.id, one.open]));
-    const scrolled = [...old.querySelectorAll(".scroll[id], pre")]
-      .filter((one) => one.scrollTop || one.scrollLeft)
-      .map((one) => [indexPath(old, one), one.scrollTop, one.scrollLeft]);
+    // Found again by their place among those of their kind: scripts add elements around them.
+    const scrolled = ["pre", ".scroll[id]"].flatMap((kind) => [...old.querySelectorAll(kind)]
+      .map((one, at) => [kind, at, one.scrollTop, one.scrollLeft])
+      .filter(([, , top, left]) => top || left));
     const taken = document.importNode(fresh, true);
     for (const [id, isOpen] of open) {
       const one = [...taken.querySelectorAll("details[id]")].find((found) => found.id === id);
@@ -66,8 +71,8 @@
       if (same) same.checked = true;
     }
     old.replaceWith(taken);
-    for (const [where, top, left] of scrolled) {
-      const one = elementAt(taken, where);
+    for (const [kind, at, top, left] of scrolled) {
+      const one = taken.querySelectorAll(kind)[at];
       if (one) one.scrollTo(left, top);
     }
     if (focus) {
@@ -80,18 +85,6 @@
   function focusKey(element) {
     const link = element.getAttribute("href") || element.getAttributeNS("http://www.w3.org/1999/xlink", "href");
     return element.id || link || element.getAttribute("aria-label") || element.textContent.slice(0, 80);
-  }
-
-  function indexPath(root, element) {
-    const steps = [];
-    for (let one = element; one !== root; one = one.parentElement) {
-      steps.unshift([...one.parentElement.children].indexOf(one));
-    }
-    return steps;
-  }
-
-  function elementAt(root, steps) {
-    return steps.reduce((one, index) => one && one.children[index], root);
   }
 
   function isSelected(element) {

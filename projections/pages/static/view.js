@@ -1,4 +1,4 @@
-// Zoom, fit and full screen of the graph; sorting and finding in the tables of steps.
+// Zoom of the graph and the timeline; sorting and finding in the tables of steps.
 // Without this script the page is complete: the graph scrolls, and the table is in the job's order.
 "use strict";
 
@@ -68,6 +68,38 @@
       said,
     );
     if (document.fullscreenEnabled) tools.append(button("Full screen", "Show the graph on the full screen", screen));
+    frame.before(tools);
+    apply();
+    new MutationObserver(apply).observe(frame, { childList: true, subtree: true });
+  }
+
+  function startTimeline() {
+    const frame = byId("timeline-scroll");
+    if (!frame || !frame.querySelector("svg")) return;
+    let zoom = 1;
+    const said = document.createElement("output");
+    const apply = () => {
+      const svg = frame.querySelector("svg");
+      if (!svg) return;
+      svg.style.width = zoom === 1 ? "" : `${zoom * 100}%`;
+      svg.style.maxWidth = zoom === 1 ? "" : "none";
+      svg.style.minWidth = zoom < 1 ? "0" : "";
+      said.textContent = `${Math.round(zoom * 100)} %`;
+    };
+    const zoomTo = (wanted) => {
+      const middle = (frame.scrollLeft + frame.clientWidth / 2) / zoom;
+      zoom = Math.min(ZOOM_MAX, Math.max(0.5, wanted));
+      apply();
+      frame.scrollLeft = middle * zoom - frame.clientWidth / 2;
+    };
+    const tools = document.createElement("div");
+    tools.className = "tools";
+    tools.append(
+      button("\u2212", "Make the timeline smaller", () => zoomTo(zoom / ZOOM_STEP)),
+      button("+", "Make the timeline larger", () => zoomTo(zoom * ZOOM_STEP)),
+      button("Fit", "Fit the timeline into its frame", () => zoomTo(1)),
+      said,
+    );
     frame.before(tools);
     apply();
     new MutationObserver(apply).observe(frame, { childList: true, subtree: true });
@@ -166,5 +198,6 @@
   }
 
   startGraph();
+  startTimeline();
   startSteps();
 })();
