@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import say
+from orc.cli.terminal.times import when
 from orc.ledger import connect_reader, find_job
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import storage_errors
@@ -150,5 +151,5 @@ def say_as_of(connection: sqlite3.Connection, job_id: str, at: int) -> str:
             f"{quoted_command('tail', job_id)} lists them"
         )
     recorded_at = str(row[0])
-    say(f"as of event {at} of {head}, {recorded_at[:10]} {recorded_at[11:19]} UTC")
+    say(f"as of event {at} of {head}, {when(recorded_at)}")
     return recorded_at

@@ -6,6 +6,8 @@ such a value. Machine outputs (`--json`, the manifest, the tables' columns) hold
 - A duration: `0 ms`, `< 1 ms`, `850 ms`, `1.2 s`, `42 s`, `2 m 05 s`, `3 h 12 m`, `4 d 2 h`.
   It is rounded to the last unit that is shown before the unit is chosen, so that 59.96 s is
   `1 m 00 s`. A negative duration (a clock was set back) is `0 ms`.
+- A time of the past, in lists for people: `just now`, `14 s ago`, `3 min ago`, `5 h ago`, `2 d ago`.
+  The exact time is in `--json`, and where one thing is shown in detail.
 - An amount of money: `$0.0042`, `$1.23`, `$1,204.50`. Four decimals below one dollar, two from
   one dollar on; an amount below a tenth of a cent has two significant digits, `$0.000031`.
 - A cost: such an amount, `free` for 0, `unknown` where no part of it is known, and
@@ -60,6 +62,20 @@ def duration_text(seconds: float | None) -> str:
         return f"{minutes // 60} h {minutes % 60:02} m"
     hours = floor(seconds / 3600 + 0.5)
     return f"{number_text(hours // 24)} d {hours % 24} h"
+
+
+def ago_text(seconds: float) -> str:
+    """How long ago something was, in one unit, rounded down; a clock that was set back is `just now`."""
+    if not isfinite(seconds):
+        return UNKNOWN
+    whole = floor(seconds)
+    if whole < 1:
+        return "just now"
+    for unit, length in (("s", 60), ("min", 60), ("h", 24)):
+        if whole < length:
+            return f"{whole} {unit} ago"
+        whole //= length
+    return f"{number_text(whole)} d ago"
 
 
 def cost_text(

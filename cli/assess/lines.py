@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
+from orc.cli.terminal.times import when
 from orc.ledger.wording import count_text
 from orc.projections.scores.overview import errors_text, means_text, read_means
 from orc.projections.tables.notes import read_note_text, read_notes
@@ -28,7 +29,7 @@ def assessment_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tu
         yield "notes", f"{count_text(len(notes) - _NOTES_MAX, 'earlier note')}: --json has all"
     for note in notes[-_NOTES_MAX:]:
         who = f"{note.by_person}, " if note.by_person else ""
-        yield "note", f"{who}{note.noted_at[:16]}: {read_note_text(connection, note)}"
+        yield "note", f"{who}{when(note.noted_at)}: {read_note_text(connection, note)}"
 
 
 def assessment_values(connection: sqlite3.Connection, job_id: str) -> dict[str, Any]:

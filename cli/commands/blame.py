@@ -12,9 +12,10 @@ from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
-from orc.cli.terminal.excerpts import excerpt, when
+from orc.cli.terminal.excerpts import excerpt
 from orc.cli.terminal.job_folder import displayed_folder
 from orc.cli.terminal.text import put, put_json, safe, say
+from orc.cli.terminal.times import when
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import dump_step

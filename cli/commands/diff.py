@@ -15,11 +15,11 @@ from orc.cli.completion import complete_jobs
 from orc.cli.jobs.compare import compare_jobs
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
-from orc.cli.terminal.excerpts import when
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.tables.columns import id_column, number_column, text_column
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, put_piece, safe
+from orc.cli.terminal.times import ago
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
@@ -91,7 +91,7 @@ def _put_diff(
 
 def _put_summary(found: JobDiff, *, is_full: bool) -> None:
     for sign, job in (("---", found.before), ("+++", found.after)):
-        put(f"{sign} {job.job_id}  {safe(job.name)}  {job.status}  {when(job.submitted_at)}")
+        put(f"{sign} {job.job_id}  {safe(job.name)}  {job.status}  {ago(job.submitted_at)}")
     put()
     heads = ("", number_column("BEFORE"), number_column("AFTER"), number_column("CHANGE"))
     put_table(heads, _totals(found.before, found.after))

@@ -19,6 +19,7 @@ from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, safe, say
+from orc.cli.terminal.times import ago
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
 from orc.ledger.money import nearest_nano_usd
@@ -123,7 +124,7 @@ def command(
             brief_cost(
                 nearest_nano_usd(job.cost_known_usd) if job.calls else None, job.calls_unpriced
             ),
-            f"{job.submitted_at[:10]} {job.submitted_at[11:19]}",
+            ago(job.submitted_at),
         )
         for job in shown
     ]

@@ -34,6 +34,7 @@ from orc.cli.terminal.step_selection import select_steps
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
 from orc.cli.terminal.tables.table import is_cut, put_table
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, terminal_width
+from orc.cli.terminal.times import ago, when
 from orc.ledger.command_lines import command_line
 from orc.ledger.kinds import NOT_LIVE
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
@@ -167,11 +168,12 @@ def _put_pictures(
 def _put_head(tables: JobTables, view: JobView, status: str) -> None:
     job = view.job
     put(f"  spec       {safe(job.spec_file)}, {safe(job.provider)}/{safe(job.model)}")
-    put(f"  submitted  {job.submitted_at}")
+    put(f"  submitted  {ago(job.submitted_at)}, {when(job.submitted_at)}")
     if job.forked_from:
         put(f"  forked     from {job.forked_from}")
     if job.finished_at:
-        put(f"  finished   {job.finished_at} ({duration_text(job.duration_s)})")
+        took = duration_text(job.duration_s)
+        put(f"  finished   {ago(job.finished_at)}, {when(job.finished_at)}, after {took}")
     if job.task_description:
         put(paragraph("task      ", job.task_description, indent="  "))
     put(f"  used       {_used(job)}")
@@ -187,7 +189,7 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
             put(paragraph(f"{label:<10}", line, indent="  "))
     for circuit in open_circuits(tables):
         failures = count_text(circuit.failures, "failure")
-        since = f"{safe(circuit.name)} is open since {circuit.opened_at[11:19]}"
+        since = f"{safe(circuit.name)} is open since {when(circuit.opened_at)}"
         lead = f"circuit    {since}: {failures} in a row, the last:"
         put(paragraph(lead, circuit.failure or "", indent="  "))
     if job.failure:

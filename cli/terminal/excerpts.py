@@ -33,8 +33,3 @@ def excerpt(
         yield f"{margin}({count_text(len(found) - len(shown), 'more line')}: --full)"
     elif has_long:
         yield f"{margin}(what ends in ... is cut: --full)"
-
-
-def when(at: str) -> str:
-    """A recorded time as `2026-11-01 12:30:00 UTC`."""
-    return f"{at[:10]} {at[11:19]} UTC"

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
+from orc.cli.terminal.times import when
 from orc.ledger.stored import parse_object
 from orc.ledger.transport.imported import imported
 from orc.ledger.wording import count_text, size_text
@@ -40,12 +41,12 @@ def note_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[st
     note = imported(connection, job_id)
     if note is not None:
         trust = "" if note["trusted"] else "; not trusted: orc resume refuses it"
-        yield "imported", f"from {note['from']} on {note['at'][:10]}{trust}"
+        yield "imported", f"from {note['from']} on {when(note['at'])}{trust}"
     for removal in removals_of(connection, job_id):
         reason = f": {removal['reason']}" if removal["reason"] else ""
         size = size_text(removal["size_bytes"])
         yield (
             "removed",
             f"the bytes of {count_text(removal['blobs'], 'blob')} ({size}) by "
-            f"orc {removal['cause']} on {removal['at'][:10]}, event {removal['seq']}{reason}",
+            f"orc {removal['cause']} on {when(removal['at'])}, event {removal['seq']}{reason}",
         )

@@ -9,6 +9,7 @@ from orc.cli.jobs.remove import Removed, Unfinished
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put_json, safe, say
+from orc.cli.terminal.times import ago
 from orc.ledger.wording import count_text, number_text, size_text
 from orc.projections.removal_plan import Removal
 
@@ -29,7 +30,7 @@ def print_removal(
         return
     if plan.jobs and done is None:
         rows = [
-            (job.job_id, job.status, job.at[:10], len(job.digests), number_text(job.size_bytes))
+            (job.job_id, job.status, ago(job.at), len(job.digests), number_text(job.size_bytes))
             for job in plan.jobs
         ]
         heads = (

@@ -8,6 +8,7 @@ import pytest
 
 from orc.ledger.money import nearest_nano_usd
 from orc.ledger.wording import (
+    ago_text,
     cost_text,
     count_text,
     duration_text,
@@ -27,6 +28,26 @@ def test_a_duration_is_rounded_before_its_unit_is_chosen(seconds: float, text: s
 def test_a_duration_that_is_not_over_is_empty_and_one_that_is_no_number_unknown() -> None:
     assert duration_text(None) == ""
     assert duration_text(math.inf) == duration_text(math.nan) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3600.0, "just now"),
+        (0.9, "just now"),
+        (1, "1 s ago"),
+        (59.99, "59 s ago"),
+        (60, "1 min ago"),
+        (3599, "59 min ago"),
+        (3600, "1 h ago"),
+        (86_399, "23 h ago"),
+        (86_400, "1 d ago"),
+        (86_400 * 1200, "1,200 d ago"),
+        (math.nan, "unknown"),
+    ],
+)
+def test_a_time_of_the_past_is_in_one_unit_and_rounded_down(seconds: float, text: str) -> None:
+    assert ago_text(seconds) == text
 
 
 def test_longer_durations_never_read_shorter() -> None:

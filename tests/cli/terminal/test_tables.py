@@ -42,7 +42,7 @@ ROWS = [
 ]
 
 
-def drawn(*, width: int, rows: Sequence[Sequence[str]] = ROWS) -> list[str]:
+def drawn(*, width: int, rows: Sequence[tuple[str, ...]] = ROWS) -> list[str]:
     shown = draw_table(COLUMNS, rows, width=width)
     return re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
 
