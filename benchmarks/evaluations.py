@@ -10,6 +10,7 @@ from datasette.app import Datasette
 
 import orc
 from orc.projections.pages import compare, results
+from orc.projections.scores import rows
 
 MODELS = 3
 
@@ -61,7 +62,7 @@ class Pages:
 
 def forget() -> None:
     """Empty what the pages keep between requests."""
-    for module in (results, compare):
+    for module in (results, compare, rows):
         for value in vars(module).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()

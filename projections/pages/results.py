@@ -83,7 +83,9 @@ def read_results(
     }
     if not names:
         return {**values, "pivot": None}
-    chosen = next((name for name in names if score_label(name) == wanted.score), names[0])
+    chosen = next(
+        (name for name in names if score_label(name) == wanted.score), _first_with_value(scores)
+    )
     layout = _layout(scores, wanted)
     pivot = _build_once(*state, chosen, layout)
     texts = _outputs(reader, job_id) if wanted.lines.text else {}
@@ -145,6 +147,16 @@ def _layout(scores: JobScores, wanted: ResultsWanted) -> PivotLayout:
         return PivotLayout((wanted.rows,), columns)
     rows = tuple(name for name in (*usual.rows, *usual.columns) if name not in columns)
     return PivotLayout(rows or usual.rows, columns)
+
+
+def _first_with_value(scores: JobScores) -> ScoreName:
+    """The score to show if none is asked for: not one that is broken everywhere, if there is another."""
+    found = score_names(JobScores(scores.job_id, _with_value(scores), ()))
+    return (found or score_names(scores))[0]
+
+
+def _with_value(scores: JobScores) -> tuple[Score, ...]:
+    return tuple(score for score in scores.scores if score.value is not None)
 
 
 ScoresState = tuple[Path, tuple[object, ...], str]

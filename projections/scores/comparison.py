@@ -84,16 +84,24 @@ def compare_scores(
     names = names_of((*before.scores, *after.scores))
     # The same cases by other models are compared by case; by the same models, by model too.
     apart = (REPETITION,) if _models(before) == _models(after) else (REPETITION, MODEL)
+    one, other = _by_name(before), _by_name(after)
     return [
         _compare(
-            [score for score in before.scores if (score.name, score.who) == name],
-            [score for score in after.scores if (score.name, score.who) == name],
+            one.get(name, []),
+            other.get(name, []),
             apart=apart,
             seed=seed,
             tolerance=tolerance,
         )
         for name in names
     ]
+
+
+def _by_name(scores: JobScores) -> dict[tuple[str, Who], list[Score]]:
+    found: dict[tuple[str, Who], list[Score]] = {}
+    for score in scores.scores:
+        found.setdefault((score.name, score.who), []).append(score)
+    return found
 
 
 def _models(scores: JobScores) -> set[str]:

@@ -22,6 +22,10 @@ SEED = 0
 """The seed of the bootstrap if none is given."""
 
 
+_ALL = "[]"
+"""The key of the only group of scores that are not grouped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """What the results of a group used. `cost_nano_usd` is None if nothing was priced."""
@@ -77,7 +81,7 @@ def group_scores(
     for score in sorted(
         scores.scores, key=lambda score: places[score.about.job_id, score.about.step]
     ):
-        key = key_text([_value(score, name) for name in by])
+        key = key_text([_value(score, name) for name in by]) if by else _ALL
         found.setdefault((score.name, score.who, key), []).append(score)
     failed: dict[str, list[Scored]] = {}
     for each in scores.failed:

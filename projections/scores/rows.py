@@ -6,9 +6,9 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Any, Literal, NamedTuple, get_args
 
 from orc.projections.scores.forks import FORKS_MAX, is_fork
 from orc.projections.scores.taken_over import TakenOver, read_shown_rows, read_taken_over
@@ -25,6 +25,10 @@ _READ = (
     "iif(json_valid(content), json_extract(content, '$.read'), NULL) FROM blobs WHERE sha256 = "
     "json_extract(events.data, '$.spec.sha256') AND typeof(content) = 'text')) FROM events "
     "WHERE job_id = ? AND type IN ('job.submitted', 'job.amended') ORDER BY version DESC LIMIT 1"
+)
+_SCORES = (
+    "SELECT step_id, name, who, value, passed, error, why, why_sha256, by_step, by_person, "
+    "recorded_at FROM scores WHERE job_id = ? ORDER BY version"
 )
 _IN_ITEM = re.compile(r"\[[^\]]*\]|#\d+")
 
@@ -56,6 +60,8 @@ class Scored:
     duration_s: float | None
     made_in: str
     """The job that has the step: for a result with which a fork started, an earlier one."""
+    cases: dict[tuple[str, ...], str] = field(default_factory=dict, compare=False, repr=False)
+    """What `case_without` has computed; results with the same dimensions share it."""
 
     def value_of(self, name: str) -> Any:
         """The value of a dimension; `model`, `step` and `job` always are some. None if it has none."""
@@ -72,21 +78,18 @@ class Scored:
 
     def case_without(self, names: tuple[str, ...]) -> str:
         """The JSON text of the dimensions apart from these; without any, the step as in the spec."""
-        known = self._cases.get(names)
+        known = self.cases.get(names)
         if known is None:
             left = {name: value for name, value in self.dimensions.items() if name not in names}
-            known = self._cases[names] = encode_key(left) if left else self.spec_step
-        return known
-
-    @cached_property
-    def _cases(self) -> dict[tuple[str, ...], str]:
-        """What `case_without` has computed: for each score of a result, it would be the same."""
-        return {}
+            known = self.cases[names] = encode_key(left) if left else ""
+        return known or self.spec_step
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One score of the result `about`. `value` is that of the table: 1 or 0 for a boolean."""
+class Score(NamedTuple):
+    """One score of the result `about`. `value` is that of the table: 1 or 0 for a boolean.
+
+    A tuple, since jobs have many thousands of them.
+    """
 
     about: Scored
     name: str
@@ -173,9 +176,9 @@ def _read(
 ) -> JobScores:
     if steps is None:
         steps = read_steps(connection, job_id)
-    rows = read_rows(connection, ScoreRow, "job_id = ? ORDER BY version", job_id)
+    rows = connection.execute(_SCORES, (job_id,)).fetchall()
     usage = usage_by_step(steps)
-    about = {row.step_id for row in rows}
+    about = {row[0] for row in rows}
     templates = {spec_step(step_id.removeprefix(f"{job_id}/")) for step_id in about}
     orders = _orders_of_columns(connection, job_id) if rows else []
     results = {
@@ -184,10 +187,9 @@ def _read(
         if step.step_id in about
         or (step.status == "failed" and not step.children and spec_step(step.name) in templates)
     }
+    lead = len(job_id) + 1
     scores = [
-        _score(row, results[name])
-        for row in rows
-        if (name := row.step_id.removeprefix(f"{job_id}/")) in results
+        _score(results[name], *row) for step_id, *row in rows if (name := step_id[lead:]) in results
     ]
     found = JobScores(job_id, tuple(scores), tuple(results.values()))
     taken = read_taken_over(connection, job_id) if forks_left else None
@@ -209,11 +211,11 @@ def _with_taken_over(
             if taken.is_from(each.step, origin)
         }
     scores = [
-        replace(score, about=kept[score.about.step])
+        score._replace(about=kept[score.about.step])
         for origin, score in before
         if taken.is_kept((score.about.step, score.name, score.who, score.by), origin)
     ]
-    scores += [replace(each, about=kept.get(each.about.step, each.about)) for each in own.scores]
+    scores += [each._replace(about=kept.get(each.about.step, each.about)) for each in own.scores]
     results = {each.step: kept.get(each.step, each) for each in own.results}
     return JobScores(own.job_id, tuple(scores), tuple({**kept, **results}.values()))
 
@@ -230,27 +232,31 @@ def _orders_of_columns(connection: sqlite3.Connection, job_id: str) -> list[list
 
 
 def _result(step: StepRow, usage: Usage, orders: list[list[str]]) -> Scored:
+    dimensions, cases = _dimensions(step.dimensions)
+    if orders:
+        dimensions = {name: _in_order(value, orders) for name, value in dimensions.items()}
     return Scored(
         job_id=step.job_id,
         step=step.name,
         spec_step=spec_step(step.name),
         status=step.status,
         model=step.model,
-        dimensions=_dimensions(step.dimensions, orders),
+        dimensions=dimensions,
         cost_nano_usd=usage.cost_nano_usd,
         calls_unpriced=usage.calls_unpriced,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         duration_s=step.duration_s,
         made_in=step.job_id,
+        cases=cases,
     )
 
 
-def _dimensions(text: str | None, orders: list[list[str]]) -> Mapping[str, Any]:
+@lru_cache(maxsize=10_000)
+def _dimensions(text: str | None) -> tuple[Mapping[str, Any], dict[tuple[str, ...], str]]:
+    """The dimensions, and what `case_without` finds for them: other jobs have the same items."""
     found = {} if text is None else json.loads(text)
-    if not isinstance(found, dict):
-        return {}
-    return {name: _in_order(value, orders) for name, value in found.items()}
+    return (found if isinstance(found, dict) else {}), {}
 
 
 def _in_order(value: Any, orders: list[list[str]]) -> Any:
@@ -262,20 +268,23 @@ def _in_order(value: Any, orders: list[list[str]]) -> Any:
     return value
 
 
-def _score(row: ScoreRow, about: Scored) -> Score:
-    who: Who = "judge" if row.who == "judge" else "human" if row.who == "human" else "expression"
-    return Score(
-        about=about,
-        name=row.name,
-        who=who,
-        value=row.value,
-        passed=None if row.passed is None else bool(row.passed),
-        error=row.error,
-        why=row.why,
-        why_sha256=row.why_sha256,
-        by=row.by,
-        recorded_at=row.recorded_at,
-    )
+def _score(
+    about: Scored,
+    name: str,
+    who: str,
+    value: float | None,
+    passed: int | None,
+    error: str | None,
+    why: str | None,
+    why_sha256: str | None,
+    by_step: str | None,
+    by_person: str | None,
+    recorded_at: str,
+) -> Score:
+    kind: Who = "judge" if who == "judge" else "human" if who == "human" else "expression"
+    has_passed = None if passed is None else bool(passed)
+    by = by_step or by_person or who
+    return Score(about, name, kind, value, has_passed, error, why, why_sha256, by, recorded_at)
 
 
 def names_of(scores: Iterable[Score]) -> list[tuple[str, Who]]:
