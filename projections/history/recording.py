@@ -37,11 +37,18 @@ def build_recording(events: Iterable[Recorded], read: ReadPayload) -> dict[str, 
     without the failures. A failed call that ended the step is kept.
     """
     recordings: dict[str, _StepRecording] = {}
+    results: dict[int, _StepRecording] = {}
     for recorded in events:
         event = recorded.event
         step = getattr(event, "step", None)
-        if step is not None:
+        if isinstance(event, StepReused) and event.version in results and _is_kept(recorded):
+            # An amendment kept the result of an item, with its replies.
+            assert step is not None
+            recordings[step] = results[recorded.version] = results[event.version]
+        elif step is not None:
             recordings.setdefault(step, _StepRecording()).apply(event, read)
+            if isinstance(event, StepSucceeded):
+                results[recorded.version] = recordings[step]
         elif isinstance(event, JobAmended):
             # The steps run again: their earlier replies are not part of the result.
             named = dropped_by(event)
@@ -52,6 +59,16 @@ def build_recording(events: Iterable[Recorded], read: ReadPayload) -> dict[str, 
         "version": 1,
         "replies": {step: one.replies() for step, one in recordings.items() if one.replies()},
     }
+
+
+def _is_kept(recorded: Recorded) -> bool:
+    """Whether the event says that an amendment did not change the work of a step in an item."""
+    event = recorded.event
+    return (
+        isinstance(event, StepReused)
+        and event.reason == "amend"
+        and event.from_job == recorded.job_id
+    )
 
 
 @dataclass(slots=True)
@@ -198,6 +215,7 @@ def _courses(
     owned = OwnedFiles()
     courses: dict[str, _StepCourse] = {}
     ended: dict[str, None] = {}
+    results: dict[int, _StepCourse] = {}
     for recorded in events:
         owned.apply(recorded)
         event = recorded.event
@@ -209,8 +227,12 @@ def _courses(
                 ended.pop(name, None)
         if step is None:
             continue
+        if isinstance(event, StepReused) and event.version in results and _is_kept(recorded):
+            # The calls of an item that an amendment kept are those of the result.
+            courses[step] = results[event.version]
         if courses.setdefault(step, _StepCourse()).apply(event, read):
             ended.pop(step, None)
             ended[step] = None
+            results[recorded.version] = courses[step]
     order = [*ended, *(step for step in courses if step not in ended)]
     return {step: courses[step] for step in order}, owned

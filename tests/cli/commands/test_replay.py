@@ -127,3 +127,30 @@ steps:
     assert said.json()["differences"] == 0
     events = orc("tail", "latest", "--json", "--type", "approval.decided").lines()
     assert [(one["option"], one["comment"]) for one in events] == [("later", "soon")]
+
+KEPT = """\
+project: kept
+provider: replay
+steps:
+  rows: {value: ROWS}
+  each:
+    for_each: ${{ steps.rows.output }}
+    key: ${{ item }}
+    steps:
+      ask: {prompt: "Say ${{ item }}"}
+      end: {value: "${{ steps.ask.output }}!"}
+"""
+
+
+def test_prompts_in_items_that_an_amendment_kept_are_replayed(here: Path) -> None:
+    names = ("a", "b", "c", "d")
+    replies = {f"each[{name}]/ask": [{"text": f"It is {name}"}] for name in names}
+    write("spec.replay.yaml", json.dumps({"replies": replies}))
+    assert orc("run", write("spec.yaml", KEPT.replace("ROWS", "[a, b]"))).code == 0
+    for rows in ("[b, c]", "[c, b, d]"):
+        write("spec.yaml", KEPT.replace("ROWS", rows))
+        assert orc("resume", "latest", "--spec", "spec.yaml").code == 0
+    steps = orc("show", "latest", "--json").json()["steps"]
+    assert [step["step"] for step in steps if step["reused_from"]], "items were kept"
+    said = orc("replay", "latest", "--json")
+    assert (said.code, said.json()["first"]) == (0, None)
