@@ -8,7 +8,7 @@ Nothing is sent to a model, no command or function is started, and no event is a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from orc.ledger.codec import mask_event
 from orc.ledger.definition import StepDef, walk_steps
@@ -29,6 +29,24 @@ from orc.scheduler.result_key import ResultCache, ResultReuse
 Verdict = Literal["runs", "cached", "skipped", "fails", "asks", "unknown"]
 """What a run does with a step. `cached`: recorded results or replies take the place of its work.
 `unknown`: that depends on the outcome of other steps."""
+
+OPEN_VERDICTS: frozenset[Verdict] = frozenset(("runs", "asks", "unknown"))
+"""The verdicts on steps whose work a run may do."""
+
+
+class Items(NamedTuple):
+    """How many of the items of a fan-out a run may work on, of how many."""
+
+    runs: int
+    total: int
+
+
+class Foreseen(NamedTuple):
+    """What a run does with a step of the spec, and with its items if they are known."""
+
+    verdict: Verdict
+    items: Items | None = None
+
 
 STEPS_MAX = 10_000
 """How many steps, items and rounds are followed; those after them stay open."""
@@ -118,6 +136,14 @@ class Forecast:
             return "runs"
         is_cached = step_id in self._from_ledger or "cached" in inside
         return "cached" if is_cached and "runs" not in inside else "runs"
+
+    def items(self, step_id: str) -> Items | None:
+        """How many items of a fan-out run; None if it has not expanded, or is none."""
+        step, definition = self._state.steps[step_id], self._state.graph.steps[step_id]
+        if definition.for_each is None or step.inside is None:
+            return None
+        verdicts = [self.verdict(child) for child in step.inside.children]
+        return Items(sum(each in OPEN_VERDICTS for each in verdicts), len(verdicts))
 
     def _depends(self, step_id: str) -> bool:
         """Whether an open step may be skipped, or take a result from the ledger."""

@@ -125,4 +125,5 @@ def _step_value(step: PlannedStep) -> dict[str, Any]:
         "worst_cost_usd": step.worst_cost_usd,
         "executor": step.executor,
         "does": step.does,
+        "items": None if step.items is None else step.items._asdict(),
     }

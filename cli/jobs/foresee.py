@@ -31,7 +31,7 @@ from orc.scheduler.core.fold.evolve import initial_state
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
-from orc.scheduler.forecast import Forecast, ReaderWithBlobs, UnsentJournal, Verdict
+from orc.scheduler.forecast import Forecast, Foreseen, ReaderWithBlobs, UnsentJournal
 from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.workspace import Workspace
@@ -48,7 +48,7 @@ def foresee(
     spec_dir: Path,
     blobs: Mapping[Digest, bytes],
     read: Callable[[str], bytes | None],
-) -> dict[str, Verdict]:
+) -> dict[str, Foreseen]:
     """What a new job with this definition would do, by the ids of the spec's steps.
 
     `blobs` are the files that the definition names, by digest; `read` gives the contents of inputs.
@@ -76,7 +76,7 @@ def _foresee(
     blobs: Mapping[Digest, bytes],
     read: Callable[[str], bytes | None],
     mask: Mask,
-) -> dict[str, Verdict]:
+) -> dict[str, Foreseen]:
     # The limits say when a step runs, and not whether.
     definition = definition.model_copy(update={"concurrency": {"total": _NO_LIMIT}})
     state = initial_state(definition, build_graph(definition.steps))
@@ -85,7 +85,7 @@ def _foresee(
     workspace = Workspace(path.parent / "run", project=state.project, ledger=reader, mask=mask)
     groups = ProcessGroups()
 
-    async def follow() -> dict[str, Verdict]:
+    async def follow() -> dict[str, Foreseen]:
         send, _ = trio.open_memory_channel[Any](0)
         providers = _providers_of(definition, environment)
         context = AttemptContext(
@@ -119,12 +119,15 @@ def _foresee(
         finally:
             for provider in providers.values():
                 await provider.aclose()
-        return {step.id: forecast.verdict(step.id) for step in definition.steps}
+        return {
+            step.id: Foreseen(forecast.verdict(step.id), forecast.items(step.id))
+            for step in definition.steps
+        }
 
     return _in_trio(follow)
 
 
-def _in_trio(follow: Callable[[], Awaitable[dict[str, Verdict]]]) -> dict[str, Verdict]:
+def _in_trio(follow: Callable[[], Awaitable[dict[str, Foreseen]]]) -> dict[str, Foreseen]:
     """The result of a coroutine function, also for a caller inside a trio run."""
     if not trio.lowlevel.in_trio_run():
         return trio.run(follow)

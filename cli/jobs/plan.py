@@ -21,6 +21,7 @@ from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import TokenUsage
 from orc.ledger.money import optional_usd
+from orc.ledger.wording import count_text, number_text
 from orc.projections.money.prices import PriceTable
 from orc.scheduler.budget_gate import highest_cost
 from orc.scheduler.core.fold.compare import find_changes, plan_changes
@@ -29,7 +30,7 @@ from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.resolve.known_steps import has_target, known_count, known_forms
 from orc.scheduler.core.resolve.targets import TargetRules
 from orc.scheduler.effects.targets import target_rules
-from orc.scheduler.forecast import Verdict
+from orc.scheduler.forecast import OPEN_VERDICTS, Foreseen, Items, Verdict
 
 _BASE = "SELECT job_id FROM jobs WHERE name = ? ORDER BY position DESC LIMIT 1"
 _HISTORY = (
@@ -59,7 +60,7 @@ class PlannedStep:
     skipped, fails, asks (a person), or unknown until other steps have run. `change` compares it with
     the latest job: new, changed, upstream (a step that it depends on changes), cached or same, and
     `why` explains it. The expected values are means over `earlier_runs` runs; they are 0 for a step
-    that does no work.
+    that does no work. `items` counts the items of a fan-out whose list is known.
     """
 
     step: str
@@ -73,11 +74,12 @@ class PlannedStep:
     worst_cost_nano_usd: int | None
     executor: str | None = None
     does: Verdict = "runs"
+    items: Items | None = None
 
     @property
     def does_work(self) -> bool:
         """Whether a run may do the work of the step."""
-        return self.does in ("runs", "asks", "unknown")
+        return self.does in OPEN_VERDICTS
 
     @property
     def expected_cost_usd(self) -> float | None:
@@ -200,11 +202,11 @@ def build_plan(
     state: JobState | None,
     connection: sqlite3.Connection | None,
     prices: PriceTable,
-    verdicts: Mapping[str, Verdict],
+    foreseen: Mapping[str, Foreseen],
     rules: TargetRules,
     until: tuple[str, ...] = (),
 ) -> Plan:
-    """The plan of a job, compared with the job `base` in `state`; `verdicts` are those of `foresee`.
+    """The plan of a job, compared with the job `base` in `state`; `foreseen` is what `foresee` gives.
 
     With `until`, it has only these steps and the steps that they need.
     """
@@ -214,11 +216,14 @@ def build_plan(
     for step in definition.steps:
         if step.id not in chosen:
             continue
-        does = verdicts[step.id]
+        does, items = foreseen[step.id]
         change, why = _with_verdict(step, does, *whys[step.id])
+        if items is not None and does in OPEN_VERDICTS:
+            verb = "runs" if items.runs == 1 else "run"
+            why += f"; {number_text(items.runs)} of {count_text(items.total, 'item')} {verb}"
         cost, duration_s, runs = _expected(definition, step, connection)
         worst = _worst(definition, step, connection, prices, rules)
-        if does not in ("runs", "asks", "unknown"):
+        if does not in OPEN_VERDICTS:
             cost, duration_s, worst = 0, 0.0, 0
         what = _what(step)
         steps.append(
@@ -234,6 +239,7 @@ def build_plan(
                 worst,
                 step.executor if step.is_remote else None,
                 does,
+                items,
             )
         )
     limit = definition.budget.limits().max_cost_nano_usd if definition.budget else None

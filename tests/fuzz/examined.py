@@ -21,7 +21,7 @@ from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.effects.targets import target_rules
-from orc.scheduler.forecast import Verdict
+from orc.scheduler.forecast import Foreseen
 from tests.cli.command_line import control_characters
 from tests.fuzz.watched import watched
 
@@ -63,7 +63,7 @@ def _examine(path: Path) -> list[str] | None:
     mermaid_graph(nodes)
     dot_graph(nodes)
     draw_graph(nodes)
-    verdicts: dict[str, Verdict] = dict.fromkeys(needs, "runs")
+    verdicts = dict.fromkeys(needs, Foreseen("runs"))
     plan_value(build_plan(definition, None, None, None, NO_PRICES, verdicts, target_rules({})))
     definition.model_dump_json()
     return None

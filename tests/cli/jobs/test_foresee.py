@@ -207,3 +207,21 @@ def test_a_reply_that_is_free_once_does_not_make_the_next_one_cheaper(
     assert orc("run", spec).code == orc("run", spec).code == 0
     paid = write("paid.yaml", f"{HEAD}  a: {{{cached}}}\n")
     assert orc("plan", paid, "--json").json()["expected_cost_usd"] == cost_usd
+
+
+def test_a_plan_says_how_many_items_of_a_known_list_run(server: ModelServer) -> None:
+    text = HEAD + (
+        "  rows: {value: [a, b, ROW]}\n"
+        "  answer: {for_each: '${{ steps.rows.output }}', prompt: 'hi ${{ item }}', cache: ledger}\n"
+        "  later: {for_each: '${{ steps.answer.output }}', prompt: 'ho ${{ item }}'}\n"
+    )
+    spec = write("spec.yaml", text.replace("ROW", "c"))
+    plan = planned(spec)
+    assert plan["answer"]["items"] == {"runs": 3, "total": 3}
+    assert plan["later"]["items"] is None
+    assert plan["rows"]["items"] is None
+    assert orc("run", spec).code == 0
+    assert planned(spec)["answer"]["items"] == {"runs": 0, "total": 3}
+    write("spec.yaml", text.replace("ROW", "d"))
+    assert planned(spec)["answer"]["items"] == {"runs": 1, "total": 3}
+    assert "; 1 of 3 items runs" in orc("plan", spec).out
