@@ -116,3 +116,43 @@ def test_dependents_of_a_running_loop_see_the_failure_upstream_of_the_loop() -> 
         attempts_max=1,
     )
     check_cut(flow, None, None)
+
+TOLD = """
+project: demo
+steps:
+  gate: {approval: "Go?"}
+  each: {needs: gate, if: always(), for_each: [a, b], value: "${{ item }} ${{ steps.gate.status }}"}
+  some:
+    needs: gate
+    if: always() and item != 'a'
+    for_each: [a, b]
+    value: "${{ item }} ${{ steps.gate.status }}"
+  never: {needs: gate, if: "failure() and item == 'b'", for_each: [a, b], value: "${{ item }}"}
+  later: {needs: gate, for_each: [a], value: "${{ item }}"}
+"""
+
+
+def test_items_that_succeeded_in_spite_of_a_failure_keep_their_results_after_a_resume() -> None:
+    with flow_stand(TOLD) as stand:
+        assert stand.run().status == "waiting"
+        decide_here(stand, "gate", "reject")
+        assert stand.run().status == "failed"
+        told = {name: stand.output(name) for name in ("each", "some", "never")}
+        assert told == {
+            "each": ["a failed", "b failed"],
+            "some": [None, "b failed"],
+            "never": [None, "b"],
+        }
+        assert statuses(stand.state())["later"] == "skipped"
+        before = [each.event for each in stand.stream()]
+        stand.run()
+        decide_here(stand, "gate", "approve")
+        state = stand.run()
+        assert (state.status, statuses(state)["later"]) == ("succeeded", "succeeded")
+        assert {name: stand.output(name) for name in told} == told
+        started = {
+            each.event.step
+            for each in stand.stream()[len(before) :]
+            if each.event.type == "step.started"
+        }
+        assert started == {"gate", "later", "later[0]"}

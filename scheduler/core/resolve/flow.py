@@ -140,7 +140,7 @@ def _condition(step: StepSpec) -> dict[str, Any]:
         # The spec's checks report this problem.
         return {}
     of_items = set(item_variables(step))
-    if any(reference.path[0] in of_items for reference in expression.references):
-        return {"item_condition": expression.source}
     runs_after = "any" if expression.calls - {"success()"} else "success"
+    if any(reference.path[0] in of_items for reference in expression.references):
+        return {"item_condition": expression.source, "runs_after": runs_after}
     return {"condition": expression.source, "runs_after": runs_after}
