@@ -127,7 +127,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "cli.jobs.telemetry": "ledger projections.exports",
     "cli.jobs": (
-        "cli cli.jobs.caller cli.jobs.hooks cli.jobs.telemetry ledger ledger.files "
+        "cli cli.jobs.caller cli.jobs.hooks cli.jobs.planning cli.jobs.telemetry ledger ledger.files "
         "ledger.inputs ledger.secrets ledger.transport projections projections.caches "
         "projections.exports projections.folder "
         "projections.folds projections.history projections.money projections.pages "
@@ -144,6 +144,7 @@ MAY_IMPORT: dict[str, str] = {
         "cli cli.jobs cli.jobs.caller ledger ledger.files projections.history projections.pages "
         "scheduler scheduler.core scheduler.core.spec"
     ),
+    "cli.jobs.planning": ("ledger projections.money scheduler scheduler.core.resolve"),
     "cli.jobs.queue": (
         "cli cli.jobs ledger ledger.files projections.tables scheduler scheduler.core "
         "scheduler.core.fold"

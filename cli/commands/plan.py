@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +25,8 @@ from orc.cli.terminal.tables.columns import id_column, number_column, text_colum
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger.wording import cost_text, count_text, duration_text
+
+_NAMED_MAX = 5
 
 
 def command(
@@ -71,9 +74,9 @@ def command(
             step.what,
             ", ".join(step.needs),
             step.why,
-            cost_text(step.expected_cost_nano_usd),
+            _cost(step.expected_cost_nano_usd),
             duration_text(step.expected_duration_s),
-            cost_text(step.worst_cost_nano_usd),
+            _cost(step.worst_cost_nano_usd),
         )
         for step in found.steps
     ]
@@ -88,14 +91,42 @@ def command(
     )
     put_table(heads, rows)
     put()
-    took = duration_text(found.expected_duration_s) or "unknown time"
-    put(
-        f"expected {cost_text(found.expected_cost_nano_usd)} in {took}, "
-        f"at worst {cost_text(found.worst_cost_nano_usd)}"
-    )
+    for line in _expectations(found):
+        put(line)
     if found.hooks:
         put(f"hooks: {', '.join(found.hooks)}")
     return code
+
+
+def _cost(nano_usd: int | None) -> str:
+    return "-" if nano_usd is None else cost_text(nano_usd)
+
+
+def _expectations(plan: Plan) -> Iterator[str]:
+    """What the run is expected to cost and can cost at most; for what is unknown, why it is."""
+    new = [step.step for step in plan.steps if step.expected_cost_nano_usd is None]
+    if new:
+        yield f"expected cost: known when {_some(new)} has run once"
+    elif plan.expected_duration_s is None:
+        yield f"expected {cost_text(plan.expected_cost_nano_usd)}, in unknown time"
+    else:
+        took = duration_text(plan.expected_duration_s)
+        yield f"expected {cost_text(plan.expected_cost_nano_usd)} in {took}"
+    if plan.worst_cost_nano_usd is not None:
+        yield f"at worst {cost_text(plan.worst_cost_nano_usd)}"
+        return
+    by_reason: dict[str, list[str]] = {}
+    for step in plan.steps:
+        if step.worst_cost_nano_usd is None:
+            by_reason.setdefault(step.unbounded or "", []).append(step.step)
+    reasons = "; ".join(f"{_some(steps)}: {safe(why)}" for why, steps in by_reason.items())
+    yield f"no worst cost ({reasons}); a budget in the spec sets one"
+
+
+def _some(steps: list[str]) -> str:
+    named = ", ".join(map(safe, steps[:_NAMED_MAX]))
+    more = len(steps) - _NAMED_MAX
+    return f"{named} and {count_text(more, 'more step')}" if more > 0 else named
 
 
 def plan_value(plan: Plan) -> dict[str, Any]:
@@ -123,6 +154,7 @@ def _step_value(step: PlannedStep) -> dict[str, Any]:
         "expected_duration_s": step.expected_duration_s,
         "earlier_runs": step.earlier_runs,
         "worst_cost_usd": step.worst_cost_usd,
+        "unbounded": step.unbounded,
         "executor": step.executor,
         "does": step.does,
         "items": None if step.items is None else step.items._asdict(),

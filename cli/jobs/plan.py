@@ -15,19 +15,18 @@ from orc.cli.jobs.caller.secrets import needed_steps, read_mask
 from orc.cli.jobs.caller.spec_files import SpecFiles
 from orc.cli.jobs.foresee import foresee
 from orc.cli.jobs.places import Places, open_for_reading
+from orc.cli.jobs.planning.worst_cost import WorstCost, worst_cost
 from orc.cli.jobs.prepare import Submission, check_step_names, prepare_here, spec_dir_of
 from orc.cli.jobs.state import load_state, waits_inside
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.errors import RemovedBlob
-from orc.ledger.events import TokenUsage
 from orc.ledger.money import optional_usd
 from orc.ledger.wording import count_text, number_text
 from orc.projections.money.prices import PriceTable
-from orc.scheduler.budget_gate import highest_cost
 from orc.scheduler.core.fold.compare import find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import build_graph
-from orc.scheduler.core.resolve.known_steps import has_target, known_count, known_forms
+from orc.scheduler.core.resolve.known_steps import has_target
 from orc.scheduler.core.resolve.targets import TargetRules
 from orc.scheduler.effects.targets import target_rules
 from orc.scheduler.forecast import OPEN_VERDICTS, Foreseen, Items, Verdict
@@ -44,10 +43,6 @@ _INSIDE = (
     "SELECT sum(steps.cost_nano_usd), sum(steps.calls_unpriced), "
     "count(DISTINCT iif(steps.calls > 0, jobs.job_id, NULL)) FROM steps JOIN jobs USING (job_id) "
     "WHERE jobs.name = ? AND substr(steps.name, 1, ?) IN (?, ?, ?)"
-)
-_LONGEST = (
-    "SELECT max(llm_calls.input_tokens) FROM llm_calls JOIN steps USING (step_id) JOIN jobs ON "
-    "jobs.job_id = llm_calls.job_id WHERE jobs.name = ? AND steps.name = ? AND llm_calls.model IS ?"
 )
 
 
@@ -75,6 +70,8 @@ class PlannedStep:
     executor: str | None = None
     does: Verdict = "runs"
     items: Items | None = None
+    unbounded: str | None = None
+    """Why there is no worst cost."""
 
     @property
     def does_work(self) -> bool:
@@ -222,9 +219,12 @@ def build_plan(
             verb = "runs" if items.runs == 1 else "run"
             why += f"; {number_text(items.runs)} of {count_text(items.total, 'item')} {verb}"
         cost, duration_s, runs = _expected(definition, step, connection)
-        worst = _worst(definition, step, connection, prices, rules)
+        worst = worst_cost(definition, step, connection, prices, rules)
+        if worst.nano_usd == 0:
+            # An earlier run may have been of another provider with a model of this name.
+            cost = 0
         if does not in OPEN_VERDICTS:
-            cost, duration_s, worst = 0, 0.0, 0
+            cost, duration_s, worst = 0, 0.0, WorstCost(0)
         what = _what(step)
         steps.append(
             PlannedStep(
@@ -236,10 +236,11 @@ def build_plan(
                 cost,
                 duration_s,
                 runs,
-                worst,
+                worst.nano_usd,
                 step.executor if step.is_remote else None,
                 does,
                 items,
+                worst.because or None,
             )
         )
     limit = definition.budget.limits().max_cost_nano_usd if definition.budget else None
@@ -331,61 +332,3 @@ def _expected(
     # Runs in which the ledger had every reply do not say what the calls cost.
     known = None if unpriced or not paid else -(-(cost or 0) // paid)
     return (0 if is_free else known), duration_s, runs
-
-
-def _worst(
-    definition: JobDef,
-    step: StepDef,
-    connection: sqlite3.Connection | None,
-    prices: PriceTable,
-    rules: TargetRules,
-) -> int | None:
-    """The greatest cost of a step: all attempts and turns, with replies of the greatest length.
-
-    The length of prompts is that of the longest prompt so far, or of the texts in the spec if that
-    is longer. None without `max_tokens`, and for a fan-out of unknown size.
-    """
-    if step.budget is not None and (limit := step.budget.limits().max_cost_nano_usd) is not None:
-        return limit
-    worst: dict[str, int] = {}
-    for name, inner in known_forms(definition, rules, of=step):
-        if not inner.facts.calls_model:
-            continue
-        times = _times(definition, step) * (1 if name == step.id else _times(definition, inner))
-        output = inner.params.get("max_tokens")
-        if times == 0 or output is None or not has_target(inner):
-            return None
-        calls = inner.retry.max_attempts * (inner.max_turns if inner.tools else 1 + inner.repair)
-        longest = _longest(definition, inner, connection)
-        usage = TokenUsage(input_tokens=longest, output_tokens=int(output))
-        highest = 0
-        for target in inner.targets():
-            cost = highest_cost(prices.price_call, target.provider, target.model, usage)
-            if cost is None:
-                return None
-            highest = max(highest, cost)
-        cost = times * calls * highest * max(1, len(inner.targets()))
-        # Of the models that the items of a step have, each item may have the most expensive one.
-        worst[name] = max(cost, worst.get(name, 0))
-    return sum(worst.values())
-
-
-def _times(definition: JobDef, step: StepDef) -> int:
-    """How often the step runs; 0 if that is known only during the run."""
-    times = 1
-    if step.for_each is not None:
-        times = known_count(step, definition) or 0
-    return times * (step.loop.max_iterations if step.loop is not None else 1)
-
-
-def _longest(definition: JobDef, step: StepDef, connection: sqlite3.Connection | None) -> int:
-    texts = [step.system or ""]
-    for message in step.messages:
-        parts = message.content if isinstance(message.content, tuple) else ()
-        texts += [part.text or "" for part in parts]
-        texts.append(message.content if isinstance(message.content, str) else "")
-    written = sum(len(text.encode()) for text in texts)
-    if connection is None:
-        return written
-    row = connection.execute(_LONGEST, (definition.project, step.id, step.model)).fetchone()
-    return max(written, row[0] or 0)

@@ -117,6 +117,7 @@ def test_dependents_of_a_running_loop_see_the_failure_upstream_of_the_loop() -> 
     )
     check_cut(flow, None, None)
 
+
 TOLD = """
 project: demo
 steps:

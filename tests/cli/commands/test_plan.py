@@ -96,7 +96,12 @@ def test_without_json_it_prints_a_table(server: ModelServer) -> None:
     submit(SPEC)
     said = orc("plan", "spec.yaml")
     assert "for_each of prompt" in said.out
-    assert said.out.splitlines()[-1].startswith("expected $0.0600 in ")
+    expected, worst = said.out.splitlines()[-2:]
+    assert expected.startswith("expected $0.0600 in ")
+    assert worst == (
+        "no worst cost (each: the number of items is known only during the run); a budget in the "
+        "spec sets one"
+    )
 
 
 def test_a_broken_spec_is_refused_with_its_place(here: Path) -> None:

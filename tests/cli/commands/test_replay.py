@@ -128,6 +128,7 @@ steps:
     events = orc("tail", "latest", "--json", "--type", "approval.decided").lines()
     assert [(one["option"], one["comment"]) for one in events] == [("later", "soon")]
 
+
 KEPT = """\
 project: kept
 provider: replay

@@ -1,0 +1,96 @@
+"""The greatest cost that a step can have, or why there is none."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+from orc.ledger.definition import JobDef, StepDef, TargetDef
+from orc.ledger.events import TokenUsage
+from orc.projections.money.prices import PriceTable
+from orc.scheduler.budget_gate import highest_cost
+from orc.scheduler.core.resolve.known_steps import has_target, known_count, known_forms
+from orc.scheduler.core.resolve.targets import TargetRules
+
+_LONGEST = (
+    "SELECT max(llm_calls.input_tokens) FROM llm_calls JOIN steps USING (step_id) JOIN jobs ON "
+    "jobs.job_id = llm_calls.job_id WHERE jobs.name = ? AND steps.name = ? AND llm_calls.model IS ?"
+)
+
+
+class WorstCost(NamedTuple):
+    """The greatest cost in nano-dollars; or None, and `because` says why it has no bound."""
+
+    nano_usd: int | None
+    because: str = ""
+
+
+def worst_cost(
+    definition: JobDef,
+    step: StepDef,
+    connection: sqlite3.Connection | None,
+    prices: PriceTable,
+    rules: TargetRules,
+) -> WorstCost:
+    """The greatest cost of a step: all attempts and turns, with replies of the greatest length.
+
+    The length of prompts is that of the longest prompt so far, or of the texts in the spec if that
+    is longer. Tokens on the user's own machine cost nothing.
+    """
+    if step.budget is not None and (limit := step.budget.limits().max_cost_nano_usd) is not None:
+        return WorstCost(limit)
+    worst: dict[str, int] = {}
+    for name, inner in known_forms(definition, rules, of=step):
+        if not inner.facts.calls_model:
+            continue
+        if not has_target(inner):
+            return WorstCost(None, "the model is known only during the run")
+        if all(_is_free(target, prices) for target in inner.targets()):
+            worst.setdefault(name, 0)
+            continue
+        times = _times(definition, step) * (1 if name == step.id else _times(definition, inner))
+        output = inner.params.get("max_tokens")
+        if output is None:
+            return WorstCost(None, "no max_tokens")
+        if times == 0:
+            return WorstCost(None, "the number of items is known only during the run")
+        calls = inner.retry.max_attempts * (inner.max_turns if inner.tools else 1 + inner.repair)
+        longest = _longest(definition, inner, connection)
+        usage = TokenUsage(input_tokens=longest, output_tokens=int(output))
+        highest = 0
+        for target in inner.targets():
+            cost = highest_cost(prices.price_call, target.provider, target.model, usage)
+            if cost is None:
+                return WorstCost(None, f"no price is known for {target.provider}/{target.model}")
+            highest = max(highest, cost)
+        cost = times * calls * highest * max(1, len(inner.targets()))
+        # Of the models that the items of a step have, each item may have the most expensive one.
+        worst[name] = max(cost, worst.get(name, 0))
+    return WorstCost(sum(worst.values()))
+
+
+def _is_free(target: TargetDef, prices: PriceTable) -> bool:
+    """Whether tokens cost nothing, as on the user's own machine if no price is given for it."""
+    some = TokenUsage(input_tokens=1_000_000, output_tokens=1_000_000)
+    return highest_cost(prices.price_call, target.provider, target.model, some) == 0
+
+
+def _times(definition: JobDef, step: StepDef) -> int:
+    """How often the step runs; 0 if that is known only during the run."""
+    times = 1
+    if step.for_each is not None:
+        times = known_count(step, definition) or 0
+    return times * (step.loop.max_iterations if step.loop is not None else 1)
+
+
+def _longest(definition: JobDef, step: StepDef, connection: sqlite3.Connection | None) -> int:
+    texts = [step.system or ""]
+    for message in step.messages:
+        parts = message.content if isinstance(message.content, tuple) else ()
+        texts += [part.text or "" for part in parts]
+        texts.append(message.content if isinstance(message.content, str) else "")
+    written = sum(len(text.encode()) for text in texts)
+    if connection is None:
+        return written
+    row = connection.execute(_LONGEST, (definition.project, step.id, step.model)).fetchone()
+    return max(written, row[0] or 0)
