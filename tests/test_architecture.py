@@ -111,7 +111,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "projections.datasette": (
         "ledger ledger.files projections.money projections.pages projections.pages.acting "
-        "projections.tables"
+        "projections.pictures projections.tables"
     ),
     "projections": "ledger projections.folder projections.money projections.tables",
     # Use cases do not import the terminal, so that the Python API can be built on them.

@@ -21,9 +21,10 @@ from datasette.views import base as views_module
 from orc.ledger.connection import has_ledger_header
 from orc.ledger.errors import ExposedFiles, LedgerError, StorageError
 from orc.ledger.files.snapshot import stamp_of
-from orc.projections.datasette.cells import STYLE, CellPlace, render
+from orc.projections.datasette.cells import CellPlace, render
 from orc.projections.datasette.incoming import allowed_hosts, checked
 from orc.projections.datasette.limits import limit, with_opcodes
+from orc.projections.datasette.look import add_templates, datasette_style
 from orc.projections.datasette.outgoing import made_safe
 from orc.projections.datasette.problems import problem_response
 from orc.projections.datasette.queries import ledger_queries
@@ -33,6 +34,7 @@ from orc.projections.datasette.stderr import make_stderr_safe
 from orc.projections.datasette.tables import SHOWN, ledger_metadata
 from orc.projections.pages.links import DatasetteLinks
 from orc.projections.pages.requests import Asgi
+from orc.projections.pages.views import links_of
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -98,9 +100,24 @@ def render_cell(
 @_hook
 def extra_css_urls(datasette: Any, database: str | None) -> list[str]:
     """The style of a ledger's pages, as a `data:` address, so that no file is served."""
-    if database is None or not _is_ledger(datasette, database):
-        return []
-    return [f"data:text/css,{quote(STYLE)}"]
+    shown = _has_ledger(datasette) if database is None else _is_ledger(datasette, database)
+    return [f"data:text/css,{quote(datasette_style())}"] if shown else []
+
+
+@_hook
+def prepare_jinja2_environment(env: Any, datasette: Any) -> None:
+    """Add our navigation to Datasette's pages; see `look.py`."""
+    add_templates(env)
+
+
+@_hook
+def extra_template_vars(database: str | None, datasette: Any) -> dict[str, Any]:
+    """The addresses in the navigation: those of the ledger that is shown, or of the only one."""
+    ledgers = [name for name in datasette.databases if _is_ledger(datasette, name)]
+    name = database if database in ledgers else None
+    if database is None and len(ledgers) == 1:
+        name = ledgers[0]
+    return {"orc_links": None if name is None else links_of(datasette, name)}
 
 
 @_hook

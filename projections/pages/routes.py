@@ -254,7 +254,7 @@ def _file(reader: LedgerReader, page_request: PageRequest) -> FileRow:
     if found is None:
         rows = reader.connection.execute("SELECT path FROM files WHERE job_id = ?", (job_id,))
         links, paths = page_request.links, near_names(path, (str(row[0]) for row in rows))
-        near = [(links.job(job_id), job_id), *((links.file(job_id, one), one) for one in paths)]
+        near = [*((links.file(job_id, one), one) for one in paths), (links.job(job_id), job_id)]
         raise PageNotFound(f"{job_id} has no file {path!r}", near)
     return found
 
@@ -266,7 +266,7 @@ def _near_steps(
     rows = reader.connection.execute("SELECT name FROM steps WHERE job_id = ?", (job_id,))
     links = page_request.links
     near = near_names(name, (str(row[0]) for row in rows))
-    return [(links.job(job_id), job_id), *((links.step(job_id, step), step) for step in near)]
+    return [*((links.step(job_id, step), step) for step in near), (links.job(job_id), job_id)]
 
 
 def _token(page_request: PageRequest, form: str) -> tuple[str, str]:

@@ -13,6 +13,12 @@ _SHEETS = ("palette.css", "graph.css", "timeline.css", "charts.css")
 
 
 @cache
+def read_palette() -> str:
+    """The colours alone, as custom properties."""
+    return (files("orc.projections.pictures") / _SHEETS[0]).read_text(encoding="utf-8")
+
+
+@cache
 def read_css() -> str:
     """The palette and the sheets as one text."""
     folder = files("orc.projections.pictures")

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from datasette.utils import tilde_encode
@@ -307,10 +308,23 @@ def test_other_databases_are_shown_as_before(database: Path, tmp_path: Path) -> 
         assert "interrupted" not in page
         assert ">running</td>" in page
         assert "data:text/css" not in page
+        assert "orc-nav" not in page
         assert 'id="queries"' not in (await get("/other")).text
         assert "interrupted" in (await get(f"/runs/jobs/{OTHER}")).text
 
     browse(database, other, then=look)
+
+
+def test_the_tables_have_our_navigation_in_light_and_dark(database: Path) -> None:
+    async def look(get: Get) -> None:
+        for address in ("/runs", "/runs/steps", "/runs?sql=select+1", f"/runs/jobs/{OTHER}"):
+            page = (await get(address)).text
+            assert '<a href="/-/orc/runs">Jobs</a>' in page, address
+            assert '<a href="/-/orc/runs/search">Search</a>' in page
+            assert "Start a spec" not in page
+            assert quote("prefers-color-scheme: dark") in page
+
+    browse(database, then=look)
 
 
 def test_there_is_no_way_to_write(database: Path) -> None:

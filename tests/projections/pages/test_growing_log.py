@@ -40,7 +40,7 @@ def test_the_log_of_a_running_attempt_is_shown_and_grows(tmp_path: Path) -> None
         assert '<span class="l"><span class="a-f1">one &lt;b&gt;</span></span>' in page
         log.write_bytes(b"first\n" + b"x" * TEXT_CHARS + b"\nlast \xff\n")
         page = page_of(tmp_path)
-        assert "these are the last" in page
+        assert "this is the end of 20 KiB" in page
         assert (
             '<pre class="text lines tail" tabindex="0"><span class="l">last \ufffd</span></pre>'
             in page
