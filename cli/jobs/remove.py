@@ -15,6 +15,7 @@ from orc.ledger import Ledger, LedgerReader, OwnerLock, failpoints, has_owner
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text
 from orc.ledger.errors import OwnedElsewhere
+from orc.ledger.files.runner_log import clear_runner_log
 from orc.ledger.removal import compact, is_worth_compacting, remove_blobs, spec_blobs
 from orc.projections import Publisher
 from orc.projections.folder.removed_files import (
@@ -126,6 +127,8 @@ def apply_removal(
     failpoints.hit("removal.before_index")
     remove_index(ledger.path)
     failpoints.hit("removal.before_files")
+    for job_id in covered:
+        clear_runner_log(ledger.path, job_id)
     gone: list[Path] = []
     owned = []
     folders: list[Path] = []

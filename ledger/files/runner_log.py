@@ -88,6 +88,18 @@ def new_runner_log(
     return log
 
 
+def clear_runner_log(database: Path, job_id: str) -> None:
+    """Remove what a process printed, unless it runs. Raises StorageError, OSError."""
+    if not _path(database, job_id).exists():
+        return
+    lock = FileLock(_path(database, job_id))
+    if lock.acquire(wait_s=_PROBE_WAIT_S):
+        try:
+            os.ftruncate(lock.descriptor, 0)
+        finally:
+            lock.release()
+
+
 def read_runner(database: Path, job_id: str) -> RunnerSeen | None:
     """The last process in the background of a job; None if there was none, or its log is damaged."""
     try:

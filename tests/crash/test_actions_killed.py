@@ -148,7 +148,7 @@ def _fork(actions: BrowserActions, job: str) -> object:
 
 def _rerun(actions: BrowserActions, job: str) -> object:
     actions.rerun(job, ("first",))
-    return None
+    return job
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

@@ -136,6 +136,7 @@ ODD_ADDRESSES = (
     f"/-/orc/{ODD}",
     f"/-/orc/runs/{ODD}",
     f"/-/orc/runs/{JOB}/step/{ODD}",
+    f"/-/orc/runs/{JOB}/events",
     f"/-/orc/runs/{JOB}/file/{ODD}",
     f"/-/orc/runs/search?q={ODD}&job={ODD}&what={ODD}",
 )

@@ -20,6 +20,7 @@ PAGES = (
     f"/-/orc/runs/{JOB}",
     f"/-/orc/runs/{JOB}?at=3",
     f"/-/orc/runs/{JOB}/step/a",
+    f"/-/orc/runs/{JOB}/events",
     f"/-/orc/runs/{JOB}/file/demo~2Fa.md",
     f"/-/orc/runs/{JOB}/raw/demo~2Fa.md",
     "/-/orc/runs/latest",

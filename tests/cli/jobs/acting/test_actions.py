@@ -13,9 +13,10 @@ from orc.cli.jobs.acting.browse_actions import BrowserActions
 from orc.cli.jobs.places import Places
 from orc.cli.terminal.problems import problem_lines
 from orc.ledger import JobId, OwnerLock
+from orc.ledger.files.runner_log import new_runner_log, read_runner
 from orc.projections.pages.actions import ForkRequest, StartRequest
 from orc.projections.pages.decisions import RequestRefused
-from tests.cli.command_line import orc, write
+from tests.cli.command_line import PASSING, orc, write
 from tests.processes import event_types
 
 SPEC = """\
@@ -222,3 +223,14 @@ def test_only_listed_specs_can_be_named(desk: Desk) -> None:
     for name in ("../spec.yaml", str(desk.folder / "spec.yaml"), "link.yaml", "", "a.yaml\0", "."):
         assert "has no spec" in desk.refused("spec_form", name)
         assert "has no spec" in desk.refused("start", StartRequest(name, {}, None, ""))
+
+
+def test_what_a_runner_printed_is_removed_with_the_content_of_its_job(desk: Desk) -> None:
+    job = orc("run", write("passing.yaml", PASSING), "--json").lines()[-1]["job_id"]
+    log = new_runner_log(desk.database, job, command=["orc"], version=1, started_at="now")
+    assert log is not None
+    log.write("some content")
+    log.close()
+    assert orc("prune", "--job", job, "--yes").code == 0
+    assert read_runner(desk.database, job) is None
+    assert (desk.folder / "runs.db.locks" / f"{job}.runner").read_bytes() == b""
