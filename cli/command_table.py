@@ -80,7 +80,7 @@ GROUPS = {
         ("verify", "backup"), ("export", "bundle", "import", "prune", "redact", "rebuild")
     ),
     "Tools": CommandGroup(
-        ("validate", "plan", "doctor"), ("graph", "schema", "executors", "cluster", "chaos")
+        ("validate", "plan", "doctor"), ("graph", "schema", "mcp", "executors", "cluster", "chaos")
     ),
 }
 """The commands by purpose, as `orc --help` shows them."""

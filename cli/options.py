@@ -38,6 +38,12 @@ RunsDir = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress on stderr.")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask for input on the terminal.")]
+Interactive = Annotated[
+    bool,
+    typer.Option(
+        "--interactive", help="Ask for decisions on this terminal, while the job's other steps run."
+    ),
+]
 Force = Annotated[
     bool,
     typer.Option("--force", help="Overwrite files in output_dir that orc did not write."),

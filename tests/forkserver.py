@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import array
 import atexit
+import fcntl
 import json
 import os
 import pkgutil
@@ -22,6 +23,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -91,9 +93,18 @@ class _Client:
         env: Mapping[str, str],
         *,
         outputs: tuple[int, int],
+        has_terminal: bool = False,
     ) -> socket.socket:
-        """Fork a process; the socket gets the line with its id, and then that with its status."""
-        wanted = {"argv": ["orc", *arguments], "cwd": str(cwd), "env": dict(env)}
+        """Fork a process; the socket gets the line with its id, and then that with its status.
+
+        With `has_terminal`, the outputs are a terminal, which becomes the process's own.
+        """
+        wanted = {
+            "argv": ["orc", *arguments],
+            "cwd": str(cwd),
+            "env": dict(env),
+            "has_terminal": has_terminal,
+        }
         request = json.dumps(wanted).encode()
         report, its = socket.socketpair()
         with its:
@@ -108,19 +119,31 @@ class _Client:
 class ForkedProcess(subprocess.Popen[str]):
     """A forked `orc` with pipes for both of its outputs, to be used like any `Popen`.
 
-    It is no child of this process, so that the server has to tell how it ended.
+    With a `screen`, that terminal is its stdin and both of its outputs. It is no child of this
+    process, so that the server has to tell how it ended.
     """
 
-    def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
-        out, its_out = os.pipe()
-        err, its_err = os.pipe()
-        self._report = _client().begin(arguments, cwd, env, outputs=(its_out, its_err))
-        os.close(its_out)
-        os.close(its_err)
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        screen: int | None = None,
+    ) -> None:
+        self.stdin = self.stdout = self.stderr = None
+        if screen is not None:
+            outputs = (screen, screen)
+            self._report = _client().begin(arguments, cwd, env, outputs=outputs, has_terminal=True)
+        else:
+            out, its_out = os.pipe()
+            err, its_err = os.pipe()
+            self._report = _client().begin(arguments, cwd, env, outputs=(its_out, its_err))
+            os.close(its_out)
+            os.close(its_err)
+            self.stdout = os.fdopen(out)
+            self.stderr = os.fdopen(err)
         self.args = ["orc", *arguments]
-        self.stdin = None
-        self.stdout = os.fdopen(out)
-        self.stderr = os.fdopen(err)
         self.returncode: int | None = None
         self.text_mode = True
         self._input = None
@@ -227,6 +250,11 @@ def _attend(request: bytes, fds: list[int], main: object) -> None:
 def _become_orc(request: dict[str, object], out: int, err: int, main: object) -> None:
     import traceback
 
+    if request["has_terminal"]:
+        os.setsid()
+        os.dup2(out, 0)
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        sys.stdin = os.fdopen(0, closefd=False)
     os.dup2(out, 1)
     os.dup2(err, 2)
     # New streams, as at the start of an interpreter: those of the server were made for its files.

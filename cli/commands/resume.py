@@ -13,6 +13,7 @@ from orc.cli.options import (
     Database,
     Force,
     Inputs,
+    Interactive,
     Job,
     JobReplies,
     Json,
@@ -27,7 +28,7 @@ from orc.cli.options import (
     parse_other_executors,
     split_names,
 )
-from orc.cli.terminal.foreground import resume_in_foreground
+from orc.cli.terminal.foreground import check_interactive, resume_in_foreground
 from orc.ledger.command_lines import quoted_command
 from orc.scheduler.core.durations import parse_duration
 
@@ -74,6 +75,7 @@ def command(
     trust: Trust = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
+    interactive: Interactive = False,
     strict: Strict = False,
     as_json: Json = False,
 ) -> int:
@@ -88,6 +90,7 @@ def command(
             "-i changes inputs only together with --spec; add --spec SPEC, or use "
             f"{quoted_command('fork', job, '--set', 'inputs.' + inputs[0])}"
         )
+    check_interactive(interactive, no_input=no_input, as_json=as_json)
     return resume_in_foreground(
         job,
         database,
@@ -108,6 +111,7 @@ def command(
         quiet=quiet,
         strict=strict,
         as_json=as_json,
+        interactive=interactive,
     )
 
 

@@ -18,6 +18,7 @@ from orc.cli.options import (
     Force,
     Inputs,
     InputsFile,
+    Interactive,
     Json,
     KeepWork,
     Model,
@@ -33,7 +34,7 @@ from orc.cli.options import (
     Until,
     refuse_ignored,
 )
-from orc.cli.terminal.foreground import run_in_foreground
+from orc.cli.terminal.foreground import check_interactive, run_in_foreground
 from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, terminal_width
 from orc.ledger.wording import count_text
@@ -74,6 +75,7 @@ def command(
     keep_work: KeepWork = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
+    interactive: Interactive = False,
     as_json: Json = False,
 ) -> int:
     """Submit a spec as a job and run it to its end."""
@@ -88,9 +90,11 @@ def command(
                 "--force": force,
                 "--keep-work": keep_work,
                 "--quiet": quiet,
+                "--interactive": interactive,
             },
             why="--dry-run submits nothing",
         )
+    check_interactive(interactive, no_input=no_input, as_json=as_json)
     submission = given_submission(
         spec,
         provider=provider,
@@ -117,6 +121,7 @@ def command(
         quiet=quiet,
         as_json=as_json,
         record=record,
+        interactive=interactive,
     )
 
 

@@ -7,7 +7,7 @@ chooses a display.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -44,6 +44,9 @@ class Display(Protocol):
 
     def listener(self) -> Listener:
         """The callbacks for the run."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """A block in which the display leaves the terminal to a question."""
 
     def done(self, ended: Ended) -> None:
         """Print how the run ended, and the next command."""
@@ -93,6 +96,10 @@ class QuietDisplay:
 
     def on_delta(self, step: str, text: str) -> None:
         """A model sent a piece of text."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """See `Display`."""
+        return nullcontext()
 
     def done(self, ended: Ended) -> None:
         """See `Display`."""

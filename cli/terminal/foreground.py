@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orc.about import version
+from orc.cli.errors import UsageProblem
 from orc.cli.exit_codes import code_for_job
 from orc.cli.jobs.amend import Amendment
+from orc.cli.jobs.caller.recordings import write_recording
 from orc.cli.jobs.caller.spec_dir import check_spec_dir
 from orc.cli.jobs.edits import ask_nothing
 from orc.cli.jobs.owned_job import Ended
@@ -23,7 +27,14 @@ from orc.cli.terminal.amendments import put_plan, say_plan
 from orc.cli.terminal.ask_inputs import ask_for
 from orc.cli.terminal.display import Display
 from orc.cli.terminal.make_display import make_display
+from orc.ledger import LedgerReader
 from orc.ledger.exit_codes import ENVIRONMENT
+
+if TYPE_CHECKING:
+    from orc.cli.terminal.asking.interactive import Start
+
+_ONCE = ("timeout_s", "budget")
+"""The options of `resume` that change the job; the answers to its questions continue it without them."""
 
 
 def run_in_foreground(
@@ -35,23 +46,38 @@ def run_in_foreground(
     quiet: bool,
     as_json: bool,
     record: Path | None = None,
+    interactive: bool = False,
 ) -> int:
-    """Submit a spec and run the job to its end with a display; the exit code."""
+    """Submit a spec and run the job to its end with a display; the exit code.
+
+    With `interactive`, the questions of the job are asked on the terminal.
+    """
     display = make_display(
-        as_json=as_json, quiet=quiet, stream=submission.stream, prices=places.prices
+        as_json=as_json,
+        quiet=quiet,
+        stream=submission.stream,
+        prices=places.prices,
+        is_asking=interactive,
     )
+    start = partial(
+        run,
+        submission,
+        places=places,
+        environment=os.environ,
+        version=version(),
+        force=force,
+        keep_work=keep_work,
+        record=record,
+    )
+    again = {"force": force, "keep_work": keep_work, "replies": submission.replies}
     with display:
-        ended = run_sync(
-            run,
-            submission,
-            places=places,
-            environment=os.environ,
-            version=version(),
-            listener=display.listener(),
-            force=force,
-            keep_work=keep_work,
-            record=record,
-        )
+        if interactive:
+            ended = _run_and_ask(start, display, places, only=submission.until, **again)
+            if record is not None:
+                with LedgerReader.open(ended.database) as reader:
+                    write_recording(reader, ended.job_id, record)
+        else:
+            ended = run_sync(start, listener=display.listener())
     return report(ended, display, strict=submission.strict)
 
 
@@ -69,6 +95,7 @@ def resume_in_foreground(
     quiet: bool,
     strict: bool,
     as_json: bool,
+    interactive: bool = False,
     **options: Any,
 ) -> int:
     """Resume a job with a display, and amend it first if `amend` is set; the exit code.
@@ -76,23 +103,58 @@ def resume_in_foreground(
     Unless `no_input` is set, inputs that an edited spec requires are asked for on a terminal.
     """
     places = find_places(database)
-    display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
+    display = make_display(
+        as_json=as_json, quiet=quiet, prices=places.prices, is_asking=interactive
+    )
     ask, folder = ask_nothing if no_input else ask_for, check_spec_dir(spec_dir)
     amendment = Amendment(os.environ, spec, inputs or {}, again, only, ask=ask, spec_dir=folder)
     if as_json or not quiet:
         amendment = replace(amendment, announce=put_plan if as_json else say_plan)
+    start = partial(
+        resume,
+        job,
+        places=places,
+        environment=os.environ,
+        amendment=amendment if amend else None,
+        only=only,
+        **options,
+    )
     with display:
-        ended = run_sync(
-            resume,
-            job,
-            places=places,
-            environment=os.environ,
-            amendment=amendment if amend else None,
-            only=only,
-            listener=display.listener(),
-            **options,
-        )
+        if interactive:
+            kept = {name: value for name, value in options.items() if name not in _ONCE}
+            ended = _run_and_ask(start, display, places, only=only, **kept)
+        else:
+            ended = run_sync(start, listener=display.listener())
     return report(ended, display, strict=strict)
+
+
+def check_interactive(interactive: bool, *, no_input: bool, as_json: bool) -> None:
+    """Check that a person can be asked, before anything is recorded. Raises UsageProblem."""
+    if not interactive:
+        return
+    for option, is_given in (("--no-input", no_input), ("--json", as_json)):
+        if is_given:
+            raise UsageProblem(f"--interactive and {option} cannot be combined; choose one")
+    from orc.cli.terminal.asking.prompt import require_terminal
+
+    require_terminal()
+
+
+def _run_and_ask(
+    start: Callable[..., Awaitable[Ended]], display: Display, places: Places, **options: Any
+) -> Ended:
+    """Run the job and ask its questions; `options` are those of `resume` after the answers."""
+    # Imported here, since rich and what it shows load slowly.
+    from orc.cli.terminal.asking.interactive import run_and_ask
+
+    def with_listener(start: Callable[..., Awaitable[Ended]]) -> Start:
+        return lambda listener: start(listener=listener)
+
+    def go_on(job_id: str) -> Start:
+        again = partial(resume, job_id, places=places, environment=os.environ, **options)
+        return with_listener(again)
+
+    return run_sync(run_and_ask, with_listener(start), go_on, display, places)
 
 
 def report(ended: Ended, display: Display, *, strict: bool) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -47,13 +47,18 @@ from orc.scheduler.core.fold.state import Inside
 
 _TAIL_CHARS = 400
 _OTHER_ROWS = 6
+_ASKS = "asks: "
 
 
 class LiveTable(QuietDisplay):
-    """A table of the steps with their state, time, tokens, cost and a note."""
+    """A table of the steps with their state, time, tokens, cost and a note.
 
-    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+    With `is_asking`, another module shows the questions of the job, and asks them.
+    """
+
+    def __init__(self, prices: PriceTable = NO_PRICES, *, is_asking: bool = False) -> None:
         super().__init__(prices)
+        self._is_asking = is_asking
         self._console = Console(stderr=True, highlight=False, markup=False)
         self._state: JobState | None = None
         self._job_id = ""
@@ -93,11 +98,15 @@ class LiveTable(QuietDisplay):
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
         self._state = state
-        self._job_id = job_id
+        is_again, self._job_id = self._job_id == job_id, job_id
+        # Questions that were answered after the job had paused.
+        for step in [step for step, note in self._notes.items() if note.startswith(_ASKS)]:
+            del self._notes[step]
         with suppress(OSError):
-            self._console.print(
-                Text(f"{job_id}  {safe(state.project)}  {safe(folder)}", style="bold")
-            )
+            if not is_again:
+                self._console.print(
+                    Text(f"{job_id}  {safe(state.project)}  {safe(folder)}", style="bold")
+                )
             self._live.start()
 
     def on_events(self, recorded: Sequence[Recorded]) -> None:
@@ -117,6 +126,17 @@ class LiveTable(QuietDisplay):
         """See `QuietDisplay`."""
         self._notes[step] = (self._notes.get(step, "") + text)[-_TAIL_CHARS:]
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """See `Display`."""
+        with suppress(OSError):
+            self._live.stop()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                self._live.start()
+
     def done(self, ended: Ended) -> None:
         """See `Display`."""
         say_ending(ended)
@@ -135,10 +155,11 @@ class LiveTable(QuietDisplay):
                 how = f"{event.kind}, tolerated" if event.tolerated else event.kind
                 self._notes[event.step] = f"{how}: {first_line(event.message)}"
             case ApprovalRequested():
-                self._notes[event.step] = f"asks: {first_line(event.message)}"
-                self._print_above(
-                    paragraph(f"{safe(event.step)} asks:", event.message, stream=sys.stderr)
-                )
+                self._notes[event.step] = f"{_ASKS}{first_line(event.message)}"
+                if not self._is_asking:
+                    self._print_above(
+                        paragraph(f"{safe(event.step)} asks:", event.message, stream=sys.stderr)
+                    )
             case ApprovalDecided():
                 who = f"by {event.by}" if event.by else "by its timeout"
                 self._notes[event.step] = f"decided: {event.option}, {who}"

@@ -20,8 +20,9 @@ def make_display(
     quiet: bool,
     stream: str | None = None,
     prices: PriceTable = NO_PRICES,
+    is_asking: bool = False,
 ) -> Display:
-    """The display for these options; `stream` is the step of `--stream`."""
+    """The display for these options; `stream` is the step of `--stream`, `is_asking` `--interactive`."""
     if stream is not None:
         from orc.cli.terminal.stream import StreamDisplay
 
@@ -34,5 +35,5 @@ def make_display(
         # Imported here, since rich loads slowly, and only the live table needs it.
         from orc.cli.terminal.live import LiveTable
 
-        return LiveTable(prices)
+        return LiveTable(prices, is_asking=is_asking)
     return LineDisplay(prices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -89,6 +90,10 @@ class StreamDisplay:
         """A model sent a piece of text."""
         if step == self._step and text:
             self._put(text)
+
+    def aside(self) -> AbstractContextManager[None]:
+        """See `Display`."""
+        return self._inner.aside()
 
     def done(self, ended: Ended) -> None:
         """See `Display`."""

@@ -56,6 +56,15 @@ def say(message: str = "", *, quiet: bool = False) -> None:
         _silence(sys.stderr)
 
 
+def say_drawn(text: str) -> None:
+    """Print on stderr what `rich` has drawn from safe texts, masked only; dropped as by `say`."""
+    try:
+        sys.stderr.write(mask_output(text))
+        sys.stderr.flush()
+    except OSError:
+        _silence(sys.stderr)
+
+
 def put(line: str = "", *, flush: bool = False) -> None:
     """Print a line of data on stdout, made safe as in `say`. Raises ReaderGone."""
     try:
@@ -80,9 +89,9 @@ def put_json(value: Any) -> None:
     put(json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f"), flush=True)
 
 
-def terminal_width() -> int:
-    """The width of stdout in cells; 120 if it is not a terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 120
+def terminal_width(stream: TextIO | None = None) -> int:
+    """The width of the stream in cells, by default stdout; 120 if it is not a terminal."""
+    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else 120
 
 
 def is_plain_terminal() -> bool:

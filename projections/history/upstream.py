@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orc.projections.tables.job_view import JobView, read_files
+from orc.projections.tables.questions import Question
 from orc.projections.tables.rows import FileRow, StepRow
 
 UPSTREAM_MAX = 200
@@ -47,6 +48,18 @@ def read_upstream(
         for name, distance in list(distances.items())[:UPSTREAM_MAX]
     ]
     return listed, len(distances)
+
+
+def files_about(connection: sqlite3.Connection, view: JobView, question: Question) -> list[FileRow]:
+    """The files of the nearest steps before the one that asks; those that the question names first."""
+    step = view.by_name.get(question.step)
+    if step is None:
+        return []
+    upstream, _ = read_upstream(connection, view, step)
+    nearest = min((source.distance for source in upstream if source.files), default=0)
+    files = [file for each in upstream if each.distance == nearest for file in each.files]
+    files.sort(key=lambda file: file.path.rpartition("/")[2] not in question.message)
+    return files
 
 
 def _used(view: JobView, step: StepRow) -> list[str]:

@@ -15,7 +15,7 @@ from orc.ledger.files.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import resume_command
 from orc.ledger.wording import visible
-from orc.projections.history.upstream import read_upstream
+from orc.projections.history.upstream import files_about
 from orc.projections.pages.actions import actions_of
 from orc.projections.pages.decisions import DecisionRequest, RequestRefused, functions_of
 from orc.projections.pages.file import show_files
@@ -136,17 +136,8 @@ def _with_files(
 
 
 def _files_about(reader: LedgerReader, view: JobView, question: Question, links: Links) -> _About:
-    """The files of the nearest steps before the one that asks, and the first ones with contents.
-
-    Those that the question names come first.
-    """
-    step = view.by_name.get(question.step)
-    if step is None:
-        return [], []
-    upstream, _ = read_upstream(reader.connection, view, step)
-    nearest = min((source.distance for source in upstream if source.files), default=0)
-    files = [file for each in upstream if each.distance == nearest for file in each.files]
-    files.sort(key=lambda file: file.path.rpartition("/")[2] not in question.message)
+    """The files that the question is about, and the first ones with contents."""
+    files = files_about(reader.connection, view, question)
     return files[:_FILES_MAX], show_files(reader, files, links)
 
 

@@ -103,7 +103,7 @@ CASES = (
 BY_NAME = {command.name: command for command in CASES}
 _READ_ONLY = set(
     "browse chaos list show blame why diff scores cost tail logs validate plan schema verify doctor "
-    "executors cluster".split()
+    "executors cluster mcp".split()
 )
 
 

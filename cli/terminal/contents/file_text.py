@@ -6,7 +6,7 @@ Everything is made safe before rich gets it, and rich makes no links.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from orc.cli.output_mask import mask_output
 from orc.cli.terminal.tables.columns import text_column
@@ -49,11 +49,12 @@ def plain_text(text: str) -> str:
     return shown if not shown or shown.endswith("\n") else f"{shown}\n"
 
 
-def markdown_text(text: str) -> str:
-    """Markdown as rich prints it."""
+def markdown_text(text: str, *, stream: TextIO | None = None) -> str:
+    """Markdown as rich prints it on the stream, by default stdout."""
     from rich.markdown import Markdown
 
-    return _rich(Markdown(safe_lines(mask_output(text)), hyperlinks=False, code_theme="ansi_dark"))
+    shown = Markdown(safe_lines(mask_output(text)), hyperlinks=False, code_theme="ansi_dark")
+    return _rich(shown, stream)
 
 
 def json_text(text: str) -> str:
@@ -88,7 +89,7 @@ def _table(text: str, *, is_lines: bool) -> str:
     return f"{lines}\n{more}"
 
 
-def _rich(shown: RenderableType) -> str:
+def _rich(shown: RenderableType, stream: TextIO | None = None) -> str:
     from orc.cli.terminal.tables.drawing import drawn
 
-    return drawn(shown)
+    return drawn(shown, stream=stream)

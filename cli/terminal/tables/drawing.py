@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -16,20 +17,24 @@ from orc.cli.terminal.tables.statuses import style_of
 from orc.cli.terminal.text import is_plain_terminal, terminal_width
 
 
-def drawn(shown: RenderableType, *, width: int | None = None) -> str:
-    """The text of a renderable for stdout, with codes for colours if it is a terminal that has them."""
-    stream = io.StringIO()
+def drawn(shown: RenderableType, *, width: int | None = None, stream: TextIO | None = None) -> str:
+    """The text of a renderable, with codes for colours if the stream is a terminal that has them.
+
+    The stream is by default stdout.
+    """
+    stream = stream or sys.stdout
+    buffer = io.StringIO()
     console = Console(
-        file=stream,
-        width=terminal_width() if width is None else width,
-        force_terminal=sys.stdout.isatty(),
+        file=buffer,
+        width=terminal_width(stream) if width is None else width,
+        force_terminal=stream.isatty(),
         highlight=False,
         emoji=False,
         markup=False,
     )
     console.print(shown, crop=False)
     # Rich fills lines with spaces up to the width.
-    return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().split("\n")[:-1])
+    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().split("\n")[:-1])
 
 
 def draw_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int) -> str:
