@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from orc.cli.completion import complete_jobs, complete_steps
+from orc.cli.completion import (
+    complete_executors,
+    complete_jobs,
+    complete_listed_steps,
+    complete_models,
+    complete_providers,
+    complete_spec_steps,
+    complete_specs,
+    complete_steps,
+    complete_tags,
+)
 from orc.cli.errors import UsageProblem
 from orc.scheduler.core.durations import parse_duration
 
@@ -24,7 +34,10 @@ Job = Annotated[
         autocompletion=complete_jobs,
     ),
 ]
-SpecFile = Annotated[Path, typer.Argument(help="A spec: a YAML file.", metavar="SPEC")]
+SpecFile = Annotated[
+    Path,
+    typer.Argument(help="A spec: a YAML file.", metavar="SPEC", autocompletion=complete_specs),
+]
 Database = Annotated[
     Path | None,
     typer.Option("--db", help="The ledger file. Default: $ORC_DB, else ./runs.db.", metavar="PATH"),
@@ -60,6 +73,7 @@ Executors = Annotated[
         "--executor",
         help="Run commands and functions on this executor, or only those of one step. Repeatable.",
         metavar="NAME|STEP=NAME",
+        autocompletion=complete_executors,
     ),
 ]
 OtherExecutors = Annotated[
@@ -68,6 +82,7 @@ OtherExecutors = Annotated[
         "--executor",
         help="Use another executor of the site file in place of one of the job. Repeatable.",
         metavar="NAME=OTHER",
+        autocompletion=complete_executors,
     ),
 ]
 Trust = Annotated[
@@ -96,11 +111,16 @@ Only = Annotated[
     typer.Option(
         help="Run only these steps and the steps that they need; other steps stay pending.",
         metavar="STEP[,STEP]",
+        autocompletion=complete_listed_steps,
     ),
 ]
 Until = Annotated[
     str | None,
-    typer.Option(help="Run only these steps and the steps that they need.", metavar="STEP[,STEP]"),
+    typer.Option(
+        help="Run only these steps and the steps that they need.",
+        metavar="STEP[,STEP]",
+        autocompletion=complete_spec_steps,
+    ),
 ]
 SpecDir = Annotated[
     Path | None,
@@ -173,11 +193,18 @@ Provider = Annotated[
         "-p",
         help="Use this provider instead of the spec's: NAME or NAME/MODEL.",
         metavar="NAME",
+        autocompletion=complete_providers,
     ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Use this model instead of the spec's.", metavar="NAME"),
+    typer.Option(
+        "--model",
+        "-m",
+        help="Use this model instead of the spec's.",
+        metavar="NAME",
+        autocompletion=complete_models,
+    ),
 ]
 StrictRun = Annotated[
     bool,
@@ -205,16 +232,23 @@ ReviewStep = Annotated[
     typer.Argument(
         help="The step that waits for the decision. Without it, the open questions are shown in full.",
         metavar="[STEP]",
+        autocompletion=complete_steps,
     ),
 ]
 Tags = Annotated[
     list[str] | None,
     typer.Option(
-        "--tag", help="A tag for the job, beside those of the spec; can be repeated.", metavar="TAG"
+        "--tag",
+        help="A tag for the job, beside those of the spec; can be repeated.",
+        metavar="TAG",
+        autocompletion=complete_tags,
     ),
 ]
 TagFilter = Annotated[
-    str | None, typer.Option("--tag", help="Only jobs with this tag.", metavar="TAG")
+    str | None,
+    typer.Option(
+        "--tag", help="Only jobs with this tag.", metavar="TAG", autocompletion=complete_tags
+    ),
 ]
 ThenResume = Annotated[
     bool,

@@ -193,7 +193,8 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.drivers"
     ),
     "cli": (
-        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables scheduler.core"
+        "cli.jobs cli.jobs.caller cli.terminal ledger ledger.files ledger.secrets projections.tables "
+        "providers scheduler.core scheduler.core.spec"
     ),
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (

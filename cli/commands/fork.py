@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from orc.about import version
+from orc.cli.completion import complete_specs
 from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.spec_dir import check_spec_dir
 from orc.cli.jobs.edits import ask_nothing
@@ -61,7 +62,9 @@ def command(
     spec: Annotated[
         Path | None,
         typer.Option(
-            help="Use this spec instead of the job's; its project must be the same.", metavar="SPEC"
+            help="Use this spec instead of the job's; its project must be the same.",
+            metavar="SPEC",
+            autocompletion=complete_specs,
         ),
     ] = None,
     no_run: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orc.cli.completion import complete_specs_and_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_job_at
 from orc.cli.options import At, Database, Json, ReplaceFile, refuse_ignored
@@ -41,7 +42,12 @@ _SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".tx
 
 def command(
     target: Annotated[
-        str, typer.Argument(help="The path of a spec, or a job.", metavar="SPEC|JOB")
+        str,
+        typer.Argument(
+            help="The path of a spec, or a job.",
+            metavar="SPEC|JOB",
+            autocompletion=complete_specs_and_jobs,
+        ),
     ],
     as_format: Annotated[
         str | None,

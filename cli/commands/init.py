@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from orc.cli.completion import complete_templates
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.templates import ABOUT, read_example_files, read_template
 from orc.cli.options import Json, refuse_ignored
@@ -23,7 +24,12 @@ from orc.scheduler.core.spec.json_schema import EDITOR_LINE, SCHEMA_FILE, is_sch
 
 def command(
     template: Annotated[
-        str, typer.Argument(help="A built-in template; see --list.", metavar="TEMPLATE")
+        str,
+        typer.Argument(
+            help="A built-in template; see --list.",
+            metavar="TEMPLATE",
+            autocompletion=complete_templates,
+        ),
     ] = "app",
     to: Annotated[
         Path,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from orc.cli.completion import complete_specs
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.inputs import parse_inputs
 from orc.cli.options import (
@@ -64,6 +65,7 @@ def command(
         typer.Option(
             help="Amend the job with this edited spec: steps that it changes run again.",
             metavar="SPEC",
+            autocompletion=complete_specs,
         ),
     ] = None,
     inputs: Inputs = None,

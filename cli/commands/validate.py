@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from orc.cli.completion import complete_specs
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.budgets import empty_budgets
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
@@ -27,7 +28,12 @@ from orc.scheduler.core.resolve.unseen_files import find_unseen_files
 
 
 def command(
-    specs: Annotated[list[Path], typer.Argument(help="The specs to check.", metavar="SPEC...")],
+    specs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="The specs to check.", metavar="SPEC...", autocompletion=complete_specs
+        ),
+    ],
     inputs: Inputs = None,
     inputs_file: InputsFile = None,
     provider: Provider = None,

@@ -1,0 +1,130 @@
+"""Shell completion offers what the command line can name, and reads only local files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orc.cli.app import app
+from orc.cli.completion import (
+    complete_executors,
+    complete_providers,
+    complete_specs,
+    complete_tags,
+    complete_templates,
+)
+from tests.cli.command_line import orc, write
+
+SPEC = "project: p\nprovider: replay\ntags: [nightly]\nsteps: {first: {value: 1}, second: {value: 2}}\n"
+
+
+Completed = Callable[..., list[str]]
+
+
+@pytest.fixture
+def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Completed:
+    """The completions of the last word of a line, as the script of the shell gets them."""
+
+    def complete(line: str, shell: str = "bash") -> list[str]:
+        variables = {
+            "_ORC_COMPLETE": f"complete_{shell}",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(line.count(" ")),
+            "_TYPER_COMPLETE_ARGS": line,
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        }
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit):
+            app(prog_name="orc")
+        monkeypatch.delenv("_ORC_COMPLETE")
+        said = capsys.readouterr()
+        assert said.err == ""
+        return said.out.splitlines()
+
+    return complete
+
+
+@pytest.fixture
+def specs(here: Path) -> Path:
+    """A folder with specs, and files that are none."""
+    write("spec.yaml", SPEC)
+    write("spec.replay.yaml", "replies: {}\n")
+    write("settings.yaml", "colour: red\n")
+    Path("more").mkdir()
+    write("more/nightly.yml", "# a comment\ntemplate: app\nproject: n\n")
+    Path(".hidden").mkdir()
+    write(".hidden/spec.yaml", SPEC)
+    os.mkfifo("pipe.yaml")
+    return here
+
+
+def test_specs_are_yaml_files_that_look_like_specs(specs: Path) -> None:
+    assert complete_specs("") == ["more/nightly.yml", "spec.yaml"]
+    assert complete_specs("s") == ["spec.yaml"]
+    assert complete_specs("more/") == ["more/nightly.yml"]
+    assert complete_specs("mo") == ["more/nightly.yml"]
+    assert complete_specs(f"{specs}/sp") == [f"{specs}/spec.yaml"]
+    assert complete_specs("nothing/") == []
+
+
+def test_providers_and_their_models(here: Path) -> None:
+    assert complete_providers("open") == ["openai", "openai-responses"]
+    assert "openai/gpt-4o-mini" in complete_providers("openai/gpt-4")
+    assert not any("claude" in name for name in complete_providers("openai/"))
+    write("prices.yaml", "models: {openai: {my-own-model: {input: 1, output: 2}}}\n")
+    assert complete_providers("openai/my") == ["openai/my-own-model"]
+
+
+def test_templates_have_what_they_make() -> None:
+    assert ("eval", "The answers of several models to the questions of a table, with scores.") in (
+        complete_templates("e")
+    )
+
+
+def test_tags_of_earlier_jobs_and_executors_of_the_site_file(specs: Path) -> None:
+    assert orc("run", "spec.yaml", "--tag", "mine").code == 0
+    assert complete_tags("") == ["mine", "nightly"]
+    assert complete_tags("m") == ["mine"]
+    assert complete_executors("first=l") == ["first=local"]
+
+
+def test_a_ledger_that_cannot_be_read_completes_nothing(here: Path) -> None:
+    write("runs.db", "this is no ledger")
+    assert complete_tags("") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("orc run sp", ["spec.yaml"]),
+        ("orc run spec.yaml --until ", ["first", "second"]),
+        ("orc run spec.yaml --until first,s", ["first,second"]),
+        ("orc run more/nightly.yml --until b", ["builder"]),
+        ("orc run spec.yaml -p anth", ["anthropic"]),
+        ("orc run spec.yaml -p anthropic -m claude-haiku-4", ["claude-haiku-4-5"]),
+        ("orc init tr", ["translate"]),
+        ("orc validate mo", ["more/nightly.yml"]),
+        ("orc plan sp", ["spec.yaml"]),
+    ],
+)
+def test_the_shell_gets_the_words(
+    specs: Path, completed: Completed, line: str, words: list[str]
+) -> None:
+    assert completed(line) == words
+
+
+def test_the_ledger_that_the_line_names_is_read(specs: Path, completed: Completed) -> None:
+    assert orc("run", "spec.yaml", "--db", "other.db", "--tag", "mine").code == 0
+    assert completed("orc list --db other.db --tag m") == ["mine"]
+    job = completed("orc show --db other.db job_")
+    assert len(job) == 1
+    assert completed("orc resume --db other.db latest --only f") == ["first"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_zsh_and_fish_get_them_too(specs: Path, completed: Completed, shell: str) -> None:
+    assert any("translate" in line for line in completed("orc init tr", shell))
