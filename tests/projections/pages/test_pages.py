@@ -62,7 +62,7 @@ class _Markup(HTMLParser):
 
 
 def has_own_scripts_only(text: str) -> bool:
-    """Whether the scripts of a page are one or two files of orc."""
+    """Whether the scripts of a page are at most three files of orc."""
     own = re.findall(r'<script src="/-/orc-static/', text)
     return text.count("<script") == len(own) <= 3
 
