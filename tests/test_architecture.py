@@ -150,7 +150,8 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.fold"
     ),
     "cli.terminal": (
-        "cli cli.jobs cli.jobs.caller cli.jobs.queue cli.terminal.asking cli.terminal.tables ledger "
+        "cli cli.jobs cli.jobs.caller cli.jobs.queue cli.terminal.asking cli.terminal.progress "
+        "cli.terminal.tables ledger "
         "ledger.files ledger.secrets "
         "ledger.transport projections projections.folder projections.folds projections.money "
         "projections.scores projections.tables providers scheduler.core scheduler.core.fold "
@@ -163,6 +164,7 @@ MAY_IMPORT: dict[str, str] = {
         "projections.tables scheduler.core"
     ),
     "cli.terminal.tables": "cli cli.terminal",
+    "cli.terminal.progress": "ledger projections.history scheduler.core.fold",
     "cli.terminal.asking": (
         "cli cli.jobs cli.terminal cli.terminal.contents ledger projections.history "
         "projections.tables scheduler scheduler.core.fold"

@@ -105,7 +105,9 @@ def command(
             say_runs(plan)
 
     places = find_places(database, runs_dir)
-    display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
+    display = make_display(
+        as_json=as_json, quiet=quiet, prices=places.prices, database=places.database
+    )
     with display:
         forked = run_sync(
             fork_job,

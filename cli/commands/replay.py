@@ -39,7 +39,9 @@ def command(
     """
     # The progress of the run goes to stderr; only the comparison goes to stdout.
     places = find_places(database, runs_dir)
-    display = make_display(as_json=False, quiet=quiet or as_json, prices=places.prices)
+    display = make_display(
+        as_json=False, quiet=quiet or as_json, prices=places.prices, database=places.database
+    )
 
     async def call() -> Replayed:
         return await replay_job(

@@ -6,6 +6,7 @@ chooses a display.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Protocol, Self
 from orc.cli.errors import ReaderGone
 from orc.cli.jobs.owned_job import Ended, Listener
 from orc.cli.terminal.next_commands import next_commands
+from orc.cli.terminal.progress.progress import Progress, progress_of
 from orc.cli.terminal.run_lines import (
     DroppedParams,
     Totals,
@@ -28,6 +30,9 @@ from orc.ledger.money import optional_usd
 from orc.ledger.wording import count_text
 from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable
 from orc.scheduler.core.fold.evolve import JobState
+
+PROGRESS_S = 30.0
+"""After so many seconds, a line tells how far the job is."""
 
 
 class Display(Protocol):
@@ -110,12 +115,18 @@ class QuietDisplay:
 class LineDisplay(QuietDisplay):
     """Prints one line for each change, for logs and pipes."""
 
-    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+    def __init__(self, prices: PriceTable = NO_PRICES, *, database: Path | None = None) -> None:
         super().__init__(prices)
         self._dropped = DroppedParams()
+        self._database = database
+        self._state: JobState | None = None
+        self._progress: Progress | None = None
+        self._told = time.monotonic()
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
+        self._state = state
+        self._progress = progress_of(state, job_id, self._database)
         say(
             f"{job_id}  {safe(state.project)}: {count_text(len(state.steps), 'step')}, in {safe(folder)}"
         )
@@ -130,6 +141,21 @@ class LineDisplay(QuietDisplay):
         for item in recorded:
             for line in filter(None, (self._dropped.take(item), describe_change(item))):
                 say(f"{item.recorded_at[11:23]}  {line}")
+        if self._progress is not None:
+            self._progress.take(recorded)
+        if recorded and self._state is not None and self._is_due():
+            self._say_progress(recorded[-1].recorded_at, self._state)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._told >= PROGRESS_S
+
+    def _say_progress(self, at: str, state: JobState) -> None:
+        """Say how far a long job is."""
+        self._told = time.monotonic()
+        if self._progress is not None and state.status == "running":
+            used = self.totals.summary()
+            said = ", ".join(filter(None, (self._progress.line(state), used)))
+            say(f"{at[11:23]}  {said}")
 
     def done(self, ended: Ended) -> None:
         """See `Display`."""

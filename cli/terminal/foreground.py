@@ -58,6 +58,7 @@ def run_in_foreground(
         stream=submission.stream,
         prices=places.prices,
         is_asking=interactive,
+        database=places.database,
     )
     start = partial(
         run,
@@ -104,7 +105,11 @@ def resume_in_foreground(
     """
     places = find_places(database)
     display = make_display(
-        as_json=as_json, quiet=quiet, prices=places.prices, is_asking=interactive
+        as_json=as_json,
+        quiet=quiet,
+        prices=places.prices,
+        is_asking=interactive,
+        database=places.database,
     )
     ask, folder = ask_nothing if no_input else ask_for, check_spec_dir(spec_dir)
     amendment = Amendment(os.environ, spec, inputs or {}, again, only, ask=ask, spec_dir=folder)

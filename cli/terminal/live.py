@@ -13,6 +13,8 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from orc.cli.jobs.owned_job import Ended
@@ -21,6 +23,7 @@ from orc.cli.terminal.display import QuietDisplay
 from orc.cli.terminal.live_notes import budget_note, wait_note
 from orc.cli.terminal.live_rows import LiveRow, choose, lay_out
 from orc.cli.terminal.paragraphs import first_line, paragraph
+from orc.cli.terminal.progress.progress import Progress, progress_of
 from orc.cli.terminal.run_lines import describe_change, say_ending
 from orc.cli.terminal.text import safe, say
 from orc.ledger import Recorded
@@ -46,7 +49,11 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.state import Inside
 
 _TAIL_CHARS = 400
-_OTHER_ROWS = 6
+_OTHER_ROWS = 7
+_BAR = 20
+_REST = 20
+"""After a drawing, the display rests for so many times as long as the drawing took."""
+
 _ASKS = "asks: "
 
 
@@ -56,9 +63,19 @@ class LiveTable(QuietDisplay):
     With `is_asking`, another module shows the questions of the job, and asks them.
     """
 
-    def __init__(self, prices: PriceTable = NO_PRICES, *, is_asking: bool = False) -> None:
+    def __init__(
+        self,
+        prices: PriceTable = NO_PRICES,
+        *,
+        is_asking: bool = False,
+        database: Path | None = None,
+    ) -> None:
         super().__init__(prices)
         self._is_asking = is_asking
+        self._database = database
+        self._progress = Progress({})
+        self._drawn: RenderableType = Text("")
+        self._draw_after = 0.0
         self._console = Console(stderr=True, highlight=False, markup=False)
         self._state: JobState | None = None
         self._job_id = ""
@@ -71,7 +88,7 @@ class LiveTable(QuietDisplay):
         # Created last, since it calls `_render` at once.
         self._live = Live(
             console=self._console,
-            get_renderable=self._render,
+            get_renderable=self._refreshed,
             refresh_per_second=8,
             transient=True,
         )
@@ -98,6 +115,7 @@ class LiveTable(QuietDisplay):
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
         self._state = state
+        self._progress = progress_of(state, job_id, self._database)
         is_again, self._job_id = self._job_id == job_id, job_id
         # Questions that were answered after the job had paused.
         for step in [step for step, note in self._notes.items() if note.startswith(_ASKS)]:
@@ -112,6 +130,7 @@ class LiveTable(QuietDisplay):
     def on_events(self, recorded: Sequence[Recorded]) -> None:
         """See `QuietDisplay`."""
         super().on_events(recorded)
+        self._progress.take(recorded)
         for item in recorded:
             self._take(item)
 
@@ -188,6 +207,15 @@ class LiveTable(QuietDisplay):
             self._recent.remove(step)
         self._recent.append(step)
 
+    def _refreshed(self) -> RenderableType:
+        """The table for the next refresh: a job of many steps is drawn more rarely."""
+        begun = time.monotonic()
+        if begun >= self._draw_after:
+            self._drawn = self._render()
+            ended = time.monotonic()
+            self._draw_after = ended + (ended - begun) * _REST
+        return self._drawn
+
     def _render(self) -> RenderableType:
         state = self._state
         if state is None:
@@ -202,7 +230,15 @@ class LiveTable(QuietDisplay):
         tolerated = self.totals.tolerated.summary()
         spent = "  ".join(filter(None, (counts, tolerated, used, budget_note(state))))
         summary = Text(f"{spent}{more}", style="dim")
-        return Group(table, summary)
+        return Group(table, self._bar(state), summary)
+
+    def _bar(self, state: JobState) -> RenderableType:
+        ended, total = self._progress.counts(state)
+        line = Table.grid(padding=(0, 2, 0, 0))
+        count = Text(f"{number_text(ended)} of {number_text(total)}")
+        times = Text(self._progress.text(state), style="dim", no_wrap=True, overflow="crop")
+        line.add_row(ProgressBar(total=total, completed=ended, width=_BAR), count, times)
+        return line
 
     def _shown(self, state: JobState) -> list[str]:
         """All steps if they fit on the screen; else those that run, wait or changed last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orc.cli.terminal.display import Display, JsonDisplay, LineDisplay, QuietDisplay
@@ -21,8 +22,12 @@ def make_display(
     stream: str | None = None,
     prices: PriceTable = NO_PRICES,
     is_asking: bool = False,
+    database: Path | None = None,
 ) -> Display:
-    """The display for these options; `stream` is the step of `--stream`, `is_asking` `--interactive`."""
+    """The display for these options; `stream` is the step of `--stream`, `is_asking` `--interactive`.
+
+    `database` is the ledger, whose earlier jobs tell how long this one will take.
+    """
     if stream is not None:
         from orc.cli.terminal.stream import StreamDisplay
 
@@ -35,5 +40,5 @@ def make_display(
         # Imported here, since rich loads slowly, and only the live table needs it.
         from orc.cli.terminal.live import LiveTable
 
-        return LiveTable(prices, is_asking=is_asking)
-    return LineDisplay(prices)
+        return LiveTable(prices, is_asking=is_asking, database=database)
+    return LineDisplay(prices, database=database)
