@@ -112,9 +112,11 @@ $(PROVIDERS_VENV)/.installed: pyproject.toml
 	  echo "oteltap cannot be installed here: its test is skipped" >&2
 	@touch $@
 
-# An independent implementation of the model APIs, to test against: @copilotkit/aimock from npm.
+# An independent implementation of the model APIs, and the YAML language server of editors, to test
+# against: from npm.
 $(NODE)/.installed: Makefile
 	@mkdir -p $(NODE)
-	npm install --silent --no-save --no-package-lock --prefix $(NODE) @copilotkit/aimock@1.43.0 || \
-	  echo "aimock cannot be installed here: its tests are skipped" >&2
+	npm install --silent --no-save --no-package-lock --prefix $(NODE) \
+	  @copilotkit/aimock@1.43.0 yaml-language-server@1.25.0 || \
+	  echo "aimock and yaml-language-server cannot be installed here: their tests are skipped" >&2
 	@touch $@
