@@ -13,7 +13,10 @@ DURATION_MAX_S = 366 * 86400.0
 
 def parse_duration(value: Any) -> float:
     """The duration in seconds. Raises ValueError unless it is above 0 and at most 366 days."""
-    seconds = _seconds(value)
+    try:
+        seconds = _seconds(value)
+    except OverflowError:
+        seconds = None
     if seconds is None or not 0 < seconds <= DURATION_MAX_S or math.isnan(seconds):
         raise ValueError(
             "must be a duration above zero and at most 366d, such as 90, 90s, 15m, 1h or 2d"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from orc.worker.sizes import SIZE_PATTERN, size_in_bytes
@@ -23,7 +24,10 @@ def parse_size(value: Any) -> int:
 def parse_amount(value: Any) -> float:
     """A number from 0, or a size such as `32G`, as a number. Raises ValueError."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    amount = float(value) if is_number else _written(value)
+    try:
+        amount = float(value) if is_number else _written(value)
+    except OverflowError:
+        amount = math.inf
     if amount is None:
         raise ValueError("must be a number, or a size such as 512M or 32G")
     # NaN is not in order with any number.
