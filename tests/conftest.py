@@ -13,12 +13,13 @@ Signals that a script in the background, or `nohup`, ignores would be ignored by
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,20 @@ def _has_room(folder: Path) -> bool:
     if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & no_programs:
         return False
     return shutil.disk_usage(folder).free >= ROOM_BYTES
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave the tests and modules, more than a million objects, out of each search for garbage.
+
+    They stay to the end, and each worker would look at all of them again and again.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
