@@ -201,22 +201,26 @@ def test_a_stream_cut_after_any_event_goes_on_to_the_same_end(
 def check_cut(plan: Plan, choose: Callable[[int], int]) -> None:
     with stand_for(plan) as whole:
         whole.run()
-        stream = whole.stream()
-        with empty_stand(plan) as cut:
-            version = choose(len(stream))
-            cut.truncate(stream[:version], whole.database)
-            cut.wall_s = whole.wall_s
-            referee = Referee(plan, epoch_s=EPOCH_S)
-            referee.recall([recorded.event for recorded in stream[:version]])
-            watch(cut, referee)
-            referee.finished()
-            check_end(plan, cut.state(), foresee(plan))
-            kept = [r.event for r in stream[:version] if isinstance(r.event, LlmResponded)]
-            used = {event.step for event in kept}
-            for name in used & {
-                s for s, step in cut.state().steps.items() if step.status == "succeeded"
-            }:
-                assert cut.output(name) == whole.output(name)
+        check_cut_of(whole, choose(len(whole.stream())))
+
+
+def check_cut_of(whole: Stand, version: int) -> None:
+    """Cut the stream of a job that has ended after this event; a new run goes on to the same end."""
+    plan, stream = whole.plan, whole.stream()
+    with empty_stand(plan) as cut:
+        cut.truncate(stream[:version], whole.database)
+        cut.wall_s = whole.wall_s
+        referee = Referee(plan, epoch_s=EPOCH_S)
+        referee.recall([recorded.event for recorded in stream[:version]])
+        watch(cut, referee)
+        referee.finished()
+        check_end(plan, cut.state(), foresee(plan))
+        kept = [r.event for r in stream[:version] if isinstance(r.event, LlmResponded)]
+        used = {event.step for event in kept}
+        for name in used & {
+            s for s, step in cut.state().steps.items() if step.status == "succeeded"
+        }:
+            assert cut.output(name) == whole.output(name)
 
 
 @bounded(12)

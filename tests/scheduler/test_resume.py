@@ -30,7 +30,7 @@ from tests.scheduler.referee import Referee
 from tests.scheduler.test_properties import (
     check_after_crashes,
     check_crashes_change_no_ends_or_outputs,
-    check_cut,
+    check_cut_of,
     referee_for,
     watch,
 )
@@ -92,9 +92,8 @@ def test_each_kind_of_job_cut_after_any_event_is_resumed_to_the_same_end(
 ) -> None:
     with stand_for(shape) as stand:
         stand.run()
-        length = len(stand.stream())
-    for version in range(first, length, 2):
-        check_cut(shape, lambda _, version=version: version)  # type: ignore[misc]
+        for version in range(first, len(stand.stream()), 2):
+            check_cut_of(stand, version)
 
 
 # The ledger then equals that after a cut. Simulated jobs die there in every run.
