@@ -313,7 +313,7 @@ def parse_since(text: str | None, *, now: datetime | None = None) -> str | None:
             moment = datetime.fromisoformat(text.strip())
         except ValueError:
             raise UsageProblem(
-                f"--since {text!r} is neither a duration, such as 30m or 2d, nor a date, such as "
+                f"--since {text!r} must be a duration, such as 30m or 2d, or a date, such as "
                 "2026-11-01"
             ) from None
         moment = moment.replace(tzinfo=moment.tzinfo or UTC)

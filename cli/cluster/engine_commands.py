@@ -121,7 +121,7 @@ def machine_amounts(
         raise UsageProblem(f"--memory {error}") from error
     for label in labels:
         if not label.replace("-", "").replace("_", "").isalnum() or not label.isascii():
-            raise UsageProblem(f"--label {label!r}: a label has letters, digits, _ and -")
+            raise UsageProblem(f"--label {label!r}: a label must be letters, digits, _ and -")
     return WorkerAmounts(cpu, amount, gpu, tuple(labels), slots or max(1, int(cpu)))
 
 

@@ -76,7 +76,7 @@ def command(
     path = written_path(target)
     is_spec = path.suffix in (".yaml", ".yml") or is_descriptor(path) or path.is_file()
     if is_spec and at is not None:
-        raise UsageProblem("--at needs a job: a spec has no events")
+        raise UsageProblem("--at needs a job: a spec has no events; name a job")
     nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
     if output is not None:
         _write(output, _drawn(nodes, chosen, width=120), force=force)

@@ -87,7 +87,9 @@ def command(
             sweep(found.parent, [found.name])
             Folder(found.parent.absolute(), private=False).write(found.name, content.encode())
     except OSError as error:
-        raise EnvironmentProblem(f"cannot write {path}: {error.strerror}") from error
+        raise EnvironmentProblem(
+            f"cannot write {path}: {error.strerror}; name another place with --to"
+        ) from error
     if as_json:
         put_json(
             {

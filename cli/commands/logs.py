@@ -88,7 +88,7 @@ def _print_logs(
             attempts = read_attempt_logs(ledger, job_id, step)
         chosen = [one for one in attempts if only in (None, one.attempt)]
         if only is not None and not chosen and not (follow and has_more):
-            raise UsageProblem(f"{step} has no attempt {only}: {_counted(attempts)}")
+            raise UsageProblem(f"{step} has no attempt {only}: {_counted(attempts)}; name another")
         printer.print_new(chosen, is_live=has_process, follow=follow and owned)
         if only is not None and chosen:
             has_more = False

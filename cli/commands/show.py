@@ -30,7 +30,7 @@ from orc.cli.terminal.job_folder import kept_work, put_kept
 from orc.cli.terminal.job_notes import note_lines
 from orc.cli.terminal.next_lines import put_next
 from orc.cli.terminal.paragraphs import first_line, paragraph
-from orc.cli.terminal.step_selection import select_steps
+from orc.cli.terminal.step_selection import select_steps, under_their_groups
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
 from orc.cli.terminal.tables.table import is_cut, put_table
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, terminal_width
@@ -212,7 +212,7 @@ def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -
     dropped = dropped_parameters(tables)
     is_live = status not in NOT_LIVE
     rows = [(step.name, step.status, step, step.parent) for step in view.steps]
-    shown, hidden = select_steps(rows, is_all=is_all)
+    shown, hidden = select_steps(under_their_groups(rows), is_all=is_all)
     put()
     scores = scores_of(tables, view)
     has_keys = any(step.hidden_key is not None for _, _, step, _ in shown)

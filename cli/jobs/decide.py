@@ -138,7 +138,10 @@ def _check(ledger: Ledger, job_id: JobId, state: JobState, step: str, option: st
         before = _find(ledger, job_id, step)
         if before is not None:
             who = f"by {before.by}" if before.by else "by its timeout"
-            raise UsageProblem(f"{step} has already been decided: {before.option}, {who}")
+            raise UsageProblem(
+                f"{step} has already been decided: {before.option}, {who}; "
+                f"{quoted_command('show', job_id)} shows how the job stands"
+            )
         raise UsageProblem(_asks_nothing(job_id, state, step))
     if option not in question.options:
         answers = " or ".join(decision_commands(job_id, step, question.options))

@@ -104,7 +104,7 @@ def _submit(
         replies, replies_blob = pack(document)
     except ValueError as error:
         raise UsageProblem(
-            f"{original}: its replies cannot be recorded together: {error}"
+            f"{original}: its replies cannot be recorded together: {error}; replay another job"
         ) from None
     assert before.submitted is not None
     runs_dir = owned.caller.places.runs_dir

@@ -49,7 +49,8 @@ async def resume(
     """
     if provider not in (None, REPLAY):
         raise UsageProblem(
-            f"--provider {provider}: a resumed job keeps its providers; only `replay` can replace them"
+            f"--provider {provider}: a resumed job keeps its providers, and only `replay` can replace "
+            "them; leave it out"
         )
     with open_to_continue(places, environment, trust=trust) as ledger:
         job_id = ledger.find_job(name)

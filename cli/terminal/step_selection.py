@@ -31,3 +31,18 @@ def select_steps(
             notable += 1
         shown.append(row)
     return shown, len(rows) - len(shown)
+
+
+def under_their_groups(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows with each step's items, rounds and members right after it, in their order."""
+    inside: dict[str | None, list[tuple[Any, ...]]] = {}
+    names = {row[0] for row in rows}
+    for row in rows:
+        inside.setdefault(row[-1] if row[-1] in names else None, []).append(row)
+    found = []
+    waiting = inside.get(None, [])[::-1]
+    while waiting:
+        row = waiting.pop()
+        found.append(row)
+        waiting += inside.get(row[0], [])[::-1]
+    return found

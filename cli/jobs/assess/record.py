@@ -94,7 +94,10 @@ async def score(
             raise UsageProblem(f"the job has no step {step!r}{nearest(step, state.steps)}")
         if state.steps[step].status != "succeeded":
             status = state.steps[step].status
-            raise UsageProblem(f"{step} has no result that could be scored: it is {status}")
+            raise UsageProblem(
+                f"{step} has no result that could be scored: it is {status}; "
+                "name a step that has succeeded"
+            )
 
     data = {"step": step, "values": dict(values), "why": why}
     return await _record(name, "score", data, places=places, check=check)

@@ -101,7 +101,7 @@ def _raised(before: int, number: str) -> int:
         )
     after = before + int(whole + decimals[:9].ljust(9, "0"))
     if after > NANO_USD_MAX:
-        raise UsageProblem(f"--budget: a budget is at most {usd_text(NANO_USD_MAX)}")
+        raise UsageProblem(f"--budget: a budget must be at most {usd_text(NANO_USD_MAX)}")
     return after
 
 

@@ -31,9 +31,13 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         text = read_yaml_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"--inputs {path}: the file is not UTF-8 text") from error
+        raise UsageProblem(
+            f"--inputs {path}: the file is not UTF-8 text; save it as UTF-8"
+        ) from error
     except OSError as error:
-        raise UsageProblem(f"--inputs: cannot read {path}: {error.strerror}") from error
+        raise UsageProblem(
+            f"--inputs: cannot read {path}: {error.strerror}; name another file"
+        ) from error
     document = parse_yaml(text, source_name=str(path))
     if not isinstance(document.value, dict):
         raise SpecError(

@@ -57,7 +57,7 @@ def read_prices(own: Path | None) -> PriceTable:
     try:
         text = read_yaml_bytes(own).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"the price table {own} is not UTF-8 text") from error
+        raise UsageProblem(f"the price table {own} is not UTF-8 text; save it as UTF-8") from error
     except OSError as error:
         raise UsageProblem(
             f"cannot read the price table {own}: {error.strerror}; correct this, "

@@ -28,7 +28,9 @@ def read_replies_for_run(definition: JobDef, *, given: Path | None, spec: Path |
     if not any(step.provider == REPLAY for step in walk_steps(definition.steps)):
         return None
     if given is None and spec is None:
-        raise UsageProblem("the provider replay needs a file of recorded replies: --replies FILE")
+        raise UsageProblem(
+            "the provider replay needs a file of recorded replies; name it with --replies FILE"
+        )
     return _load_replies(given or replies_path(spec or Path()))
 
 
@@ -69,9 +71,14 @@ def _load_replies(path: Path) -> Any:
             f"there are no recorded replies at {path}; name their file with --replies FILE"
         ) from error
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"the recorded replies {path} are not UTF-8 text") from error
+        raise UsageProblem(
+            f"the recorded replies {path} are not UTF-8 text; save them as UTF-8"
+        ) from error
     except OSError as error:
-        raise UsageProblem(f"cannot read the recorded replies {path}: {error.strerror}") from error
+        raise UsageProblem(
+            f"cannot read the recorded replies {path}: {error.strerror}; "
+            "name another file with --replies FILE"
+        ) from error
     document = parse_yaml(text, source_name=str(path)).value
     try:
         parse_replies(document)
@@ -86,8 +93,12 @@ def build_replay(document: Any) -> Provider:
     from orc.providers.replay import Replay, RepliesError, parse_replies
 
     if document is None:
-        raise UsageProblem("the provider replay needs a file of recorded replies: --replies FILE")
+        raise UsageProblem(
+            "the provider replay needs a file of recorded replies; name it with --replies FILE"
+        )
     try:
         return Replay(parse_replies(document), digest=digest_json)
     except RepliesError as error:
-        raise UsageProblem(f"the recorded replies cannot be used: {error}") from error
+        raise UsageProblem(
+            f"the recorded replies cannot be used: {error}; correct their file"
+        ) from error

@@ -30,7 +30,7 @@ def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[s
             )
         if path[0] == "inputs":
             if len(path) != 2:
-                raise UsageProblem(f"--set {name}: the path of an input is inputs.NAME")
+                raise UsageProblem(f"--set {name}: the path of an input must be inputs.NAME")
             inputs[path[1]] = text
         else:
             values[path] = _parse_value(text)
@@ -55,7 +55,7 @@ def split_changes(
         elif len(path) == 2:
             inputs[path[1]] = value
         else:
-            raise UsageProblem(f"changes: {name}: the path of an input is inputs.NAME")
+            raise UsageProblem(f"changes: {name}: the path of an input must be inputs.NAME")
     return values, inputs
 
 
@@ -90,7 +90,7 @@ def _check(document: dict[str, Any], path: tuple[str, ...]) -> None:
         }
     steps = document["steps"]
     if len(path) < 3 or not isinstance(steps, dict):
-        raise UsageProblem(f"--set {name}: the path of a step's key is steps.STEP.KEY")
+        raise UsageProblem(f"--set {name}: the path of a step's key must be steps.STEP.KEY")
     _check_name(name, path[1], steps)
     _check_name(name, path[2], _keys_of(StepSpec))
 
@@ -126,7 +126,7 @@ def _item(place: list[Any], key: str, path: tuple[str, ...]) -> Any:
     if not key.isdecimal() or int(key) >= len(place):
         raise UsageProblem(
             f"--set {'.'.join(path)}: {key!r} is no index of the list, which has "
-            f"{count_text(len(place), 'element')}, counted from 0"
+            f"{count_text(len(place), 'element')}, counted from 0; use one of them"
         )
     return place[int(key)]
 

@@ -55,7 +55,7 @@ def read_sites(database: Path, environment: Mapping[str, str]) -> Sites:
         _refuse_writable(path)
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"the site file {path} is not UTF-8 text") from error
+        raise UsageProblem(f"the site file {path} is not UTF-8 text; save it as UTF-8") from error
     except OSError as error:
         raise UsageProblem(
             f"cannot read the site file {path}: {error.strerror}; correct this, "
@@ -135,7 +135,9 @@ def _check_tls_file(path: Path, *, is_key: bool) -> None:
             "`orc cluster certs DIR` makes these files"
         ) from error
     if not stat.S_ISREG(status.st_mode):
-        raise EnvironmentProblem(f"{path}, which the site file names under `tls`, is not a file")
+        raise EnvironmentProblem(
+            f"{path}, which the site file names under `tls`, is not a file; name another"
+        )
     if is_key and status.st_mode & 0o077:
         raise EnvironmentProblem(f"other users can read the key {path}; chmod 600 {path}")
     if others_may_write(Entry(path, status)):

@@ -12,7 +12,7 @@ from orc.ledger.definition import JobDef, StepDef, walk_steps
 def check_spec_dir(path: Path | None) -> Path | None:
     """The absolute path that `--spec-dir` names. Raises UsageProblem if there is no such folder."""
     if path is not None and not path.is_dir():
-        raise UsageProblem(f"--spec-dir {path}: there is no such folder")
+        raise UsageProblem(f"--spec-dir {path}: there is no such folder; name another")
     return None if path is None else path.absolute()
 
 

@@ -109,7 +109,9 @@ def read_spec_file(path: Path) -> tuple[str, str]:
     try:
         content = read_yaml_bytes(path)
     except OSError as error:
-        raise UsageProblem(f"cannot read the spec {path}: {error.strerror}") from error
+        raise UsageProblem(
+            f"cannot read the spec {path}: {error.strerror}; name another file"
+        ) from error
     try:
         return content.decode("utf-8-sig"), str(path)
     except UnicodeDecodeError as error:

@@ -202,7 +202,7 @@ def test_a_removed_result_is_computed_again() -> None:
         ("steps.bb.run=x", "--set steps.bb.run: there is no key 'bb'"),
         ("steps.b.rum=x", "there is no key 'rum'; did you mean 'run'?"),
         ("stps.b.run=x", "there is no key 'stps'; did you mean 'steps'?"),
-        ("steps.b=x", "the path of a step's key is steps.STEP.KEY"),
+        ("steps.b=x", "the path of a step's key must be steps.STEP.KEY"),
         ("inputs.wrod=x", "inputs.wrod: the spec has no such input; did you mean 'word'?"),
         ("steps.b.timeout=soon", "steps.b.timeout"),
         (

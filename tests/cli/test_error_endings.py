@@ -1,0 +1,83 @@
+"""The message of each error of the command line says what to do next."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ERRORS = {"UsageProblem", "EnvironmentProblem", "OwnerSilent"}
+ACTION = re.compile(
+    r"; |[:,] (or )?(add|write) |<what to do>"
+    r"|\b(must be|use|give|name|choose|change|copy|keep|leave it out|try again)\b"
+)
+INSERTED = {
+    "nearest": "the nearest name that exists",
+    "command": "a command, by ledger/command_lines.py",
+}
+"""Parts of a message that say what to do."""
+
+ELSEWHERE = {
+    "cli/assess/checks.py": "the scores that there are follow",
+    "cli/chaos/trial.py": "the last line of the run's own output says it",
+    "cli/cluster/engine_commands.py": "the reason says which amounts are possible",
+    "cli/commands/graph.py": "the nearest format follows",
+    "cli/commands/prune.py": "the reason says which durations are possible",
+    "cli/commands/scores.py": "the dimensions that there are follow",
+    "cli/jobs/caller/executors.py": "the executors that there are, or the problem, follow",
+    "cli/jobs/caller/replies.py": "the reason names the key of the file",
+    "cli/jobs/caller/secrets.py": "the reason says what to set",
+    "cli/jobs/fork.py": "the reason names the key",
+    "cli/jobs/prepare.py": "the reason is the command that installs the package",
+    "cli/terminal/contents/step_seen.py": "removed bytes do not come back",
+}
+"""Modules with a message whose end comes from elsewhere."""
+
+
+def messages(source: str) -> Iterator[str]:
+    """The texts of the errors that are raised, with marks for the parts that are computed."""
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)):
+            continue
+        if getattr(node.exc.func, "id", "") not in ERRORS or not node.exc.args:
+            continue
+        text = node.exc.args[0]
+        if isinstance(text, ast.Constant):
+            yield str(text.value)
+        elif isinstance(text, ast.JoinedStr):
+            yield "".join(map(part_text, text.values))
+
+
+def part_text(part: ast.expr) -> str:
+    if isinstance(part, ast.Constant):
+        return str(part.value)
+    is_action = any(name in ast.unparse(part) for name in INSERTED)
+    return "<what to do>" if is_action else "<value>"
+
+
+def test_each_error_says_what_to_do_next() -> None:
+    found = {
+        str(path.relative_to(ROOT)): message
+        for path in sorted((ROOT / "cli").rglob("*.py"))
+        for message in messages(path.read_text("utf-8"))
+        if not ACTION.search(message)
+    }
+    assert found.keys() - ELSEWHERE.keys() == set(), found
+    assert ELSEWHERE.keys() - found.keys() == set(), "stale reasons"
+
+
+@pytest.mark.parametrize(
+    ("source", "is_complete"),
+    [
+        ('raise UsageProblem(f"there is no step {step!r}")', False),
+        ('raise UsageProblem(f"there is no step {step!r}{nearest(step, names)}")', True),
+        ('raise EnvironmentProblem(f"cannot write {path}: {error}")', False),
+        ('raise EnvironmentProblem(f"cannot write {path}: {error}; name another file")', True),
+    ],
+)
+def test_the_rule_notices(source: str, *, is_complete: bool) -> None:
+    assert all(bool(ACTION.search(message)) is is_complete for message in messages(source))
