@@ -37,6 +37,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "packages": project.render_packages,
     "graph": project.render_graph,
     "providers": project.render_providers,
+    "servers": project.render_servers,
     "commands": commands.render_commands,
     "events": events.render_events,
     "values": events.render_values,

@@ -17,6 +17,7 @@ from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import KINDS, FailureKind, HookName, Kind, Shape, StepKind
 from orc.ledger.money import limit_nano_usd
+from orc.ledger.servers.server_def import PriceDef, ServerDef, price_at
 from orc.ledger.values import Limits
 
 REPLAY = "replay"
@@ -91,7 +92,7 @@ class FileDef(Resolved):
 
 
 class TargetDef(Resolved):
-    """A model of a provider; `base_url` is the server's address if the spec sets one."""
+    """A model of a provider or named server; `base_url` is the address if the spec sets one."""
 
     provider: str
     model: str = ""
@@ -100,18 +101,13 @@ class TargetDef(Resolved):
     @property
     def server(self) -> str:
         """The key of the provider object that serves this target: one per address."""
-        return server_key(self.provider, self.base_url)
+        return f"{self.provider} at {self.base_url}" if self.base_url else self.provider
 
     @property
     def name(self) -> str:
         """The target's name in events and messages. Targets with equal names share a circuit."""
         at = f" at {self.base_url}" if self.base_url else ""
         return f"{self.provider}/{self.model}{at}"
-
-
-def server_key(provider: str, base_url: str | None) -> str:
-    """The key of a provider object: the provider's name, with `base_url` if there is one."""
-    return f"{provider} at {base_url}" if base_url else provider
 
 
 class ToolDef(Resolved):
@@ -431,12 +427,11 @@ class StepDef(Resolved):
 class JobDef(Resolved):
     """A job; `output_dir` is absolute, or in events relative to the ledger's folder.
 
-    The keys of `concurrency` are `total`, and names of providers and executors. `ship` are the files
-    of the spec's folder that travel with the job. `read` are the inputs that are files and tables,
-    and `inputs` the values of the others. `tags` are those that it was submitted with.
-
-    `keep_work` says whether the working folders of attempts are kept: of all, of failed ones, or
-    (None) of none.
+    The keys of `concurrency` are `total`, and names of providers, servers and executors. `servers`
+    are those that steps may name. `ship` are the files of the spec's folder that travel with the
+    job. `read` are the inputs that are files and tables, and `inputs` the values of the others.
+    `tags` are those that it was submitted with. `keep_work`: whether the working folders of attempts
+    are kept, of all, of failed ones, or (None) of none.
     """
 
     project: str
@@ -445,6 +440,7 @@ class JobDef(Resolved):
     model: str
     concurrency: dict[str, int]
     rate: dict[str, RateDef] = {}
+    servers: dict[str, ServerDef] = {}
     circuit: CircuitDef = CircuitDef()
     timeout_s: float | None = None
     budget: BudgetDef | None = None
@@ -463,6 +459,10 @@ class JobDef(Resolved):
         yield from self.read.values()
         for step in walk_steps(self.steps):
             yield from step.read.values()
+
+    def price_of(self, target: TargetDef) -> PriceDef | None:
+        """The price of a model of a named server; None if it has none here."""
+        return price_at(self.servers.get(target.provider), target.model)
 
     def step(self, name: str) -> StepDef | None:
         """The definition of the step with this id; None if there is no such step.

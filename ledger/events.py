@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import HookName, PersonNeeded
+from orc.ledger.servers.server_def import PriceDef as PriceDef
 from orc.ledger.values import CallRef as CallRef
 from orc.ledger.values import ChildShape as ChildShape
 from orc.ledger.values import Failure as Failure
@@ -573,7 +574,8 @@ class LlmRequested(StepEvent):
 class LlmResponded(StepEvent):
     """A reply arrived. It is recorded, so the same call is never paid for again.
 
-    `charged_nano_usd` is the amount charged to the budgets, if one of them limits the cost.
+    `charged_nano_usd` is the amount charged to the budgets, if one of them limits the cost. `price`
+    is the model's price at a named server, if its definition has one.
     """
 
     type: Literal["llm.responded"] = "llm.responded"
@@ -588,13 +590,14 @@ class LlmResponded(StepEvent):
     duration_s: float
     request_id: str | None = None
     charged_nano_usd: int | None = None
+    price: PriceDef | None = None
 
 
 class LlmFailed(StepEvent):
     """A call ended without a usable reply; `usage` is what it used nevertheless.
 
     `unsent` marks a call whose request cannot have reached the model, and `absent` one for which no
-    server was running on this machine.
+    server was running on this machine. `price` is as in `llm.responded`.
     """
 
     type: Literal["llm.failed"] = "llm.failed"
@@ -610,6 +613,7 @@ class LlmFailed(StepEvent):
     charged_nano_usd: int | None = None
     unsent: bool | None = None
     absent: bool | None = None
+    price: PriceDef | None = None
 
     @property
     def is_in_doubt(self) -> bool:
@@ -623,7 +627,7 @@ class CacheHit(StepEvent):
     `version` is the version of the `llm.responded` event, in this stream or, with `paid_by`, in
     the stream of that call's job. In the second case `reply` and the fields after it are
     copies, so that this stream is complete without the other one, and `corrects` is as in
-    `llm.requested`.
+    `llm.requested` and `price` as in `llm.responded`.
     """
 
     type: Literal["cache.hit"] = "cache.hit"
@@ -639,6 +643,7 @@ class CacheHit(StepEvent):
     finish_reason: str | None = None
     usage: TokenUsage | None = None
     corrects: str | None = None
+    price: PriceDef | None = None
 
 
 class ToolCalled(StepEvent):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orc.providers.errors import ProviderError as ProviderError
     from orc.providers.errors import TransientError as TransientError
     from orc.providers.registry import build_provider as build_provider
+    from orc.providers.registry import build_server as build_server
 
 _HOMES = {
     "Message": "contract",
@@ -34,6 +35,7 @@ _HOMES = {
     "TransientError": "errors",
     "Usage": "contract",
     "build_provider": "registry",
+    "build_server": "registry",
 }
 __all__ = list(_HOMES)
 

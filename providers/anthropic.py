@@ -17,11 +17,12 @@ import trio
 from orc.ledger.wording import duration_text
 from orc.providers.anthropic_body import PARAMS, build_asked
 from orc.providers.anthropic_reply import Arriving
-from orc.providers.contract import OnDelta, Provider, Reply, Request
+from orc.providers.contract import OnDelta, Provider, Reply, Request, Server
 from orc.providers.errors import PermanentError, PermanentKind, TransientError
 from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
-from orc.providers.sdk_errors import Api, ErrorReport
+from orc.providers.sdk_errors import Api, ErrorReport, api_of
 from orc.providers.sdk_wire import Text, Wire
+from orc.providers.servers.native import with_own_native
 
 PAGES_MAX = 10
 
@@ -77,13 +78,20 @@ def build(environment: Mapping[str, str], base_url: str | None = None) -> Provid
     return Anthropic(peer, key or _PLACEHOLDER_KEY)
 
 
+def build_server(server: Server) -> Provider:
+    """A named server with this API. Raises PermanentError if its address cannot be used."""
+    peer = Peer(api_of(API, server), server.base_url, key=server.key, server=server)
+    return Anthropic(peer, server.key or _PLACEHOLDER_KEY, server=server.name)
+
+
 class Anthropic:
     """The Messages API at one address."""
 
     name = "anthropic"
     params = PARAMS
 
-    def __init__(self, peer: Peer, key: str) -> None:
+    def __init__(self, peer: Peer, key: str, *, server: str | None = None) -> None:
+        self._server = server
         self.endpoint = peer.endpoint
         self._peer = peer
         self._key = key
@@ -91,7 +99,7 @@ class Anthropic:
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`."""
-        asked = build_asked(request)
+        asked = build_asked(with_own_native(request, api=self.name, server=self._server))
         arriving = Arriving(request, on_delta, self._peer.failures, by_tool=asked.by_tool)
         opening = self._open_client().post(
             "/v1/messages",
@@ -110,7 +118,7 @@ class Anthropic:
             return tuple(sorted(await self._read_names()))
         raise TransientError(
             "timeout",
-            f"{API.name} at {self.endpoint} did not list its models within "
+            f"{self._peer.failures.api.name} at {self.endpoint} did not list its models within "
             f"{duration_text(MODELS_WAIT_S)}",
         )
 

@@ -1,12 +1,13 @@
 """The facts about each provider, as plain data. `registry.py` builds providers from the entries.
 
-This module imports only the standard library, so that prices, exports and the scheduler can
-read it cheaply.
+This module imports only plain data, so that prices, exports and the scheduler can read it cheaply.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from orc.providers.servers.presets import PRESETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,17 @@ SECTIONS: tuple[str, ...] = tuple(
 def facts_of(provider: str) -> ProviderEntry:
     """The entry of a provider by name; an unknown name gets an entry with the defaults.
 
-    A ledger may name a provider that only a later version of orc has.
+    A ledger may name a named server, or a provider that only a later version of orc has. What the
+    tokens of a server cost, and whether anything, is in the definition of the job.
     """
     found = REGISTRY.get(provider)
-    return found or ProviderEntry(name=provider, module="", default_model="", section=provider)
+    if found is not None:
+        return found
+    preset = PRESETS.get(provider)
+    return ProviderEntry(
+        name=provider,
+        module="",
+        default_model="",
+        section=provider,
+        telemetry_name=None if preset is None else preset.telemetry_name,
+    )

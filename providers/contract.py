@@ -131,6 +131,45 @@ class Reply:
     native: Any = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quirks:
+    """How a server deviates from the API that it follows.
+
+    `limit_field` is the only name of the limit on the reply that it takes; None: both, unless the
+    server is OpenAI's. `json_mode` is what it can do for JSON: follow a schema, answer with some
+    object, or only read the instruction in words. With `tools_strict` a tool has the field `strict`.
+    `reasoning_field` is the field of a message with the model's reasoning, which is kept and sent
+    back with tool calls.
+    """
+
+    limit_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    json_mode: Literal["schema", "object", "words"] = "schema"
+    tools_strict: bool = True
+    stream: bool = True
+    reasoning_field: str | None = None
+
+
+NO_QUIRKS = Quirks()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A named server: its address, and what is sent to it and to no other.
+
+    `key` is empty if the server needs none; then no authorization is sent but that in `headers`.
+    `secrets` are the values to hide in messages. `key_variable` is named in messages.
+    """
+
+    name: str
+    base_url: str
+    key: str = field(default="", repr=False)
+    key_variable: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    quirks: Quirks = NO_QUIRKS
+
+
 OnDelta = Callable[[str], None]
 """Called with each piece of text when it arrives. It must not block."""
 

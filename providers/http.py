@@ -14,10 +14,10 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any
 
 from orc.ledger.scarcity import find_shortage
+from orc.ledger.servers.addresses import is_loopback as is_loopback
 from orc.ledger.wording import size_text
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 
@@ -59,6 +59,11 @@ def _mask(line: str, secret: str) -> str:
         if has_prefix or (is_shortened and secret[:3] in word):
             words[index] = "***"
     return " ".join(words)
+
+
+def is_sendable(value: str) -> bool:
+    """Whether a header can hold the value: visible ASCII characters and inner spaces (RFC 9110)."""
+    return value.isascii() and value.isprintable() and value == value.strip()
 
 
 def replace_surrogates(text: str) -> str:
@@ -198,14 +203,6 @@ def is_absent(error: BaseException, host: str) -> bool:
     """Whether nothing listens at the address of this machine to which a connection failed."""
     refused = any(isinstance(cause, ConnectionRefusedError) for cause in find_causes(error))
     return refused and is_loopback(host)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine, judged by its name or address without a lookup."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _refuse_constant(name: str) -> Any:

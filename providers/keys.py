@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from orc.providers.catalogue import REGISTRY
+from orc.providers.servers.presets import PRESETS
 
 _OTHER_KEYS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
@@ -17,12 +18,19 @@ def read_keys(environment: Mapping[str, str]) -> dict[str, str]:
     These are keys, and the passwords in addresses and proxies.
     """
     entries = REGISTRY.values()
-    names = {entry.key_variable for entry in entries if entry.key_variable} | {*_OTHER_KEYS}
+    names = key_variables() | {*_OTHER_KEYS}
     found = {name: environment.get(name, "") for name in names}
     addresses = {entry.address_variable for entry in entries if entry.address_variable}
+    addresses |= {preset.address_variable for preset in PRESETS.values()}
     for name in (*addresses, *_PROXIES, *map(str.lower, _PROXIES)):
         found[name] = _password(environment.get(name, ""))
     return {name: found[name] for name in sorted(found) if found[name].strip()}
+
+
+def key_variables() -> set[str]:
+    """The variables that hold the keys of providers and of the servers that orc knows."""
+    entries = (entry.key_variable for entry in REGISTRY.values() if entry.key_variable)
+    return {*entries, *(preset.key for preset in PRESETS.values() if preset.key)}
 
 
 def _password(address: str) -> str:

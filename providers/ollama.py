@@ -12,12 +12,13 @@ from typing import Any
 import trio
 
 from orc.ledger.wording import duration_text
-from orc.providers.contract import OnDelta, Provider, Reply, Request
+from orc.providers.contract import OnDelta, Provider, Reply, Request, Server
 from orc.providers.errors import ProviderError, TransientError
 from orc.providers.http import parse_json, safe_text
 from orc.providers.ollama_body import PARAMS, build_body
 from orc.providers.ollama_reply import read_body, read_reply
 from orc.providers.ollama_server import DEFAULT_BASE_URL, JSON, JSON_LINES, OllamaServer
+from orc.providers.servers.native import with_own_native
 
 MODELS_WAIT_S = 10.0
 MODELS_MAX_BYTES = 4 * 1024 * 1024
@@ -31,14 +32,20 @@ def build(environment: Mapping[str, str], base_url: str | None = None) -> Provid
     return Ollama(found or DEFAULT_BASE_URL)
 
 
+def build_server(server: Server) -> Provider:
+    """A named server with this API. Raises PermanentError if its address cannot be used."""
+    return Ollama(server.base_url, server)
+
+
 class Ollama:
     """An Ollama server. Credentials in its URL are sent to it and never shown."""
 
     name = "ollama"
     params = PARAMS
 
-    def __init__(self, base_url: str = DEFAULT_BASE_URL) -> None:
-        self._server = OllamaServer(base_url)
+    def __init__(self, base_url: str = DEFAULT_BASE_URL, server: Server | None = None) -> None:
+        self._server = OllamaServer(base_url, server)
+        self._server_name = None if server is None else server.name
         self.endpoint = self._server.where
         self._digests: dict[str, str] = {}
         self._identifying = trio.Lock()
@@ -48,7 +55,7 @@ class Ollama:
         async with self._server.answer(
             "POST",
             "/api/chat",
-            content=build_body(request),
+            content=build_body(with_own_native(request, api=self.name, server=self._server_name)),
             timeout_s=request.timeout_s,
             accept=(JSON_LINES, JSON),
             model=request.model,

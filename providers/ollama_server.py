@@ -19,6 +19,7 @@ import trio
 
 from orc.ledger.wording import duration_text
 from orc.providers.catalogue import REGISTRY
+from orc.providers.contract import Server
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import (
     ERROR_BODY_MAX_BYTES,
@@ -42,14 +43,23 @@ _NAME_MAX = 200
 
 
 class OllamaServer:
-    """The server at a base URL, which may contain credentials; `where` is the URL without them."""
+    """The server at a base URL, which may contain credentials; `where` is the URL without them.
 
-    def __init__(self, base_url: str) -> None:
-        self._url = _parse_base_url(base_url)
+    `server` is the named server with this address, if it is one.
+    """
+
+    def __init__(self, base_url: str, server: Server | None = None) -> None:
+        self._who = "Ollama" if server is None else server.name
+        self._variable = "OLLAMA_BASE_URL" if server is None else f"servers.{server.name}.base_url"
+        self._url = _parse_base_url(base_url, self._variable)
+        self._query = {} if server is None else dict(server.query)
+        self._headers = {} if server is None else dict(server.headers)
+        if server is not None and server.key:
+            self._headers = {"authorization": f"Bearer {server.key}", **self._headers}
         self._path = self._url.path.rstrip("/")
         netloc = self._url.netloc.decode("ascii")
         self.where = f"{self._url.scheme}://{netloc}{safe_text(self._path)}"
-        self.secrets = _secrets_of(self._url)
+        self.secrets = (*_secrets_of(self._url), *(() if server is None else server.secrets))
         self._client: httpx.AsyncClient | None = None
         self._closed = False
 
@@ -71,7 +81,10 @@ class OllamaServer:
         """
         client = self._open_client()
         url = self._url.copy_with(path=f"{self._path}{path}")
-        headers = {"accept": ", ".join(accept), "accept-encoding": "identity"}
+        if self._query:
+            url = url.copy_merge_params(self._query)
+        own = {"accept": ", ".join(accept), "accept-encoding": "identity"}
+        headers = httpx.Headers({**self._headers, **own})
         if content is not None:
             headers["content-type"] = JSON
         answered = False
@@ -122,13 +135,14 @@ class OllamaServer:
         to = f" to {target}" if target else ""
         raise PermanentError(
             "bad_request",
-            f"Ollama at {self.where} answered {response.status_code}, a redirect{to}, which was "
-            "refused; set OLLAMA_BASE_URL to the final address",
+            f"{self._who} at {self.where} answered {response.status_code}, a redirect{to}, which was "
+            "refused; set "
+            f"{self._variable} to the final address",
         )
 
     async def _build_refusal(self, response: httpx.Response, model: str) -> ProviderError:
         status = response.status_code
-        answer = f"Ollama at {self.where} answered {status}"
+        answer = f"{self._who} at {self.where} answered {status}"
         words = await self._read_error_words(response)
         if status == 404 and model and "model" in words and "not found" in words:
             pull = f"ollama pull {shlex.quote(safe_text(model, length_max=_NAME_MAX))}"
@@ -159,22 +173,22 @@ class OllamaServer:
             shown = safe_text(content_type, length_max=80, secrets=self.secrets)
             raise TransientError(
                 "protocol",
-                f"Ollama at {self.where} answered with {shown or 'no content type'} instead of "
-                "JSON; is OLLAMA_BASE_URL the address of an Ollama server?",
+                f"{self._who} at {self.where} answered with {shown or 'no content type'} instead of "
+                f"JSON; is {self._variable} the address of an Ollama server?",
             )
         if _is_encoded(response):
             raise TransientError(
                 "protocol",
-                f"Ollama at {self.where} compressed its reply, although the request forbids that",
+                f"{self._who} at {self.where} compressed its reply, although the request forbids that",
             )
 
     def _describe_timeout(self, error: httpx.TimeoutException, timeout_s: float) -> str:
         if isinstance(error, httpx.ConnectTimeout):
             waited = duration_text(timeout_s)
-            return f"Ollama at {self.where} did not accept a connection within {waited}"
+            return f"{self._who} at {self.where} did not accept a connection within {waited}"
         return (
-            f"Ollama at {self.where} sent nothing for {duration_text(timeout_s)}; a large model may "
-            "still be loading: raise TIMEOUT_S if it needs longer"
+            f"{self._who} at {self.where} sent nothing for {duration_text(timeout_s)}; a large "
+            "model may still be loading: raise TIMEOUT_S if it needs longer"
         )
 
     def _build_connection_error(
@@ -185,12 +199,12 @@ class OllamaServer:
                 why = safe_text(cause.verify_message)
                 return PermanentError(
                     "environment",
-                    f"the certificate of Ollama at {self.where} is not trusted ({why})",
+                    f"the certificate of {self._who} at {self.where} is not trusted ({why})",
                 )
         if answered:
             return TransientError(
                 "protocol" if isinstance(error, httpx.RemoteProtocolError) else "connection",
-                f"Ollama at {self.where} broke off during its reply",
+                f"{self._who} at {self.where} broke off during its reply",
             )
         # httpx raises one class for a server that closes the connection and for one that does
         # not speak HTTP; only the messages differ.
@@ -199,14 +213,14 @@ class OllamaServer:
             return TransientError("protocol", f"the server at {self.where} does not speak HTTP")
         return TransientError(
             "connection",
-            f"Ollama does not answer at {self.where} ({describe_failure(error)}). Start it with "
+            f"{self._who} does not answer at {self.where} ({describe_failure(error)}). Start it with "
             "`ollama serve`, or use the recorded replies: `orc run SPEC --provider replay`",
             unsent=isinstance(error, httpx.ConnectError),
             absent=is_absent(error, self._url.host),
         )
 
 
-def _parse_base_url(text: str) -> httpx.URL:
+def _parse_base_url(text: str, variable: str) -> httpx.URL:
     """The checked URL. Raises PermanentError if no connection can be made to it.
 
     The messages do not quote the text, because it may contain a password.
@@ -217,22 +231,20 @@ def _parse_base_url(text: str) -> httpx.URL:
         url.raw_host.decode("ascii").encode("idna")
         host = url.host
     except (httpx.InvalidURL, ValueError):
-        raise _build_url_error("it is not a valid URL") from None
+        raise _build_url_error(variable, "it is not a valid URL") from None
     if url.scheme not in ("http", "https"):
-        raise _build_url_error("it does not start with http:// or https://")
+        raise _build_url_error(variable, "it does not start with http:// or https://")
     if not host:
-        raise _build_url_error("it has no host")
+        raise _build_url_error(variable, "it has no host")
     if url.port is not None and not 0 < url.port < 65536:
-        raise _build_url_error("its port is not between 1 and 65535")
+        raise _build_url_error(variable, "its port is not between 1 and 65535")
     if url.query or url.fragment:
-        raise _build_url_error("it has a query or a fragment")
+        raise _build_url_error(variable, "it has a query or a fragment")
     return url
 
 
-def _build_url_error(why: str) -> PermanentError:
-    return PermanentError(
-        "environment", f"OLLAMA_BASE_URL must look like {DEFAULT_BASE_URL}, but {why}"
-    )
+def _build_url_error(variable: str, why: str) -> PermanentError:
+    return PermanentError("environment", f"{variable} must look like {DEFAULT_BASE_URL}, but {why}")
 
 
 def _secrets_of(url: httpx.URL) -> tuple[str, ...]:

@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orc.providers.contract import Message, OnDelta, Provider, Reply, Request, ToolCall, Usage
+from orc.providers.contract import (
+    NO_QUIRKS,
+    Message,
+    OnDelta,
+    Provider,
+    Quirks,
+    Reply,
+    Request,
+    Server,
+    ToolCall,
+    Usage,
+)
 from orc.providers.openai_api import (
     Account,
     AccountProvider,
@@ -29,11 +40,12 @@ from orc.providers.openai_body import (
     check_params,
     count_calls,
     join_text,
-    takes_schema,
+    json_form,
     write_arguments,
 )
 from orc.providers.sdk_errors import Failures
 from orc.providers.sdk_wire import Count, Text, Wire
+from orc.providers.servers.native import with_own_native
 
 _PARAMS = {
     "temperature": "temperature",
@@ -53,6 +65,11 @@ def build(environment: Mapping[str, str], base_url: str | None = None) -> Provid
     return OpenAI(Account(environment, base_url))
 
 
+def build_server(server: Server) -> Provider:
+    """A named server with this API. Raises PermanentError if its address cannot be used."""
+    return OpenAI(Account({}, server=server))
+
+
 class OpenAI(AccountProvider):
     """The chat completions API with one account."""
 
@@ -61,38 +78,69 @@ class OpenAI(AccountProvider):
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`."""
-        body = _build_body(request)
-        if not self._is_vendors_own and "max_completion_tokens" in body:
-            # Compatible servers support the older name, and some support only that.
-            body.setdefault("max_tokens", body["max_completion_tokens"])
-        arriving = _ArrivingChunks(request, on_delta, self._failures)
+        request = with_own_native(request, api=self.name, server=self._account.server_name)
+        body = _build_body(request, self._quirks)
+        self._name_limit(body)
+        arriving = _ArrivingChunks(request, on_delta, self._failures, self._quirks)
+        if not self._quirks.stream:
+            document, request_id = await self._account.fetch(
+                "/chat/completions", body, timeout_s=request.timeout_s
+            )
+            if not arriving.take(_as_chunk(document)):
+                raise self._failures.build_protocol_error("has no finish_reason")
+            return arriving.build_reply(request_id)
         request_id = await self._account.hear(
             "/chat/completions", body, arriving.take, timeout_s=request.timeout_s
         )
         return arriving.build_reply(request_id)
 
+    def _name_limit(self, body: dict[str, Any]) -> None:
+        """Give the limit on the reply the name or the names that the server takes."""
+        if "max_completion_tokens" not in body:
+            return
+        if self._quirks.limit_field is None:
+            if not self._is_vendors_own:
+                # Compatible servers support the older name, and some support only that.
+                body.setdefault("max_tokens", body["max_completion_tokens"])
+        elif self._quirks.limit_field == "max_tokens":
+            limit = body.pop("max_completion_tokens")
+            body.setdefault("max_tokens", limit)
 
-def _build_body(request: Request) -> dict[str, Any]:
+
+def _build_body(request: Request, quirks: Quirks = NO_QUIRKS) -> dict[str, Any]:
     check_params(request.params, _PARAMS)
-    words = build_system(request)
+    words = build_system(request, quirks)
     system = [] if words is None else [{"role": "system", "content": words}]
+    streams = {"stream": True, "stream_options": {"include_usage": True}}
     body: dict[str, Any] = {
         "model": request.model,
         "messages": [*system, *map(_build_message, request.messages)],
-        "stream": True,
-        "stream_options": {"include_usage": True},
+        **(streams if quirks.stream else {"stream": False}),
         **{_PARAMS[name]: value for name, value in request.params.items()},
     }
     if request.tools:
-        functions = map(build_function, request.tools)
+        functions = (build_function(tool, quirks) for tool in request.tools)
         body["tools"] = [{"type": "function", "function": function} for function in functions]
-    if request.output_schema is not None and takes_schema(request.output_schema):
-        schema = build_schema(request.output_schema)
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    elif request.json_output and request.output_schema is None:
-        body["response_format"] = {"type": "json_object"}
+    form = json_form(request, quirks)
+    if form == "json_schema":
+        schema = build_schema(request.output_schema or {})
+        body["response_format"] = {"type": form, "json_schema": schema}
+    elif form is not None:
+        body["response_format"] = {"type": form}
     add_options(body, request.options, asked=_ASKED)
     return body
+
+
+def _as_chunk(document: Any) -> Any:
+    """A reply that is one document in the form of a chunk with all of it."""
+    choices = document.get("choices") if isinstance(document, dict) else None
+    if not isinstance(choices, list):
+        return document
+    whole = [
+        {**choice, "delta": choice.get("message")} if isinstance(choice, dict) else choice
+        for choice in choices
+    ]
+    return {**document, "choices": whole}
 
 
 def _build_message(message: Message) -> dict[str, Any]:
@@ -112,6 +160,9 @@ def _build_message(message: Message) -> dict[str, Any]:
     if calls := message.get("tool_calls"):
         built["content"] = built["content"] or None
         built["tool_calls"] = [_build_call(call) for call in calls]
+        native = message.get("native")
+        if native is not None and native["provider"] == OpenAI.name:
+            built.update(native["content"])
     return built
 
 
@@ -134,6 +185,8 @@ class _CallDelta(Wire):
 class _ChunkDelta(Wire):
     content: Text | None = None
     refusal: Text | None = None
+    reasoning: Any = None
+    reasoning_content: Any = None
     tool_calls: list[_CallDelta] | None = None
 
 
@@ -169,7 +222,15 @@ class _Call:
 class _ArrivingChunks:
     """Assembles a reply from its chunks."""
 
-    def __init__(self, request: Request, on_delta: OnDelta, failures: Failures) -> None:
+    def __init__(
+        self,
+        request: Request,
+        on_delta: OnDelta,
+        failures: Failures,
+        quirks: Quirks = NO_QUIRKS,
+    ) -> None:
+        self._reasoning_field = quirks.reasoning_field or ""
+        self._reasoning: list[str] = []
         self._request = request
         self._on_delta = on_delta
         self._failures = failures
@@ -214,7 +275,13 @@ class _ArrivingChunks:
             usage=self._usage,
             request_id=self._failures.show(request_id or self._id) or None,
             tool_calls=calls,
+            native=self._native() if calls else None,
         )
+
+    def _native(self) -> dict[str, str] | None:
+        """The reasoning before tool calls, under the name by which the server wants it back."""
+        text = "".join(self._reasoning)
+        return {self._reasoning_field: text} if text else None
 
     def _take_choice(self, choice: _Choice) -> None:
         self._finish_reason = self._finish_reason or choice.finish_reason or ""
@@ -223,6 +290,9 @@ class _ArrivingChunks:
         if choice.delta.content:
             self._pieces.append(choice.delta.content)
             self._on_delta(choice.delta.content)
+        reasoning = getattr(choice.delta, self._reasoning_field, None)
+        if isinstance(reasoning, str):
+            self._reasoning.append(reasoning)
         if choice.delta.refusal:
             self._refusal.append(choice.delta.refusal)
         for delta in choice.delta.tool_calls or ():

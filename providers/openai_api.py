@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
-from orc.providers.contract import Usage
+from orc.providers.contract import NO_QUIRKS, Server, Usage
 from orc.providers.errors import PermanentError, PermanentKind
 from orc.providers.http import parse_json
 from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
-from orc.providers.sdk_errors import Api, ErrorReport
+from orc.providers.sdk_errors import Api, ErrorReport, api_of
 from orc.providers.sdk_wire import Count, Wire
 
 _PLACEHOLDER_KEY = "none"
@@ -69,9 +69,24 @@ API = Api(
 
 
 class Account:
-    """OpenAI or a compatible server, configured by the environment."""
+    """OpenAI or a compatible server, configured by the environment, or a named server."""
 
-    def __init__(self, environment: Mapping[str, str], base_url: str | None) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        base_url: str | None = None,
+        *,
+        server: Server | None = None,
+    ) -> None:
+        self.quirks = NO_QUIRKS if server is None else server.quirks
+        self.server_name = None if server is None else server.name
+        self._organization: str | None = None
+        self._project: str | None = None
+        self._client: openai.AsyncOpenAI | None = None
+        if server is not None:
+            self.peer = Peer(api_of(API, server), server.base_url, key=server.key, server=server)
+            self._key = server.key or _PLACEHOLDER_KEY
+            return
         key = read_key(environment, API.key_variable)
         url = base_url or environment.get(API.url_variable, "").strip() or API.default_url
         self.peer = Peer(API, url, key=key)
@@ -85,7 +100,6 @@ class Account:
         self._key = key or _PLACEHOLDER_KEY
         self._organization = read_key(environment, "OPENAI_ORG_ID") or None
         self._project = read_key(environment, "OPENAI_PROJECT_ID") or None
-        self._client: openai.AsyncOpenAI | None = None
 
     async def hear(
         self, path: str, body: Mapping[str, Any], take: Callable[[Any], bool], *, timeout_s: float
@@ -101,6 +115,21 @@ class Account:
         )
         headers = await self.peer.hear(opening, take)
         return str(headers.get("x-request-id", ""))
+
+    async def fetch(
+        self, path: str, body: Mapping[str, Any], *, timeout_s: float
+    ) -> tuple[Any, str]:
+        """Post the body; the JSON document of the answer, and the request id, or ""."""
+        posting = self._open_client().post(
+            path,
+            content=encode_body(body),
+            cast_to=httpx2.Response,
+            options={"timeout": build_timeout(timeout_s)},
+        )
+        document, headers = await self.peer.get_document(posting)
+        if isinstance(document, dict) and document.get("error"):
+            raise self.peer.failures.build_event_error(document)
+        return document, str(headers.get("x-request-id", ""))
 
     async def list_models(self) -> tuple[str, ...]:
         """The names of the models that the account can use, sorted."""
@@ -135,6 +164,7 @@ class AccountProvider:
     """The methods of a provider that are the same for both APIs."""
 
     def __init__(self, account: Account) -> None:
+        self._quirks = account.quirks
         self.endpoint = account.peer.endpoint
         host = urlsplit(self.endpoint).hostname or ""
         self._is_vendors_own = host.endswith((".openai.com", ".openai.azure.com"))

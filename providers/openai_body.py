@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from orc.providers.contract import Message, Request, Tool, ToolCall
+from orc.providers.contract import NO_QUIRKS, Message, Quirks, Request, Tool, ToolCall
 from orc.providers.errors import PermanentError
 from orc.providers.http import safe_text
 from orc.providers.instructions import instruct, speaks_of_json
@@ -49,18 +49,32 @@ def add_options(
     body.update(options)
 
 
-def build_system(request: Request) -> str | None:
+def build_system(request: Request, quirks: Quirks = NO_QUIRKS) -> str | None:
     """The system text, with an instruction to answer in JSON if the APIs need one.
 
-    Both APIs refuse JSON mode if no text of the request mentions JSON. If they do not support
-    the schema, the instruction contains it.
+    Both APIs refuse JSON mode if no text of the request mentions JSON. If they, or the server, do
+    not support the schema, the instruction contains it.
     """
-    if request.output_schema is not None and not takes_schema(request.output_schema):
-        return instruct(request.system, request)
-    is_bound = request.json_output and request.output_schema is None
-    if not is_bound or speaks_of_json(request):
+    match json_form(request, quirks):
+        case "json_schema":
+            return request.system
+        case "json_object" if request.output_schema is None and speaks_of_json(request):
+            return request.system
+    if request.output_schema is None and not request.json_output:
         return request.system
     return instruct(request.system, request)
+
+
+def json_form(
+    request: Request, quirks: Quirks = NO_QUIRKS
+) -> Literal["json_schema", "json_object"] | None:
+    """The form of a JSON reply that the request asks of the server; None if of the model alone."""
+    if request.output_schema is not None and quirks.json_mode == "schema":
+        return "json_schema" if takes_schema(request.output_schema) else None
+    # A schema whose root is no object contradicts a mode for objects.
+    fits = request.output_schema is None or takes_schema(request.output_schema)
+    is_asked = (request.json_output or request.output_schema is not None) and fits
+    return "json_object" if is_asked and quirks.json_mode != "words" else None
 
 
 def build_content(
@@ -97,8 +111,10 @@ def join_text(message: Message) -> str:
     return "\n".join(texts)
 
 
-def build_function(tool: Tool) -> dict[str, Any]:
+def build_function(tool: Tool, quirks: Quirks = NO_QUIRKS) -> dict[str, Any]:
     """A tool as the function object of both APIs."""
+    if not quirks.tools_strict:
+        return {**tool}
     return {**tool, "strict": is_strict(tool["parameters"])}
 
 

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orc.providers.contract import Message, OnDelta, Provider, Reply, Request, ToolCall
+from orc.providers.contract import (
+    NO_QUIRKS,
+    Message,
+    OnDelta,
+    Provider,
+    Quirks,
+    Reply,
+    Request,
+    Server,
+    ToolCall,
+)
 from orc.providers.openai_api import (
     Account,
     AccountProvider,
@@ -28,11 +38,12 @@ from orc.providers.openai_body import (
     check_params,
     count_calls,
     join_text,
-    takes_schema,
+    json_form,
     write_arguments,
 )
 from orc.providers.sdk_errors import Failures
 from orc.providers.sdk_wire import Count, Text, Wire
+from orc.providers.servers.native import with_own_native
 
 _PARAMS = ("temperature", "top_p", "max_tokens", "reasoning_effort")
 _ASKED = ("instructions", "tools")
@@ -44,6 +55,11 @@ def build(environment: Mapping[str, str], base_url: str | None = None) -> Provid
     return OpenAIResponses(Account(environment, base_url))
 
 
+def build_server(server: Server) -> Provider:
+    """A named server with this API. Raises PermanentError if its address cannot be used."""
+    return OpenAIResponses(Account({}, server=server))
+
+
 class OpenAIResponses(AccountProvider):
     """The responses API with one account."""
 
@@ -52,7 +68,8 @@ class OpenAIResponses(AccountProvider):
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`."""
-        body = _build_body(request)
+        request = with_own_native(request, api=self.name, server=self._account.server_name)
+        body = _build_body(request, self._quirks)
         arriving = _ArrivingResponse(request, on_delta, self._failures)
         request_id = await self._account.hear(
             "/responses", body, arriving.take, timeout_s=request.timeout_s
@@ -60,9 +77,9 @@ class OpenAIResponses(AccountProvider):
         return arriving.build_reply(request_id)
 
 
-def _build_body(request: Request) -> dict[str, Any]:
+def _build_body(request: Request, quirks: Quirks = NO_QUIRKS) -> dict[str, Any]:
     check_params(request.params, _PARAMS)
-    system = build_system(request)
+    system = build_system(request, quirks)
     body: dict[str, Any] = {
         "model": request.model,
         **({} if system is None else {"instructions": system}),
@@ -72,12 +89,14 @@ def _build_body(request: Request) -> dict[str, Any]:
         **_build_params(request.params),
     }
     if request.tools:
-        body["tools"] = [{"type": "function", **build_function(tool)} for tool in request.tools]
-    if request.output_schema is not None and takes_schema(request.output_schema):
-        schema = build_schema(request.output_schema)
-        body["text"] = {"format": {"type": "json_schema", **schema}}
-    elif request.json_output and request.output_schema is None:
-        body["text"] = {"format": {"type": "json_object"}}
+        functions = (build_function(tool, quirks) for tool in request.tools)
+        body["tools"] = [{"type": "function", **function} for function in functions]
+    form = json_form(request, quirks)
+    if form == "json_schema":
+        schema = build_schema(request.output_schema or {})
+        body["text"] = {"format": {"type": form, **schema}}
+    elif form is not None:
+        body["text"] = {"format": {"type": form}}
     add_options(body, request.options, asked=_ASKED)
     return body
 

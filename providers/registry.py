@@ -8,8 +8,11 @@ from importlib.util import find_spec
 from typing import cast
 
 from orc.about import install_command
+from orc.ledger.servers.server_def import HeaderDef, ServerDef
 from orc.providers.catalogue import REGISTRY, ProviderEntry
-from orc.providers.contract import Provider
+from orc.providers.contract import Provider, Quirks, Server
+from orc.providers.errors import PermanentError
+from orc.providers.http import is_sendable
 
 Environment = Mapping[str, str]
 
@@ -37,3 +40,55 @@ def build_provider(name: str, environment: Environment, *, base_url: str | None 
     module = import_module(REGISTRY[name].module)
     build = cast(Callable[[Environment, str | None], Provider], module.build)
     return build(environment, base_url)
+
+
+def build_server(name: str, server: ServerDef, environment: Environment) -> Provider:
+    """The provider of a named server; its key and secret headers come from the environment.
+
+    Raises PermanentError (kind `environment`) if a variable is missing or an address cannot be used.
+    """
+    values = {variable: _read(name, variable, environment) for variable in server.variables()}
+    headers = {
+        header: value if isinstance(value, str) else f"{value.prefix}{values[value.env]}"
+        for header, value in server.headers.items()
+    }
+    hidden = [headers[header] for header in server.headers if _is_secret(server, header)]
+    made = Server(
+        name=name,
+        base_url=server.base_url,
+        key=values.get(server.key or "", ""),
+        key_variable=server.key or "",
+        headers=headers,
+        query=server.query,
+        secrets=(*values.values(), *hidden),
+        quirks=Quirks(
+            limit_field=server.limit_field,
+            json_mode=server.json_mode,
+            tools_strict=server.tools_strict,
+            stream=server.stream,
+            reasoning_field=server.reasoning_field,
+        ),
+    )
+    module = import_module(REGISTRY[server.api].module)
+    build = cast(Callable[[Server], Provider], module.build_server)
+    return build(made)
+
+
+def missing_variables(server: ServerDef, environment: Environment) -> list[str]:
+    """The variables that the server needs and that are not set."""
+    return [name for name in server.variables() if not environment.get(name, "").strip()]
+
+
+def _is_secret(server: ServerDef, header: str) -> bool:
+    return isinstance(server.headers[header], HeaderDef)
+
+
+def _read(name: str, variable: str, environment: Environment) -> str:
+    value = environment.get(variable, "").strip()
+    if not value:
+        raise PermanentError("environment", f"{variable} is not set: the server {name!r} needs it")
+    if not is_sendable(value):
+        raise PermanentError(
+            "environment", f"{variable} contains a character that a header cannot hold"
+        )
+    return value

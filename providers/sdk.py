@@ -19,6 +19,7 @@ import httpx2
 import trio
 
 from orc.ledger.wording import duration_text
+from orc.providers.contract import Server
 from orc.providers.errors import PermanentError, TransientError
 from orc.providers.http import ERROR_BODY_MAX_BYTES, is_loopback, parse_json, safe_text
 from orc.providers.sdk_errors import Api, BrokenOff, Failures
@@ -47,16 +48,21 @@ class EventStream(Protocol):
 class Peer:
     """An API at one address. Its key and a password in its URL never appear in messages.
 
-    `url` has no credentials; `endpoint` is the same address, safe to show.
+    `url` has no credentials; `endpoint` is the same address, safe to show. A named `server` may have
+    further headers and a query; they are added to each request, and only to those to this address.
     """
 
-    def __init__(self, api: Api, base_url: str, *, key: str = "") -> None:
+    def __init__(
+        self, api: Api, base_url: str, *, key: str = "", server: Server | None = None
+    ) -> None:
         url = _parse_base_url(base_url, api)
+        self._server = server
         path = safe_text(url.path.rstrip("/"))
         self.url = url.copy_with(userinfo=b"")
         self.endpoint = f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
         self._auth = (url.username, url.password) if url.userinfo else None
-        self.failures = Failures(api, self.endpoint, (key, *_secrets_of(url)))
+        hidden = () if server is None else server.secrets
+        self.failures = Failures(api, self.endpoint, (key, *hidden, *_secrets_of(url)))
         self._http: httpx2.AsyncClient | None = None
         self._closed = False
 
@@ -101,8 +107,15 @@ class Peer:
 
     async def get_json(self, getting: Awaitable[httpx2.Response]) -> Any:
         """The JSON value of a response that is not a stream."""
+        return (await self.get_document(getting))[0]
+
+    async def get_document(
+        self, getting: Awaitable[httpx2.Response]
+    ) -> tuple[Any, Mapping[str, str]]:
+        """The same, with the response's headers."""
         with self._translating():
-            return parse_json((await getting).content.decode("utf-8"))
+            response = await getting
+            return parse_json(response.content.decode("utf-8")), response.headers
 
     async def list_models(self, getting: Awaitable[httpx2.Response]) -> tuple[str, ...]:
         """The sorted ids in a response `{"data": [{"id": ...}, ...]}`, within MODELS_WAIT_S."""
@@ -121,7 +134,7 @@ class Peer:
             # this machine use no proxy.
             return httpx2.AsyncClient(
                 auth=self._auth,
-                event_hooks={"response": [self._check]},
+                event_hooks={"request": [self._complete], "response": [self._check]},
                 follow_redirects=False,
                 headers={"accept-encoding": "identity"},
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
@@ -147,6 +160,21 @@ class Peer:
             yield
         except Exception as error:
             raise self.failures.translate(error) from None
+
+    async def _complete(self, request: httpx2.Request) -> None:
+        """A request hook: adds the headers and the query of a named server."""
+        server, url = self._server, request.url
+        if server is None:
+            return
+        if (url.scheme, url.host, url.port) != (self.url.scheme, self.url.host, self.url.port):
+            raise PermanentError("bad_request", f"the request does not go to {self.endpoint}")
+        if not server.key:
+            # The SDKs always send one; a server without a key gets none.
+            for name in ("authorization", "x-api-key"):
+                request.headers.pop(name, None)
+        request.headers.update(server.headers)
+        if server.query:
+            request.url = url.copy_merge_params(server.query)
 
     async def _check(self, response: httpx2.Response) -> None:
         """A response hook. It must raise here, because afterwards httpx2 parses `Location` even

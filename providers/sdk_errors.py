@@ -10,13 +10,14 @@ import json
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import httpx2
 
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.wording import duration_text
+from orc.providers.contract import Server
 from orc.providers.errors import PermanentError, PermanentKind, ProviderError, TransientError
 from orc.providers.http import (
     build_status_error,
@@ -60,6 +61,16 @@ class Api:
     key_variable: str
     statuses: Mapping[str, int]
     recognise: Callable[[ErrorReport], PermanentKind | None]
+
+
+def api_of(api: Api, server: Server) -> Api:
+    """The API of a named server: messages have its name and that of its key's variable."""
+    return replace(
+        api,
+        name=server.name,
+        url_variable=f"servers.{server.name}.base_url",
+        key_variable=server.key_variable or f"servers.{server.name}.key",
+    )
 
 
 class BrokenOff(TransientError):

@@ -254,7 +254,7 @@ async def _perform_work(
 async def _ask(context: AttemptContext, request: PromptRequest, work: AttemptFolder) -> Result:
     provider = context.provider_of(request.target)
     params = dict(request.request.params)
-    # Parameters under a provider's name are sent to that provider only. They are not `dropped`.
+    # Those under a provider's name go to that provider only. They are not `dropped`.
     options = {name: params.pop(name) for name in SECTIONS if name in params}
     kept = {key: value for key, value in params.items() if key in provider.params}
     request = replace(
@@ -265,6 +265,7 @@ async def _ask(context: AttemptContext, request: PromptRequest, work: AttemptFol
             options=options.get(facts_of(provider.name).section or "", {}),
         ),
         dropped=tuple(sorted(set(params) - set(kept))),
+        price=context.state.definition.price_of(request.target),
     )
     toolbox = _open_toolbox(context, request.step, work)
     result = await perform_prompt(

@@ -91,7 +91,7 @@ class Renderer:
         self._workspace = workspace
         self._environment = environment
         self.job_id = job_id
-        self.target_rules = target_rules(environment)
+        self.target_rules = target_rules(environment, state.definition.servers)
         self._values: dict[str, Any] = {}
         self._upstream = Upstream(state)
         self._declared = DeclaredFiles()

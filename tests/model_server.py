@@ -21,12 +21,13 @@ MODELS = ("model-a", "model-b")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request: `api` is chat, responses, messages or ollama."""
+    """One request: `api` is chat, responses, messages or ollama; `target` has path and query."""
 
     api: str
     model: str
     body: dict[str, Any]
     headers: dict[str, str]
+    target: str = ""
 
     @property
     def last(self) -> str:
@@ -119,12 +120,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        api = _API_OF[self.path.rpartition("/")[2]]
-        if self.path.endswith("/api/chat"):
+        path = self.path.partition("?")[0]
+        api = _API_OF[path.rpartition("/")[2]]
+        if path.endswith("/api/chat"):
             api = "ollama"
         headers = {name.lower(): value for name, value in self.headers.items()}
         owner = self.server.owner  # type: ignore[attr-defined]
-        asked = Asked(api, body["model"], body, headers)
+        asked = Asked(api, body["model"], body, headers, self.path)
         owner.seen.append(asked)
         said = owner.answer(asked)
         if isinstance(said, Fails):

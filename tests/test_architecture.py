@@ -35,9 +35,11 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "ledger.secrets": "",
     "ledger.inputs": "ledger.digest ledger.values",
-    "ledger": "ledger.files ledger.inputs ledger.secrets",
+    "ledger.servers": "ledger.values",
+    "ledger": "ledger.files ledger.inputs ledger.secrets ledger.servers",
     "ledger.transport": "ledger ledger.files",
-    "providers": "",
+    "providers.servers": "ledger.servers providers.contract",
+    "providers": "ledger.servers providers.servers",
     "scheduler.core": "ledger orc.worker.capture_rules orc.worker.sizes",
     "scheduler.core.source": "ledger scheduler.core",
     "scheduler.core.language": "ledger scheduler.core",
@@ -47,8 +49,8 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.source"
     ),
     "scheduler.core.resolve": (
-        "ledger ledger.inputs scheduler.core scheduler.core.language scheduler.core.source "
-        "scheduler.core.spec"
+        "ledger ledger.inputs ledger.servers scheduler.core scheduler.core.language "
+        "scheduler.core.source scheduler.core.spec"
     ),
     "scheduler.core.tables": "ledger scheduler.core scheduler.core.source scheduler.core.spec",
     "scheduler.core.fold": "ledger scheduler.core scheduler.core.language",
@@ -62,7 +64,8 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.spec scheduler.drivers scheduler.effects"
     ),
     "scheduler.effects": (
-        "ledger ledger.files ledger.secrets orc.worker providers scheduler.core "
+        "ledger ledger.files ledger.secrets ledger.servers orc.worker providers "
+        "providers.servers scheduler.core scheduler.core.resolve.servers "
         "scheduler.core.resolve.targets scheduler.executors.contract"
     ),
     "scheduler.inputs": (
@@ -80,7 +83,7 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.effects scheduler.executors scheduler.inputs"
     ),
     # How a provider is billed, and what telemetry calls it: plain data, and no provider's code.
-    "projections.money": "ledger providers.catalogue",
+    "projections.money": "ledger ledger.servers providers.catalogue",
     "projections.folds": "ledger ledger.files ledger.inputs projections.money",
     "projections.caches": "ledger ledger.transport projections.folds",
     "projections.tables": "ledger ledger.files projections.folds projections.money",
@@ -116,10 +119,11 @@ MAY_IMPORT: dict[str, str] = {
     "projections": "ledger projections.folder projections.money projections.tables",
     # Use cases do not import the terminal, so that the Python API can be built on them.
     "cli.jobs.caller": (
-        "cli ledger ledger.files ledger.inputs ledger.secrets ledger.transport "
-        "projections.history projections.money providers scheduler.core scheduler.core.fold "
-        "scheduler.core.resolve scheduler.core.source scheduler.core.spec scheduler.core.tables "
-        "scheduler.drivers scheduler.effects.targets scheduler.executors scheduler.globs "
+        "cli ledger ledger.files ledger.inputs ledger.secrets ledger.servers "
+        "ledger.transport projections.history projections.money providers providers.servers "
+        "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.source "
+        "scheduler.core.spec scheduler.core.tables scheduler.drivers "
+        "scheduler.effects.targets scheduler.executors scheduler.globs "
         "scheduler.work_folder"
     ),
     "cli.jobs.hooks": (

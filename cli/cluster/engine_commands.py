@@ -15,7 +15,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from orc.cli.errors import UsageProblem
-from orc.providers import REGISTRY
+from orc.providers.keys import key_variables
 from orc.scheduler.core.sizes import parse_amount
 from orc.scheduler.drivers.addresses import is_loopback
 from orc.scheduler.executors.site import Site
@@ -174,7 +174,7 @@ def start_engine(command: EngineCommand) -> NoReturn:
     The engine handles signals also if they are ignored here, so that these are blocked for it.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, ignored_signals())
-    keys = {entry.key_variable for entry in REGISTRY.values()}
+    keys = key_variables()
     kept = {name: value for name, value in os.environ.items() if name not in keys}
     argv = command.argv()
     os.execve(argv[0], argv, {**kept, **command.settings})  # noqa: S606  # a shell has no part in it

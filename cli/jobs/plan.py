@@ -154,12 +154,12 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
     Raises SpecError, UsageProblem, LedgerError.
     """
     files = SpecFiles(spec_dir_of(submission))
-    rules = target_rules(environment)
     inputs = InputReader(files.folder)
     submission, _, definition, _ = prepare_here(
         submission, environment, files=files, inputs=inputs, executor_names=None
     )
     definition = inputs.hide(read_mask(definition, environment, steps=()), definition)
+    rules = target_rules(environment, definition.servers)
     check_step_names("--until", submission.until, {step.id for step in definition.steps})
     asked = partial(
         foresee,

@@ -21,6 +21,7 @@ from orc.cli.jobs.caller.secrets import (
     read_mask,
     refuse_secrets_in_spec,
 )
+from orc.cli.jobs.caller.servers import known_servers
 from orc.cli.jobs.caller.ship import read_shipped
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.caller.templates import read_template
@@ -39,7 +40,7 @@ from orc.scheduler.core.resolve.known_steps import known_steps
 from orc.scheduler.core.resolve.prompt import Settings
 from orc.scheduler.core.spec.job_template import is_file
 from orc.scheduler.core.spec.parse import Spec
-from orc.scheduler.effects.targets import target_rules
+from orc.scheduler.effects.targets import provider_facts, target_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ def prepare(
     files = files or SpecFiles(spec_dir_of(submission))
     inputs = inputs or InputReader(files.folder)
     settings = Settings(
-        providers=target_rules(environment).providers,
+        providers=provider_facts(),
+        servers=known_servers(environment, files.folder, submission.path),
         default_provider=submission.default_provider,
         environment=environment,
         provider=submission.provider,
@@ -215,9 +217,11 @@ def refuse_missing_extras(definition: JobDef, environment: Mapping[str, str]) ->
     A missing fallback would otherwise be found only during the run. Raises EnvironmentProblem with
     the command that installs the package.
     """
-    for step in known_steps(definition, target_rules(environment)):
+    for step in known_steps(definition, target_rules(environment, definition.servers)):
         for target in step.targets():
-            missing = missing_package(REGISTRY[target.provider])
+            server = definition.servers.get(target.provider)
+            api = target.provider if server is None else server.api
+            missing = missing_package(REGISTRY[api])
             if missing is not None:
                 raise EnvironmentProblem(f"step {step.id!r} uses {target.provider}: {missing}")
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from doc_parts.markup import table
+
+if TYPE_CHECKING:
+    from orc.providers.servers.presets import Preset
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,6 +55,39 @@ def render_providers() -> str:
         for entry in REGISTRY.values()
     ]
     return table(("provider", "default model", "model from"), rows)
+
+
+def render_servers() -> str:
+    """Every server that orc knows without a definition."""
+    from orc.providers.servers.presets import PRESETS
+
+    rows = [
+        (
+            f"`{preset.name}`",
+            f"`{preset.key}`" if preset.key else "none",
+            f"`{preset.base_url}`" if preset.base_url else "yours",
+            f"`{preset.address_variable}`",
+            f"`{preset.default_model}`" if preset.default_model else "",
+            ", ".join(_deviations(preset)),
+            f"[documentation]({preset.source})",
+        )
+        for preset in PRESETS.values()
+    ]
+    heads = ("server", "key", "address", "another address", "default model", "deviations", "source")
+    return table(heads, rows)
+
+
+def _deviations(preset: Preset) -> Iterator[str]:
+    if preset.limit_field is not None:
+        yield f"`limit_field: {preset.limit_field}`"
+    if preset.json_mode != "schema":
+        yield f"`json: {preset.json_mode}`"
+    if not preset.tools_strict:
+        yield "`tools_strict: false`"
+    if not preset.stream:
+        yield "`stream: false`"
+    if preset.reasoning_field is not None:
+        yield f"`reasoning_field: {preset.reasoning_field}`"
 
 
 def render_decisions() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -27,6 +28,7 @@ from orc.ledger.events import (
     TokenUsage,
 )
 from orc.ledger.money import NANO_PER_USD, exact, optional_usd, usd_number
+from orc.ledger.servers.server_def import ANY_MODEL, PriceDef, ServerDef
 from orc.providers.catalogue import facts_of
 
 CALL_NANO_USD_MAX = 1_000_000 * NANO_PER_USD
@@ -88,6 +90,11 @@ class Price(Frozen):
 FREE = Price(input=0.0, output=0.0)
 
 
+def price_at(price: PriceDef) -> Price:
+    """The price that the definition of a server has, or that an event recorded from it."""
+    return Price(input=price.input, output=price.output, cached_input=price.cached_input)
+
+
 class PriceTable(Frozen):
     """Prices by provider and model. `date` is the day on which prices without `seen` were seen."""
 
@@ -112,6 +119,15 @@ class PriceTable(Frozen):
             if price is not None:
                 return price
         return FREE if facts_of(provider).local else None
+
+    def with_servers(self, servers: Mapping[str, ServerDef]) -> PriceTable:
+        """This table, with the prices of named servers in place of its own for these names."""
+        models = {
+            name: {model: price_at(price) for model, price in server.prices.items()}
+            for name, server in servers.items()
+            if server.prices
+        }
+        return self.merged(PriceTable(models=models)) if models else self
 
     def knows(self, provider: str) -> bool:
         """Whether the table has a price for any model of the provider."""
@@ -163,7 +179,8 @@ class PriceTable(Frozen):
             found = {price for name in self.models if (price := self._find(name, model))}
             return found.pop() if len(found) == 1 else None
         prices = self.models.get(facts.billed_as or provider, {})
-        return prices.get(model) or prices.get(_DATE_SUFFIX.sub("", model))
+        price = prices.get(model) or prices.get(_DATE_SUFFIX.sub("", model))
+        return price or prices.get(ANY_MODEL)
 
 
 NO_PRICES = PriceTable(models={})
@@ -227,7 +244,8 @@ class CallPricer:
                     (event.step, event.attempt, event.call), event.model
                 )
                 if event.usage is not None:
-                    price = self._prices.find(event.provider, event.model, requested)
+                    price = price_at(event.price) if event.price else None
+                    price = price or self._prices.find(event.provider, event.model, requested)
                     cost = None if price is None else price.cost_nano_usd(event.usage)
                     return PricedCall(event.step, event.usage, cost)
             case _:
@@ -239,5 +257,5 @@ def saved_nano_usd(prices: PriceTable, event: CacheHit) -> int | None:
     """What the call would have cost without the recorded reply; None if that is unknown."""
     if event.provider is None or event.model is None or event.usage is None:
         return None
-    price = prices.find(event.provider, event.model)
+    price = price_at(event.price) if event.price else prices.find(event.provider, event.model)
     return None if price is None else price.cost_nano_usd(event.usage)

@@ -20,7 +20,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.money import optional_usd
 from orc.projections.folds.doubt_finder import worst_cost
-from orc.projections.money.prices import Price, saved_nano_usd
+from orc.projections.money.prices import Price, price_at, saved_nano_usd
 from orc.projections.tables.writer import Writer, preview
 
 
@@ -153,6 +153,8 @@ def _find_price(
     writer: Writer, recorded: Recorded, event: LlmResponded | LlmFailed
 ) -> Price | None:
     """The price of the model that answered, else of the model that was requested."""
+    if event.price is not None:
+        return price_at(event.price)
     price = writer.prices.find(event.provider, event.model)
     if price is not None or not writer.prices.knows(event.provider):
         return price

@@ -47,12 +47,16 @@ class TemplateError(Exception):
     """An expression does not parse, is not allowed, or cannot be evaluated."""
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str:
-    """A hint: `; did you mean 'x'?`, or the allowed names if there are at most 12, or nothing."""
+def nearest(name: str, allowed: Iterable[str], *, or_known: Iterable[str] | None = None) -> str:
+    """A hint: `; did you mean 'x'?`, or the allowed names if there are at most 12, or nothing.
+
+    `or_known` are the names to list, if those are fewer.
+    """
     names = sorted(allowed)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
+    names = names if or_known is None else sorted(or_known)
     if 0 < len(names) <= 12:
         return f"; known: {', '.join(names)}"
     return ""

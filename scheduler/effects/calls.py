@@ -183,6 +183,7 @@ class Caller:
                 finish_reason=found.finish_reason,
                 usage=found.usage,
                 corrects=corrects,
+                price=self._request.price,
             ),
             blob,
         )
@@ -249,6 +250,7 @@ class Caller:
                 usage=TokenUsage(**asdict(reply.usage)),
                 duration_s=watch.elapsed(),
                 request_id=None if reply.request_id is None else _name(reply.request_id),
+                price=self._request.price,
             ),
             blob,
         )
@@ -305,6 +307,7 @@ class Caller:
                 usage=None if error.usage is None else TokenUsage(**asdict(error.usage)),
                 unsent=error.unsent or None,
                 absent=error.absent or None,
+                price=self._request.price,
             )
         )
         failed = Failed(

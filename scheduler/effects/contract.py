@@ -15,6 +15,7 @@ import trio
 
 from orc.ledger.definition import DEFAULT_LIMITS, CacheScope, LimitsDef, TargetDef
 from orc.ledger.digest import Digest
+from orc.ledger.servers.server_def import PriceDef
 from orc.ledger.values import CachedReply
 from orc.ledger.wording import duration_text
 from orc.providers import Request, Tool
@@ -96,7 +97,8 @@ class PromptRequest:
     """Call a model. `call` is the number of the next call; `timeout_s` limits the attempt.
 
     `known` are the step's replies in the ledger, in order. `known_results` are the results of its
-    tool calls, by their keys. `dropped` are parameters that the provider does not support.
+    tool calls, by their keys. `dropped` are parameters that the provider does not support. `price` is
+    that of a named server, if its definition has one.
     """
 
     step: str
@@ -112,6 +114,7 @@ class PromptRequest:
     cache: CacheScope = "off"
     timeout_s: float | None = None
     dropped: tuple[str, ...] = ()
+    price: PriceDef | None = None
 
 
 class ToolProblem(Exception):

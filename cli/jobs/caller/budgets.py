@@ -32,7 +32,8 @@ def check_prices(definition: JobDef, prices: PriceTable, environment: Mapping[st
 
     A model that is known only when its step is ready is checked before its call.
     """
-    rules = target_rules(environment)
+    rules = target_rules(environment, definition.servers)
+    prices = prices.with_servers(definition.servers)
     limited = {name for name, step in walk(definition.steps) if _in_money(step)}
     for name, step in known_forms(definition, rules):
         if not has_target(step) or not (_in_money(definition) or is_within(name, limited)):
@@ -41,8 +42,9 @@ def check_prices(definition: JobDef, prices: PriceTable, environment: Mapping[st
             if prices.find(target.provider, target.model) is None:
                 raise UsageProblem(
                     f"step {step.id!r}: a budget in money needs the price of "
-                    f"{target.provider}/{target.model}, which is unknown; give it in prices.yaml, or "
-                    "limit max_tokens or max_calls"
+                    f"{target.provider}/{target.model}, which is unknown; give it in prices.yaml (of a "
+                    "named server: under its `prices`), or limit "
+                    "max_tokens or max_calls"
                 )
 
 

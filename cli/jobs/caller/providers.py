@@ -8,7 +8,8 @@ from typing import Any
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.replies import build_replay
 from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef
-from orc.providers import PermanentError, Provider, build_provider
+from orc.ledger.servers.server_def import ServerDef
+from orc.providers import PermanentError, Provider, build_provider, build_server
 from orc.providers.catalogue import SECTIONS
 from orc.providers.unavailable import Unavailable
 from orc.scheduler.core.resolve.known_steps import known_steps
@@ -27,7 +28,7 @@ def build_providers(
     A provider that is used only as a fallback may be unavailable. A call to it then fails. One that
     is known only when a step is ready is built then (`build_late`).
     """
-    steps = known_steps(definition, target_rules(environment))
+    steps = known_steps(definition, target_rules(environment, definition.servers))
     routes = [targets_of(step, override) for step in steps if _has_known_server(step)]
     targets = {target for route in routes for target in route}
     needed = {route[0].server for route in routes if route}
@@ -39,9 +40,7 @@ def build_providers(
             found[target.server] = build_replay(replies)
             continue
         try:
-            found[target.server] = build_provider(
-                target.provider, environment, base_url=target.base_url
-            )
+            found[target.server] = _build(target, definition.servers, environment)
         except PermanentError as error:
             if target.server in needed:
                 raise EnvironmentProblem(error.message) from error
@@ -49,13 +48,22 @@ def build_providers(
     return found
 
 
-def build_late(target: TargetDef, environment: Mapping[str, str]) -> Provider:
+def _build(
+    target: TargetDef, servers: Mapping[str, ServerDef], environment: Mapping[str, str]
+) -> Provider:
+    server = servers.get(target.provider)
+    if server is not None:
+        return build_server(target.provider, server, environment)
+    return build_provider(target.provider, environment, base_url=target.base_url)
+
+
+def build_late(definition: JobDef, environment: Mapping[str, str], target: TargetDef) -> Provider:
     """The provider of a target that was not known before. One that cannot be used fails its calls."""
     if target.provider == REPLAY:
         said = "recorded replies are read before the run; choose them by --provider replay"
         return Unavailable(REPLAY, PermanentError("environment", said))
     try:
-        return build_provider(target.provider, environment, base_url=target.base_url)
+        return _build(target, definition.servers, environment)
     except PermanentError as error:
         return Unavailable(target.provider, error)
 
@@ -83,7 +91,7 @@ def find_dropped(
     definition: JobDef, providers: Mapping[str, Provider], environment: Mapping[str, str]
 ) -> Iterator[tuple[str, TargetDef, list[str]]]:
     """For each step and target, the parameters of the step that the provider does not support."""
-    for step in known_steps(definition, target_rules(environment)):
+    for step in known_steps(definition, target_rules(environment, definition.servers)):
         asked = {*step.params, *step.templates.get("params", {})} - set(SECTIONS)
         for target in targets_of(step) if _has_known_server(step) else ():
             provider = providers[target.server]

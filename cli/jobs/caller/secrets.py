@@ -8,7 +8,10 @@ everything that the process prints.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
+
+from pydantic import ValidationError
 
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.output_mask import widen_output_mask
@@ -17,6 +20,7 @@ from orc.ledger.definition import JobDef, dump_job, walk_steps
 from orc.ledger.digest import canonical_json
 from orc.ledger.removal import specs
 from orc.ledger.secrets.masking import SECRET_CHARS_MIN, Mask
+from orc.ledger.servers.server_def import ServerDef
 from orc.providers.keys import read_keys
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.fold.evolve import JobState
@@ -68,6 +72,9 @@ def read_mask(
     See `hide_secrets`.
     """
     values = read_keys(environment)
+    for server in definition.servers.values():
+        # Whether one is missing is found when the server is built.
+        values |= {name: environment.get(name, "") for name in server.variables()}
     for step, names in _secrets_of(definition):
         for name in names:
             value = environment.get(name, "")
@@ -162,6 +169,10 @@ def _names_in(content: Any) -> Iterator[str]:
     if isinstance(hooks, dict):
         for hook in hooks.values():
             yield from _names_in(hook)
+    servers = content.get("servers")
+    for server in servers.values() if isinstance(servers, dict) else ():
+        with suppress(ValidationError):
+            yield from ServerDef.model_validate(server).variables()
     steps = content.get("steps")
     if isinstance(steps, list):
         for step in steps:

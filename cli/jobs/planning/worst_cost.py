@@ -39,6 +39,7 @@ def worst_cost(
     """
     if step.budget is not None and (limit := step.budget.limits().max_cost_nano_usd) is not None:
         return WorstCost(limit)
+    prices = prices.with_servers(definition.servers)
     worst: dict[str, int] = {}
     for name, inner in known_forms(definition, rules, of=step):
         if not inner.facts.calls_model:

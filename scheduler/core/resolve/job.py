@@ -33,7 +33,9 @@ from orc.scheduler.core.resolve.hooks import resolve_hooks
 from orc.scheduler.core.resolve.job_inputs import resolve_inputs, workflow_inputs
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
+from orc.scheduler.core.resolve.servers import BROKEN, named_servers, resolve_servers, used_servers
 from orc.scheduler.core.resolve.step_keys import has_images, limits_of, own_keys, required_of
+from orc.scheduler.core.resolve.targets import near_provider
 from orc.scheduler.core.resolve.whole_job import problems_of_whole
 from orc.scheduler.core.resolve.workflow import read_workflow
 from orc.scheduler.core.source.yaml_source import Path, dotted
@@ -60,7 +62,8 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
     )
     resolver = _Resolver(spec, settings)
     definition = resolver.job()
-    for problem in problems_of_whole(spec, definition, settings.target_rules, settings.rows_of):
+    rules = resolver.settings.target_rules
+    for problem in problems_of_whole(spec, definition, rules, settings.rows_of):
         if problem not in resolver.problems:
             resolver.problems.append(problem)
     if problems or resolver.problems:
@@ -76,8 +79,10 @@ class _Resolver:
         chain: tuple[str, ...] = (),
         secrets: tuple[str, ...] = (),
         executor: str | None = None,
+        around: frozenset[str] = frozenset(),
     ) -> None:
         self.chain = chain
+        self.around = around
         self.settings = settings
         self.problems: list[Problem] = []
         self.environment = settings.environment
@@ -88,6 +93,8 @@ class _Resolver:
             self.inputs, self.read = resolve_inputs(
                 spec.job.inputs, settings, beside("", spec.folder_of("inputs")), report=self._report
             )
+        self._add_servers()
+        settings = self.settings
         self.early = EarlySettings(settings, report=self._report)
         if not chain:
             # The values of a workflow's inputs are known when its steps are ready.
@@ -107,21 +114,25 @@ class _Resolver:
     def job(self) -> JobDef:
         job = self.spec.job
         concurrency = {"total": job.concurrency.total, **(job.concurrency.model_extra or {})}
-        providers = self.settings.providers
         steps = self._steps(self.spec.steps, ("steps",))
+        providers = self.settings.target_rules.providers
+        resolved = steps if self.chain else self.early.of_steps(steps)
+        servers = used_servers(resolved, {self.models.real_provider}, self.settings.servers)
+        limits = {name: s.concurrency for name, s in servers.items() if s.concurrency is not None}
+        rates = {name: server.rate for name, server in servers.items() if server.rate is not None}
         executors = {
             *executors_in(steps),
             self.placing.default,
             *(self.settings.executor_names or ()),
         }
         for name in sorted(set(concurrency) - {"total", *providers} - (executors - {LOCAL})):
-            hint = nearest(name, [*providers, *filter(None, executors)])
+            hint = near_provider(name, providers, *filter(None, executors))
             message = f"concurrency: there is no provider or executor {name!r}{hint}"
             if name == LOCAL:
                 message = "concurrency: the limit of the executor `local` is `total`"
             self._report(message, "concurrency", name)
         for name in sorted(set(job.rate) - set(providers)):
-            hint = nearest(name, providers)
+            hint = near_provider(name, providers)
             self._report(f"rate: there is no provider {name!r}{hint}", "rate", name)
         known = {step.id for step in walk_steps(steps)}
         for name in sorted(set(self.settings.executors) - {"", *known}):
@@ -136,8 +147,9 @@ class _Resolver:
             task_description=job.task_description,
             provider=self.models.provider,
             model=self.models.model,
-            concurrency=concurrency,
-            rate={name: RateDef(**rate.model_dump()) for name, rate in job.rate.items()},
+            concurrency={**limits, **concurrency},
+            rate=rates | {name: RateDef(**rate.model_dump()) for name, rate in job.rate.items()},
+            servers={name: server.definition for name, server in servers.items()},
             circuit=self._circuit(),
             timeout_s=known_duration(job.timeout) if job.timeout is not None else job.timeout_s,
             budget=resolve_budget(job.budget),
@@ -149,8 +161,23 @@ class _Resolver:
             inputs=self.inputs,
             read=self.read,
             hooks=resolve_hooks(job, folder=self.spec.folder_of("hooks")),
-            steps=steps if self.chain else self.early.of_steps(steps),
+            steps=resolved,
         )
+
+    def _add_servers(self) -> None:
+        """Let the steps name the servers of this spec. Those of the specs around it come first."""
+        own, problems = resolve_servers(
+            self.spec.job.servers, self.settings.servers, self.settings.providers
+        )
+        for name, key, reason in problems:
+            path = ("servers", name, *key.split(".", 1)) if key else ("servers", name)
+            self._report(f"{dotted(path)}: {reason}", *path)
+        outer = self.settings.servers
+        around = {n: s for n, s in outer.items() if self.chain and n in self.around}
+        self.around = self.around | own.keys()
+        # A step that names a server with a mistake has no mistake of its own.
+        broken = dict.fromkeys(named_servers(self.spec.document.value) - own.keys(), BROKEN)
+        self.settings = replace(self.settings, servers={**outer, **broken, **own, **around})
 
     def _steps(
         self, steps: Mapping[str, StepSpec], base: Path, workspace: str | None = None
@@ -218,7 +245,11 @@ class _Resolver:
                 common["output_schema"] = step.output.json_schema
                 common["repair"] = step.output.repair
             params = self._params(step)
-            return step_def(common, {**self.models.prompt(path, step), "params": params})
+            targets = self.models.prompt(path, step)
+            server = self.settings.servers.get(targets["provider"] or "")
+            if not timeout_s and server is not None and server.definition.timeout_s is not None:
+                common["timeout_s"] = server.definition.timeout_s
+            return step_def(common, {**targets, "params": params})
         if step.workflow is not None:
             return step_def(common, self._workflow(step, path, workspace))
         if facts.is_container:
@@ -248,9 +279,17 @@ class _Resolver:
         if workflow is None:
             return {}
         inner = _Resolver(
-            workflow.spec, workflow.settings, workflow.chain, self.secrets, self.placing.default
+            workflow.spec,
+            workflow.settings,
+            workflow.chain,
+            self.secrets,
+            self.placing.default,
+            self.around,
         )
         steps = inner.members(workspace)
+        # The job records them by name, so that two workflows share a server that both define.
+        servers = {**inner.settings.servers, **self.settings.servers}
+        self.settings = replace(self.settings, servers=servers)
         self.shipped += inner.shipped
         for found in inner.problems:
             place = f"{workflow.chain[-1]}:{found.line}:{found.column}"

@@ -11,6 +11,7 @@ from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.scheduler.core.images import image_type
 from orc.scheduler.core.language.templates import has_template, texts_in
+from orc.scheduler.core.resolve.servers import KnownServer
 from orc.scheduler.core.resolve.settings import TARGET_KEYS
 from orc.scheduler.core.resolve.targets import ProviderFacts, TargetRules
 from orc.scheduler.core.source.yaml_source import Path, dotted
@@ -61,6 +62,7 @@ class Settings:
     the text of a spec file or a built-in template. `ship` reads and stores the files of the spec's
     folder that match its patterns. `read_input` reads an input that is a file, files or a table. All
     six raise ValueError. `rows_of` gives the rows or files of such an input; None if it cannot.
+    `servers` are those that the spec may name without defining them.
 
     `executors` replaces the executors of the spec: by the ids of steps, and "" for all. The names in
     `executor_names` are those that this machine knows; None: names are not checked.
@@ -70,6 +72,7 @@ class Settings:
     """
 
     providers: Mapping[str, ProviderFacts]
+    servers: Mapping[str, KnownServer] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     provider: str | None = None
     default_provider: str | None = None
@@ -92,7 +95,8 @@ class Settings:
     @property
     def target_rules(self) -> TargetRules:
         """The rules for targets."""
-        return TargetRules(self.providers, self.environment)
+        servers = {name: server.facts(name) for name, server in self.servers.items()}
+        return TargetRules({**self.providers, **servers}, self.environment)
 
     @property
     def default(self) -> str:
@@ -122,8 +126,8 @@ class ModelChoice:
             if (text := getattr(spec.job, key) or getattr(spec.job.defaults, key, None))
             and has_template(text)
         }
-        self._real_provider, self.model, self._base_url = self._of_job()
-        self.provider = REPLAY if self._replayed else self._real_provider
+        self.real_provider, self.model, self._base_url = self._of_job()
+        self.provider = REPLAY if self._replayed else self.real_provider
 
     def prompt(self, path: Path, step: StepSpec) -> dict[str, Any]:
         """The fields of the step's definition for its messages, targets and tools."""
@@ -227,7 +231,7 @@ class ModelChoice:
         late = {key: text for key, text in written.items() if text and has_template(text)}
         if "provider" in late:
             templates = {key: text for key, text in written.items() if text is not None}
-            job = TargetDef(provider=self._real_provider, model=model, base_url=base_url)
+            job = TargetDef(provider=self.real_provider, model=model, base_url=base_url)
             return {
                 "provider": REPLAY if self._replayed else None,
                 "templates": templates,
@@ -244,6 +248,8 @@ class ModelChoice:
             model = written["model"]
         if written["base_url"] is not None and "base_url" not in late:
             base_url = self._base_url_of(provider, written["base_url"], *path, "base_url")
+        if "model" not in late:
+            self._check_model(provider, model, *path, "provider")
         if self._replayed:
             # A recorded reply replaces the reply of any target, so there are no fallbacks.
             provider, base_url = REPLAY, None
@@ -260,9 +266,11 @@ class ModelChoice:
             return TargetDef(provider=spec.provider, model=spec.model or "", base_url=spec.base_url)
         provider, _, model = spec.provider.partition("/")
         self._check_provider(provider, *path)
+        model = spec.model or model or self._rules.default_model(provider)
+        self._check_model(provider, model, *path)
         return TargetDef(
             provider=provider,
-            model=spec.model or model or self._rules.default_model(provider),
+            model=model,
             base_url=self._base_url_of(provider, spec.base_url, *path),
         )
 
@@ -270,6 +278,11 @@ class ModelChoice:
         problem = self._rules.provider_problem(name)
         if problem:
             self._report(f"provider: {problem}", *[part for part in path if part is not None])
+
+    def _check_model(self, provider: str, model: str | None, *path: str | int) -> None:
+        problem = self._rules.model_problem(provider, model or "")
+        if problem:
+            self._report(f"provider: {problem}", *path)
 
     def _base_url_of(self, provider: str, base_url: str | None, *path: str | int) -> str | None:
         """The checked address."""

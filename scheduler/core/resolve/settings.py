@@ -135,6 +135,7 @@ def _target(step: StepDef, values: Mapping[str, Any], rules: TargetRules) -> Tar
         provider, base_url = name, job.base_url if job is not None and is_jobs else None
         model = own_model or (job.model if job is not None and is_jobs else "")
     model = given.get("model") or model or rules.default_model(provider)
+    _refuse("provider", rules.model_problem(provider, model))
     if "base_url" in given:
         base_url = given["base_url"].rstrip("/")
         _refuse("base_url", rules.address_problem(provider, base_url))
@@ -155,6 +156,7 @@ def _fallback(step: StepDef, value: Any, rules: TargetRules) -> list[dict[str, A
             _refuse(key, rules.address_problem(provider, base_url))
             base_url = base_url.rstrip("/")
         model = given.get("model") or model or rules.default_model(provider)
+        _refuse(key, rules.model_problem(provider, model))
         found.append(TargetDef(provider=provider, model=model, base_url=base_url))
     return [target.model_dump() for target in dict.fromkeys(found)]
 

@@ -11,16 +11,22 @@ from orc.scheduler.core.errors import nearest
 
 @dataclass(frozen=True, slots=True)
 class ProviderFacts:
-    """The facts about a provider that are needed to check a spec."""
+    """The facts about a provider or a named server that are needed to check a spec.
+
+    `default_model` is empty if a target must name its model. `unusable` says why the server cannot
+    be used here.
+    """
 
     default_model: str
     model_variables: tuple[str, ...]
     has_address: bool = True
+    is_server: bool = False
+    unusable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetRules:
-    """The providers that a target may name, and the environment with their default models."""
+    """The providers and servers that a target may name, and the environment with their models."""
 
     providers: Mapping[str, ProviderFacts]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -36,10 +42,21 @@ class TargetRules:
         return facts.default_model
 
     def provider_problem(self, provider: str) -> str:
-        """Why this is no provider; empty if it is one."""
-        if provider in self.providers:
+        """Why this is no provider or server that can be used; empty if it is one."""
+        facts = self.providers.get(provider)
+        return (
+            facts.unusable
+            if facts is not None
+            else (f"there is no provider {provider!r}{near_provider(provider, self.providers)}")
+        )
+
+    def model_problem(self, provider: str, model: str) -> str:
+        """Why the target has no model; empty if it has one."""
+        facts = self.providers.get(provider)
+        if model or facts is None:
             return ""
-        return f"there is no provider {provider!r}{nearest(provider, self.providers)}"
+        variables = " or ".join(facts.model_variables)
+        return f"{provider!r} has no default model; write {provider}/MODEL, or set {variables}"
 
     def address_problem(self, provider: str, base_url: str) -> str:
         """Why the provider cannot have this address; empty if it can.
@@ -47,12 +64,28 @@ class TargetRules:
         An address is recorded, so it must not contain credentials.
         """
         facts = self.providers.get(provider)
+        if facts is not None and facts.is_server:
+            return (
+                f"{provider!r} is a named server, whose key is sent only to its own address; give "
+                "this address to another server under `servers`"
+            )
         if facts is not None and not facts.has_address:
             return f"{provider} has no server; remove base_url"
-        return _url_problem(base_url)
+        return url_problem(base_url)
 
 
-def _url_problem(text: str) -> str:
+def near_provider(name: str, known: Mapping[str, ProviderFacts], *others: str) -> str:
+    """A hint at the provider, the server or the other name that was perhaps meant."""
+    # With all servers, the list of known names would be too long to read.
+    return nearest(
+        name,
+        [*known, *others],
+        or_known=[*(other for other, facts in known.items() if not facts.is_server), *others],
+    )
+
+
+def url_problem(text: str) -> str:
+    """What is wrong with the address of a server; empty if nothing is."""
     try:
         url = urlsplit(text)
         host, _ = url.hostname, url.port

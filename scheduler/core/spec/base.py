@@ -45,12 +45,14 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     takes_null: ClassVar[bool] = False
+    nullable: ClassVar[frozenset[str]] = frozenset()
 
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_null(cls, value: Any, info: ValidationInfo) -> Any:
         is_any = cls.model_fields[info.field_name or ""].annotation is Any
-        if value is None and not (is_any or cls.takes_null):
+        is_taken = cls.takes_null or info.field_name in cls.nullable
+        if value is None and not (is_any or is_taken):
             raise ValueError(no_value())
         return value
 
@@ -68,7 +70,8 @@ class Strict(BaseModel):
                 case dict() as default:
                     shape["default"] = {k: v for k, v in default.items() if v is not None}
             forms = shape.get("anyOf", [])
-            if {"type": "null"} in forms and not cls.takes_null:
+            is_taken = cls.takes_null or names.get(key, key) in cls.nullable
+            if {"type": "null"} in forms and not is_taken:
                 forms.remove({"type": "null"})
                 if len(forms) == 1:
                     shape |= {**shape.pop("anyOf")[0], **shape}

@@ -16,6 +16,7 @@ from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.spec.base import TEMPLATE_PATTERN, FileText, shown_value
 from orc.scheduler.core.spec.flow import TAG_PATTERN
 from orc.scheduler.core.spec.model import PROJECT_PATTERN, STEP_ID_PATTERN, JobSpec
+from orc.scheduler.core.spec.prompt import SERVER_PATTERN, VARIABLE_PATTERN
 from orc.scheduler.core.spec.room import NAME_PATTERN
 
 _NAMES = {
@@ -31,6 +32,8 @@ _PATTERNS = {
     PROJECT_PATTERN: "may have the letters a to z, digits, `_`, `-` and `.`, which may not come first",
     STEP_ID_PATTERN: "may have the letters a to z, `_`, and after them digits and `-`",
     TAG_PATTERN: "may have the letters a to z, digits, `_`, and after the first also `. : / = @ -`",
+    VARIABLE_PATTERN: "must be the name of an environment variable, in capitals",
+    SERVER_PATTERN: "may have the letters a to z, and after them digits, `_`, `-` and `.`",
     NAME_PATTERN: "may have the letters a to z, `_`, and after them digits, `-` and `.`",
 }
 _NUMBER_OR_BOOLEAN = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?|true|false", re.ASCII)
@@ -108,12 +111,18 @@ def _shapes_at(place: Sequence[str | int]) -> list[Mapping[str, Any]]:
             found = (
                 shape.get("items")
                 if isinstance(part, int)
-                else shape.get("properties", {}).get(part, shape.get("additionalProperties"))
+                else shape.get("properties", {}).get(part, _other_keys(shape))
             )
             if isinstance(found, dict):
                 inside += _forms(found)
         shapes = inside
     return shapes
+
+
+def _other_keys(shape: Mapping[str, Any]) -> Any:
+    """The shape of the values under keys that are not listed; names with a pattern have their own."""
+    named = shape.get("patternProperties", {})
+    return shape.get("additionalProperties", next(iter(named.values()), None))
 
 
 def _forms(shape: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -153,6 +162,9 @@ def explain(item: Mapping[str, Any]) -> str:
             return f"{shown} is not allowed here{nearest(str(got), allowed)}"
         case "string_pattern_mismatch" | "string_too_short" if not got:
             return "is empty"
+        case "string_pattern_mismatch" if context["pattern"] == VARIABLE_PATTERN:
+            # The text may be a key, which must not be shown.
+            return _PATTERNS[VARIABLE_PATTERN]
         case "string_pattern_mismatch":
             return f"{_PATTERNS[context['pattern']]}; got {shown}"
         case "string_too_long":

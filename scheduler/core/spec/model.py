@@ -41,6 +41,8 @@ from orc.scheduler.core.spec.prompt import (
     OutputSpec,
     ParamsSpec,
     RateSpec,
+    ServerName,
+    ServerSpec,
     Target,
     Tool,
 )
@@ -325,7 +327,10 @@ class JobSpec(Strict):
         None, description="Other models, tried in this order if a step's first model fails."
     )
     params: ParamsSpec | None = Field(None, description="Parameters of all model calls.")
-    rate: dict[str, RateSpec] = Field({}, description="Limits per minute, by provider.")
+    rate: dict[str, RateSpec] = Field({}, description="Limits per minute, by provider or server.")
+    servers: dict[ServerName, ServerSpec] = Field(
+        {}, description="Named servers; a step calls their models by `provider: NAME/MODEL`."
+    )
     cache: CacheScope | None = Field(
         None,
         description="Where to look for the reply of an equal model call: in this job, or in the "

@@ -38,6 +38,7 @@ from orc.scheduler.core.spec.model import (
     StepSpec,
     kind_of,
 )
+from orc.scheduler.core.spec.prompt import VARIABLE_PATTERN, ServersFile, ServerSpec
 from orc.scheduler.core.spec.words import take_as_written
 
 _PROBLEMS_MAX = 100
@@ -85,6 +86,22 @@ def parse_spec(
     if problems:
         raise SpecError(source_name, problems)
     return spec
+
+
+def parse_servers(text: str, *, source_name: str) -> tuple[dict[str, ServerSpec], Document]:
+    """The servers in a file: below the key `servers`, or the whole file. Raises SpecError."""
+    document = parse_yaml(text, source_name=source_name)
+    value = {} if document.value is None else document.value
+    if not isinstance(value, dict):
+        problem = Problem("the file must be a mapping with the key `servers`", 1, 1)
+        raise SpecError(source_name, [problem])
+    if "servers" not in value:
+        value = {"servers": value}
+    problems = [problem for _, problem in refused_templates(document)]
+    found = _validate(ServersFile, value, (), document, problems)
+    if found is None or problems:
+        raise SpecError(source_name, problems)
+    return found.servers, document
 
 
 def examine(
@@ -239,6 +256,9 @@ def _as_problem(items: list[dict[str, Any]], place: Path, document: Document) ->
     if item["type"] == "extra_forbidden":
         return Problem(_unknown_key(place), *document.place(place, key=True))
     said = describe(items, place, document.written.get(place))
+    if item.get("ctx", {}).get("pattern") == VARIABLE_PATTERN:
+        # Without line and column, since the line would be printed: it may have a key.
+        return Problem(f"{dotted(place)}: {said}")
     return Problem(f"{dotted(place)}: {said}", *document.place(place))
 
 

@@ -1,12 +1,20 @@
-"""Models of the spec for model calls: parameters, targets, tools, messages, output format, rates."""
+"""Models of the spec for model calls: parameters, targets, servers, tools, messages, output, rates."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from orc.scheduler.core.spec.base import Filled, OrTemplate, Strict, as_list, shorthand
+from orc.scheduler.core.spec.base import Duration, Filled, OrTemplate, Strict, as_list, shorthand
+
+VARIABLE_PATTERN = r"^[A-Z_][A-Z0-9_]*$"
+"""The names of variables with keys: capitals only, so that a key in their place is noticed."""
+SERVER_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]*$"
+"""The names of servers."""
+Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=200)]
+ServerName = Annotated[str, Field(pattern=SERVER_PATTERN, max_length=64)]
+Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class ParamsSpec(Strict):
@@ -164,6 +172,103 @@ class RateSpec(Strict):
         gt=0,
         description="The maximum number of tokens per minute, input and output together.",
     )
+
+
+class HeaderSpec(Strict):
+    """A header whose value comes from an environment variable. The value is hidden everywhere."""
+
+    env: Variable = Field(description="The environment variable with the value.")
+    prefix: str = Field("", description="A text before the value, such as `Token ` or `Basic `.")
+
+
+class ServerPriceSpec(Strict):
+    """The price of a model at a server, in US dollars per million tokens."""
+
+    input: Cost = Field(description="The price of input.")
+    output: Cost = Field(description="The price of output.")
+    cached_input: Cost | None = Field(
+        None, description="The price of input that the server had in its cache. Default: `input`."
+    )
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+QueryText = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float)]
+
+
+class ServerSpec(Strict):
+    """A named server. Steps call its models as `provider: NAME/MODEL`."""
+
+    nullable: ClassVar[frozenset[str]] = frozenset({"key"})
+
+    api: Literal["openai", "openai-responses", "anthropic", "ollama"] | None = Field(
+        None,
+        description="The API that the server follows: `openai` is chat completions. Default: that of "
+        "the preset with this name.",
+    )
+    base_url: Filled | None = Field(
+        None,
+        description="The address of the API, without credentials. Default: that of the preset.",
+    )
+    key: Variable | None = Field(
+        None,
+        description="The environment variable with the key; null for a server without one. It is "
+        "sent to this server only.",
+    )
+    headers: dict[str, str | HeaderSpec] = Field(
+        {}, description="Further headers: texts, or `{env: VARIABLE}` for secret values."
+    )
+    query: dict[str, QueryText] = Field(
+        {}, description="Parameters of each request's address, such as `api-version`."
+    )
+    plain_http: bool = Field(
+        False,
+        description="Allow sending a key to another machine over http, where anyone on the way can "
+        "read it.",
+    )
+    model: Filled | None = Field(None, description="The model of steps that name only the server.")
+    timeout: Duration | None = Field(
+        None,
+        description="The time limit of one attempt, for steps whose first model is here and that set "
+        "none.",
+    )
+    prices: Literal["free"] | dict[str, ServerPriceSpec] | None = Field(
+        None,
+        description="Prices by model; `*` is any other model. `free` for models that cost nothing.",
+    )
+    rate: RateSpec | None = Field(None, description="Limits per minute for calls to this server.")
+    concurrency: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="The maximum number of steps that call this server at once."
+    )
+    limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None,
+        description="The name of `max_tokens` in the request (`openai`). Default: both names.",
+    )
+    json_mode: Literal["schema", "object", "words"] | None = Field(
+        None,
+        alias="json",
+        description="What the server can do for JSON output: follow a schema, answer with an object, "
+        "or only read the instruction. Default: `schema`.",
+    )
+    tools_strict: bool | None = Field(
+        None, description="Whether tools have the field `strict`. Default: true."
+    )
+    stream: bool | None = Field(
+        None, description="Whether replies are streamed (`openai`). Default: true."
+    )
+    reasoning_field: Literal["reasoning_content", "reasoning"] | None = Field(
+        None,
+        description="The field of a reply with the model's reasoning, which is sent back with tool "
+        "calls (`openai`). Default: none.",
+    )
+
+
+class ServersFile(Strict):
+    """A file of servers: `orc.yaml` beside a spec, or the user's own."""
+
+    servers: dict[ServerName, ServerSpec] = Field({}, description="Named servers.")
 
 
 class PartSpec(Strict):

@@ -31,7 +31,8 @@ class Rendered(StrEnum):
 _TABLE: dict[str, dict[Rendered, str]] = {
     "JobSpec": {
         Rendered.SUBMISSION: "task_description provider model base_url timeout",
-        Rendered.INSIDE: "fallback params rate concurrency budget inputs defaults steps hooks",
+        Rendered.INSIDE: "fallback params rate servers concurrency budget inputs defaults steps "
+        "hooks",
         Rendered.NEVER: "template project cache executor ship timeout_s keep_work output_dir env "
         "secrets tags",
     },
@@ -72,6 +73,14 @@ _TABLE: dict[str, dict[Rendered, str]] = {
     },
     "LoopSpec": {Rendered.CONDITION: "until", Rendered.NEVER: "max_iterations on_exhausted"},
     "BudgetSpec": {Rendered.NEVER: "max_cost_usd max_tokens max_calls on_exceeded"},
+    "ServerSpec": {
+        Rendered.INSIDE: "rate headers prices",
+        Rendered.NEVER: "api base_url key query plain_http model timeout concurrency "
+        "limit_field json_mode tools_strict stream reasoning_field",
+    },
+    "ServersFile": {Rendered.INSIDE: "servers"},
+    "HeaderSpec": {Rendered.NEVER: "env prefix"},
+    "ServerPriceSpec": {Rendered.NEVER: "input output cached_input"},
     "RateSpec": {Rendered.NEVER: "requests_per_min tokens_per_min"},
     "ConcurrencySpec": {Rendered.NEVER: "total"},
     "LimitsSpec": {Rendered.NEVER: "file_bytes output_bytes log_bytes"},
@@ -86,7 +95,7 @@ _TABLE: dict[str, dict[Rendered, str]] = {
     "ScoreSpec": {Rendered.RESULT: "value why of"},
     "FileText": {Rendered.NEVER: "file"},
 }
-_SEPARATE = ("steps", "inputs", "defaults", "score", "hooks")
+_SEPARATE = ("steps", "inputs", "defaults", "score", "hooks", "servers")
 """Keys whose mappings have a scope of their own."""
 _HAS_TEXTS = (Rendered.SUBMISSION, Rendered.READY, Rendered.ATTEMPT, Rendered.ITEM, Rendered.HOOK)
 

@@ -1,0 +1,1 @@
+"""The recorded form of named servers."""

@@ -1,0 +1,274 @@
+"""Named servers, as a user runs them: two servers of one API, their keys, files and errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import orc, submit, write
+from tests.model_server import ModelServer, Says
+
+ONE, TWO, TOKEN = "one-key-0123456789", "two-key-0123456789", "team-token-0123456789"
+SPEC = """\
+project: served
+servers:
+  one: {{api: openai, base_url: {one}/v1, key: ONE_KEY, prices: {{"*": {{input: 1000, output: 0}}}}}}
+  two:
+    api: openai
+    base_url: {two}/v1
+    key: TWO_KEY
+    headers: {{X-Team: research, X-Secret: {{env: TEAM_TOKEN, prefix: "Token "}}}}
+    query: {{api-version: "2026-01-01"}}
+    limit_field: max_tokens
+steps:
+  first: {{provider: one/model-a, prompt: hi}}
+  second: {{provider: two/model-b, prompt: hi, needs: first, params: {{max_tokens: 7}}}}
+"""
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[ModelServer, ModelServer]]:
+    """Two servers of one API."""
+    with ModelServer() as one, ModelServer(lambda asked: Says(f"{TOKEN} again")) as two:
+        yield one, two
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key for each server, and one of OpenAI."""
+    monkeypatch.setenv("ONE_KEY", ONE)
+    monkeypatch.setenv("TWO_KEY", TWO)
+    monkeypatch.setenv("TEAM_TOKEN", TOKEN)
+    monkeypatch.setenv("OPENAI_API_KEY", "openai-key-0123456789")
+
+
+def of(pair: tuple[ModelServer, ModelServer], text: str = SPEC) -> str:
+    """The spec with the addresses of the servers."""
+    return text.format(one=pair[0].url, two=pair[1].url)
+
+
+def user_file(monkeypatch: pytest.MonkeyPatch, text: str) -> Path:
+    """The user's file of servers."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(Path.cwd() / "mine"))
+    path = Path("mine/orc/servers.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_each_server_gets_its_own_key_headers_and_query_and_no_others(
+    pair: tuple[ModelServer, ModelServer],
+) -> None:
+    submit(of(pair))
+    (first,), (second,) = pair[0].seen, pair[1].seen
+    assert first.headers["authorization"] == f"Bearer {ONE}"
+    assert (first.target, "x-team" in first.headers) == ("/v1/chat/completions", False)
+    assert second.headers["authorization"] == f"Bearer {TWO}"
+    assert second.headers["x-team"] == "research"
+    assert second.headers["x-secret"] == f"Token {TOKEN}"
+    assert second.target == "/v1/chat/completions?api-version=2026-01-01"
+    assert (second.body["max_tokens"], "max_completion_tokens" in second.body) == (7, False)
+    seen = json.dumps([first.headers, first.body])
+    assert TWO not in seen
+    assert TOKEN not in seen
+    assert ONE not in json.dumps([second.headers, second.body])
+
+
+def test_no_secret_of_a_server_is_recorded_or_printed_and_its_variables_are(
+    pair: tuple[ModelServer, ModelServer],
+) -> None:
+    job_id = submit(of(pair))
+    said = orc("show", job_id, "--events")
+    assert TOKEN not in said.out  # The model repeated it.
+    whole = b"".join(path.read_bytes() for path in Path().rglob("*") if path.is_file())
+    assert not any(secret.encode() in whole for secret in (ONE, TWO, TOKEN))
+    assert b"TEAM_TOKEN" in whole
+
+
+def test_the_cost_of_a_call_is_that_of_its_server(pair: tuple[ModelServer, ModelServer]) -> None:
+    submit(of(pair))
+    found = {group["model"]: group["cost_usd"] for group in orc("cost", "--json").json()["groups"]}
+    assert found == {"one/model-a": 0.01, "two/model-b": None}
+
+
+def test_a_missing_key_ends_with_exit_code_7_before_the_job_exists(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TWO_KEY")
+    said = orc("run", write("spec.yaml", of(pair)))
+    assert said.code == 7
+    assert said.err == "orc: TWO_KEY is not set: the server 'two' needs it\n"
+    assert not Path("runs.db").exists()
+
+
+def test_a_server_without_a_key_gets_no_authorization(
+    pair: tuple[ModelServer, ModelServer],
+) -> None:
+    submit(
+        of(
+            pair,
+            "project: p\nservers: {{one: {{base_url: '{one}/v1', api: openai, key: null}}}}\n"
+            "steps: {{a: {{provider: one/m, prompt: hi}}}}\n",
+        )
+    )
+    assert "authorization" not in pair[0].seen[0].headers
+
+
+def test_a_fallback_crosses_servers(pair: tuple[ModelServer, ModelServer]) -> None:
+    text = SPEC.replace(
+        "first: {{provider: one/model-a,",
+        "first: {{provider: gone/x, fallback: [one/model-a], retry: 1,",
+    ).replace(
+        "  one:", "  gone: {{api: openai, base_url: 'http://127.0.0.1:9/v1', key: null}}\n  one:"
+    )
+    submit(of(pair, text))
+    assert [asked.model for asked in pair[0].seen] == ["model-a"]
+
+
+@pytest.mark.parametrize("api", ["openai", "openai-responses", "anthropic", "ollama"])
+def test_every_api_can_be_that_of_a_server(pair: tuple[ModelServer, ModelServer], api: str) -> None:
+    path = "/v1" if api.startswith("openai") else ""
+    submit(
+        "project: p\nservers:\n"
+        f"  mine: {{api: {api}, base_url: '{pair[0].url}{path}', key: ONE_KEY}}\n"
+        "steps: {a: {provider: mine/m, prompt: hi}}\n"
+    )
+    (asked,) = pair[0].seen
+    assert ONE in asked.headers.get("authorization", "") + asked.headers.get("x-api-key", "")
+
+
+def test_the_spec_comes_before_the_project_and_the_project_before_the_user(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (f"{{api: openai, base_url: '{server.url}/v1', key: null}}" for server in pair)
+    nowhere = "{api: openai, base_url: 'http://127.0.0.1:9/v1', key: null}"
+    user_file(monkeypatch, f"servers: {{a: {nowhere}, b: {nowhere}, c: {one}}}\n")
+    write("orc.yaml", f"servers: {{a: {nowhere}, b: {two}}}\n")
+    submit(
+        f"project: p\nservers: {{a: {one}}}\nsteps:\n  x: {{provider: a/of-a, prompt: hi}}\n"
+        "  y: {provider: b/of-b, prompt: hi}\n  z: {provider: c/of-c, prompt: hi}\n"
+    )
+    assert {asked.model for asked in pair[0].seen} == {"of-a", "of-c"}
+    assert [asked.model for asked in pair[1].seen] == ["of-b"]
+
+
+def test_a_resume_does_not_read_the_users_file_again(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = user_file(
+        monkeypatch,
+        f"mine: {{api: openai, base_url: '{pair[0].url}/v1', key: ONE_KEY, limit_field: max_tokens}}\n",
+    )
+    spec = (
+        "project: p\nsteps:\n  gate: {approval: {message: Go?}}\n"
+        "  ask: {provider: mine/m, prompt: hi, needs: gate, params: {max_tokens: 3}}\n"
+    )
+    job_id = submit(spec)
+    path.write_text(f"mine: {{api: openai, base_url: '{pair[1].url}/v1', key: TWO_KEY}}\n")
+    said = orc("approve", job_id, "gate", "--resume")
+    assert said.code == 0, said.err
+    (asked,) = pair[0].seen
+    assert asked.headers["authorization"] == f"Bearer {ONE}"
+    assert "max_completion_tokens" not in asked.body
+    assert pair[1].seen == []
+
+
+def test_a_preset_works_after_setting_its_key(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MISTRAL_API_KEY", ONE)
+    monkeypatch.setenv("MISTRAL_BASE_URL", f"{pair[0].url}/v1")
+    submit(
+        "project: p\nparams: {max_tokens: 9}\n"
+        "steps: {a: {provider: openai, prompt: hi}, b: {prompt: hi, provider: mistral}}\n"
+        "x-unused: 1\n".replace("{a: {provider: openai, prompt: hi}, ", "{"),
+    )
+    (asked,) = pair[0].seen
+    assert asked.headers["authorization"] == f"Bearer {ONE}"
+    assert asked.model == "mistral-small-latest"
+    assert (asked.body["max_tokens"], "max_completion_tokens" in asked.body) == (9, False)
+
+
+@pytest.mark.parametrize("how", ["-p", "PROVIDER"])
+def test_the_command_line_and_the_environment_name_servers(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    user_file(monkeypatch, f"mine: {{api: openai, base_url: '{pair[0].url}/v1', key: null}}\n")
+    if how == "PROVIDER":
+        monkeypatch.setenv(how, "mine/some/model")
+    options = ["-p", "mine/some/model"] if how == "-p" else []
+    submit("project: p\nsteps: {a: {prompt: hi}}\n", *options)
+    assert [asked.model for asked in pair[0].seen] == ["some/model"]
+
+
+def test_a_server_that_only_a_template_names_is_found(
+    pair: tuple[ModelServer, ModelServer],
+) -> None:
+    submit(
+        f"project: p\nservers: {{one: {{api: openai, base_url: '{pair[0].url}/v1', key: ONE_KEY}}}}\n"
+        "steps:\n  which: {value: one/late}\n"
+        "  ask: {provider: '${{ steps.which.output }}', prompt: hi}\n"
+    )
+    assert [asked.model for asked in pair[0].seen] == ["late"]
+
+
+@pytest.mark.parametrize(
+    ("servers", "provider", "said"),
+    [
+        ("{}", "grok/m", "there is no provider 'grok'; did you mean 'groq'?"),
+        ("{mine: {api: openai, bas_url: x}}", "mine/m", "unknown key; did you mean 'base_url'?"),
+        ("{openai: {base_url: 'http://localhost:1'}}", "openai", "is a provider of orc"),
+        ("{mine: {api: openai}}", "mine/m", "servers.mine: needs `base_url`"),
+        ("{mine: {base_url: 'ftp://x'}}", "mine/m", "base_url: it must look like"),
+        ("{mine: {base_url: 'http://me:pw@x'}}", "mine/m", "user name or password"),
+        ("{mine: {base_url: 'http://far.example', key: K}}", "mine/m", "over http, where anyone"),
+        ("{mine: {base_url: 'http://localhost:1'}}", "mine", "write mine/MODEL, or set MINE_MODEL"),
+        ("{mine: {base_url: 'http://localhost:1', key: gsk_abc}}", "mine/m", "in capitals"),
+        (
+            "{mine: {base_url: 'http://localhost:1', headers: {Authorization: abc}}}",
+            "mine/m",
+            "name a variable with the value",
+        ),
+        ("{mine: {base_url: 'http://localhost:1', headers: {Host: a}}}", "mine/m", "itself"),
+        (
+            "{mine: {base_url: 'http://localhost:1', query: {key: a}}}",
+            "mine/m",
+            "records the query",
+        ),
+        (
+            "{mine: {api: ollama, base_url: 'http://localhost:1', stream: false}}",
+            "mine/m",
+            "stream: is for servers with the API openai; this one has ollama",
+        ),
+    ],
+)
+def test_a_mistake_in_a_server_is_named_with_its_place(
+    servers: str, provider: str, said: str
+) -> None:
+    text = f"project: p\nservers: {servers}\nsteps: {{a: {{provider: {provider}, prompt: hi}}}}\n"
+    found = orc("validate", write("spec.yaml", text))
+    assert found.code == 2
+    assert said in found.err
+    assert "spec.yaml:" in found.err
+    assert provider == "grok/m" or "there is no provider" not in found.err
+    assert "gsk_abc" not in found.err
+
+
+def test_a_step_cannot_lead_a_servers_key_to_another_address(
+    pair: tuple[ModelServer, ModelServer],
+) -> None:
+    text = of(pair).replace("provider: one/model-a,", f"provider: one/m, base_url: {pair[1].url},")
+    found = orc("validate", write("spec.yaml", text))
+    assert found.code == 2
+    assert "key is sent only to its own address" in found.err
+
+
+def test_a_key_over_plain_http_needs_the_consent_of_the_author() -> None:
+    text = (
+        "project: p\nservers: {mine: {base_url: 'http://far.example', key: K, plain_http: true}}\n"
+        "steps: {a: {provider: mine/m, prompt: hi}}\n"
+    )
+    assert orc("validate", write("spec.yaml", text)).code == 0
