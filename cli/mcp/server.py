@@ -30,8 +30,8 @@ Spec = Annotated[str, Field(description="The path of a spec, relative to the fol
 Inputs = Annotated[
     dict[str, Any] | None, Field(description="Values for the spec's inputs, by name.")
 ]
-Limit = Annotated[int, Field(description="The most characters of the answer, up to 200,000.")]
-Offset = Annotated[int, Field(description="The character with which the answer begins.")]
+Limit = Annotated[int, Field(ge=1, description="The most characters of the answer, up to 200,000.")]
+Offset = Annotated[int, Field(ge=0, description="The character with which the answer begins.")]
 Answer = dict[str, Any]
 
 
