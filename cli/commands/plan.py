@@ -106,7 +106,8 @@ def _expectations(plan: Plan) -> Iterator[str]:
     """What the run is expected to cost and can cost at most; for what is unknown, why it is."""
     new = [step.step for step in plan.steps if step.expected_cost_nano_usd is None]
     if new:
-        yield f"expected cost: known when {_some(new)} has run once"
+        have = "has" if len(new) == 1 else "have"
+        yield f"expected cost: known when {_some(new)} {have} run once"
     elif plan.expected_duration_s is None:
         yield f"expected {cost_text(plan.expected_cost_nano_usd)}, in unknown time"
     else:

@@ -45,6 +45,7 @@ def test_before_the_first_run_all_steps_are_new_and_costs_unknown(server: ModelS
     found = plan(SPEC)
     assert set(changes(found).values()) == {"new"}
     assert (found["against"], found["expected_cost_usd"]) == (None, None)
+    assert "known when ask, each have run once" in orc("plan", "spec.yaml").out
     assert not Path("runs.db").exists()
     assert server.seen == []
 
