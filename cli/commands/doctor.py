@@ -7,8 +7,12 @@ import os
 from orc.cli.doctor.health import examine
 from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, Json
+from orc.cli.terminal.paragraphs import hanging
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
+
+_INDENT = " " * 6
+"""The level takes the first six characters of a line."""
 
 
 def command(database: Database = None, as_json: Json = False) -> int:
@@ -22,5 +26,6 @@ def command(database: Database = None, as_json: Json = False) -> int:
         put_json({"healthy": not bad, "findings": [finding.as_json() for finding in findings]})
     else:
         for finding in findings:
-            put(f"{finding.level:<5} {safe(finding.name)}: {safe(finding.message)}")
+            said = f"{safe(finding.name)}: {safe(finding.message)}"
+            put(f"{finding.level:<5} {hanging(said, indent=_INDENT)}")
     return ENVIRONMENT if bad else SUCCEEDED

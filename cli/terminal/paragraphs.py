@@ -40,6 +40,15 @@ def block(text: str, *, indent: str = "", stream: TextIO | None = None) -> str:
     return "\n".join(_block(_lines_of(text), indent + MARGIN, width))
 
 
+def hanging(line: str, *, indent: str, stream: TextIO | None = None) -> str:
+    """A line that is safe to print, wrapped as in `paragraph`; `indent` is before its further parts."""
+    width = _width_of(sys.stdout if stream is None else stream)
+    if width is None:
+        return line
+    # The indent takes the same room on each line, so that no further part is too long.
+    return f"\n{indent}".join(wrap(line, max(_LEAST_CELLS, width - cells(indent))))
+
+
 def first_line(text: str) -> str:
     """The text on one line, safe to print: its first line, with `...` if there are more."""
     lines = _lines_of(text)

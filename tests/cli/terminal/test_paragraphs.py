@@ -7,7 +7,7 @@ import io
 import pytest
 
 from orc.cli.terminal import paragraphs
-from orc.cli.terminal.paragraphs import cells, first_line, paragraph, wrap
+from orc.cli.terminal.paragraphs import cells, first_line, hanging, paragraph, wrap
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,15 @@ def test_a_long_line_is_wrapped(line: str, width: int, parts: list[str]) -> None
     found = list(wrap(line, width))
     assert found == parts
     assert all(cells(part) <= max(width, 2) for part in found)
+
+
+def test_the_further_parts_of_a_line_are_indented(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "ollama: Ollama does not answer at http://localhost:11434"
+    assert hanging(line, indent="      ", stream=io.StringIO()) == line
+    monkeypatch.setattr(paragraphs, "_width_of", lambda stream: 40)
+    assert hanging(line, indent="      ") == (
+        "ollama: Ollama does not answer at\n      http://localhost:11434"
+    )
 
 
 def test_no_character_is_lost_by_wrapping() -> None:
