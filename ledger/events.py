@@ -57,7 +57,9 @@ class JobSubmitted(JobEvent):
     `spec` is the resolved definition, `source` the text of the spec file. `spec_dir`, `submit_dir`,
     `runs_dir` and the spec's `output_dir` are relative to the ledger's folder, or absolute.
     `ledger_dir` was that folder; without it, all are absolute. `replay_of` is the job
-    whose recorded replies this job uses. `forked_from` is the job whose results it starts with.
+    whose recorded replies this job uses. `forked_from` is the job whose results it starts with, as
+    they were after its event `forked_at`; each step in the items of the steps `kept_items` whose work
+    is that of there takes its result from there when it is due (`step.reused`).
     `queued`: the job waits for a worker (`orc work`), which runs it in this way.
     """
 
@@ -74,6 +76,8 @@ class JobSubmitted(JobEvent):
     replies: Payload | None = None
     replay_of: str | None = None
     forked_from: str | None = None
+    forked_at: int | None = None
+    kept_items: tuple[str, ...] | None = None
     queued: QueuedRun | None = None
     orc_version: str
 

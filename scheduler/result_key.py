@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from orc.ledger import Recorded
 from orc.ledger.definition import CacheScope, StepDef
@@ -36,6 +36,8 @@ from orc.scheduler.rendering import EffectRequest, PathProblem, Renderer
 from orc.scheduler.scopes import repetition_of
 from orc.worker.declared import find_absent, folders_around
 
+Moment = tuple[str, int]
+"""A job, and the version of the first event in it that does not count."""
 RendererOf = Callable[[JobState], Renderer]
 """A renderer for another state of the same job."""
 
@@ -54,11 +56,11 @@ class ResultCache(Protocol):
     ) -> CachedResult | None:
         """The result that an item of the step had before an amendment, if it has the same value."""
 
-    def find_inside(self, root: str, step: str) -> tuple[int, CachedResult] | None:
-        """The result of a step in an item of `root` before an amendment, and its version."""
+    def find_inside(self, root: str, step: str) -> tuple[Moment, CachedResult] | None:
+        """The result of a step in an item of `root` before an amendment, or before the fork."""
 
-    def events_before(self, version: int) -> Iterable[Recorded]:
-        """The events of the job before that version."""
+    def events_before(self, moment: Moment) -> Iterable[Recorded]:
+        """The events of that job before that version."""
 
     def read(self, payload: Payload) -> Any:
         """The value of a payload. Raises LedgerError."""
@@ -78,7 +80,7 @@ class ResultReuse:
         self._renderer = renderer
         self._cache = cache
         self._render_for = render_for
-        self._before: dict[int, tuple[JobState, Renderer]] = {}
+        self._before: dict[Moment, tuple[JobState, Renderer]] = {}
 
     def first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep | FailStep:
         """The command for a ready step: start an attempt, or reuse a result.
@@ -106,8 +108,8 @@ class ResultReuse:
     def of_same_work(self, step_id: str) -> ReuseStep | None:
         """The command for a step in an item if its work is the same as before an amendment.
 
-        The step has no steps inside. What its templates give, and its files, are compared, so that
-        other items may have changed, and the steps before.
+        Or, in a fork, as in the job that was forked. The step has no steps inside. What its templates
+        give, and its files, are compared, so that other items may have changed, and the steps before.
         """
         root = self._state.keeper_of(step_id)
         if root is None or self._cache is None or self._render_for is None:
@@ -115,23 +117,28 @@ class ResultReuse:
         found = self._cache.find_inside(root, step_id)
         if found is None:
             return None
-        version, result = found
-        if version not in self._before:
-            before = fold_events(self._cache.events_before(version), self._cache.read)
+        moment, result = found
+        if moment not in self._before:
+            before = fold_events(self._cache.events_before(moment), self._cache.read)
             assert before is not None
-            self._before[version] = before, self._render_for(before)
+            self._before[moment] = before, self._render_for(before)
         try:
             now = _work_of(self._state, self._renderer, step_id)
-            is_same = now is not None and now == _work_of(*self._before[version], step_id)
+            is_same = now is not None and now == _work_of(*self._before[moment], step_id)
         except (TemplateError, PathProblem, OSError, RemovedBlob):
             return None
-        return self._as_before(step_id, result) if is_same else None
+        if not is_same:
+            return None
+        is_own = moment[0] == self._renderer.job_id
+        return self._as_before(step_id, result, reason="amend" if is_own else "fork")
 
-    def _as_before(self, step_id: str, found: CachedResult) -> ReuseStep | None:
+    def _as_before(
+        self, step_id: str, found: CachedResult, *, reason: Literal["amend", "fork"] = "amend"
+    ) -> ReuseStep | None:
         if not self._may_use(step_id, found):
             return None
         fields = {name: getattr(found, name) for name in CachedResult.model_fields}
-        return ReuseStep(StepReused(step=step_id, reason="amend", **fields))
+        return ReuseStep(StepReused(step=step_id, reason=reason, **fields))
 
     def _first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
         definition = self._state.graph.steps[step_id]

@@ -86,8 +86,8 @@ def command(
 ) -> int:
     """Submit a new job that reuses the results of another job.
 
-    Steps that the options change, and all their dependents, run again. All other steps that
-    succeeded keep their results, at no cost. JOB may be in any state.
+    Steps that the options change, and all their dependents, run again, without items whose work is
+    the same. All other steps that succeeded keep their results, at no cost. JOB may be in any state.
     """
 
     if no_run:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.changed_items import with_counts
 from orc.cli.jobs.caller.executors import check_replaced
 from orc.cli.jobs.caller.providers import build_providers
 from orc.cli.jobs.caller.replies import read_replies_for_resume
@@ -38,7 +39,7 @@ from orc.projections.caches.taken_over import EndedSteps, TakenEvent
 from orc.providers import Provider
 from orc.scheduler.core.commands import StartJob
 from orc.scheduler.core.errors import SpecError
-from orc.scheduler.core.fold.compare import Plan, find_changes, plan_changes
+from orc.scheduler.core.fold.compare import Plan, find_changes, find_same_items, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import Graph, build_graph
 from orc.scheduler.executors.remote import RemoteExecutor
@@ -97,9 +98,9 @@ async def fork(
 ) -> Forked:
     """Submit a new job with the results of another job, and run it unless `run` is False.
 
-    Changed steps and their dependents have no results in the new job, so that they run. The other
-    job may be in any state. Raises NoSuchJob, SpecError, UsageProblem, EnvironmentProblem,
-    LedgerError.
+    Changed steps and their dependents have no results in the new job, so that they run; items whose
+    work is that of before keep their results. The other job may be in any state. Raises NoSuchJob,
+    SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
     with open_to_continue(places, environment, trust=trust) as ledger:
         parent = ledger.find_job(name)
@@ -136,7 +137,8 @@ async def fork(
             if run:
                 connected = await stack.enter_async_context(caller.connect(edited.definition))
             owned = stack.enter_context(own(ledger, new_job_id(), caller))
-            _submit(owned, edited, parent, document, taken, version)
+            origin = _Origin(parent, before.version, plan.kept_items)
+            _submit(owned, edited, origin, document, taken, version)
             announce(parent, owned.job_id, plan)
             if not run:
                 owned.publish_submitted()
@@ -193,13 +195,29 @@ def _plan(
             others[step_id] = "its result is no longer in the ledger"
     if start is not None:
         others[start] = "asked for"
-    return plan_changes(before, graph, changes, others)
+    same_items = find_same_items(before.definition, edited.definition)
+    plan = plan_changes(before, graph, changes, others, same_items=same_items)
+    # The fork has no state of steps that had not ended, but their items may have results.
+    kept_items = tuple(
+        name for name in graph.steps if name in plan.runs and name in same_items and name != start
+    )
+    plan = replace(plan, kept_items=kept_items)
+    return with_counts(plan, ledger, before, edited.definition, edited.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """The job that is forked, its version, and the steps in whose items results are kept."""
+
+    parent: JobId
+    version: int
+    kept_items: tuple[str, ...]
 
 
 def _submit(
     owned: OwnedJob,
     edited: Edited,
-    parent: JobId,
+    origin: _Origin,
     document: Any,
     taken: list[TakenEvent],
     version: str,
@@ -215,7 +233,9 @@ def _submit(
         places=owned.caller.places,
         mask=owned.ledger.mask,
         version=version,
-        forked_from=parent,
+        forked_from=origin.parent,
+        forked_at=origin.version,
+        kept_items=origin.kept_items,
     )
     stored = edited.store(owned.ledger.files)
     named = chain(edited.blobs, blobs)

@@ -134,6 +134,8 @@ def submission_of(
     mask: Mask,
     version: str,
     forked_from: JobId | None = None,
+    forked_at: int | None = None,
+    kept_items: tuple[str, ...] = (),
     queued: QueuedRun | None = None,
 ) -> tuple[JobSubmitted, list[bytes]]:
     """The first event of a job, and the blobs that it refers to.
@@ -169,6 +171,8 @@ def submission_of(
         inputs=packed(recorded_inputs(definition)),
         replies=None if replies is None else packed(replies),
         forked_from=forked_from,
+        forked_at=forked_at,
+        kept_items=kept_items or None,
         queued=queued,
         orc_version=version,
     )

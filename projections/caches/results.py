@@ -48,14 +48,18 @@ class ResultCache:
         """The result that an item of the step had before an amendment, if it has the same value."""
         return self._items_of(step).find(item, value, read)
 
-    def find_inside(self, root: str, step: str) -> tuple[int, CachedResult] | None:
-        """The result of a step in an item of `root` before an amendment, and its version."""
-        known = self._items_of(root).before(step)
-        return None if known is None else (known.version, known.result)
+    def find_inside(self, root: str, step: str) -> tuple[tuple[str, int], CachedResult] | None:
+        """The result of a step in an item of `root` before an amendment, or before the fork.
 
-    def events_before(self, version: int) -> Iterator[Recorded]:
-        """The events of the job before that version."""
-        stream = self._ledger.read_stream(self._job_id)
+        With the job that had it, and the version before which it did.
+        """
+        known = self._items_of(root).before(step)
+        return None if known is None else ((known.job_id, known.version), known.result)
+
+    def events_before(self, moment: tuple[str, int]) -> Iterator[Recorded]:
+        """The events of that job before that version."""
+        job_id, version = moment
+        stream = self._ledger.read_stream(job_id)
         return takewhile(lambda recorded: recorded.version < version, stream)
 
     def read(self, payload: Payload) -> Any:

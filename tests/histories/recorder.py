@@ -149,6 +149,7 @@ def histories() -> dict[str, History]:
         "read": _read_a_table,
         "absent": _ask_a_server_that_is_not_there,
         "taken": _take_over_items,
+        "forked": _fork_items,
         "hooks": _run_hooks,
     }
 
@@ -727,6 +728,31 @@ def _take_over_items() -> Iterator[Stand]:
             JobStarted(owner=OWNER),
             started("end"),
             succeeded("end", output="said"),
+            JobSucceeded(),
+        )  # fmt: skip
+        yield stand
+
+
+@contextmanager
+def _fork_items() -> Iterator[Stand]:
+    """A fork that runs a fan-out again, in which one item has the work of the job that was forked."""
+    rows = step("rows", for_each=ForEachDef(items="${{ [1, 2] }}"), value="${{ item }}")
+    definition = job(rows)
+    first = submitted(definition, forked_from=OTHER, forked_at=9, kept_items=("rows",))
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        with stand.open() as ledger:
+            ledger.append(record([first], job_id=stand.job_id))
+        stand.append(
+            JobStarted(owner=OWNER),
+            started("rows"),
+            StepExpanded(
+                step="rows", attempt=1, children=("rows[0]", "rows[1]"), first=0, total=2,
+                values=Payload(value=[1, 2]), shapes=(ChildShape(kind="value"),),
+            ),
+            reused("rows[0]", output=1),
+            started("rows[1]"),
+            succeeded("rows[1]", output=2),
+            succeeded("rows", output=[1, 2]),
             JobSucceeded(),
         )  # fmt: skip
         yield stand

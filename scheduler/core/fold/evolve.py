@@ -205,6 +205,8 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             state.submitted = event
             state.replies = event.replies
             state.tags = dict.fromkeys(state.definition.tags)
+            for name in state.steps.keys() & (event.kept_items or ()):
+                state.steps[name].keeps_items = True
             _enqueue_roots(state)
         case JobStarted():
             state.status = "running"
