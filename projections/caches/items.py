@@ -23,8 +23,8 @@ from orc.projections.caches.result_fold import ResultFold, named_blobs
 class KnownItem:
     """The result of a step in an item of the job before its event `version`: an amendment, or the fork.
 
-    An item itself has a value, number `place` of the list `values`. In another job it has none here:
-    the steps that the item needs may have other results there.
+    An item itself has a value, number `place` of the list `values`, if a result with the same value
+    is still that of the item.
     """
 
     job_id: str
@@ -82,7 +82,7 @@ def _in_parent(ledger: LedgerReader, event: JobSubmitted, step: str) -> dict[str
             break
         fold.apply(recorded)
     fold.keep(event.forked_at + 1)
-    return {name: replace(one, values=None) for name, one in fold.known.items()}
+    return fold.known
 
 
 class _KnownFold:
@@ -114,7 +114,12 @@ class _KnownFold:
             }
 
     def keep(self, version: int) -> None:
-        """Know what the items have before the event `version`."""
+        """Know what the items have before the event `version`.
+
+        Of what they had before an earlier one the values do not count any more: since then the steps
+        that an item needs may have run again.
+        """
+        self.known = {name: replace(one, values=None) for name, one in self.known.items()}
         for name, result in self._fold.results(within=self._step).items():
             value, place = self._values.get(name, (None, 0))
             self.known[name] = KnownItem(self._job_id, version, result, value, place)

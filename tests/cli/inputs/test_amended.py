@@ -226,3 +226,25 @@ def test_a_plain_resume_says_that_a_file_has_changed_and_goes_on_without_it() ->
     write_rows({"a": "q"})
     said = orc("resume", fresh).err
     assert f"`orc resume {fresh} --spec spec.yaml -i rows=rows.jsonl` takes the new content" in said
+
+
+AFTER_WORD = """\
+project: word
+inputs: {rows: {type: table, default: rows.jsonl}, word: {default: old}}
+steps:
+  word: {value: "${{ inputs.word }}"}
+  each:
+    for_each: ${{ inputs.rows }}
+    key: ${{ item.key }}
+    value: "${{ item.text }} ${{ steps.word.output }}"
+"""
+
+
+def test_an_item_that_has_not_run_since_its_step_before_did_runs_after_another_amendment() -> None:
+    write_rows({"a": "x", "b": "y"})
+    job = submit(AFTER_WORD)
+    said = orc("resume", job, "--spec", "spec.yaml", "-i", "word=new", "--only", "word", "--quiet")
+    assert said.code == 0, said.err
+    write_rows({"a": "x", "b": "z"})
+    amend(job, AFTER_WORD)
+    assert orc("show", job, "--json", "--result", "each").json()["output"] == ["x new", "z new"]

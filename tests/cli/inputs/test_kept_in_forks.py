@@ -147,3 +147,15 @@ def test_items_of_a_fan_out_that_failed_are_kept() -> None:
     Path("there").touch()
     child = fork("latest")
     assert ran_and_kept(child) == ({"each[b]"}, {"each[a]"})
+
+
+def test_items_whose_results_were_removed_run_again() -> None:
+    write_rows({"a": "x" * 20_000, "b": "y"})
+    job = submit(JUDGED)
+    write_rows({"a": "x" * 20_000, "b": "z"})
+    child = fork(job, "--spec", "spec.yaml", "--no-run")
+    assert orc("prune", "--job", job, "--yes").code == 0
+    assert orc("resume", child, "--quiet").code == 0
+    output = orc("show", child, "--json", "--result", "answer").json()["output"]
+    assert output == ["x" * 20_000, "z"]
+    assert orc("verify", child).code == 0
