@@ -15,9 +15,10 @@ from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.owned_job import Caller, OwnedJob
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state
-from orc.ledger import JobId, failpoints
+from orc.ledger import JobId, failpoints, has_owner
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text
+from orc.ledger.files.runner_log import read_runner
 from orc.ledger.kinds import JOB_ENDED
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import CancelJob, shorten_message
@@ -28,6 +29,8 @@ from orc.scheduler.executors.ending import end_commands
 from orc.scheduler.workspace import sweep_attempts
 
 _NAMED_MAX = 5
+_START_WAIT_S = 20.0
+"""The time in which a process in the background that is starting takes its job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,14 @@ async def cancel(
 
     The owner of the job gets a signal. A job without an owner is cancelled by this process; what
     executors still run of it is ended first, unless `force` is set and they cannot be reached. A
-    job that has ended stays as it is; if it was cancelled, its run folder is published. Raises
+    job that has ended stays as it is; if it was cancelled, its run folder is published. A process
+    in the background that is starting takes the job first: it would resume a cancelled one. Raises
     NoSuchJob, LedgerError, EnvironmentProblem for an executor that cannot be reached, and
     OwnerSilent if the owner has not ended the job within 30 seconds.
     """
     with open_for_writing(places, os.environ) as ledger:
         job_id = ledger.find_job(name)
+        await _wait_started(places, job_id)
         request = Request(ledger, job_id, Caller(places, os.environ), "ended it")
         state = load_state(ledger, job_id)
         had_ended = state.status in JOB_ENDED
@@ -82,6 +87,20 @@ async def cancel(
             return Cancelled(job_id, status, had_ended)
 
         return await ask(request, cancel_here, ended)
+
+
+async def _wait_started(places: Places, job_id: JobId) -> None:
+    """Wait until no process in the background is about to take the job. Raises EnvironmentProblem."""
+    deadline = trio.current_time() + _START_WAIT_S
+    while (runner := read_runner(places.database, job_id)) is not None and runner.is_running:
+        if has_owner(places.database, job_id):
+            return
+        if trio.current_time() > deadline:
+            raise EnvironmentProblem(
+                f"a process is starting to run {job_id}; when it has started, "
+                f"{quoted_command('cancel', job_id)}"
+            )
+        await trio.sleep(0.05)
 
 
 async def _end_commands(owned: OwnedJob, places: Places, *, force: bool) -> None:
