@@ -4,7 +4,7 @@ Only SGR sequences (`ESC [ ... m`) have an effect: spans with classes of our own
 the same form, which move a cursor or erase, are left out, and every other control character is shown
 as an escape. No style hides text: there is no concealed text, and a background is a light tint.
 
-The package ansi2html was tried: it makes links of OSC 8 sequences, with any address.
+The package ansi2html is not used: it is written to make links of OSC 8 sequences.
 """
 
 from __future__ import annotations
