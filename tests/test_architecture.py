@@ -185,7 +185,8 @@ MAY_IMPORT: dict[str, str] = {
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
     "cli.mcp": "cli.jobs ledger scheduler.core scheduler.core.spec",
     "cli.doctor": (
-        "cli cli.cluster cli.jobs cli.jobs.caller ledger ledger.files providers scheduler.core"
+        "cli cli.cluster cli.jobs cli.jobs.caller ledger ledger.files ledger.servers providers "
+        "providers.servers scheduler.core"
     ),
     "cli.commands": (
         "cli cli.assess cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.acting "

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from orc.cli.doctor.health import examine
 from orc.cli.ledger_access import database_path
@@ -15,12 +19,19 @@ _INDENT = " " * 6
 """The level takes the first six characters of a line."""
 
 
-def command(database: Database = None, as_json: Json = False) -> int:
+def command(
+    spec: Annotated[
+        Path | None,
+        typer.Argument(help="A spec, whose named servers are checked.", metavar="[SPEC]"),
+    ] = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
     """Check versions, packages, the ledger, prices and providers.
 
     Each line starts with `ok`, `note` or `bad`. Exits 7 if anything is bad.
     """
-    findings = examine(database_path(database), os.environ)
+    findings = examine(database_path(database), os.environ, spec)
     bad = [finding for finding in findings if finding.level == "bad"]
     if as_json:
         put_json({"healthy": not bad, "findings": [finding.as_json() for finding in findings]})

@@ -21,6 +21,7 @@ from orc.cli.doctor.leftover_files import (
 )
 from orc.cli.doctor.leftover_processes import Leftover, find_leftovers
 from orc.cli.doctor.providers import examine_providers
+from orc.cli.doctor.servers import servers_here, servers_of_spec
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.ledger import LedgerError, connect_reader
@@ -39,8 +40,18 @@ _SHOWN_LINEAGE_MAX = 5
 _WAL_WARN_BYTES = 64 * 1024 * 1024
 
 
-def examine(database: Path, environment: Mapping[str, str]) -> list[Finding]:
-    """The results of all checks, in the order of output. Nothing is changed."""
+def examine(
+    database: Path, environment: Mapping[str, str], spec: Path | None = None
+) -> list[Finding]:
+    """The results of all checks, in the order of output. Nothing is changed.
+
+    Named servers are those of the spec, or else those that are set up here. Raises SpecError and
+    UsageProblem for a spec that cannot be used.
+    """
+    if spec is not None:
+        servers, wrong = servers_of_spec(spec, environment), list[Finding]()
+    else:
+        servers, wrong = servers_here(environment)
     return [
         Finding("ok", "python", f"{sys.version.split()[0]} on {sys.platform}"),
         _sqlite(),
@@ -49,7 +60,8 @@ def examine(database: Path, environment: Mapping[str, str]) -> list[Finding]:
         *_leftovers(find_private_leftovers()),
         _prices(database, environment),
         *find_executors(database, environment),
-        *trio.run(examine_providers, environment),
+        *wrong,
+        *trio.run(examine_providers, environment, servers),
     ]
 
 

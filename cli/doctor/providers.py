@@ -13,14 +13,24 @@ from typing import Any
 import trio
 
 from orc.cli.doctor.finding import Finding
+from orc.ledger.servers.server_def import ServerDef
 from orc.ledger.wording import count_text, duration_text
-from orc.providers import REGISTRY, PermanentError, Provider, ProviderError, build_provider
+from orc.providers import (
+    REGISTRY,
+    PermanentError,
+    Provider,
+    ProviderError,
+    build_provider,
+    build_server,
+)
 from orc.providers.catalogue import ProviderEntry
 from orc.providers.http import safe_text
+from orc.providers.registry import missing_variables
 
 ANSWER_MAX_S = 5.0
 MODELS_SHOWN = 10
 
+_NO_SERVERS: Mapping[str, ServerDef] = {}
 _CLOSE_MAX_S = 1.0
 _MESSAGE_CHARS = 1000
 _NAME_CHARS = 80
@@ -30,7 +40,7 @@ _NAME_CHARS = 80
 class _Target:
     """A provider to ask, with its settings in the environment."""
 
-    entry: ProviderEntry
+    name: str
     provider: Provider
     setting: _Setting
 
@@ -56,11 +66,17 @@ class _Setting:
         return safe_text(text, length_max=_MESSAGE_CHARS, secrets=(self.key,))
 
 
-async def examine_providers(environment: Mapping[str, str]) -> list[Finding]:
-    """A finding for each provider, in the registry's order. All are asked at the same time."""
+async def examine_providers(
+    environment: Mapping[str, str], servers: Mapping[str, ServerDef] = _NO_SERVERS
+) -> list[Finding]:
+    """A finding for each provider, in the registry's order, then for each of the named servers.
+
+    All are asked at the same time.
+    """
     # All are built before the first is asked, since importing a vendor's package can take seconds
     # and would count as the time of an answer.
     prepared = [_prepare(entry, environment) for entry in REGISTRY.values()]
+    prepared += [_prepare_server(name, server, environment) for name, server in servers.items()]
     findings: dict[str, Finding] = {}
     async with trio.open_nursery() as nursery:
         for one in prepared:
@@ -68,7 +84,7 @@ async def examine_providers(environment: Mapping[str, str]) -> list[Finding]:
                 findings[one.name] = one
             else:
                 nursery.start_soon(_ask, one, findings)
-    return [findings[name] for name in REGISTRY]
+    return [findings[name] for name in (*REGISTRY, *servers)]
 
 
 def _prepare(entry: ProviderEntry, environment: Mapping[str, str]) -> Finding | _Target:
@@ -85,7 +101,22 @@ def _prepare(entry: ProviderEntry, environment: Mapping[str, str]) -> Finding | 
     except ImportError as error:
         message = f"cannot be used: the package {error.name} is not installed"
         return Finding("note", entry.name, message, setting.details())
-    return _Target(entry, provider, setting)
+    return _Target(entry.name, provider, setting)
+
+
+def _prepare_server(
+    name: str, server: ServerDef, environment: Mapping[str, str]
+) -> Finding | _Target:
+    missing = missing_variables(server, environment)
+    key = environment.get(server.key or "", "").strip()
+    setting = _Setting(server.key, key, has_address=True)
+    if missing:
+        message = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
+        return Finding("bad", name, message, {**setting.details(), "missing": missing})
+    try:
+        return _Target(name, build_server(name, server, environment), setting)
+    except PermanentError as error:
+        return _failed(name, error, setting)
 
 
 def _read_setting(entry: ProviderEntry, environment: Mapping[str, str]) -> _Setting:
@@ -95,7 +126,7 @@ def _read_setting(entry: ProviderEntry, environment: Mapping[str, str]) -> _Sett
 
 
 async def _ask(target: _Target, findings: dict[str, Finding]) -> None:
-    name, provider = target.entry.name, target.provider
+    name, provider = target.name, target.provider
     started = trio.current_time()
     try:
         with trio.fail_after(ANSWER_MAX_S):
@@ -136,7 +167,7 @@ def _answered(target: _Target, models: tuple[str, ...], took_s: float) -> Findin
         "models": shown,
         "models_count": len(models),
     }
-    return Finding("ok", target.entry.name, f"{message}; {listed}", details)
+    return Finding("ok", target.name, f"{message}; {listed}", details)
 
 
 def _failed(

@@ -19,6 +19,8 @@ from orc.cli.jobs.caller.replies import replies_path
 from orc.ledger.definition import REPLAY
 from orc.providers.catalogue import REGISTRY, ProviderEntry
 from orc.providers.http import is_loopback
+from orc.providers.servers.presets import PRESETS
+from orc.scheduler.core.resolve.servers import model_variable
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.parse import Spec
 
@@ -42,6 +44,11 @@ def present_providers(environment: Mapping[str, str]) -> Iterator[Present]:
         because = _because(entry, environment)
         if because:
             yield Present(entry.name, because)
+    for preset in PRESETS.values():
+        # A server that only its address or its place on this machine would show is not guessed.
+        has_model = preset.default_model or environment.get(model_variable(preset.name))
+        if preset.key and has_model and environment.get(preset.key, "").strip():
+            yield Present(preset.name, f"{preset.key} is set")
 
 
 def names_no_provider(spec: Spec, given: str | None, environment: Mapping[str, str]) -> bool:

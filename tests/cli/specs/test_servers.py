@@ -272,3 +272,42 @@ def test_a_key_over_plain_http_needs_the_consent_of_the_author() -> None:
         "steps: {a: {provider: mine/m, prompt: hi}}\n"
     )
     assert orc("validate", write("spec.yaml", text)).code == 0
+
+
+def test_doctor_asks_every_server_of_a_spec_and_names_what_is_missing(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TEAM_TOKEN")
+    said = orc("doctor", write("spec.yaml", of(pair)), "--json")
+    found = {finding["name"]: finding for finding in said.json()["findings"]}
+    assert said.code == 7
+    assert found["one"]["level"] == "ok"
+    assert "with the key in ONE_KEY; 2 models" in found["one"]["message"]
+    assert (found["two"]["level"], found["two"]["message"]) == ("bad", "TEAM_TOKEN is not set")
+    assert pair[1].seen == []
+
+
+def test_doctor_asks_the_servers_that_are_set_up_here(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_file(monkeypatch, f"mine: {{api: openai, base_url: '{pair[0].url}/v1', key: GONE_KEY}}\n")
+    monkeypatch.setenv("GROQ_API_KEY", ONE)
+    monkeypatch.setenv("GROQ_BASE_URL", f"{pair[0].url}/v1")
+    found = {finding["name"]: finding for finding in orc("doctor", "--json").json()["findings"]}
+    assert found["mine"]["message"] == "GONE_KEY is not set"
+    assert found["groq"]["level"] == "ok"
+    assert "vllm" not in found
+
+
+def test_a_spec_without_a_provider_gets_a_known_server_whose_key_is_set(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OLLAMA_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("GROQ_API_KEY", ONE)
+    monkeypatch.setenv("GROQ_BASE_URL", f"{pair[0].url}/v1")
+    said = orc("run", write("spec.yaml", "project: p\nsteps: {a: {prompt: hi}}\n"))
+    assert said.code == 0, said.err
+    assert "using groq, since GROQ_API_KEY is set" in said.err
+    assert [asked.model for asked in pair[0].seen] == ["llama-3.3-70b-versatile"]
