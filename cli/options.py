@@ -20,6 +20,7 @@ from orc.cli.completion import (
     complete_steps,
     complete_tags,
 )
+from orc.cli.env_file import load_env_file
 from orc.cli.errors import UsageProblem
 from orc.scheduler.core.durations import parse_duration
 
@@ -49,6 +50,17 @@ RunsDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+EnvFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--env-file",
+        help="Read variables, such as keys, from this file (NAME=VALUE a line). The environment's own "
+        "come first.",
+        metavar="FILE",
+        callback=load_env_file,
+        is_eager=True,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress on stderr.")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask for input on the terminal.")]
 Interactive = Annotated[

@@ -10,7 +10,7 @@ import typer
 
 from orc.cli.doctor.health import examine
 from orc.cli.ledger_access import database_path
-from orc.cli.options import Database, Json
+from orc.cli.options import Database, EnvFile, Json
 from orc.cli.terminal.paragraphs import hanging
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
@@ -25,6 +25,7 @@ def command(
         typer.Argument(help="A spec, whose named servers are checked.", metavar="[SPEC]"),
     ] = None,
     database: Database = None,
+    env_file: EnvFile = None,
     as_json: Json = False,
 ) -> int:
     """Check versions, packages, the ledger, prices and providers.

@@ -12,6 +12,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.inputs import parse_inputs
 from orc.cli.options import (
     Database,
+    EnvFile,
     Force,
     Inputs,
     Interactive,
@@ -79,6 +80,7 @@ def command(
     no_input: NoInput = False,
     interactive: Interactive = False,
     strict: Strict = False,
+    env_file: EnvFile = None,
     as_json: Json = False,
 ) -> int:
     """Continue a job that has stopped; with --spec, amend it first.

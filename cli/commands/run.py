@@ -14,6 +14,7 @@ from orc.cli.jobs.prepare import Submission, check_step_names, prepare_here
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
+    EnvFile,
     Executors,
     Force,
     Inputs,
@@ -76,6 +77,7 @@ def command(
     quiet: Quiet = False,
     no_input: NoInput = False,
     interactive: Interactive = False,
+    env_file: EnvFile = None,
     as_json: Json = False,
 ) -> int:
     """Submit a spec as a job and run it to its end."""

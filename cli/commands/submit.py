@@ -13,6 +13,7 @@ from orc.cli.jobs.submit import submit
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
+    EnvFile,
     Executors,
     Force,
     Inputs,
@@ -57,6 +58,7 @@ def command(
     force: Force = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
+    env_file: EnvFile = None,
     as_json: Json = False,
 ) -> int:
     """Put a spec into the queue; orc work runs it.

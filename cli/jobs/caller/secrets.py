@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orc.cli.env_file import secrets_of_env_file
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.output_mask import widen_output_mask
 from orc.ledger import Ledger, LedgerReader
@@ -59,7 +60,7 @@ def mask_of_jobs(
 
 def keys_mask(environment: Mapping[str, str]) -> Mask:
     """The mask of all providers' keys, set for the output too."""
-    mask = Mask(read_keys(environment))
+    mask = Mask(read_keys(environment) | secrets_of_env_file())
     widen_output_mask(mask)
     return mask
 
@@ -71,7 +72,7 @@ def read_mask(
 
     See `hide_secrets`.
     """
-    values = read_keys(environment)
+    values = read_keys(environment) | secrets_of_env_file()
     for server in definition.servers.values():
         # Whether one is missing is found when the server is built.
         values |= {name: environment.get(name, "") for name in server.variables()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -311,3 +312,32 @@ def test_a_spec_without_a_provider_gets_a_known_server_whose_key_is_set(
     assert said.code == 0, said.err
     assert "using groq, since GROQ_API_KEY is set" in said.err
     assert [asked.model for asked in pair[0].seen] == ["llama-3.3-70b-versatile"]
+
+
+@pytest.mark.parametrize("command", ["run", "submit", "doctor"])
+def test_an_env_file_is_read_only_if_it_is_named_and_its_secrets_are_hidden(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    del os.environ["ONE_KEY"]
+    spec = write("spec.yaml", of(pair) + "  seen: {run: 'echo $OTHER_TOKEN; env'}\n")
+    write(".env", f"ONE_KEY='{ONE}'\nOTHER_TOKEN=other-0123456789\nexport TWO_KEY=wrong\n")
+    if command != "submit":
+        assert orc(command, spec).code == 7
+    said = orc(command, spec, "--env-file", ".env")
+    assert said.code == 0, said.err
+    if command == "run":
+        assert pair[0].seen[0].headers["authorization"] == f"Bearer {ONE}"
+        assert pair[1].seen[0].headers["authorization"] == f"Bearer {TWO}"
+        Path(".env").unlink()
+        whole = b"".join(path.read_bytes() for path in Path().rglob("*") if path.is_file())
+        assert ONE.encode() not in whole
+        assert b"other-0123456789" not in whole
+
+
+@pytest.mark.parametrize("line", ["PATH=/tmp", "LD_PRELOAD=x", "ORC_DB=x", "NOVALUE"])
+def test_an_env_file_cannot_change_what_programs_run(line: str) -> None:
+    spec = write("spec.yaml", "project: p\nsteps: {a: {value: 1}}\n")
+    said = orc("run", spec, "--env-file", write("e", line))
+    assert said.code == 2
+    assert "--env-file e" in said.err

@@ -1,0 +1,60 @@
+"""`--env-file FILE`: variables for orc itself, such as the keys of servers. Never read unasked.
+
+The process's own variables come first. Programs of steps get none of them, unless the spec names one
+under `env` or `secrets`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from orc.cli.output_mask import widen_output_mask
+from orc.ledger.secrets.masking import Mask
+
+FILE_BYTES_MAX = 1024 * 1024
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PRIVATE", re.IGNORECASE)
+_CHANGES_PROGRAMS = re.compile(
+    r"(PATH|HOME|SHELL|USER|LOGNAME|TMPDIR|TZ|LANG|ENV|BASH_ENV|(LD|DYLD|LC|ORC|GIT)_.*|PYTHON.*)\Z"
+)
+_secrets: dict[str, str] = {}
+
+
+def secrets_of_env_file() -> dict[str, str]:
+    """The secrets by name that the file has: variables whose names say that they are some."""
+    return dict(_secrets)
+
+
+def load_env_file(path: Path | None) -> Path | None:
+    """Take the variables of the file into this process's environment. Raises UsageProblem."""
+    if path is None:
+        return None
+    # Imported here, since few commands read such a file.
+    from dotenv import dotenv_values
+
+    from orc.cli.errors import UsageProblem
+
+    try:
+        if not path.is_file() or path.stat().st_size > FILE_BYTES_MAX:
+            raise UsageProblem(f"--env-file {path}: it must be a file of at most 1 MiB")
+        found = dotenv_values(path, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UsageProblem(f"--env-file {path}: cannot be read: {reason}") from error
+    for name, value in found.items():
+        if value is None or not _NAME.fullmatch(name) or "\0" in value:
+            raise UsageProblem(f"--env-file {path}: each line must be NAME=VALUE")
+        if _CHANGES_PROGRAMS.match(name):
+            raise UsageProblem(
+                f"--env-file {path}: {name} is not taken from a file, since it would change the "
+                "programs of steps; remove it, or set it in the environment"
+            )
+    for name, value in found.items():
+        if _SECRET.search(name) and value:
+            _secrets[name] = value
+        os.environ.setdefault(name, value or "")
+    widen_output_mask(Mask(_secrets))
+    return path
