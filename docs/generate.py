@@ -27,6 +27,7 @@ PAGES = (
     "docs/events.md",
     "docs/promises.md",
     "docs/spec.md",
+    "docs/providers.md",
     "docs/security.md",
     "docs/start/demo.md",
     "docs/tables.md",

@@ -238,6 +238,7 @@ OUTSIDE = {
         "pygments",
     },
     "cli": {
+        "dotenv",
         "typer",
         "click",
         "rich",

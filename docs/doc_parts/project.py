@@ -69,7 +69,7 @@ def render_servers() -> str:
             f"`{preset.address_variable}`",
             f"`{preset.default_model}`" if preset.default_model else "",
             ", ".join(_deviations(preset)),
-            f"[documentation]({preset.source})",
+            f"`{preset.source.removeprefix('https://')}`",
         )
         for preset in PRESETS.values()
     ]

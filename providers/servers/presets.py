@@ -7,8 +7,10 @@ name is added to it. This module imports only the standard library.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from orc.ledger.servers.server_def import Api, JsonMode, LimitField, ReasoningField
+if TYPE_CHECKING:
+    from orc.ledger.servers.server_def import Api, JsonMode, LimitField, ReasoningField
 
 SEEN = "2026-11-30"
 """The day on which the sources were last read."""
