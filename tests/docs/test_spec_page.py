@@ -227,6 +227,7 @@ def without(value: Any, path: tuple[str, ...]) -> Any:
 
 
 def mapping_at(path: tuple[str, ...]) -> str:
-    """What a key belongs to: `a step` for any step, else the key of its mapping."""
+    """What a key belongs to: `a step` or `a server` for any of them, else the key of its mapping."""
     *_, owner = ("job", *path[:-1])
-    return "a step" if len(path) > 2 and path[-3] == "steps" else owner
+    around = path[-3] if len(path) > 2 else ""
+    return {"steps": "a step", "servers": "a server"}.get(around, owner)
