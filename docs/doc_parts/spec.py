@@ -46,7 +46,12 @@ def spec_models() -> dict[str, type[BaseModel]]:
     """Every mapping of the spec, by the name of its keys' part: `retry` for `RetrySpec`."""
     from orc.scheduler.core.spec import model as spec_model
 
-    models = spec_model.Strict.__subclasses__()
+    # Python lists them in the order in which they were loaded, which is not always the same.
+    first = ("JobSpec", "StepSpec", "DefaultsSpec")
+    models = sorted(
+        spec_model.Strict.__subclasses__(),
+        key=lambda each: (each.__name__ not in first, each.__name__),
+    )
     return {
         model.__name__.removesuffix("Spec").lower(): model
         for model in models

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from orc.ledger.servers.server_def import Api, JsonMode, LimitField, ReasoningField
 
-SEEN = "2026-11-30"
-"""The day on which the sources were last read."""
+WRITTEN = "2026-11-30"
+"""The day of this table. The sources say how a server is now; none of these servers was called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.inputs.read_inputs import InputFile, ReadInput, RowsPart
 from orc.ledger.packing import pack
+from orc.ledger.servers.server_def import PriceDef, ServerDef
 from orc.projections.tables.schema import create_tables
 from orc.projections.tables.version import VERSION
 from orc.scheduler.core.commands import RaiseBudget, StartJob
@@ -148,6 +149,7 @@ def histories() -> dict[str, History]:
         "settings": partial(_flow, SETTINGS),
         "read": _read_a_table,
         "absent": _ask_a_server_that_is_not_there,
+        "named": _ask_a_named_server,
         "taken": _take_over_items,
         "forked": _fork_items,
         "hooks": _run_hooks,
@@ -322,6 +324,31 @@ def _ask_a_server_that_is_not_there() -> Iterator[Stand]:
             failed("back", kind="connection", retry_at=EPOCH_S + 1.0, delay_s=1.0),
             started("back", 2),
         )
+        yield stand
+
+
+@contextmanager
+def _ask_a_named_server() -> Iterator[Stand]:
+    """Calls to a server with a price of its own: a reply, a failure, and a hit in the cache."""
+    ask = step("ask", provider="office", model="m")
+    price = PriceDef(input=1.0, output=2.0, cached_input=0.5)
+    server = ServerDef(api="openai", base_url="http://office.example/v1", prices={"m": price})
+    definition = job(ask).model_copy(update={"servers": {"office": server}})
+    with stand_for(Plan(()), definition, models={}) as stand:
+        of_server: dict[str, Any] = {"provider": "office", "price": price}
+        reply = responded("ask")
+        stand.append(
+            JobStarted(owner=OWNER),
+            *(started("ask"), requested("ask", provider="office")),
+            call_failed("ask", **of_server),
+            failed("ask", kind="timeout", retry_at=EPOCH_S + 1.0, delay_s=1.0),
+            *(started("ask", 2), requested("ask", 2, provider="office")),
+            reply.model_copy(update={**of_server, "attempt": 2}),
+            CacheHit(
+                step="ask", attempt=2, call=2, request_sha256=reply.request_sha256, version=8,
+                price=price,
+            ),
+        )  # fmt: skip
         yield stand
 
 
