@@ -43,7 +43,9 @@ def load_env_file(path: Path | None) -> Path | None:
         found = dotenv_values(path, interpolate=False, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UsageProblem(f"--env-file {path}: cannot be read: {reason}") from error
+        raise UsageProblem(
+            f"--env-file {path}: cannot be read: {reason}; name another file"
+        ) from error
     for name, value in found.items():
         if value is None or not _NAME.fullmatch(name) or "\0" in value:
             raise UsageProblem(f"--env-file {path}: each line must be NAME=VALUE")

@@ -46,7 +46,9 @@ def command(
     if find_spec("mcp") is None:
         raise EnvironmentProblem(f"the package mcp is not installed: {install_command('mcp')}")
     if specs is not None and not specs.is_dir():
-        raise UsageProblem(f"--specs {specs}: there is no such folder")
+        raise UsageProblem(
+            f"--specs {specs}: there is no such folder; name one that has your specs"
+        )
     # Imported here, since it loads slowly and belongs to an extra.
     from orc.cli.mcp.server import Serves, build_server
 

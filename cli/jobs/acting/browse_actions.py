@@ -82,7 +82,9 @@ class BrowserActions:
         with self._refusing():
             ended = run_sync(cancel, job_id, places=self._places, reason=reason)
             if ended.had_ended and ended.status != "cancelled":
-                raise UsageProblem(f"{job_id} has already ended: {ended.status}")
+                raise UsageProblem(
+                    f"{job_id} has already ended: {ended.status}; use Run steps again"
+                )
 
     def rerun(self, job_id: str, steps: tuple[str, ...]) -> None:
         """Run steps of a job again, with all their dependents."""
@@ -173,7 +175,9 @@ class BrowserActions:
             assert isinstance(first, JobSubmitted), first.type
             folder = spec_folder(first, ledger.path)
         if seen.source is None or seen.definition is None:
-            raise UsageProblem(f"the spec of {job_id} cannot be read: {seen.lost}")
+            raise UsageProblem(
+                f"the spec of {job_id} cannot be read: {seen.lost}; use the command line, with --spec"
+            )
         declared = examine(seen.source, source_name=seen.source_name)[0].job.inputs
         # What was read from files is not in the form: left empty, it stays as it is.
         values = seen.definition.inputs
