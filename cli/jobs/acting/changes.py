@@ -6,7 +6,8 @@ recorded or started. What can only fail in the process itself is in its log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from orc.about import version
@@ -16,13 +17,23 @@ from orc.cli.jobs.amend import Amendment
 from orc.cli.jobs.caller.secrets import steps_to_run
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.fork import Fork, fork
-from orc.cli.jobs.owned_job import Caller, own
+from orc.cli.jobs.owned_job import Caller, OwnedJob, own
 from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.resume import check_continued
 from orc.cli.jobs.sync import run_sync
 from orc.ledger import JobId, failpoints
 from orc.ledger.command_lines import quoted_command
+
+
+@contextmanager
+def _owned(name: str, places: Places, environment: Mapping[str, str]) -> Iterator[OwnedJob]:
+    """A job that this process owns for a moment, if the user may run its commands."""
+    with open_to_continue(places, environment, trust=False) as ledger:
+        job_id = ledger.find_job(name)
+        refuse_untrusted(ledger, job_id, trust=False)
+        with own(ledger, job_id, Caller(places, environment)) as owned:
+            yield owned
 
 
 def resume_apart(
@@ -36,19 +47,16 @@ def resume_apart(
 
     Raises UsageProblem, EnvironmentProblem, OwnedElsewhere, LedgerError.
     """
-    with open_to_continue(places, environment, trust=False) as ledger:
-        job_id = ledger.find_job(name)
-        refuse_untrusted(ledger, job_id, trust=False)
-        with own(ledger, job_id, Caller(places, environment)) as owned:
-            state = owned.fold()
-            if state.status == "succeeded":
-                raise UsageProblem(
-                    f"{job_id} has succeeded: there is nothing to continue. Run one of its steps "
-                    f"again, or fork it: {quoted_command('rerun', job_id, 'STEP')}, "
-                    f"{quoted_command('fork', job_id)}"
-                )
-            refuse_removed(ledger, job_id, state)
-            check_continued(owned, steps_to_run(state, ()))
+    with _owned(name, places, environment) as owned:
+        ledger, job_id, state = owned.ledger, owned.job_id, owned.fold()
+        if state.status == "succeeded":
+            raise UsageProblem(
+                f"{job_id} has succeeded: there is nothing to continue. Run one of its steps "
+                f"again, or fork it: {quoted_command('rerun', job_id, 'STEP')}, "
+                f"{quoted_command('fork', job_id)}"
+            )
+        refuse_removed(ledger, job_id, state)
+        check_continued(owned, steps_to_run(state, ()))
     _start(start_runner, places, job_id, environment)
     return job_id
 
@@ -65,16 +73,13 @@ def rerun_apart(
 
     Raises UsageProblem, EnvironmentProblem, OwnedElsewhere, LedgerError.
     """
-    with open_to_continue(places, environment, trust=False) as ledger:
-        job_id = ledger.find_job(name)
-        refuse_untrusted(ledger, job_id, trust=False)
-        with own(ledger, job_id, Caller(places, environment)) as owned:
-            state = owned.fold()
-            prepared = Amendment(environment, again=steps).prepare(ledger, job_id, state)
-            check_continued(owned, prepared.plan.runs)
-            owned.state = prepared.record()
-            failpoints.hit("acting.recorded")
-            owned.publish()
+    with _owned(name, places, environment) as owned:
+        ledger, job_id, state = owned.ledger, owned.job_id, owned.fold()
+        prepared = Amendment(environment, again=steps).prepare(ledger, job_id, state)
+        check_continued(owned, prepared.plan.runs)
+        owned.state = prepared.record()
+        failpoints.hit("acting.recorded")
+        owned.publish()
     _start(start_runner, places, job_id, environment)
     return job_id
 

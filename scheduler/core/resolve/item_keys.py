@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from orc.ledger.definition import ForEachDef, JobDef, StepDef
+from orc.ledger.definition import ForEachDef, JobDef
 from orc.ledger.digest import clean_text
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.templates import parse_condition, parse_template
+from orc.scheduler.core.language.templates import parse_template
 from orc.scheduler.core.language.values import to_text
-from orc.scheduler.core.resolve.known_steps import SCOPES_MAX, Scope, scopes_of_items
+from orc.scheduler.core.resolve.known_steps import SCOPES_MAX, may_hold, scopes_of_items
 from orc.scheduler.core.resolve.settings import is_known, scope_at_submission
 
 GIVEN_KEY_CHARS_MAX = 1000
@@ -57,7 +57,11 @@ def bad_keys(definition: JobDef, rows_of: RowsOf) -> Iterator[tuple[str, str]]:
     inputs = {name: rows for name, rows in read.items() if rows is not None}
     scope = {**scope, "inputs": {**scope["inputs"], **inputs}}
     for step in definition.steps:
-        if step.for_each is None or step.for_each.key is None or not _may_begin(step, scope):
+        if (
+            step.for_each is None
+            or step.for_each.key is None
+            or not may_hold(step.condition, scope)
+        ):
             continue
         items = scopes_of_items(step, [scope])
         if items is None or not items or not is_known(step.for_each.key, items[0]):
@@ -66,16 +70,3 @@ def bad_keys(definition: JobDef, rows_of: RowsOf) -> Iterator[tuple[str, str]]:
             keys_of(step.for_each, islice(items, SCOPES_MAX))
         except TemplateError as error:
             yield step.id, str(error)
-
-
-def _may_begin(step: StepDef, scope: Scope) -> bool:
-    """Whether the step's condition is true, or not known yet."""
-    if step.condition is None:
-        return True
-    condition = parse_condition(step.condition)
-    if condition.calls or any(ref.path[0] not in scope for ref in condition.references):
-        return True
-    try:
-        return condition.holds(scope)
-    except TemplateError:
-        return True

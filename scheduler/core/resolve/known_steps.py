@@ -99,7 +99,7 @@ class _Forms:
         one = step.model_copy(update={"for_each": None, "loop": None, "templates": late})
         found: dict[str, StepDef] = {}
         for scope in scopes:
-            if not is_known(late, scope) or not _may_run(step, scope):
+            if not is_known(late, scope) or not may_hold(step.item_condition, scope):
                 continue
             try:
                 settings = render_settings(one, scope, self._rules)
@@ -116,11 +116,11 @@ class _Forms:
         yield from found.values() if found else [step]
 
 
-def _may_run(step: StepDef, scope: Scope) -> bool:
-    """Whether the item's condition is true, or not known yet."""
-    if step.item_condition is None:
+def may_hold(source: str | None, scope: Scope) -> bool:
+    """Whether the condition, if there is one, is true in the scope, or not known yet."""
+    if source is None:
         return True
-    condition = parse_condition(step.item_condition)
+    condition = parse_condition(source)
     if condition.calls or any(ref.path[0] not in scope for ref in condition.references):
         return True
     try:
