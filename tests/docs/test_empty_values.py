@@ -38,8 +38,9 @@ def cases(new: Any) -> Iterator[tuple[Place, Any, Any]]:
 
 
 def is_data(place: Place) -> bool:
-    """Whether the place is inside of data."""
-    return bool(DATA.intersection(map(str, place[:-1]))) or place[-1] == "value"
+    """Whether the place is inside of data, or null says there that a server needs no key."""
+    is_key = place[0] == "servers" and place[-1] == "key"
+    return bool(DATA.intersection(map(str, place[:-1]))) or place[-1] == "value" or is_key
 
 
 @pytest.fixture
