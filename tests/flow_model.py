@@ -193,7 +193,8 @@ def _outer(
         return _looped(found, node, name, seen, around, upstream=upstream)
     items = item_values(node) if node.source is None else seen[node.source].output
     if not isinstance(items, list):
-        return _failure(node, upstream)
+        # It cannot expand, which no `continue_on_error` of its own tolerates: that is for its items.
+        return End("failed", None, upstream=upstream)
     children = []
     for number, item in enumerate(item for item in items for _ in range(node.repeat)):
         child = f"{name}[{_key(node, number)}]"

@@ -83,7 +83,7 @@ def test_a_worker_has_what_is_said_and_no_limit_of_memory() -> None:
         (["schedular", "cluster"], "did you mean 'scheduler'?"),
         (["worker", "other"], "has no executor 'other'"),
         (["worker", "cluster", "--memory", "much"], "--memory must be a number"),
-        (["worker", "cluster", "--label", "a=b"], "a label has letters"),
+        (["worker", "cluster", "--label", "a=b"], "a label must be letters"),
         (["certs", "executors.yaml/x"], "executors.yaml"),
         (["certs", "executors.yaml"], "cannot make the folder executors.yaml"),
     ],

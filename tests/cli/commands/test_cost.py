@@ -88,9 +88,9 @@ def test_calls_and_jobs_before_the_moment_do_not_count(spent: Spent) -> None:
 def test_invalid_choices_are_answered_with_the_nearest(spent: Spent) -> None:
     for options, part in (
         (("cost", "--by", "modl"), "did you mean 'model'?"),
-        (("cost", "--since", "yesterday"), "neither a duration"),
+        (("cost", "--since", "yesterday"), "must be a duration"),
         (("list", "--status", "fialed"), "did you mean 'failed'?"),
-        (("list", "--since", "0"), "neither a duration"),
+        (("list", "--since", "0"), "must be a duration"),
     ):
         said = orc(*options, "--db", spent.database)
         assert (said.code, said.out) == (2, ""), options
