@@ -48,7 +48,8 @@ def code_for_job(
     """The exit code of a command that ran a job until it had this status.
 
     `signal` is the stop signal that interrupted the job, such as `SIGINT`. `tolerated` is the
-    number of failed steps with `continue_on_error`; it counts only if `strict` is set.
+    number of failed steps with `continue_on_error`, and of those whose reply may be no answer; it
+    counts only if `strict` is set.
     """
     failure_kinds = set(failure_kinds)
     if signal is not None:

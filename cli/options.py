@@ -222,7 +222,8 @@ StrictRun = Annotated[
     bool,
     typer.Option(
         help="Refuse parameters that a provider does not support; fail steps whose patterns of "
-        "files match nothing; exit 1 if a step with continue_on_error failed."
+        "files match nothing; exit 1 if a step with continue_on_error failed, or if a reply is empty, "
+        "only reasoning, or ended for an unknown reason."
     ),
 ]
 Strict = Annotated[bool, typer.Option(help="Exit 1 if a step with continue_on_error failed.")]

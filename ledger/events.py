@@ -578,8 +578,11 @@ class LlmRequested(StepEvent):
 class LlmResponded(StepEvent):
     """A reply arrived. It is recorded, so the same call is never paid for again.
 
-    `charged_nano_usd` is the amount charged to the budgets, if one of them limits the cost. `price`
-    is the model's price at a named server, if its definition has one.
+    `usage` is absent if the server did not report it: then it is unknown and not zero, and
+    `charged_tokens` is the worst case that budgets and rates count. `charged_nano_usd` is the amount
+    charged to the budgets, if one of them limits the cost. `reported_nano_usd` is the cost of the
+    call as the server itself reports it. `price` is the model's price at a named server, if its
+    definition has one.
     """
 
     type: Literal["llm.responded"] = "llm.responded"
@@ -590,16 +593,19 @@ class LlmResponded(StepEvent):
     reply: Payload
     request_sha256: Digest
     finish_reason: str
-    usage: TokenUsage
+    usage: TokenUsage | None = None
     duration_s: float
     request_id: str | None = None
     charged_nano_usd: int | None = None
     price: PriceDef | None = None
+    charged_tokens: int | None = None
+    reported_nano_usd: int | None = None
 
 
 class LlmFailed(StepEvent):
     """A call ended without a usable reply; `usage` is what it used nevertheless.
 
+    With `partial`, the reply had begun: `usage` is what was counted until it broke off.
     `unsent` marks a call whose request cannot have reached the model, and `absent` one for which no
     server was running on this machine. `price` is as in `llm.responded`.
     """
@@ -618,11 +624,14 @@ class LlmFailed(StepEvent):
     unsent: bool | None = None
     absent: bool | None = None
     price: PriceDef | None = None
+    partial: bool | None = None
 
     @property
     def is_in_doubt(self) -> bool:
         """Whether the model may have answered, at a cost, although no reply arrived."""
-        return self.usage is None and not self.unsent and self.kind in _IN_DOUBT_KINDS
+        if self.unsent:
+            return False
+        return bool(self.partial) or (self.usage is None and self.kind in _IN_DOUBT_KINDS)
 
 
 class CacheHit(StepEvent):

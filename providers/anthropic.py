@@ -7,7 +7,6 @@ module imports it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import anthropic
@@ -18,9 +17,9 @@ from orc.ledger.wording import duration_text
 from orc.providers.anthropic_body import PARAMS, build_asked
 from orc.providers.anthropic_reply import Arriving
 from orc.providers.contract import OnDelta, Provider, Reply, Request, Server
-from orc.providers.errors import PermanentError, PermanentKind, TransientError
+from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
-from orc.providers.sdk_errors import Api, ErrorReport, api_of
+from orc.providers.sdk_errors import Api, api_of
 from orc.providers.sdk_wire import Text, Wire
 from orc.providers.servers.native import with_own_native
 
@@ -29,16 +28,6 @@ PAGES_MAX = 10
 _PLACEHOLDER_KEY = "none"
 _OWN_HOST = "anthropic.com"
 _PAGE_LENGTH = 1000
-_TOO_LONG = re.compile(r"prompt is too long|exceed\w* (the )?context (limit|window)", re.IGNORECASE)
-_FILTERED = re.compile("blocked by content filtering", re.IGNORECASE)
-
-
-def recognise(report: ErrorReport) -> PermanentKind | None:
-    """The kind of a bad request, by Anthropic's error message, or by the type for too many bytes."""
-    if report.type == "request_too_large" or _TOO_LONG.search(report.words):
-        return "context_length"
-    return "refused" if _FILTERED.search(report.words) else None
-
 
 API = Api(
     name="Anthropic",
@@ -59,7 +48,6 @@ API = Api(
         "timeout_error": 504,
         "overloaded_error": 529,
     },
-    recognise=recognise,
 )
 
 
@@ -109,7 +97,10 @@ class Anthropic:
             stream=True,
             stream_cls=anthropic.AsyncStream[object],
         )
-        headers = await self._peer.hear(opening, arriving.take)
+        try:
+            headers = await self._peer.hear(opening, arriving.take)
+        except ProviderError as error:
+            raise arriving.mark_partial(error) from None
         return arriving.build_reply(self._peer.failures.show(headers.get("request-id", "")) or None)
 
     async def models(self) -> tuple[str, ...]:

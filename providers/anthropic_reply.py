@@ -10,14 +10,19 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 from orc.providers.anthropic_body import build_input
 from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage
-from orc.providers.errors import PermanentError
-from orc.providers.http import parse_json, replace_surrogates
+from orc.providers.errors import PermanentError, ProviderError
+from orc.providers.http import replace_surrogates
+from orc.providers.replies.ends import classify, read_end
+from orc.providers.replies.lenient import LooseCount, LooseText, OrNone, read_count
+from orc.providers.replies.reasoning import ThinkSplitter
+from orc.providers.replies.tool_calls import give_ids, read_arguments
+from orc.providers.replies.usage import Counts, read_cost
 from orc.providers.sdk_errors import Failures
-from orc.providers.sdk_wire import Count, Text, Wire
+from orc.providers.sdk_wire import Text, Wire
 
 BLOCKS_MAX = 10_000
 
@@ -37,13 +42,6 @@ _FIELDS = {
     "tool_use": {"partial_json"},
 }
 _TEXTS = ("text", "thinking", "signature")
-_FINISH_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-}
 
 
 class Arriving:
@@ -56,9 +54,12 @@ class Arriving:
         self._on_delta = on_delta
         self._failures = failures
         self._by_tool = by_tool
+        self._text = ThinkSplitter(on_delta)
         self._message: _StartedMessage | None = None
         self._counts: dict[str, Any] = {}
+        self._has_end_count = False
         self._blocks: list[_Block] = []
+        self._by_index: dict[int, _Block] = {}
         self._stop = _Stop()
         self._is_whole = False
 
@@ -67,6 +68,8 @@ class Arriving:
         kind = _StreamEvent.parse(event, self._failures).type
         if kind == "error":
             raise self._failures.build_event_error(event)
+        if kind == "message":
+            return self._take_document(event)
         is_in_order = (self._message is None) == (kind == "message_start") and not self._is_whole
         if kind in _EVENTS and not is_in_order:
             raise self._failures.build_protocol_error(f"has the event {kind} in the wrong order")
@@ -80,28 +83,42 @@ class Arriving:
                 self._continue_block(_BlockDelta.parse(event, self._failures))
             case "message_delta":
                 end = _MessageDelta.parse(event, self._failures)
-                self._count(end.usage)
+                self._count(end.usage, is_end=True)
                 self._stop = end.delta if end.delta.stop_reason else self._stop
             case "message_stop":
                 self._is_whole = True
         return self._is_whole
 
+    def mark_partial(self, error: ProviderError) -> ProviderError:
+        """The error of a reply that broke off, with what was counted before."""
+        error.is_partial = error.is_partial or self._message is not None
+        if error.usage is None and not self._read_counts().is_empty:
+            error.usage = self._read_counts().usage()
+        return error
+
     def build_reply(self, request_id: str | None) -> Reply:
         """The complete reply. Raises ProviderError if it cannot be used or is a refusal."""
         assert self._message is not None, "the caller waits until the reply is complete"
-        usage = self._build_usage()
-        finish_reason = self._read_finish_reason(usage)
+        counts = self._read_counts()
+        usage = counts.usage()
+        is_cut = classify(self._stop.stop_reason or "") == "length"
         for block in self._blocks:
-            block.finish(is_cut=finish_reason == "length" and block is self._blocks[-1])
+            block.finish(is_cut=is_cut and block is self._blocks[-1])
         calls = [block for block in self._blocks if block.kind == "tool_use"]
-        if finish_reason == "tool_calls" and not calls:
-            raise self._failures.build_protocol_error("ended with `tool_use` but has no tool call")
+        text, tagged = self._text.finish()
+        thoughts = [block.join("thinking") for block in self._blocks if block.kind == "thinking"]
+        finish_reason = self._read_finish_reason(
+            usage if counts.is_known else None, has_text=bool(text.strip()), has_calls=bool(calls)
+        )
         reply = Reply(
-            text="".join(block.join("text") for block in self._blocks if block.kind == "text"),
+            text=text,
             model=self._failures.show(self._message.model or "") or self._request.model,
-            finish_reason="tool_calls" if calls and finish_reason == "stop" else finish_reason,
+            finish_reason=finish_reason,
             usage=usage,
             request_id=request_id,
+            reasoning="\n".join(filter(None, (*map(str.strip, thoughts), tagged))),
+            is_counted=counts.is_known,
+            cost_nano_usd=read_cost(self._counts),
         )
         if calls and self._by_tool:
             # The call becomes the reply's text. It is not sent back, because it gets no result.
@@ -109,71 +126,106 @@ class Arriving:
             return replace(reply, text=calls[0].write_arguments(), finish_reason=reason)
         if all(block.kind == "text" for block in self._blocks):
             return reply
+        given = self._build_calls(calls)
         native = [block.rebuild() for block in self._blocks if block.can_go_back()]
-        return replace(reply, tool_calls=tuple(map(self._build_call, calls)), native=native)
+        return replace(reply, tool_calls=given, native=native)
 
-    def _count(self, counts: _Counts | None) -> None:
+    def _take_document(self, document: dict[str, Any]) -> bool:
+        """Read a whole message in place of a stream."""
+        self._message = _StartedMessage.parse(document, self._failures)
+        self._count(self._message.usage, is_end=True)
+        for index, content in enumerate(_Document.parse(document, self._failures).content):
+            self._start_block(_BlockStart(index=index, content_block=content))
+        self._stop = _Stop.parse(document, self._failures)
+        self._is_whole = True
+        return True
+
+    def _count(self, counts: dict[str, Any] | None, *, is_end: bool = False) -> None:
         if counts is not None:
-            self._counts |= counts.model_dump(exclude_none=True)
+            self._counts |= {name: count for name, count in counts.items() if count is not None}
+            self._has_end_count |= is_end and counts.get("output_tokens") is not None
+
+    def _read_counts(self) -> Counts:
+        """The counts. `input_tokens` of the API excludes tokens read from or written to its cache."""
+        found = {name: read_count(count) for name, count in self._counts.items()}
+        details = self._counts.get("output_tokens_details")
+        reasoning = read_count(details.get("thinking_tokens")) if isinstance(details, dict) else 0
+        cached = found.get("cache_read_input_tokens") or 0
+        read, written = found.get("input_tokens"), found.get("output_tokens")
+        if read is not None:
+            read += (found.get("cache_creation_input_tokens") or 0) + cached
+        if not self._has_end_count and self._is_whole:
+            # The first event only begins to count the output.
+            written = None
+        if not read and not written:
+            read = written = None
+        return Counts(read, written, cached, min(reasoning or 0, written or 0))
 
     def _start_block(self, start: _BlockStart) -> None:
-        if start.index != len(self._blocks) or start.index >= BLOCKS_MAX:
-            raise self._failures.build_protocol_error("starts a content block with a wrong index")
+        if len(self._blocks) >= BLOCKS_MAX:
+            raise self._failures.build_protocol_error(f"has more than {BLOCKS_MAX} content blocks")
         kind = _StreamEvent.parse(start.content_block, self._failures).type
         # A block of an unknown type is not read, only sent back.
         read = start.content_block if kind in _FIELDS else {"type": kind}
         block = _Block(start.content_block, _Started.parse(read, self._failures))
         self._blocks.append(block)
-        if kind == "tool_use" and not (self._request.tools or self._by_tool):
-            raise self._failures.build_protocol_error("calls a tool, but the request has no tools")
+        if start.index is not None:
+            self._by_index[start.index] = block
         if kind == "text":
-            self._report(block.join("text"))
+            self._say(block.join("text"))
         elif kind == "tool_use" and self._by_tool and block.arguments:
             self._report(block.write_arguments())
 
     def _continue_block(self, event: _BlockDelta) -> None:
-        if event.index >= len(self._blocks):
+        # An index that no block has been started with belongs to the last one.
+        last = self._blocks[-1] if self._blocks else None
+        block = last if event.index is None else self._by_index.get(event.index, last)
+        if block is None:
             raise self._failures.build_protocol_error("continues a content block before its start")
-        block = self._blocks[event.index]
         if not block.add(event.delta):
             raise self._failures.build_protocol_error(f"has an invalid {event.delta.type}")
         if block.kind == "text":
-            self._report(event.delta.text)
+            self._say(event.delta.text)
         elif block.kind == "tool_use" and self._by_tool:
             self._report(event.delta.partial_json)
+
+    def _say(self, piece: str | None) -> None:
+        if piece:
+            self._text.feed(piece)
 
     def _report(self, piece: str | None) -> None:
         if piece:
             self._on_delta(piece)
 
-    def _build_usage(self) -> Usage:
-        count = self._counts.get
-        cached, written = count("cache_read_input_tokens", 0), count("output_tokens", 0)
-        # `input_tokens` of the API excludes tokens read from its cache or written to it.
-        read = count("input_tokens", 0) + count("cache_creation_input_tokens", 0) + cached
-        reasoning = count("output_tokens_details", {}).get("thinking_tokens", 0)
-        return Usage(read, written, cached, min(reasoning, written))
-
-    def _read_finish_reason(self, usage: Usage) -> str:
+    def _read_finish_reason(self, usage: Usage | None, *, has_text: bool, has_calls: bool) -> str:
         reason = self._failures.show(self._stop.stop_reason or "")
         if not reason:
-            raise self._failures.build_protocol_error("has no stop reason")
+            error = self._failures.build_protocol_error("has no stop reason")
+            raise self.mark_partial(error)
         if reason == "refusal":
             details = self._stop.stop_details or _StopDetails()
             why = ": ".join(filter(None, (details.category, details.explanation)))
             words = f" ({self._failures.show(why)})" if why else ""
-            message = f"Anthropic's model refused to answer{words}"
+            message = f"{self._failures.api.name}'s model refused to answer{words}"
             raise PermanentError("refused", message, usage=usage)
-        return _FINISH_REASONS.get(reason, reason)
+        return read_end(
+            self._failures.api.name, reason, usage=usage, has_text=has_text, has_calls=has_calls
+        )
 
-    def _build_call(self, block: _Block) -> ToolCall:
-        """The tool call. Its id and name are recorded and must therefore be safe to show."""
-        for name in (block.id, block.name):
-            if not name or self._failures.show(name) != name:
-                raise self._failures.build_protocol_error(
-                    "has a tool call without a valid id and name"
-                )
-        return ToolCall(id=block.id, name=block.name, arguments=block.arguments)
+    def _build_calls(self, blocks: list[_Block]) -> tuple[ToolCall, ...]:
+        """The tool calls. Their ids and names are recorded and must therefore be safe to show."""
+        calls: list[ToolCall] = []
+        for block in blocks:
+            name = self._failures.show(block.name)
+            if not name:
+                error = self._failures.build_protocol_error("calls a tool without a name")
+                raise self.mark_partial(error)
+            calls.append(ToolCall(id=block.id, name=name, arguments=block.arguments))
+        first = 1 + sum(len(turn.get("tool_calls", ())) for turn in self._request.messages)
+        given = give_ids(calls, first, self._failures.show)
+        for block, call in zip(blocks, given, strict=True):
+            block.id, block.name = call["id"], call["name"]
+        return given
 
 
 class _Block:
@@ -203,11 +255,7 @@ class _Block:
         if not written.strip():
             self.arguments = "" if is_cut and not self.arguments else self.arguments
             return
-        try:
-            arguments = parse_json(written)
-        except ValueError:
-            arguments = None
-        self.arguments = arguments if isinstance(arguments, dict) else written
+        self.arguments = read_arguments(written)
 
     def join(self, name: str) -> str:
         """The complete text of one field."""
@@ -228,6 +276,8 @@ class _Block:
     def rebuild(self) -> dict[str, Any]:
         """The complete block."""
         rebuilt = self._started | {name: self.join(name) for name in _TEXTS if self.join(name)}
+        if self.kind == "tool_use":
+            rebuilt |= {"id": self.id, "name": self.name}
         if self._pieces["partial_json"] or self.arguments:
             rebuilt["input"] = build_input(self.arguments)
         if self._pieces["citation"]:
@@ -239,23 +289,17 @@ class _StreamEvent(Wire):
     type: str
 
 
-class _OutputDetails(Wire):
-    thinking_tokens: Count | None = None
-
-
-class _Counts(Wire):
-    """Running totals; an absent field has not changed."""
-
-    input_tokens: Count | None = None
-    cache_creation_input_tokens: Count | None = None
-    cache_read_input_tokens: Count | None = None
-    output_tokens: Count | None = None
-    output_tokens_details: _OutputDetails | None = None
+_Counts = Annotated[dict[str, Any] | None, OrNone]
+"""Running totals; an absent field has not changed."""
 
 
 class _StartedMessage(Wire):
-    model: Text | None = None
-    usage: _Counts | None = None
+    model: LooseText = None
+    usage: _Counts = None
+
+
+class _Document(Wire):
+    content: list[dict[str, Any]]
 
 
 class _Texts(_StreamEvent):
@@ -265,37 +309,37 @@ class _Texts(_StreamEvent):
 
 
 class _Started(_Texts):
-    id: str | None = None
-    name: str | None = None
-    input: dict[str, Any] | None = None
-    citations: list[Any] | None = None
+    id: LooseText = None
+    name: LooseText = None
+    input: Annotated[dict[str, Any] | None, OrNone] = None
+    citations: Annotated[list[Any] | None, OrNone] = None
 
 
 class _BlockStart(Wire):
-    index: Count
+    index: LooseCount = None
     content_block: dict[str, Any]
 
 
 class _ContentDelta(_Texts):
-    citation: dict[str, Any] | None = None
+    citation: Annotated[dict[str, Any] | None, OrNone] = None
     partial_json: Text | None = None
 
 
 class _BlockDelta(Wire):
-    index: Count
+    index: LooseCount = None
     delta: _ContentDelta
 
 
 class _StopDetails(Wire):
-    category: Text | None = None
-    explanation: Text | None = None
+    category: LooseText = None
+    explanation: LooseText = None
 
 
 class _Stop(Wire):
     stop_reason: Text | None = None
-    stop_details: _StopDetails | None = None
+    stop_details: Annotated[_StopDetails | None, OrNone] = None
 
 
 class _MessageDelta(Wire):
     delta: _Stop = _Stop()
-    usage: _Counts | None = None
+    usage: _Counts = None

@@ -118,8 +118,11 @@ class Usage:
 class Reply:
     """A model's complete reply; `model` is the model that the provider reports.
 
-    `finish_reason` is `stop`, `length` (a token limit was reached), `tool_calls`, or another
-    value of the API for a complete reply.
+    `finish_reason` is `stop`, `length` (a token limit was reached), `tool_calls`, `paused` (the
+    model continues when it gets its reply back), or a word that orc does not know. Without
+    `is_counted`, the server did not report all counts, and the zeros in `usage` are unknown.
+    `reasoning` is what the model wrote before its answer, as far as the server shows it.
+    `cost_nano_usd` is the cost that the server itself reports.
     """
 
     text: str
@@ -129,6 +132,9 @@ class Reply:
     request_id: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     native: Any = None
+    reasoning: str = ""
+    is_counted: bool = True
+    cost_nano_usd: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +144,8 @@ class Quirks:
     `limit_field` is the only name of the limit on the reply that it takes; None: both, unless the
     server is OpenAI's. `json_mode` is what it can do for JSON: follow a schema, answer with some
     object, or only read the instruction in words. With `tools_strict` a tool has the field `strict`.
-    `reasoning_field` is the field of a message with the model's reasoning, which is kept and sent
-    back with tool calls.
+    `reasoning_field` is the only field with the model's reasoning that is sent back with tool calls,
+    if a reply has it; else each of them is, under its own name.
     """
 
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = None

@@ -23,7 +23,8 @@ class ProviderError(Exception):
     """Base of both errors. `message` is safe to record: it has no keys or control characters.
 
     `usage` has the tokens of a call whose reply cannot be used, if they are known. `unsent`
-    means that the request cannot have reached the model.
+    means that the request cannot have reached the model. `is_partial` means that the reply had
+    begun: `usage` is what was counted until then, and the model may have written more.
     """
 
     kind: TransientKind | PermanentKind
@@ -34,6 +35,7 @@ class ProviderError(Exception):
         self.usage = usage
         self.unsent = False
         self.absent = False
+        self.is_partial = False
 
 
 class TransientError(ProviderError):

@@ -20,6 +20,7 @@ from orc.ledger.scarcity import find_shortage
 from orc.ledger.servers.addresses import is_loopback as is_loopback
 from orc.ledger.wording import size_text
 from orc.providers.errors import PermanentError, ProviderError, TransientError
+from orc.providers.replies.failures import Meaning
 
 WORDS_MAX = 300
 ERROR_BODY_MAX_BYTES = 64 * 1024
@@ -93,10 +94,26 @@ def parse_error_words(body: str, *, secrets: tuple[str, ...] = ()) -> str:
     except ValueError:
         is_page = body.lstrip("\ufeff \t\r\n").startswith("<")
         return "an HTML page" if is_page else safe_text(body, secrets=secrets)
+    if isinstance(document, list) and len(document) == 1:
+        document = document[0]
+    about = ""
     for key in ("error", "message"):
         if isinstance(document, dict) and key in document:
+            about = _read_upstream(document) or about
             document = document[key]
-    return safe_text(document if isinstance(document, str) else body, secrets=secrets)
+    words = document if isinstance(document, str) else body
+    return safe_text(f"{words} ({about})" if about else words, secrets=secrets)
+
+
+def _read_upstream(document: dict[str, Any]) -> str:
+    """What a router says about the failure of the server behind it: `metadata.raw`, `reasons`."""
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict):
+        return ""
+    if isinstance(reasons := metadata.get("reasons"), list) and reasons:
+        return "flagged: " + ", ".join(str(reason) for reason in reasons[:5])
+    raw = metadata.get("raw")
+    return raw[:WORDS_MAX] if isinstance(raw, str) else ""
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
@@ -120,7 +137,7 @@ def build_status_error(
 ) -> ProviderError:
     """The error for a response without a success status; `message` must be safe to record."""
     match status:
-        case 401 | 403:
+        case 401 | 402 | 403:
             return PermanentError("auth", message)
         case 408:
             return TransientError("timeout", message, retry_after_s=retry_after_s)
@@ -131,6 +148,28 @@ def build_status_error(
         case _ if status >= 300:
             return PermanentError("bad_request", message)
     return TransientError("protocol", message)
+
+
+def build_judged_error(
+    status: int, message: str, meaning: Meaning | None, *, retry_after_s: float | None = None
+) -> ProviderError:
+    """The error by what the server says it means, or else by its status; `message` must be safe.
+
+    A key that is wrong, and a limit on the rate, are said by the status: a prompt that is too long
+    for a limit per minute is the one exception, because no wait helps.
+    """
+    match meaning:
+        case "over_limit":
+            return PermanentError("context_length", message)
+        case "context_length" if status not in (401, 403, 408, 409, 429):
+            return PermanentError("context_length", message)
+        case "no_credit" if status != 401:
+            return PermanentError("auth", message)
+        case "refused" if status not in (401, 408, 409, 429):
+            return PermanentError("refused", message)
+        case "overloaded" | "loading" if status not in (401, 408, 429):
+            return TransientError("server_error", message, retry_after_s=retry_after_s)
+    return build_status_error(status, message, retry_after_s=retry_after_s)
 
 
 class LineCutter:

@@ -8,6 +8,7 @@ ollama/ollama describes, and the reply is complete only with its end mark.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar, cast
@@ -16,16 +17,24 @@ import httpx
 import trio
 
 from orc.ledger.wording import size_text
-from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage
-from orc.providers.errors import PermanentError, ProviderError, TransientError
+from orc.providers.contract import OnDelta, Reply, Request, ToolCall
+from orc.providers.errors import ProviderError, TransientError
 from orc.providers.http import (
     LineCutter,
+    build_judged_error,
     parse_error_words,
     parse_json,
     replace_surrogates,
     safe_text,
 )
-from orc.providers.reply_bounds import CALLS_MAX, NAME_CHARS_MAX, TOKENS_MAX
+from orc.providers.replies.chat import join_parts
+from orc.providers.replies.ends import read_end
+from orc.providers.replies.failures import find_meaning
+from orc.providers.replies.lenient import read_word
+from orc.providers.replies.reasoning import ThinkSplitter
+from orc.providers.replies.tool_calls import give_ids, read_arguments
+from orc.providers.replies.usage import Counts, read_counts
+from orc.providers.reply_bounds import CALLS_MAX, NAME_CHARS_MAX
 
 BODY_MAX_BYTES = 64 * 1024 * 1024
 LINE_MAX_BYTES = 4 * 1024 * 1024
@@ -44,14 +53,21 @@ async def read_reply(
     end mark. `secrets` are masked in quoted texts of the server.
     """
     arriving = _ArrivingLines(request, on_delta, secrets=secrets)
+    try:
+        return await _read_lines(response, arriving)
+    except ProviderError as error:
+        raise arriving.mark_partial(error) from error.__cause__
+
+
+async def _read_lines(response: httpx.Response, arriving: _ArrivingLines) -> Reply:
     async with raw_chunks(response) as chunks:
         async for chunk in chunks:
             arriving.take(chunk)
             if arriving.end is not None:
                 break
-        arriving.finish_line()
+        arriving.finish_body()
         if arriving.end is None:
-            raise _protocol_error("stopped before its end mark")
+            raise arriving.mark_partial(_protocol_error("stopped before its end mark"))
         # Read to the end, so that the next call can use this connection. The reply is complete
         # already, so a timeout or a broken connection no longer matters.
         with suppress(httpx.RequestError), trio.move_on_after(AFTER_END_WAIT_S):
@@ -77,25 +93,18 @@ def raw_chunks(response: httpx.Response) -> aclosing[AsyncGenerator[bytes, None]
     return aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw()))
 
 
-def is_too_long(words: str) -> bool:
-    """Whether an error message means that the prompt does not fit the model's context.
-
-    Ollama has no error code for this. The messages of its engines contain "exceed" with
-    "context length" or "context size".
-    """
-    return "exceed" in words and ("context length" in words or "context size" in words)
-
-
 class _ArrivingLines:
     """Assembles a reply from its bytes; `end` is the line with `done`."""
 
     def __init__(self, request: Request, on_delta: OnDelta, *, secrets: tuple[str, ...]) -> None:
         self.end: dict[str, Any] | None = None
         self._request = request
-        self._on_delta = on_delta
         self._secrets = secrets
         self._lines = LineCutter(line_max_bytes=LINE_MAX_BYTES, body_max_bytes=BODY_MAX_BYTES)
-        self._pieces: list[str] = []
+        self._text = ThinkSplitter(on_delta)
+        self._has_begun = False
+        self._broken_start = b""
+        self._counts = Counts()
         self._thoughts: list[str] = []
         self._calls: list[ToolCall] = []
         self._earlier_calls = sum(len(turn.get("tool_calls", ())) for turn in request.messages)
@@ -113,28 +122,54 @@ class _ArrivingLines:
         """Read the rest as a line, even without a line feed."""
         self._take_line(self._lines.cut())
 
+    def finish_body(self) -> None:
+        """Read the rest; a body of one document over several lines is read now."""
+        line = self._lines.cut()
+        if self._broken_start:
+            line, self._broken_start = self._broken_start + line, b""
+            self._has_begun = True
+        self._take_line(line)
+
+    def mark_partial(self, error: ProviderError) -> ProviderError:
+        """The error of a reply that broke off, with what was counted before."""
+        error.is_partial = error.is_partial or self._has_begun
+        if error.usage is None and not self._counts.is_empty:
+            error.usage = self._counts.usage()
+        return error
+
     def build_reply(self) -> Reply:
         assert self.end is not None, "the caller waits for the end mark"
         reason = _field(self.end, "done_reason", of=str, default="") or "stop"
+        usage = self._counts.usage()
         if reason in ("load", "unload"):
             raise _protocol_error(f"has no answer: Ollama only did {reason!r} of the model")
-        if reason == "stop" and self._calls:
-            reason = "tool_calls"
-        model = _field(self.end, "model", of=str, default="") or self._request.model
+        text, tagged = self._text.finish()
+        calls = give_ids(
+            self._calls,
+            self._earlier_calls,
+            lambda text: safe_text(text, length_max=NAME_CHARS_MAX, secrets=self._secrets),
+        )
+        model = read_word(self.end.get("model")) or self._request.model
         native = None
-        if self._calls and self._thoughts:
+        if calls and self._thoughts:
             # A model needs its thinking back together with the results of its tool calls.
             native = {"thinking": "".join(self._thoughts)}
         return Reply(
-            text="".join(self._pieces),
+            text=text,
             model=safe_text(model, length_max=NAME_CHARS_MAX),
-            finish_reason=safe_text(reason, length_max=NAME_CHARS_MAX),
-            usage=Usage(
-                input_tokens=_parse_count(self.end, "prompt_eval_count"),
-                output_tokens=_parse_count(self.end, "eval_count"),
+            finish_reason=read_end(
+                "Ollama",
+                safe_text(reason, length_max=NAME_CHARS_MAX),
+                usage=usage if self._counts.is_known else None,
+                has_text=bool(text.strip()),
+                has_calls=bool(calls),
             ),
-            tool_calls=tuple(self._calls),
+            usage=usage,
+            tool_calls=calls,
             native=native,
+            reasoning="\n".join(filter(None, ("".join(self._thoughts).strip(), tagged))),
+            is_counted=self._counts.is_known,
+            cost_nano_usd=self._counts.cost_nano_usd,
         )
 
     def _take_line(self, line: bytes) -> None:
@@ -142,9 +177,22 @@ class _ArrivingLines:
             return
         if self.end is not None:
             raise _protocol_error("continues after its end mark")
-        document, text = _parse_line(line)
+        if self._broken_start:
+            self._broken_start += line + b"\n"
+            return
+        try:
+            document, text = _parse_line(line)
+        except TransientError:
+            if self._has_begun or not line.lstrip().startswith((b"{", b"[")):
+                raise
+            # Perhaps the first line of a document that has several.
+            self._broken_start = line + b"\n"
+            return
         if document.get("error") is not None:
             raise _build_error(parse_error_words(text, secrets=self._secrets))
+        self._has_begun = True
+        counts = read_counts(document)
+        self._counts = self._counts if counts.is_empty else counts
         done = _field(document, "done", of=bool, default=False)
         message = document.get("message")
         if message is not None or not done:
@@ -158,27 +206,25 @@ class _ArrivingLines:
         calls = message.get("tool_calls")
         if calls:
             self._take_calls(calls)
-        thought = message.get("thinking")
-        if thought and isinstance(thought, str):
-            # Thinking counts in the usage and is not part of the answer.
-            self._thoughts.append(replace_surrogates(thought))
+        for key in ("thinking", "reasoning", "reasoning_content"):
+            if thought := join_parts(message.get(key)):
+                # Thinking counts in the usage and is not part of the answer.
+                self._thoughts.append(thought)
+                break
         content = message.get("content")
-        if content is None and calls:
+        if content is None:
             return
         if not isinstance(content, str):
             raise _protocol_error("has a message whose content is not a text")
         if content:
-            self._pieces.append(replace_surrogates(content))
-            self._on_delta(self._pieces[-1])
+            self._text.feed(replace_surrogates(content))
 
     def _take_calls(self, calls: Any) -> None:
-        if not self._request.tools:
-            raise _protocol_error("calls a tool, but the request has no tools")
+        if isinstance(calls, dict):
+            calls = [calls]
         if not isinstance(calls, list) or len(self._calls) + len(calls) > CALLS_MAX:
             raise _protocol_error(f"has a `tool_calls` that is not a list of at most {CALLS_MAX}")
-        for call in calls:
-            number = self._earlier_calls + len(self._calls)
-            self._calls.append(_parse_call(call, default_id=f"call_{number}"))
+        self._calls += map(_parse_call, calls)
 
 
 def _parse_line(line: bytes) -> tuple[dict[str, Any], str]:
@@ -196,22 +242,19 @@ def _parse_line(line: bytes) -> tuple[dict[str, Any], str]:
 
 def _build_error(words: str) -> ProviderError:
     message = f"Ollama failed during its reply: {words}"
-    if is_too_long(words):
-        return PermanentError("context_length", message)
-    return TransientError("server_error", message)
+    return build_judged_error(500, message, find_meaning(code="", kind="", words=words))
 
 
-def _parse_call(call: Any, *, default_id: str) -> ToolCall:
-    """A tool call. `default_id` is used if the server sends no id."""
+def _parse_call(call: Any) -> ToolCall:
+    """A tool call; its id is empty if the server sends none."""
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         raise _protocol_error("has a tool call without a function")
     name = safe_text(_field(function, "name", of=str, default=""), length_max=NAME_CHARS_MAX)
     if not name:
         raise _protocol_error("has a tool call without a name")
-    given_id = safe_text(_field(call, "id", of=str, default=""), length_max=NAME_CHARS_MAX)
     arguments = _parse_arguments(function.get("arguments"))
-    return ToolCall(id=given_id or default_id, name=name, arguments=arguments)
+    return ToolCall(id=read_word(call.get("id")) or "", name=name, arguments=arguments)
 
 
 def _parse_arguments(arguments: Any) -> dict[str, Any] | str:
@@ -222,19 +265,8 @@ def _parse_arguments(arguments: Any) -> dict[str, Any] | str:
         case dict():
             return arguments
         case str():
-            try:
-                parsed = parse_json(arguments)
-            except ValueError:
-                parsed = None
-            return parsed if isinstance(parsed, dict) else replace_surrogates(arguments)
-    raise _protocol_error("has a tool call whose arguments are not an object")
-
-
-def _parse_count(document: dict[str, Any], key: str) -> int:
-    count = _field(document, key, of=int, default=0)
-    if isinstance(count, bool) or not 0 <= count <= TOKENS_MAX:
-        raise _protocol_error(f"has a {key} that is not a number of tokens")
-    return count
+            return read_arguments(replace_surrogates(arguments))
+    return json.dumps(arguments)
 
 
 def _field(document: dict[str, Any], key: str, *, of: type[_Value], default: _Value) -> _Value:

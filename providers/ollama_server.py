@@ -23,7 +23,7 @@ from orc.providers.contract import Server
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import (
     ERROR_BODY_MAX_BYTES,
-    build_status_error,
+    build_judged_error,
     describe_failure,
     find_causes,
     is_absent,
@@ -32,7 +32,8 @@ from orc.providers.http import (
     parse_retry_after,
     safe_text,
 )
-from orc.providers.ollama_reply import is_too_long, raw_chunks
+from orc.providers.ollama_reply import raw_chunks
+from orc.providers.replies.failures import find_meaning
 
 DEFAULT_BASE_URL = REGISTRY["ollama"].default_address or ""
 ERROR_BODY_WAIT_S = 5.0
@@ -148,10 +149,9 @@ class OllamaServer:
             pull = f"ollama pull {shlex.quote(safe_text(model, length_max=_NAME_MAX))}"
             return PermanentError("bad_request", f"{answer}: {words}. Get it with `{pull}`")
         message = f"{answer}: {words}" if words else answer
-        if is_too_long(words):
-            return PermanentError("context_length", message)
         retry_after_s = parse_retry_after(response.headers, now=datetime.now(UTC))
-        return build_status_error(status, message, retry_after_s=retry_after_s)
+        meaning = find_meaning(code="", kind="", words=words)
+        return build_judged_error(status, message, meaning, retry_after_s=retry_after_s)
 
     async def _read_error_words(self, response: httpx.Response) -> str:
         """The error message in the body, read without failing: it may be late or endless."""

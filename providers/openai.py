@@ -1,8 +1,9 @@
 """OpenAI's chat completions API, and every compatible server, through the vendor's SDK.
 
-Replies are always streamed. A reply is complete when a `finish_reason` has arrived, because not
-every server sends token counts or `[DONE]`. `orc.providers.sdk` handles connections and
-failures; `orc.providers.openai_api` has the parts that the responses API shares.
+Replies are streamed, unless a named server cannot do that. A reply is complete when a
+`finish_reason` has arrived, because not every server sends token counts or `[DONE]`.
+`orc.providers.sdk` handles connections and failures; `orc.providers.openai_api` has the parts that
+the responses API shares.
 """
 
 from __future__ import annotations
@@ -20,17 +21,9 @@ from orc.providers.contract import (
     Request,
     Server,
     ToolCall,
-    Usage,
 )
-from orc.providers.openai_api import (
-    Account,
-    AccountProvider,
-    InputDetails,
-    OutputDetails,
-    build_refusal,
-    build_usage,
-    read_arguments,
-)
+from orc.providers.errors import ProviderError
+from orc.providers.openai_api import Account, AccountProvider, build_refusal
 from orc.providers.openai_body import (
     add_options,
     build_content,
@@ -41,10 +34,19 @@ from orc.providers.openai_body import (
     count_calls,
     join_text,
     json_form,
+)
+from orc.providers.replies.chat import Choice, Chunk, ChunkDelta, Content
+from orc.providers.replies.ends import read_end
+from orc.providers.replies.reasoning import ThinkSplitter
+from orc.providers.replies.tool_calls import (
+    CallJoiner,
+    JoinedCall,
+    give_ids,
+    read_arguments,
     write_arguments,
 )
+from orc.providers.replies.usage import Counts, parse_usd, read_counts
 from orc.providers.sdk_errors import Failures
-from orc.providers.sdk_wire import Count, Text, Wire
 from orc.providers.servers.native import with_own_native
 
 _PARAMS = {
@@ -82,17 +84,14 @@ class OpenAI(AccountProvider):
         body = _build_body(request, self._quirks)
         self._name_limit(body)
         arriving = _ArrivingChunks(request, on_delta, self._failures, self._quirks)
-        if not self._quirks.stream:
-            document, request_id = await self._account.fetch(
-                "/chat/completions", body, timeout_s=request.timeout_s
+        try:
+            # A server that does not stream answers with one document, which is heard as one event.
+            headers = await self._account.hear(
+                "/chat/completions", body, arriving.take, timeout_s=request.timeout_s
             )
-            if not arriving.take(_as_chunk(document)):
-                raise self._failures.build_protocol_error("has no finish_reason")
-            return arriving.build_reply(request_id)
-        request_id = await self._account.hear(
-            "/chat/completions", body, arriving.take, timeout_s=request.timeout_s
-        )
-        return arriving.build_reply(request_id)
+        except ProviderError as error:
+            raise arriving.mark_partial(error) from None
+        return arriving.build_reply(headers)
 
     def _name_limit(self, body: dict[str, Any]) -> None:
         """Give the limit on the reply the name or the names that the server takes."""
@@ -131,18 +130,6 @@ def _build_body(request: Request, quirks: Quirks = NO_QUIRKS) -> dict[str, Any]:
     return body
 
 
-def _as_chunk(document: Any) -> Any:
-    """A reply that is one document in the form of a chunk with all of it."""
-    choices = document.get("choices") if isinstance(document, dict) else None
-    if not isinstance(choices, list):
-        return document
-    whole = [
-        {**choice, "delta": choice.get("message")} if isinstance(choice, dict) else choice
-        for choice in choices
-    ]
-    return {**document, "choices": whole}
-
-
 def _build_message(message: Message) -> dict[str, Any]:
     match message["role"]:
         case "user":
@@ -158,69 +145,32 @@ def _build_message(message: Message) -> dict[str, Any]:
         case role:
             built: dict[str, Any] = {"role": role, "content": join_text(message)}
     if calls := message.get("tool_calls"):
+        fields, extras = _read_native(message)
         built["content"] = built["content"] or None
-        built["tool_calls"] = [_build_call(call) for call in calls]
-        native = message.get("native")
-        if native is not None and native["provider"] == OpenAI.name:
-            built.update(native["content"])
+        built["tool_calls"] = [_build_call(call, extras.get(call["id"], {})) for call in calls]
+        built = {**fields, **built}
     return built
 
 
-def _build_call(call: ToolCall) -> dict[str, Any]:
-    function = {"name": call["name"], "arguments": write_arguments(call)}
-    return {"id": call["id"], "type": "function", "function": function}
+def _build_call(call: ToolCall, extra: Mapping[str, Any]) -> dict[str, Any]:
+    function = {"name": call["name"], "arguments": write_arguments(call["arguments"])}
+    return {**extra, "id": call["id"], "type": "function", "function": function}
 
 
-class _Function(Wire):
-    name: Text | None = None
-    arguments: Text | None = None
-
-
-class _CallDelta(Wire):
-    index: Count | None = None
-    id: Text | None = None
-    function: _Function | None = None
-
-
-class _ChunkDelta(Wire):
-    content: Text | None = None
-    refusal: Text | None = None
-    reasoning: Any = None
-    reasoning_content: Any = None
-    tool_calls: list[_CallDelta] | None = None
-
-
-class _Choice(Wire):
-    index: int = 0
-    delta: _ChunkDelta | None = None
-    finish_reason: Text | None = None
-
-
-class _ChatUsage(Wire):
-    prompt_tokens: Count | None = None
-    completion_tokens: Count | None = None
-    prompt_tokens_details: InputDetails | None = None
-    completion_tokens_details: OutputDetails | None = None
-
-
-class _Chunk(Wire):
-    id: Text | None = None
-    model: Text | None = None
-    choices: list[_Choice] | None = None
-    usage: _ChatUsage | None = None
-
-
-class _Call:
-    """A tool call while its pieces arrive."""
-
-    def __init__(self) -> None:
-        self.id = ""
-        self.name = ""
-        self.arguments: list[str] = []
+def _read_native(message: Message) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The reasoning that goes back with tool calls, and the further fields of each call by its id."""
+    native = message.get("native")
+    if (
+        native is None
+        or native["provider"] != OpenAI.name
+        or not isinstance(native["content"], dict)
+    ):
+        return {}, {}
+    return native["content"].get("message", {}), native["content"].get("calls", {})
 
 
 class _ArrivingChunks:
-    """Assembles a reply from its chunks."""
+    """Assembles a reply from its chunks, or from one document in place of a stream."""
 
     def __init__(
         self,
@@ -229,92 +179,152 @@ class _ArrivingChunks:
         failures: Failures,
         quirks: Quirks = NO_QUIRKS,
     ) -> None:
-        self._reasoning_field = quirks.reasoning_field or ""
-        self._reasoning: list[str] = []
+        self._reasoning_field = quirks.reasoning_field
         self._request = request
-        self._on_delta = on_delta
         self._failures = failures
-        self._pieces: list[str] = []
+        self._text = ThinkSplitter(on_delta)
+        self._has_begun = False
+        self._thoughts: dict[str, list[str]] = {}
+        self._details: list[dict[str, Any]] = []
+        self._parts_thought: list[str] = []
         self._refusal: list[str] = []
-        self._calls: list[_Call] = []
-        self._open_calls: dict[int | None, _Call] = {}
+        self._joiner = CallJoiner()
         self._finish_reason = ""
         self._model = ""
         self._id = ""
-        self._usage = Usage()
+        self._counts = Counts()
 
     def take(self, event: object) -> bool:
         """Add a chunk; returns whether the reply is complete."""
-        chunk = _Chunk.parse(event, self._failures)
+        chunk = Chunk.parse(event, self._failures)
+        self._has_begun = True
         self._model = chunk.model or self._model
         self._id = chunk.id or self._id
-        if (usage := chunk.usage) is not None:
-            self._usage = build_usage(
-                usage.prompt_tokens,
-                usage.completion_tokens,
-                usage.prompt_tokens_details,
-                usage.completion_tokens_details,
-            )
+        self._count(chunk.find_usage())
         for choice in chunk.choices or ():
-            if choice.index == 0:
+            if not choice.index:
+                self._count(choice.usage)
                 self._take_choice(choice)
         return bool(self._finish_reason)
 
-    def build_reply(self, request_id: str) -> Reply:
-        """The complete reply. Raises PermanentError if it is a refusal."""
-        if self._refusal or self._finish_reason == "content_filter":
-            words = self._failures.show("".join(self._refusal))
-            raise build_refusal(words, self._usage)
-        first = count_calls(self._request.messages) + 1
-        calls = tuple(self._build_call(*numbered) for numbered in enumerate(self._calls, first))
-        reason = "tool_calls" if calls and self._finish_reason == "stop" else self._finish_reason
+    def mark_partial(self, error: ProviderError) -> ProviderError:
+        """The error of a reply that broke off, with what was counted before."""
+        error.is_partial = error.is_partial or self._has_begun
+        if error.usage is None and not self._counts.is_empty:
+            error.usage = self._counts.usage()
+        return error
+
+    def build_reply(self, headers: Mapping[str, str]) -> Reply:
+        """The complete reply. Raises ProviderError if it failed or is a refusal."""
+        text, thought = self._text.finish()
+        usage = self._counts.usage()
+        show = self._failures.show
+        if self._refusal:
+            raise build_refusal(self._failures.api.name, show("".join(self._refusal)), usage)
+        calls = self._build_calls()
+        finish_reason = read_end(
+            self._failures.api.name,
+            show(self._finish_reason),
+            usage=usage if self._counts.is_known else None,
+            has_text=bool(text.strip()),
+            has_calls=bool(calls),
+        )
+        cost = self._counts.cost_nano_usd
+        if cost is None:
+            cost = parse_usd(headers.get("x-litellm-response-cost"))
         return Reply(
-            text="".join(self._pieces),
-            model=self._failures.show(self._model or self._request.model),
-            finish_reason=self._failures.show(reason),
-            usage=self._usage,
-            request_id=self._failures.show(request_id or self._id) or None,
+            text=text,
+            model=show(self._model or self._request.model),
+            finish_reason=finish_reason,
+            usage=usage,
+            request_id=show(headers.get("x-request-id", "") or self._id) or None,
             tool_calls=calls,
-            native=self._native() if calls else None,
+            native=self._build_native(calls) if calls else None,
+            reasoning="\n".join(filter(None, (self._join_thoughts(), thought))),
+            is_counted=self._counts.is_known,
+            cost_nano_usd=cost,
         )
 
-    def _native(self) -> dict[str, str] | None:
-        """The reasoning before tool calls, under the name by which the server wants it back."""
-        text = "".join(self._reasoning)
-        return {self._reasoning_field: text} if text else None
+    def _count(self, usage: object) -> None:
+        counts = read_counts(usage)
+        if not counts.is_empty or counts.cost_nano_usd is not None:
+            self._counts = counts
 
-    def _take_choice(self, choice: _Choice) -> None:
+    def _take_choice(self, choice: Choice) -> None:
         self._finish_reason = self._finish_reason or choice.finish_reason or ""
-        if choice.delta is None:
+        delta = choice.find_delta()
+        if delta is None:
+            if choice.text:
+                self._text.feed(choice.text)
             return
-        if choice.delta.content:
-            self._pieces.append(choice.delta.content)
-            self._on_delta(choice.delta.content)
-        reasoning = getattr(choice.delta, self._reasoning_field, None)
-        if isinstance(reasoning, str):
-            self._reasoning.append(reasoning)
-        if choice.delta.refusal:
-            self._refusal.append(choice.delta.refusal)
-        for delta in choice.delta.tool_calls or ():
-            self._take_call(delta)
+        self._take_thoughts(delta)
+        for content in delta.read_contents():
+            self._take_content(content)
+        if delta.refusal:
+            self._refusal.append(delta.refusal)
+        for piece in delta.read_calls():
+            self._joiner.add(**piece)
 
-    def _take_call(self, delta: _CallDelta) -> None:
-        function = delta.function or _Function()
-        call = self._open_calls.get(delta.index)
-        # A server that sends each call in one piece may send no index, or the same for all.
-        is_other = call is not None and bool(delta.id and call.id and delta.id != call.id)
-        if call is None or is_other or (delta.index is None and function.name):
-            call = self._open_calls[delta.index] = _Call()
-            self._calls.append(call)
-        call.id = call.id or delta.id or ""
-        call.name = call.name or function.name or ""
-        call.arguments.append(function.arguments or "")
+    def _take_content(self, content: Content) -> None:
+        if content.is_thought:
+            self._parts_thought.append(content.text)
+        else:
+            self._text.feed(content.text)
 
-    def _build_call(self, number: int, call: _Call) -> ToolCall:
-        if not call.name:
-            raise self._failures.build_protocol_error("calls a tool without a name")
-        return {
-            "id": self._failures.show(call.id) or f"call_{number}",
-            "name": self._failures.show(call.name),
-            "arguments": read_arguments("".join(call.arguments)),
+    def _take_thoughts(self, delta: ChunkDelta) -> None:
+        for field, text in delta.read_thoughts():
+            self._thoughts.setdefault(field, []).append(text)
+        for detail in delta.reasoning_details or ():
+            _add_detail(self._details, detail)
+
+    def _join_thoughts(self) -> str:
+        """The reasoning. A server that sends it under two names sends the same text twice."""
+        for pieces in self._thoughts.values():
+            return "".join(pieces).strip()
+        if self._parts_thought:
+            return "".join(self._parts_thought).strip()
+        texts = (detail.get("text") or detail.get("summary") for detail in self._details)
+        return "\n".join(text for text in texts if isinstance(text, str)).strip()
+
+    def _build_calls(self) -> tuple[ToolCall, ...]:
+        first = count_calls(self._request.messages) + 1
+        return give_ids(map(self._build_call, self._joiner.calls), first, self._failures.show)
+
+    def _build_call(self, call: JoinedCall) -> ToolCall:
+        name = self._failures.show(call.name)
+        if not name:
+            error = self._failures.build_protocol_error("calls a tool without a name")
+            raise self.mark_partial(error)
+        return {"id": call.id, "name": name, "arguments": read_arguments(call.arguments)}
+
+    def _build_native(self, calls: tuple[ToolCall, ...]) -> dict[str, Any] | None:
+        """What some APIs require back with the calls: reasoning under its own name, signatures."""
+        own = self._reasoning_field
+        fields = (own,) if own in self._thoughts else tuple(self._thoughts)
+        message: dict[str, Any] = {field: "".join(self._thoughts[field]) for field in fields}
+        if self._details:
+            message["reasoning_details"] = self._details
+        extras = {
+            call["id"]: joined.extra
+            for call, joined in zip(calls, self._joiner.calls, strict=True)
+            if joined.extra
         }
+        native = {"message": message} if message else {}
+        return (native | ({"calls": extras} if extras else {})) or None
+
+
+def _add_detail(details: list[dict[str, Any]], detail: dict[str, Any]) -> None:
+    """Add a piece of `reasoning_details`; consecutive pieces of one detail become one."""
+    last = details[-1] if details else {}
+    keys = ("type", "index", "id")
+    if not details or any(
+        None not in (last.get(key), detail.get(key)) and last[key] != detail[key] for key in keys
+    ):
+        details.append(dict(detail))
+        return
+    for key, value in detail.items():
+        is_text = key in ("text", "summary", "data") and isinstance(value, str)
+        if is_text and isinstance(last.get(key), str):
+            last[key] += value
+        elif value is not None:
+            last[key] = value

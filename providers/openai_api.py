@@ -6,7 +6,6 @@ given environment; the SDK would read more from the process's environment.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,29 +14,16 @@ import httpx2
 import openai
 
 from orc.providers.contract import NO_QUIRKS, Server, Usage
-from orc.providers.errors import PermanentError, PermanentKind
-from orc.providers.http import parse_json
+from orc.providers.errors import PermanentError
 from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
-from orc.providers.sdk_errors import Api, ErrorReport, api_of
-from orc.providers.sdk_wire import Count, Wire
+from orc.providers.sdk_errors import Api, api_of
 
 _PLACEHOLDER_KEY = "none"
 _OWN_HOST = "openai.com"
-_CONTEXT_WORDS = re.compile(
-    r"maximum context length"
-    r"|exceed\w* (the |its )?(available |max(imum)? )?context (size|length|window)",
-    re.IGNORECASE,
-)
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
-_REFUSED_CODES = frozenset(
-    "content_filter content_policy_violation image_content_policy_violation bio_policy "
-    "misalignment_policy_violation".split()
-)
 # Codes that are not listed are failures of the server.
 _CODES_OF_STATUS = {
-    400: _CONTEXT_CODES
-    | _REFUSED_CODES
-    | frozenset(
+    400: frozenset(
+        "context_length_exceeded exceed_context_size_error content_filter "
         "invalid_request_error invalid_prompt data_residency_mismatch invalid_image "
         "invalid_image_format invalid_base64_image invalid_image_url invalid_image_mode "
         "image_too_large image_too_small image_parse_error image_file_too_large "
@@ -46,16 +32,8 @@ _CODES_OF_STATUS = {
     401: {"invalid_api_key", "authentication_error"},
     403: {"permission_error"},
     404: {"model_not_found"},
-    429: {"rate_limit_exceeded", "rate_limit_error", "insufficient_quota"},
+    429: {"rate_limit_exceeded", "rate_limit_error"},
 }
-
-
-def recognise(report: ErrorReport) -> PermanentKind | None:
-    """The kind of a bad request, by OpenAI's code, or by the message of servers without codes."""
-    names = {report.code, report.type}
-    if names & _CONTEXT_CODES or _CONTEXT_WORDS.search(report.words):
-        return "context_length"
-    return "refused" if names & _REFUSED_CODES else None
 
 
 API = Api(
@@ -64,7 +42,6 @@ API = Api(
     url_variable="OPENAI_BASE_URL",
     key_variable="OPENAI_API_KEY",
     statuses={code: status for status, codes in _CODES_OF_STATUS.items() for code in codes},
-    recognise=recognise,
 )
 
 
@@ -103,8 +80,8 @@ class Account:
 
     async def hear(
         self, path: str, body: Mapping[str, Any], take: Callable[[Any], bool], *, timeout_s: float
-    ) -> str:
-        """Post the body and pass each event to `take`; returns the request id, or ""."""
+    ) -> Mapping[str, str]:
+        """Post the body and pass each event to `take`; returns the response's headers."""
         opening = self._open_client().post(
             path,
             content=encode_body(body),
@@ -113,23 +90,7 @@ class Account:
             stream=True,
             stream_cls=openai.AsyncStream[object],
         )
-        headers = await self.peer.hear(opening, take)
-        return str(headers.get("x-request-id", ""))
-
-    async def fetch(
-        self, path: str, body: Mapping[str, Any], *, timeout_s: float
-    ) -> tuple[Any, str]:
-        """Post the body; the JSON document of the answer, and the request id, or ""."""
-        posting = self._open_client().post(
-            path,
-            content=encode_body(body),
-            cast_to=httpx2.Response,
-            options={"timeout": build_timeout(timeout_s)},
-        )
-        document, headers = await self.peer.get_document(posting)
-        if isinstance(document, dict) and document.get("error"):
-            raise self.peer.failures.build_event_error(document)
-        return document, str(headers.get("x-request-id", ""))
+        return await self.peer.hear(opening, take)
 
     async def list_models(self) -> tuple[str, ...]:
         """The names of the models that the account can use, sorted."""
@@ -184,43 +145,7 @@ class AccountProvider:
         await self._account.peer.aclose()
 
 
-class InputDetails(Wire):
-    """The cached part of the input tokens."""
-
-    cached_tokens: Count | None = None
-
-
-class OutputDetails(Wire):
-    """The reasoning part of the output tokens."""
-
-    reasoning_tokens: Count | None = None
-
-
-def build_usage(
-    input_tokens: int | None,
-    output_tokens: int | None,
-    input_details: InputDetails | None,
-    output_details: OutputDetails | None,
-) -> Usage:
-    """The counts as a Usage; a part is never larger than its total."""
-    read, written = input_tokens or 0, output_tokens or 0
-    cached = input_details.cached_tokens if input_details else None
-    reasoning = output_details.reasoning_tokens if output_details else None
-    return Usage(read, written, min(cached or 0, read), min(reasoning or 0, written))
-
-
-def build_refusal(words: str, usage: Usage) -> PermanentError:
+def build_refusal(who: str, words: str, usage: Usage) -> PermanentError:
     """The error for a refusal by the model or by a filter; `words` must be safe to record."""
     said = words or "a content filter stopped it"
-    return PermanentError("refused", f"OpenAI refused to answer: {said}", usage=usage)
-
-
-def read_arguments(text: str) -> dict[str, Any] | str:
-    """The arguments of a call: none where the model wrote nothing, a text where it wrote no object."""
-    if not text.strip():
-        return {}
-    try:
-        arguments = parse_json(text)
-    except ValueError:
-        return text
-    return arguments if isinstance(arguments, dict) else text
+    return PermanentError("refused", f"{who} refused to answer: {said}", usage=usage)

@@ -7,13 +7,12 @@ schema unchanged, and sets strict mode only if the schema is in the subset.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from orc.providers.contract import NO_QUIRKS, Message, Quirks, Request, Tool, ToolCall
+from orc.providers.contract import NO_QUIRKS, Message, Quirks, Request, Tool
 from orc.providers.errors import PermanentError
 from orc.providers.http import safe_text
 from orc.providers.instructions import instruct, speaks_of_json
@@ -131,12 +130,6 @@ def takes_schema(schema: Mapping[str, Any]) -> bool:
 def count_calls(messages: tuple[Message, ...]) -> int:
     """The number of tool calls in a conversation, so that generated call ids are unique."""
     return sum(len(message.get("tool_calls", ())) for message in messages)
-
-
-def write_arguments(call: ToolCall) -> str:
-    """The arguments as JSON text."""
-    arguments = call["arguments"]
-    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
 def is_strict(schema: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ A reply is complete when its last event has arrived, which contains the whole re
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from orc.providers.contract import (
     NO_QUIRKS,
@@ -20,15 +20,8 @@ from orc.providers.contract import (
     Server,
     ToolCall,
 )
-from orc.providers.openai_api import (
-    Account,
-    AccountProvider,
-    InputDetails,
-    OutputDetails,
-    build_refusal,
-    build_usage,
-    read_arguments,
-)
+from orc.providers.errors import ProviderError
+from orc.providers.openai_api import Account, AccountProvider, build_refusal
 from orc.providers.openai_body import (
     add_options,
     build_content,
@@ -39,15 +32,20 @@ from orc.providers.openai_body import (
     count_calls,
     join_text,
     json_form,
-    write_arguments,
 )
+from orc.providers.replies.chat import join_parts
+from orc.providers.replies.ends import read_end
+from orc.providers.replies.lenient import LooseText, OrNone
+from orc.providers.replies.reasoning import ThinkSplitter
+from orc.providers.replies.tool_calls import give_ids, read_arguments, write_arguments
+from orc.providers.replies.usage import Counts, parse_usd, read_counts
 from orc.providers.sdk_errors import Failures
-from orc.providers.sdk_wire import Count, Text, Wire
+from orc.providers.sdk_wire import Text, Wire
 from orc.providers.servers.native import with_own_native
 
 _PARAMS = ("temperature", "top_p", "max_tokens", "reasoning_effort")
 _ASKED = ("instructions", "tools")
-_ENDS = ("response.completed", "response.incomplete", "response.failed")
+_ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 
 
 def build(environment: Mapping[str, str], base_url: str | None = None) -> Provider:
@@ -71,10 +69,13 @@ class OpenAIResponses(AccountProvider):
         request = with_own_native(request, api=self.name, server=self._account.server_name)
         body = _build_body(request, self._quirks)
         arriving = _ArrivingResponse(request, on_delta, self._failures)
-        request_id = await self._account.hear(
-            "/responses", body, arriving.take, timeout_s=request.timeout_s
-        )
-        return arriving.build_reply(request_id)
+        try:
+            headers = await self._account.hear(
+                "/responses", body, arriving.take, timeout_s=request.timeout_s
+            )
+        except ProviderError as error:
+            raise arriving.mark_partial(error) from None
+        return arriving.build_reply(headers)
 
 
 def _build_body(request: Request, quirks: Quirks = NO_QUIRKS) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def _build_items(message: Message) -> Iterator[dict[str, Any]]:
 
 
 def _build_call(call: ToolCall) -> dict[str, Any]:
-    arguments = write_arguments(call)
+    arguments = write_arguments(call["arguments"])
     return {
         "type": "function_call",
         "call_id": call["id"],
@@ -150,20 +151,13 @@ class _Part(Wire):
 
 
 class _OutputMessage(Wire):
-    content: list[_Part] | None = None
+    content: list[_Part] | Text | None = None
 
 
 class _FunctionCall(Wire):
-    call_id: Text = ""
+    call_id: LooseText = None
     name: Text
-    arguments: Text = ""
-
-
-class _ResponseUsage(Wire):
-    input_tokens: Count | None = None
-    output_tokens: Count | None = None
-    input_tokens_details: InputDetails | None = None
-    output_tokens_details: OutputDetails | None = None
+    arguments: Text | dict[str, Any] | None = None
 
 
 class _Incomplete(Wire):
@@ -171,17 +165,18 @@ class _Incomplete(Wire):
 
 
 class _Response(Wire):
-    id: Text = ""
+    id: LooseText = None
     status: Text | None = None
-    model: Text | None = None
+    model: LooseText = None
     output: list[dict[str, Any]] | None = None
-    usage: _ResponseUsage | None = None
-    error: dict[str, Any] | None = None
-    incomplete_details: _Incomplete | None = None
+    usage: Any = None
+    error: dict[str, Any] | Text | None = None
+    incomplete_details: Annotated[_Incomplete | None, OrNone] = None
 
 
 class _ResponseEvent(Wire):
     type: Text = ""
+    object: LooseText = None
 
 
 class _TextDelta(Wire):
@@ -192,26 +187,37 @@ class _ItemDone(Wire):
     item: dict[str, Any]
 
 
+class _Begun(Wire):
+    response: Annotated[_Response | None, OrNone] = None
+
+
 class _End(Wire):
     response: _Response
 
 
 class _ArrivingResponse:
-    """Assembles a reply from the events of a response."""
+    """Assembles a reply from the events of a response, or from one document in their place."""
 
     def __init__(self, request: Request, on_delta: OnDelta, failures: Failures) -> None:
         self._request = request
-        self._on_delta = on_delta
         self._failures = failures
-        self._pieces: list[str] = []
+        self._text = ThinkSplitter(on_delta)
+        self._has_text = False
+        self._has_begun = False
         self._items: list[dict[str, Any]] = []
         self._end = ""
         self._response = _Response()
+        self._counts = Counts()
 
     def take(self, event: object) -> bool:
         """Add an event; returns whether the reply is complete."""
         failures = self._failures
-        match _ResponseEvent.parse(event, failures).type:
+        read = _ResponseEvent.parse(event, failures)
+        if not read.type and read.object == "response":
+            event = {"response": event}
+            self._take_end("", _End.parse(event, failures).response)
+            return True
+        match read.type:
             case "error":
                 raise failures.build_event_error(event)
             case "response.output_text.delta":
@@ -219,80 +225,134 @@ class _ArrivingResponse:
             case "response.output_item.done":
                 self._items.append(_ItemDone.parse(event, failures).item)
             case end if end in _ENDS:
-                self._response = _End.parse(event, failures).response
-                # Some servers always send "response.completed"; then the status inside counts.
-                by_status = f"response.{self._response.status}"
-                self._end = by_status if by_status in _ENDS else end
+                self._take_end(end, _End.parse(event, failures).response)
+            case _:
+                begun = _Begun.parse(event, failures).response
+                self._count(None if begun is None else begun.usage)
+        self._has_begun = True
         return bool(self._end)
 
-    def build_reply(self, request_id: str) -> Reply:
+    def mark_partial(self, error: ProviderError) -> ProviderError:
+        """The error of a reply that broke off, with what was counted before."""
+        error.is_partial = error.is_partial or self._has_begun
+        if error.usage is None and not self._counts.is_empty:
+            error.usage = self._counts.usage()
+        return error
+
+    def build_reply(self, headers: Mapping[str, str]) -> Reply:
         """The complete reply. Raises ProviderError if the response failed or is a refusal."""
-        response = self._response
-        counted = response.usage or _ResponseUsage()
-        usage = build_usage(
-            counted.input_tokens,
-            counted.output_tokens,
-            counted.input_tokens_details,
-            counted.output_tokens_details,
-        )
+        response, show = self._response, self._failures.show
+        usage = self._counts.usage()
         if self._end == "response.failed":
             error = self._failures.build_event_error(response.error or {})
-            error.usage = usage
-            raise error
+            error.usage = usage if self._counts.is_known else None
+            raise self.mark_partial(error)
         # Not every server repeats the output in its last event.
         items = response.output or self._items
         parts = [part for item in _of_type(items, "message") for part in self._read_parts(item)]
         refusal = "".join(part.refusal or "" for part in parts)
         cut_by = response.incomplete_details and response.incomplete_details.reason
         if refusal or cut_by == "content_filter":
-            raise build_refusal(self._failures.show(refusal), usage)
-        if not self._pieces:
+            raise build_refusal(self._failures.api.name, show(refusal), usage)
+        if not self._has_text:
             self._add_text("".join(part.text or "" for part in parts))
-        calls = self._read_calls(items)
+        text, thought = self._text.finish()
+        calls, items = self._read_calls(items)
+        cost = self._counts.cost_nano_usd
+        if cost is None:
+            cost = parse_usd(headers.get("x-litellm-response-cost"))
         return Reply(
-            text="".join(self._pieces),
-            model=self._failures.show(response.model or self._request.model),
-            finish_reason=self._read_finish(cut_by or "", is_calling=bool(calls)),
+            text=text,
+            model=show(response.model or self._request.model),
+            finish_reason=read_end(
+                self._failures.api.name,
+                self._read_end_word(cut_by or ""),
+                usage=usage if self._counts.is_known else None,
+                has_text=bool(text.strip()),
+                has_calls=bool(calls),
+            ),
             usage=usage,
-            request_id=self._failures.show(request_id or response.id) or None,
+            request_id=show(headers.get("x-request-id", "") or response.id or "") or None,
             tool_calls=calls,
             native=_build_native(items),
+            reasoning="\n".join(filter(None, (_read_reasoning(items), thought))),
+            is_counted=self._counts.is_known,
+            cost_nano_usd=cost,
         )
+
+    def _take_end(self, end: str, response: _Response) -> None:
+        self._response = response
+        # Some servers always send "response.completed"; then the status inside counts.
+        by_status = f"response.{response.status}"
+        self._end = by_status if by_status in _ENDS or not end else end
+        self._count(response.usage)
+
+    def _count(self, usage: object) -> None:
+        counts = read_counts(usage)
+        if not counts.is_empty or counts.cost_nano_usd is not None:
+            self._counts = counts
 
     def _add_text(self, piece: str) -> None:
         if piece:
-            self._pieces.append(piece)
-            self._on_delta(piece)
+            self._has_text = True
+            self._text.feed(piece)
 
     def _read_parts(self, item: dict[str, Any]) -> list[_Part]:
-        return _OutputMessage.parse(item, self._failures).content or []
+        content = _OutputMessage.parse(item, self._failures).content
+        return [_Part(text=content)] if isinstance(content, str) else content or []
 
-    def _read_calls(self, items: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
-        calls = []
-        first = count_calls(self._request.messages) + 1
-        for number, item in enumerate(_of_type(items, "function_call"), first):
+    def _read_calls(
+        self, items: list[dict[str, Any]]
+    ) -> tuple[tuple[ToolCall, ...], list[dict[str, Any]]]:
+        """The tool calls, and the items as they can go back: with the ids and objects of the calls."""
+        calls: list[ToolCall] = []
+        for item in _of_type(items, "function_call"):
             call = _FunctionCall.parse(item, self._failures)
-            calls.append(
-                ToolCall(
-                    id=self._failures.show(call.call_id) or f"call_{number}",
-                    name=self._failures.show(call.name),
-                    arguments=read_arguments(call.arguments),
-                )
-            )
-        return tuple(calls)
+            arguments = call.arguments
+            if not isinstance(arguments, dict):
+                arguments = read_arguments(arguments or "")
+            name = self._failures.show(call.name)
+            if not name:
+                error = self._failures.build_protocol_error("calls a tool without a name")
+                raise self.mark_partial(error)
+            calls.append(ToolCall(id=call.call_id or "", name=name, arguments=arguments))
+        given = give_ids(calls, count_calls(self._request.messages) + 1, self._failures.show)
+        waiting = iter(given)
+        kept = [
+            _with_call(item, next(waiting)) if item.get("type") == "function_call" else item
+            for item in items
+        ]
+        return given, kept
 
-    def _read_finish(self, cut_by: str, *, is_calling: bool) -> str:
-        if self._end == "response.completed":
-            return "tool_calls" if is_calling else "stop"
-        return (
-            "length"
-            if cut_by == "max_output_tokens"
-            else self._failures.show(cut_by or "incomplete")
-        )
+    def _read_end_word(self, cut_by: str) -> str:
+        status = self._end.removeprefix("response.")
+        if status == "incomplete":
+            # The reason says more than the status; one that nobody knows is no failure.
+            return self._failures.show(cut_by or status)
+        if status in ("in_progress", "queued"):
+            return "interrupted"
+        return "completed" if status == "completed" else self._failures.show(status or "completed")
 
 
 def _of_type(items: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [item for item in items if item.get("type") == kind]
+
+
+def _with_call(item: dict[str, Any], call: ToolCall) -> dict[str, Any]:
+    """The item with the id of the call, and with arguments that the API accepts back."""
+    kept = item | {"call_id": call["id"]}
+    if isinstance(call["arguments"], str):
+        kept["arguments"] = write_arguments(call["arguments"])
+    return kept
+
+
+def _read_reasoning(items: list[dict[str, Any]]) -> str:
+    """The reasoning, or its summary, as far as the server shows it."""
+    found = (
+        join_parts(item.get("content")) or "\n".join(map(join_parts, item.get("summary") or ()))
+        for item in _of_type(items, "reasoning")
+    )
+    return "\n".join(filter(None, found)).strip()
 
 
 def _build_native(items: list[dict[str, Any]]) -> list[dict[str, Any]] | None:

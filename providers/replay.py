@@ -23,10 +23,11 @@ from orc.providers.errors import (
     TransientError,
     TransientKind,
 )
+from orc.providers.replies.ends import read_end
 from orc.providers.request_key import prompt_values
 
 _CHUNKS = 8
-_TEXT_KEYS = ("text", "provider", "model", "finish_reason", "request")
+_TEXT_KEYS = ("text", "reasoning", "provider", "model", "finish_reason", "request")
 _REPLY_KEYS = {*_TEXT_KEYS, "tool_calls", "native", "usage", "latency_s", "error"}
 _CALL_KEYS = {"id", "name", "arguments"}
 _ERROR_KEYS = {"kind", "message", "retry_after_s"}
@@ -61,6 +62,7 @@ class RecordedReply:
     tool_calls: tuple[ToolCall, ...] = ()
     native: Any = None
     provider: str | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +165,17 @@ class Replay:
         return Reply(
             text=recorded.text,
             model=recorded.model or request.model,
-            finish_reason=recorded.finish_reason
-            or ("tool_calls" if recorded.tool_calls else "stop"),
+            finish_reason=read_end(
+                "the recorded model",
+                recorded.finish_reason or "stop",
+                usage=recorded.usage,
+                has_text=bool(recorded.text.strip()),
+                has_calls=bool(recorded.tool_calls),
+            ),
             usage=recorded.usage or Usage(),
             tool_calls=recorded.tool_calls,
             native=recorded.native,
+            reasoning=recorded.reasoning,
         )
 
     async def models(self) -> tuple[str, ...]:
@@ -259,6 +267,7 @@ def _parse_reply(entry: Any, *, where: str) -> RecordedReply:
         tool_calls=_parse_calls(entry.get("tool_calls", []), where=f"{where}.tool_calls"),
         native=entry.get("native"),
         provider=entry.get("provider"),
+        reasoning=entry.get("reasoning", ""),
     )
 
 

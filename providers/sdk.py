@@ -97,7 +97,7 @@ class Peer:
                 event = await self._next(stream)
                 if event is _END:
                     raise self.failures.build_protocol_error("stopped before its end")
-                is_complete = take(event)
+                is_complete = take(self._check_document(event))
             with suppress(BrokenOff), trio.move_on_after(AFTER_END_WAIT_S):
                 while (event := await self._next(stream)) is not _END:
                     take(event)
@@ -105,17 +105,20 @@ class Peer:
             await stream.close()
         return stream.response.headers
 
+    def _check_document(self, event: object) -> object:
+        """The event. Raises ProviderError if it is the report of a failure, whatever the status."""
+        if isinstance(event, list) and len(event) == 1:
+            event = event[0]
+        if isinstance(event, dict) and event.get("error") and not event.get("choices"):
+            is_other = event.get("object") == "response" or "response" in event
+            if not is_other and event.get("type") in (None, "error"):
+                raise self.failures.build_event_error(event)
+        return event
+
     async def get_json(self, getting: Awaitable[httpx2.Response]) -> Any:
         """The JSON value of a response that is not a stream."""
-        return (await self.get_document(getting))[0]
-
-    async def get_document(
-        self, getting: Awaitable[httpx2.Response]
-    ) -> tuple[Any, Mapping[str, str]]:
-        """The same, with the response's headers."""
         with self._translating():
-            response = await getting
-            return parse_json(response.content.decode("utf-8")), response.headers
+            return parse_json((await getting).content.decode("utf-8"))
 
     async def list_models(self, getting: Awaitable[httpx2.Response]) -> tuple[str, ...]:
         """The sorted ids in a response `{"data": [{"id": ...}, ...]}`, within MODELS_WAIT_S."""

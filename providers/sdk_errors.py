@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -18,9 +18,9 @@ import httpx2
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.wording import duration_text
 from orc.providers.contract import Server
-from orc.providers.errors import PermanentError, PermanentKind, ProviderError, TransientError
+from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import (
-    build_status_error,
+    build_judged_error,
     describe_failure,
     find_causes,
     is_absent,
@@ -29,12 +29,12 @@ from orc.providers.http import (
     parse_retry_after,
     safe_text,
 )
+from orc.providers.replies.failures import find_meaning, find_wait
 
 NAME_MAX = 200
 
 _STATUS = re.compile("[45][0-9][0-9]")
 _MILLISECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?")
-_CLEAR_STATUSES = (401, 403, 408, 409, 429)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,7 @@ class Api:
     """The facts about one vendor's API.
 
     `statuses` maps the codes and types of error events to the HTTP status with the same meaning.
-    `recognise` returns the kind of a failure that the status does not determine, such as a
-    prompt that is too long.
+    What a failure means apart from its status is left to `orc.providers.replies.failures`.
     """
 
     name: str
@@ -60,7 +59,6 @@ class Api:
     url_variable: str
     key_variable: str
     statuses: Mapping[str, int]
-    recognise: Callable[[ErrorReport], PermanentKind | None]
 
 
 def api_of(api: Api, server: Server) -> Api:
@@ -111,12 +109,16 @@ class Failures:
         report = self._parse_report(body)
         words = f": {report.words}" if report.words else ""
         hint = ""
-        if status in (401, 403):
+        meaning = find_meaning(code=report.code, kind=report.type, words=report.words)
+        if status in (401, 403) and meaning is None:
             hint = f" (is {self.api.key_variable} right?)"
         elif status == 404:
             hint = f" (are the model's name and {self.api.url_variable} right?)"
         message = f"{self._who} answered {status}{words}{hint}"
-        return self._build_error(status, message, report, retry_after_s=_parse_wait(headers))
+        wait_s = _parse_wait(headers)
+        if wait_s is None and status in (429, 503):
+            wait_s = find_wait(body)
+        return self._build_error(status, message, report, retry_after_s=wait_s)
 
     def build_redirect_error(self, status: int, location: str) -> PermanentError:
         """The error for a redirect. It is not followed, so that the key stays with the server."""
@@ -171,21 +173,28 @@ class Failures:
             document = parse_json(body)
         except ValueError:
             return ErrorReport(words)
+        if isinstance(document, list) and document:
+            document = document[0]
         while isinstance(document, dict) and isinstance(document.get("error"), dict):
             document = document["error"]
         if not isinstance(document, dict):
             return ErrorReport(words)
-        return ErrorReport(
-            words, code=_read_word(document, "code"), type=_read_word(document, "type")
-        )
+        kind = _read_word(document, "type") or _read_word(document, "status")
+        if kind.isdigit():
+            kind = ""
+        inner = document.get("innererror")
+        code = _read_word(inner, "code") if isinstance(inner, dict) else ""
+        return ErrorReport(words, code=code or _read_word(document, "code"), type=kind)
 
     def _build_error(
         self, status: int, message: str, report: ErrorReport, *, retry_after_s: float | None = None
     ) -> ProviderError:
-        kind = self.api.recognise(report)
-        if kind is not None and status not in _CLEAR_STATUSES:
-            return PermanentError(kind, message)
-        return build_status_error(status, message, retry_after_s=retry_after_s)
+        return build_judged_error(
+            status,
+            message,
+            find_meaning(code=report.code, kind=report.type, words=report.words),
+            retry_after_s=retry_after_s,
+        )
 
     def _build_connection_error(self, error: Exception) -> ProviderError:
         """The error for a connection without a response."""

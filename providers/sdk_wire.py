@@ -19,6 +19,9 @@ LINE_MAX_BYTES = 4 * 1024 * 1024
 EVENT_MAX_BYTES = 4 * 1024 * 1024
 EVENT_MAX_LINES = 1000
 
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+_BLANK_MAX_BYTES = 64 * 1024
+
 
 class BoundedBody(httpx2.AsyncByteStream):
     """A response body with size limits. It translates failures before an SDK can hide them."""
@@ -29,15 +32,49 @@ class BoundedBody(httpx2.AsyncByteStream):
         self._failures = failures
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        # The response to every POST is an event stream, whatever its content type says.
-        bounds = _EventBounds() if self._request.method == "POST" else _Bounds()
+        is_post = self._request.method == "POST"
         async with aclosing(cast(AsyncGenerator[bytes, None], aiter(self._stream))) as chunks:
-            while (chunk := await self._read(chunks)) is not None:
-                try:
-                    bounds.feed(chunk)
-                except ValueError as error:
-                    raise self._failures.build_protocol_error(str(error)) from None
-                yield chunk
+            begun = await self._read_start(chunks) if is_post else b""
+            if begun.lstrip(_BLANK)[:1] in (b"{", b"["):
+                # A document in place of a stream: the answer of a server that does not stream, or
+                # the report of a failure.
+                yield await self._read_document(begun, chunks)
+                return
+            # The response to every POST is an event stream, whatever its content type says.
+            bounds = _EventBounds() if is_post else _Bounds()
+            chunk: bytes | None = begun
+            while chunk is not None:
+                self._feed(bounds, chunk)
+                if chunk:
+                    yield chunk
+                chunk = await self._read(chunks)
+
+    async def _read_start(self, chunks: AsyncGenerator[bytes, None]) -> bytes:
+        """The first chunks, until one has more than space."""
+        begun = b""
+        while not begun.strip(_BLANK) and len(begun) < _BLANK_MAX_BYTES:
+            chunk = await self._read(chunks)
+            if chunk is None:
+                break
+            begun += chunk
+        return begun
+
+    async def _read_document(self, begun: bytes, chunks: AsyncGenerator[bytes, None]) -> bytes:
+        """The whole document as one event. Its line feeds have no meaning in JSON."""
+        bounds, body = _Bounds(), bytearray()
+        chunk: bytes | None = begun
+        while chunk is not None:
+            self._feed(bounds, chunk)
+            body += chunk
+            chunk = await self._read(chunks)
+        line = bytes(body).strip(_BLANK).replace(b"\r", b" ").replace(b"\n", b" ")
+        return b"event: message_document\ndata: " + line + b"\n\n"
+
+    def _feed(self, bounds: _Bounds, chunk: bytes) -> None:
+        try:
+            bounds.feed(chunk)
+        except ValueError as error:
+            raise self._failures.build_protocol_error(str(error)) from None
 
     async def aclose(self) -> None:
         """Close the response, even if it was not read to its end."""

@@ -54,6 +54,7 @@ class BudgetGate:
         self._state = state
         self._price = price
         self._claims: dict[str, Reserved] = {}
+        self._worst: dict[str, WorstCase] = {}
         self._changed = trio.Event()
 
     async def admit(self, event: LlmRequested) -> LlmRequested:
@@ -63,6 +64,7 @@ class BudgetGate:
         """
         worst = self._worst_case(event)
         event = event.model_copy(update={"worst_case": worst})
+        self._worst[event.step] = worst
         if not any(accounts_of(self._state, event.step)):
             return event
         need = self._need(event, worst)
@@ -80,11 +82,30 @@ class BudgetGate:
         return event.model_copy(update={"reserved": need})
 
     def charge(self, event: LlmResponded | LlmFailed) -> LlmResponded | LlmFailed:
-        """Add the cost to the end of a call, if a budget limits money."""
+        """Add the cost to the end of a call, if a budget limits money.
+
+        A reply without counts is charged the worst case: of an answer without a limit, a token a byte.
+        """
+        worst = self._worst.pop(event.step, None)
+        if isinstance(event, LlmResponded) and event.usage is None:
+            return self._charge_worst(event, worst)
         if event.usage is None or not has_money_limit(self._state, event.step):
             return event
         cost = self._price(event.provider, event.model, event.usage)
         return event if cost is None else event.model_copy(update={"charged_nano_usd": cost})
+
+    def worst_tokens(self, step_id: str) -> int | None:
+        """The most tokens of the step's call in flight, as far as they are known."""
+        worst = self._worst.get(step_id)
+        return None if worst is None else worst.input_tokens + (worst.output_tokens or 0)
+
+    def _charge_worst(self, event: LlmResponded, worst: WorstCase | None) -> LlmResponded:
+        read, written = (0, None) if worst is None else (worst.input_tokens, worst.output_tokens)
+        tokens = read + (_size(event.reply) if written is None else written)
+        charged: dict[str, int] = {"charged_tokens": tokens}
+        if has_money_limit(self._state, event.step):
+            charged["charged_nano_usd"] = (worst and worst.cost_nano_usd) or 0
+        return event.model_copy(update=charged)
 
     def release(self, step_id: str) -> None:
         """Drop the step's claim: the call is in the state now, or was not sent. Wake the waiters."""

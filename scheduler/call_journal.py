@@ -33,7 +33,9 @@ class CallJournal:
 
         Raises OverBudget.
         """
+        worst: int | None = None
         if isinstance(event, LlmResponded | LlmFailed):
+            worst = self._budgets.worst_tokens(event.step)
             event = self._budgets.charge(event)
         committed = trio.Event()
         kept = tuple(blob for blob in blobs if blob is not None)
@@ -46,6 +48,18 @@ class CallJournal:
         finally:
             self._budgets.release(event.step)
         if isinstance(event, LlmResponded | LlmFailed):
-            used = event.usage
-            tokens = None if used is None else used.input_tokens + used.output_tokens
-            self._rates.settle(event.step, tokens)
+            self._rates.settle(event.step, _tokens_of(event, worst))
+
+
+def _tokens_of(event: LlmResponded | LlmFailed, worst: int | None) -> int | None:
+    """The tokens of a call for the rate: the worst case if they are unknown.
+
+    None for a call that the server refused.
+    """
+    used = event.usage
+    tokens = None if used is None else used.input_tokens + used.output_tokens
+    if isinstance(event, LlmResponded):
+        return event.charged_tokens if tokens is None else tokens
+    if not event.is_in_doubt:
+        return tokens
+    return max(tokens or 0, worst or 0) or None

@@ -50,10 +50,15 @@ def with_wait(
     state: JobState, clock: Clock, command: FinishAttempt, failed: Failed
 ) -> FinishAttempt:
     """The command, with the wait before a possible retry."""
-    wait_s = wait_before_retry(
+    wait_s = _asked_wait(failed) or wait_before_retry(
         state.graph.steps[command.step].retry,
         failures=state.steps[command.step].failures + 1,
         retry_after_s=failed.retry_after_s,
         chance=clock.chance(),
     )
     return FinishAttempt(command.step, command.attempt, failed, command.now, wait_s)
+
+
+def _asked_wait(failed: Failed) -> float | None:
+    """The wait that the server asked for at its rate limit, which needs no guess; None without."""
+    return failed.retry_after_s if failed.kind == "rate_limit" else None

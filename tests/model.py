@@ -74,8 +74,13 @@ class Task:
         """Whom it may ask, in order."""
         return (Choice(self.lane, self.model, self.tries), *self.fallback)
 
-    def wait_s(self, failures: int, retry_after_s: float) -> float:
-        """How long to wait after so many failures; a server's `retry_after` is the minimum."""
+    def wait_s(self, failures: int, retry_after_s: float, kind: str | None = None) -> float:
+        """How long to wait after so many failures; a server's `retry_after` is the minimum.
+
+        At a rate limit, it is the wait.
+        """
+        if kind == "rate_limit" and retry_after_s:
+            return retry_after_s
         growth = {"fixed": 1.0, "linear": failures, "exponential": 2.0 ** (failures - 1)}
         grown = min(self.initial_s * growth[self.backoff], self.longest_s)
         return max(grown, retry_after_s)
@@ -205,7 +210,7 @@ def _foresee_task(task: Task, begin_at: float) -> Fate:
         failures += 1
         next_at = NEVER
         if failures < task.attempts_max and kind in task.retry_on:
-            next_at = now + task.wait_s(failures, met.retry_after_s)
+            next_at = now + task.wait_s(failures, met.retry_after_s, kind)
         elif place + 1 < len(task.choices) and kind in SWITCHED_ON:
             next_at = now
             place += 1

@@ -39,7 +39,9 @@ MAY_IMPORT: dict[str, str] = {
     "ledger": "ledger.files ledger.inputs ledger.secrets ledger.servers",
     "ledger.transport": "ledger ledger.files",
     "providers.servers": "ledger.servers providers.contract",
-    "providers": "ledger.servers providers.servers",
+    # What a reply means, for all adapters: values in, values out.
+    "providers.replies": "providers",
+    "providers": "ledger.servers providers.replies providers.servers",
     "scheduler.core": "ledger orc.worker.capture_rules orc.worker.sizes",
     "scheduler.core.source": "ledger scheduler.core",
     "scheduler.core.language": "ledger scheduler.core",
@@ -65,7 +67,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "scheduler.effects": (
         "ledger ledger.files ledger.secrets ledger.servers orc.worker providers "
-        "providers.servers scheduler.core scheduler.core.resolve.servers "
+        "providers.replies.ends providers.servers scheduler.core scheduler.core.resolve.servers "
         "scheduler.core.resolve.targets scheduler.executors.contract"
     ),
     "scheduler.inputs": (
@@ -225,7 +227,7 @@ OUTSIDE = {
         "tree_sitter",
         "tree_sitter_bash",
     },
-    "scheduler": {"trio", "tenacity", "pydantic", "jsonschema", "referencing"},
+    "scheduler": {"trio", "tenacity", "pydantic", "json_repair", "jsonschema", "referencing"},
     "scheduler/drivers": {"distributed"},
     "projections": {
         "pydantic",

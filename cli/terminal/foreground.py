@@ -169,7 +169,9 @@ def report(ended: Ended, display: Display, *, strict: bool) -> int:
         ended.status,
         signal=ended.signal,
         failure_kinds=[failure.kind for failure in ended.failures],
-        tolerated=sum(1 for step in steps if step.status == "failed" and step.tolerated),
+        tolerated=sum(
+            step.is_doubtful or (step.status == "failed" and step.tolerated) for step in steps
+        ),
         strict=strict,
         over_budget=bool(ended.state.over_budget),
     )

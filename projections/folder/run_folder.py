@@ -198,7 +198,7 @@ class RunFolder:
                     "reply": self._ledger.read_payload(event.reply),
                     "model": event.model,
                     "finish_reason": event.finish_reason,
-                    "usage": event.usage.model_dump(),
+                    "usage": None if event.usage is None else event.usage.model_dump(),
                 }
             )
 

@@ -82,12 +82,15 @@ def _turn(message: Mapping[str, Any]) -> Turn:
         content_text(message.get("content")),
         tool_calls,
         message.get("name"),
-        _reasoning(message.get("native")),
+        str(message.get("reasoning") or "") or _reasoning(message.get("native")),
     )
 
 
 def _reasoning(native: Any) -> str:
     """The thoughts in what the provider wants to get back: of Ollama, Anthropic or OpenAI."""
+    if isinstance(native, Mapping) and isinstance(native.get("message"), Mapping):
+        fields = native["message"]
+        return str(fields.get("reasoning_content") or fields.get("reasoning") or "")
     if isinstance(native, Mapping):
         return str(native.get("thinking") or "")
     parts: list[str] = []

@@ -234,7 +234,8 @@ class CallPricer:
     def take(self, event: AnyEvent) -> PricedCall | None:
         """Apply the next event; returns the call that it ends, or None.
 
-        A call that failed without a usage counts as free, and is not returned.
+        A call that failed without a usage counts as free, and is not returned. The cost of a reply
+        without one is unknown, unless the model is free.
         """
         match event:
             case LlmRequested():
@@ -243,19 +244,28 @@ class CallPricer:
                 requested = self._requested.pop(
                     (event.step, event.attempt, event.call), event.model
                 )
-                if event.usage is not None:
+                usage = priced_usage(event)
+                if usage is not None:
                     price = price_at(event.price) if event.price else None
                     price = price or self._prices.find(event.provider, event.model, requested)
-                    cost = None if price is None else price.cost_nano_usd(event.usage)
-                    return PricedCall(event.step, event.usage, cost)
+                    cost = None if price is None else price.cost_nano_usd(usage)
+                    return PricedCall(event.step, usage, cost)
             case _:
                 pass
         return None
 
 
+def priced_usage(event: LlmResponded | LlmFailed | CacheHit) -> TokenUsage | None:
+    """What a price applies to: no tokens for a reply that was not counted, None without a reply."""
+    if event.usage is None and not isinstance(event, LlmFailed):
+        return TokenUsage()
+    return event.usage
+
+
 def saved_nano_usd(prices: PriceTable, event: CacheHit) -> int | None:
     """What the call would have cost without the recorded reply; None if that is unknown."""
-    if event.provider is None or event.model is None or event.usage is None:
+    usage = priced_usage(event)
+    if event.provider is None or event.model is None or usage is None:
         return None
     price = price_at(event.price) if event.price else prices.find(event.provider, event.model)
-    return None if price is None else price.cost_nano_usd(event.usage)
+    return None if price is None else price.cost_nano_usd(usage)

@@ -20,7 +20,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.money import optional_usd
 from orc.projections.folds.doubt_finder import worst_cost
-from orc.projections.money.prices import Price, price_at, saved_nano_usd
+from orc.projections.money.prices import Price, price_at, priced_usage, saved_nano_usd
 from orc.projections.tables.writer import Writer, preview
 
 
@@ -119,17 +119,17 @@ def _use_tokens(
     writer: Writer, recorded: Recorded, event: LlmResponded | LlmFailed
 ) -> dict[str, Any]:
     """Add the call's tokens and cost to its step and job; returns the columns of the call's row."""
-    usage = event.usage
+    usage, priced = event.usage, priced_usage(event)
     price: Price | None = None
     cost: int | None = None
-    if usage is not None:
+    if priced is not None:
         price = _find_price(writer, recorded, event)
-        cost = None if price is None else price.cost_nano_usd(usage)
+        cost = None if price is None else price.cost_nano_usd(priced)
     spent = {
         "input_tokens": 0 if usage is None else usage.input_tokens,
         "output_tokens": 0 if usage is None else usage.output_tokens,
         "cost_nano_usd": cost,
-        "calls_unpriced": int(usage is not None and cost is None),
+        "calls_unpriced": int(priced is not None and cost is None),
     }
     writer.add("step_usage", step_id=f"{recorded.job_id}/{event.step}", **spent)
     writer.add("job_usage", job_id=recorded.job_id, **spent)

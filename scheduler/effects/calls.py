@@ -60,6 +60,7 @@ class Answer:
     finish_reason: str
     tool_calls: tuple[ToolCall, ...]
     native: Any
+    reasoning: str = ""
 
 
 @dataclass(slots=True)
@@ -247,10 +248,11 @@ class Caller:
                 reply=payload,
                 request_sha256=request_sha256,
                 finish_reason=_name(reply.finish_reason),
-                usage=TokenUsage(**asdict(reply.usage)),
+                usage=TokenUsage(**asdict(reply.usage)) if reply.is_counted else None,
                 duration_s=watch.elapsed(),
                 request_id=None if reply.request_id is None else _name(reply.request_id),
                 price=self._request.price,
+                reported_nano_usd=reply.cost_nano_usd,
             ),
             blob,
         )
@@ -308,6 +310,7 @@ class Caller:
                 unsent=error.unsent or None,
                 absent=error.absent or None,
                 price=self._request.price,
+                partial=error.is_partial or None,
             )
         )
         failed = Failed(
@@ -337,8 +340,10 @@ def _name(text: str) -> str:
 
 
 def _reply_content(reply: Reply) -> dict[str, Any]:
-    """The reply as the ledger stores it: `text`, and `tool_calls` and `native` if present."""
+    """The reply as the ledger stores it: `text`, and the other parts if they are present."""
     content: dict[str, Any] = {"text": clean_text(reply.text)}
+    if reply.reasoning:
+        content["reasoning"] = clean_text(reply.reasoning)
     if reply.tool_calls:
         content["tool_calls"] = clean_json(reply.tool_calls)
     if reply.native is not None:
@@ -354,4 +359,5 @@ def _answer(call: int, request_sha256: str, reply: Mapping[str, Any], finish_rea
         finish_reason=finish_reason,
         tool_calls=tuple(reply.get("tool_calls", ())),
         native=reply.get("native"),
+        reasoning=str(reply.get("reasoning") or ""),
     )

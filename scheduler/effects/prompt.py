@@ -17,7 +17,9 @@ from orc.ledger.events import ToolCalled, ToolReturned
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text, number_text
 from orc.providers import Message, Provider, Request, Tool, ToolCall
+from orc.providers.replies.ends import classify
 from orc.scheduler.core.commands import Failed, shorten_message
+from orc.scheduler.core.reply_warnings import CUT, EMPTY, ONLY_REASONING, UNKNOWN_END
 from orc.scheduler.effects.calls import Answer, Caller, CallFailed, OnDelta, TimeLimit
 from orc.scheduler.effects.contract import (
     Journal,
@@ -29,11 +31,12 @@ from orc.scheduler.effects.contract import (
     Toolbox,
     ToolProblem,
 )
-from orc.scheduler.effects.text import json_result
+from orc.scheduler.effects.text import reply_result
 
 TOOL_CALLS_MAX = 100
 """The number of tool calls of one reply that are made; the model is told that the others are not."""
-CUT_WARNING = "the reply was cut off at its token limit (max_tokens)"
+PAUSES_MAX = 10
+"""How often the model may pause in a row and be asked to continue."""
 
 
 async def perform_prompt(
@@ -86,6 +89,7 @@ class _Conversation:
         self._toolbox = toolbox
         self._time_limit = time_limit
         self._messages: list[Message] = list(request.request.messages)
+        self._paused = ""
         self._watch = Stopwatch()
 
     async def hold(self) -> Result:
@@ -98,13 +102,26 @@ class _Conversation:
         unfit: Result | None = None
         corrects: str | None = None
         turns_max = request.max_turns if tools else 1 + request.repair
-        for _ in range(turns_max):
+        pauses = turns = 0
+        while turns < turns_max:
+            turns += 1
             asked = replace(request.request, messages=tuple(self._messages), tools=tools)
             answer = await self._caller.ask(asked, corrects=corrects)
             if answer.tool_calls:
                 await self._call_tools(answer)
                 unfit = corrects = None
                 continue
+            if answer.finish_reason == "paused":
+                # The API continues when it gets its own reply back.
+                pauses += 1
+                if pauses > PAUSES_MAX:
+                    return self._fail(f"the model paused {count_text(pauses, 'time')} in a row")
+                turns -= 1
+                self._paused += answer.text
+                self._messages.append(self._assistant_message(answer))
+                continue
+            answer = replace(answer, text=self._paused + answer.text)
+            self._paused = ""
             result = self._result(answer, asked)
             if result.failed is None or repairs >= request.repair:
                 return result
@@ -120,18 +137,21 @@ class _Conversation:
 
     def _result(self, answer: Answer, asked: Request) -> Result:
         is_cut = answer.finish_reason == "length"
+        warning = _warning(answer)
         if not self._request.wants_json:
-            warning = CUT_WARNING if is_cut else None
             return Result(value=answer.text, text=answer.text, warning=warning)
-        result = json_result(
+        result = reply_result(
             answer.text,
             duration_s=self._watch.elapsed(),
-            what="the reply",
             schema=asked.output_schema,
+            is_cut=is_cut,
         )
-        if result.failed is None or not is_cut:
+        if result.failed is None:
+            about = None if is_cut else warning
+            return replace(result, warning="; ".join(filter(None, (about, result.warning))) or None)
+        if warning is None:
             return result
-        message = f"{result.failed.message}; {CUT_WARNING}"
+        message = f"{result.failed.message}; {warning}"
         return replace(result, failed=replace(result.failed, message=message))
 
     def _add_repair(self, answer: Answer, problem: str) -> None:
@@ -223,6 +243,18 @@ class _Conversation:
             kind="schema", message=message, duration_s=self._watch.elapsed(), on_content=True
         )
         return Result(failed=failed)
+
+
+def _warning(answer: Answer) -> str | None:
+    """What makes the reply doubtful; None for an ordinary one."""
+    found = []
+    if not answer.text.strip():
+        found.append(ONLY_REASONING if answer.reasoning else EMPTY)
+    if answer.finish_reason == "length":
+        found.append(CUT)
+    elif classify(answer.finish_reason) is None:
+        found.append(f"{UNKNOWN_END}{shorten_message(clean_text(answer.finish_reason))}")
+    return "; ".join(found) or None
 
 
 def _bind_call(

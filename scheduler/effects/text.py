@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from orc.scheduler.core.commands import Failed
+from orc.scheduler.core.reply_warnings import REPAIRED
 from orc.scheduler.core.strict_json import parse_json
 from orc.scheduler.effects.contract import Result
 from orc.scheduler.effects.schemas import find_misfits
 
+MENDED_CHARS_MAX = 1_000_000
+
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*\Z")
+_BLOCK = re.compile(
+    r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)\n[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE
+)
 _PROSE = ("markdown", "md", "text", "txt")
 
 
@@ -33,6 +41,54 @@ def without_fence(text: str) -> str:
     if language not in _PROSE and any(line.startswith(fence) for line in inner):
         return text
     return "\n".join([*inner, ""])
+
+
+def reply_result(
+    text: str, *, duration_s: float, schema: Mapping[str, Any] | None, is_cut: bool
+) -> Result:
+    """The JSON value of a model's reply, or a failure of kind `schema`.
+
+    If the reply is not JSON, a document in its one fenced block is taken, and then one that
+    json-repair can mend, with a warning. A text that was cut off is not mended: values may be missing.
+    """
+    result = json_result(text, duration_s=duration_s, what="the reply", schema=schema)
+    if result.failed is None or is_cut:
+        return result
+    blocks = [block[2] for block in _BLOCK.finditer(text)]
+    for found in blocks if len(blocks) == 1 else ():
+        inner = json_result(found, duration_s=duration_s, what="the reply", schema=schema)
+        if inner.failed is None:
+            return replace(inner, text=text)
+    mended = _mend(blocks[0] if len(blocks) == 1 else without_fence(text), schema)
+    if mended is None:
+        return result
+    return Result(value=mended, text=text, warning=REPAIRED)
+
+
+def _mend(text: str, schema: Mapping[str, Any] | None) -> Any:
+    """The object or list that json-repair finds in the text; None if it is not to be trusted.
+
+    The text must be one that begins and ends as a document: prose with a bracket in it is none.
+    """
+    written = text.strip()
+    if (written[:1], written[-1:]) not in (("{", "}"), ("[", "]")) or len(
+        written
+    ) > MENDED_CHARS_MAX:
+        return None
+    try:
+        parse_json(written)
+        return None
+    except ValueError:
+        pass
+    import json_repair
+
+    try:
+        value = json_repair.loads(written, skip_json_loads=True)
+        value = parse_json(json.dumps(value, allow_nan=False))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    is_document = isinstance(value, dict | list) and bool(value)
+    return value if is_document and not (schema and find_misfits(value, schema)) else None
 
 
 def json_result(

@@ -149,6 +149,7 @@ def histories() -> dict[str, History]:
         "settings": partial(_flow, SETTINGS),
         "read": _read_a_table,
         "absent": _ask_a_server_that_is_not_there,
+        "uncounted": _get_replies_without_counts,
         "named": _ask_a_named_server,
         "taken": _take_over_items,
         "forked": _fork_items,
@@ -323,6 +324,26 @@ def _ask_a_server_that_is_not_there() -> Iterator[Stand]:
             call_failed("back", call=2, model="other", **gone),
             failed("back", kind="connection", retry_at=EPOCH_S + 1.0, delay_s=1.0),
             started("back", 2),
+        )
+        yield stand
+
+
+@contextmanager
+def _get_replies_without_counts() -> Iterator[Stand]:
+    """A reply without counts and with a cost of the server's own, and one that broke off."""
+    with stand_for(Plan(()), job(*(step(name, prompt="?") for name in "ab"))) as stand:
+        uncounted = {"usage": None, "charged_tokens": 40, "reported_nano_usd": 7}
+        partly: dict[str, Any] = {
+            "partial": True,
+            "usage": TokenUsage(input_tokens=3, output_tokens=1),
+        }
+        stand.append(
+            JobStarted(owner=OWNER),
+            *(started("a"), requested("a")),
+            responded("a").model_copy(update=uncounted),
+            *(started("b"), requested("b")),
+            call_failed("b", kind="server_error", **partly),
+            failed("b", kind="server_error"),
         )
         yield stand
 

@@ -42,7 +42,7 @@ async def provider(server: FaultServer) -> AsyncIterator[Provider]:
     [
         (400, "invalid_request_error", "bad_request"),
         (401, "authentication_error", "auth"),
-        (402, "billing_error", "bad_request"),
+        (402, "billing_error", "auth"),
         (403, "permission_error", "auth"),
         (404, "not_found_error", "bad_request"),
         (408, "timeout_error", "timeout"),
@@ -76,7 +76,7 @@ async def test_a_status_determines_the_kind_of_the_failure(
         ("rate_limit_error", "rate_limit"),
         ("authentication_error", "auth"),
         ("permission_error", "auth"),
-        ("billing_error", "bad_request"),
+        ("billing_error", "auth"),
         ("invalid_request_error", "bad_request"),
         ("request_too_large", "context_length"),
         ("not_found_error", "bad_request"),
@@ -254,6 +254,6 @@ async def test_a_key_that_the_server_repeats_is_masked_in_names_of_a_reply(
 ) -> None:
     begun = event("message_start", message={"model": f"m {KEY}"})
     headers = (SSE[0], ("request-id", KEY))
-    server.will(stream(begun, end(KEY), headers=headers))
+    server.will(stream(begun, text("Because."), end(KEY), headers=headers))
     reply = await ask(provider)
     assert (reply.model, reply.request_id, reply.finish_reason) == ("m ***", "***", "***")

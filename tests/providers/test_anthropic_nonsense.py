@@ -99,19 +99,11 @@ def delta(index: Any, **fields: Any) -> bytes:
         start(),
         event("message_start", message=7),
         event("content_block_start", index=0),
-        event("content_block_start", index=1, content_block={"type": "text"}),
-        event("content_block_start", index=-1, content_block={"type": "text"}),
-        event("content_block_start", index=True, content_block={"type": "text"}),
         started(),
         started(type=7),
         started(type="text", text=7),
-        started(type="text", citations=7),
-        started(type="tool_use", id=7, name="read_clock"),
-        started(type="tool_use", id="t", name="read_clock", input=[]),
         delta(0, type="text_delta", text="a"),
         delta(-1, type="text_delta", text="a"),
-        BE + delta(1, type="text_delta", text="a"),
-        BE + delta("0", type="text_delta", text="a"),
         BE + delta(0, type="text_delta"),
         BE + delta(0, type="text_delta", text=["a"]),
         BE + delta(0, type="input_json_delta", partial_json="{}"),
@@ -119,17 +111,7 @@ def delta(index: Any, **fields: Any) -> bytes:
         call() + delta(0, type="text_delta", text="a"),
         BE + event("message_delta", delta=7),
         BE + event("message_delta", delta={"stop_reason": 7}),
-        end(output_tokens=-1),
-        end(output_tokens=True),
-        end(output_tokens=1.5),
-        end(input_tokens="3"),
-        end(cache_read_input_tokens=10**30),
-        end(output_tokens_details={"thinking_tokens": -1}),
-        call(id_=""),
-        call(id_="t\u202e"),
-        call(id_=KEY),
         call(name=""),
-        call(name="x" * 300),
         end("tool_use"),
         end() + BE,
         end() + end(),
@@ -144,15 +126,6 @@ async def test_an_invalid_stream_is_a_protocol_error(
     error = await failure(provider, tools=(CLOCK,))
     assert isinstance(error, TransientError)
     assert error.kind == "protocol"
-
-
-async def test_a_tool_call_without_tools_in_the_request_is_a_protocol_error(
-    server: FaultServer, provider: Provider
-) -> None:
-    server.will(stream(start(), call("{}"), end("tool_use")))
-    error = await failure(provider)
-    assert error.kind == "protocol"
-    assert "the request has no tools" in error.message
 
 
 async def test_the_number_of_blocks_is_limited(server: FaultServer, provider: Provider) -> None:

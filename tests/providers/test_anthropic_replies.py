@@ -64,11 +64,12 @@ async def test_the_last_counts_are_used(server: FaultServer, provider: Provider)
     assert (await ask(provider)).usage == Usage(35, 11, cached_tokens=5)
 
 
-async def test_missing_counts_are_zero(server: FaultServer, provider: Provider) -> None:
+async def test_missing_counts_are_unknown(server: FaultServer, provider: Provider) -> None:
     begun = event("message_start", message={})
     last = event("message_delta", delta={"stop_reason": "end_turn"}, usage=None)
     server.will(stream(begun, text("Because."), last, event("message_stop"), headers=SSE[:1]))
-    assert await ask(provider, model="m-9") == Reply("Because.", "m-9", "stop", Usage())
+    expected = Reply("Because.", "m-9", "stop", Usage(), is_counted=False)
+    assert await ask(provider, model="m-9") == expected
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ async def test_missing_counts_are_zero(server: FaultServer, provider: Provider) 
         ("stop_sequence", "stop"),
         ("max_tokens", "length"),
         ("model_context_window_exceeded", "length"),
-        ("pause_turn", "pause_turn"),
+        ("pause_turn", "paused"),
         ("compac\u202etion\x1b[31m", "compaction [31m"),
     ],
 )

@@ -99,7 +99,7 @@ async def test_a_message_with_tools_has_the_documented_format(
                 {
                     "id": "c2",
                     "type": "function",
-                    "function": {"name": "find_weather", "arguments": '{"ci'},
+                    "function": {"name": "find_weather", "arguments": '{"arguments": "{\\"ci"}'},
                 },
             ],
         },

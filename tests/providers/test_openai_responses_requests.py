@@ -110,7 +110,7 @@ async def test_a_message_with_tools_has_the_documented_format(
         {**call, "arguments": '{"city": "Köln"}'},
         {"type": "function_call_output", "call_id": "call_1", "output": "rain"},
         {"role": "assistant", "content": "Rain."},
-        {**call, "arguments": '{"ci'},
+        {**call, "arguments": '{"arguments": "{\\"ci"}'},
     ]
 
 

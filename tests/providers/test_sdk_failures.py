@@ -40,7 +40,7 @@ async def provider(server: FaultServer) -> AsyncIterator[Provider]:
     [
         (400, PermanentError, "bad_request"),
         (401, PermanentError, "auth"),
-        (402, PermanentError, "bad_request"),
+        (402, PermanentError, "auth"),
         (403, PermanentError, "auth"),
         (404, PermanentError, "bad_request"),
         (408, TransientError, "timeout"),

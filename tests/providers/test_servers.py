@@ -83,12 +83,7 @@ async def test_a_server_that_does_not_stream_answers_with_one_document(
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 3, "completion_tokens": 2},
     }
-    server.will(
-        Answer(
-            headers=(("content-type", "application/json"),),
-            chunks=(json.dumps(document).encode(),),
-        )
-    )
+    server.will(_document(document))
     reply = await send(provider)
     await provider.aclose()
     body = server.requests[0].json()
@@ -127,6 +122,82 @@ async def test_reasoning_before_a_tool_call_goes_back_to_its_server_and_to_no_ot
     own, others = (request.json()["messages"][1] for request in server.requests[1:])
     assert own[field] == "Let me see."
     assert field not in others
+
+
+@pytest.mark.parametrize(
+    ("field", "returned"),
+    [(None, {"reasoning_content", "reasoning"}), ("reasoning", {"reasoning"})],
+)
+async def test_reasoning_under_two_names_goes_back_under_the_name_that_the_server_wants(
+    server: FaultServer, field: str | None, returned: set[str]
+) -> None:
+    body = await _after_a_call(
+        server, field, chunk({"reasoning_content": "Hm.", "reasoning": "Hm."})
+    )
+    assert {name for name in body["messages"][1] if name.startswith("reasoning")} == returned
+
+
+async def test_reasoning_under_another_name_than_expected_goes_back_as_it_came(
+    server: FaultServer,
+) -> None:
+    body = await _after_a_call(server, "reasoning_content", chunk({"reasoning": "Hm."}))
+    assert body["messages"][1]["reasoning"] == "Hm."
+    assert "reasoning_content" not in body["messages"][1]
+
+
+async def _after_a_call(server: FaultServer, field: str | None, thought: bytes) -> dict[str, Any]:
+    """The body of the request after a tool call with this reasoning before it."""
+    made = ServerDef(api="openai", base_url=server.url, reasoning_field=field)
+    provider = build_server("mine", made, {})
+    call = {"index": 0, "id": "c1", "function": {"name": "weather", "arguments": "{}"}}
+    server.will(stream(thought, chunk({"tool_calls": [call]}, "tool_calls"), DONE))
+    server.will(stream(SAID, END, DONE))
+    reply = await send(provider, tools=(WEATHER,))
+    assert reply.reasoning == "Hm."
+    asked: Message = {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": list(reply.tool_calls),
+        "native": {"provider": "mine", "content": reply.native},
+    }
+    result: Message = {
+        "role": "tool",
+        "tool_call_id": "c1",
+        "name": "weather",
+        "content": "sun",
+    }
+    await send(provider, messages=(USER, asked, result), tools=(WEATHER,))
+    await provider.aclose()
+    body = server.requests[-1].json()
+    assert isinstance(body, dict)
+    return body
+
+
+@pytest.mark.parametrize(
+    ("document", "kind", "words"),
+    [
+        (said("no credits left"), "auth", "no credits left"),
+        (
+            {"choices": [{"message": {"refusal": "No."}, "finish_reason": "stop"}]},
+            "refused",
+            "mine refused to answer: No.",
+        ),
+        ({"choices": [{"message": {"content": "Be"}}]}, "protocol", "stopped before its end"),
+    ],
+)
+async def test_a_document_without_an_answer_means_what_a_stream_would(
+    server: FaultServer, document: Any, kind: str, words: str
+) -> None:
+    provider = build_server("mine", ServerDef(api="openai", base_url=server.url, stream=False), {})
+    server.will(_document(document))
+    error = await failure(provider)
+    await provider.aclose()
+    assert (error.kind, words in error.message) == (kind, True)
+
+
+def _document(document: Any) -> Answer:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return Answer(headers=(("content-type", "application/json"),), chunks=(body,))
 
 
 @pytest.mark.parametrize("api", ["openai", "openai-responses", "anthropic", "ollama"])

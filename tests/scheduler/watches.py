@@ -101,9 +101,14 @@ class CircuitWatch:
             return None
         if not fails:
             return Ruling("circuit.closed", target) if is_probe else None
-        if not is_probe and not 0 < self.threshold <= self.failures[target]:
+        is_limit, asked_s = event.kind == "rate_limit", event.retry_after_s or 0.0
+        needed = 1 if is_limit and asked_s else self.threshold
+        if not is_probe and not (self.threshold and needed <= self.failures[target]):
             return None
-        cooldown_s = max(self.cooldown_s, event.retry_after_s or 0.0)
+        cooldown_s = max(self.cooldown_s, asked_s)
+        if is_limit:
+            over = self.failures[target] - self.threshold
+            cooldown_s = asked_s or min(self.cooldown_s, 2.0 ** max(0, over))
         return Ruling("circuit.opened", target, now + cooldown_s, event.kind)
 
     def opened(self, target: str, retry_at: float) -> None:

@@ -292,8 +292,14 @@ class Judge:
         circuit = self._definition.circuit
         is_again = event.target in self._open_circuits
         demand(circuit.threshold > 0, "this job has no circuits")
-        demand(is_again or failures >= circuit.threshold, f"opened after {failures} failures")
-        cooldown_s = max(circuit.cooldown_s, last.retry_after_s or 0.0)
+        asked_s = last.retry_after_s or 0.0
+        is_limit = last.kind == "rate_limit"
+        is_early = is_again or (is_limit and asked_s > 0)
+        demand(is_early or failures >= circuit.threshold, f"opened after {failures} failures")
+        cooldown_s = max(circuit.cooldown_s, asked_s)
+        if is_limit:
+            doubled = 2.0 ** max(0, failures - circuit.threshold)
+            cooldown_s = asked_s or min(circuit.cooldown_s, doubled)
         demand(event.cooldown_s == cooldown_s, f"{event.cooldown_s} s, not {cooldown_s} s")
         self._open_circuits.add(event.target)
 
@@ -539,7 +545,8 @@ class Judge:
 
     def _call_failed(self, event: Any) -> None:
         self._end_call(event)
-        is_in_doubt = event.usage is None and not event.unsent and event.kind in _IN_DOUBT
+        is_unknown = event.usage is None and event.kind in _IN_DOUBT
+        is_in_doubt = not event.unsent and (bool(event.partial) or is_unknown)
         self.calls_in_doubt += is_in_doubt
         before = self._failures[self._asked]
         self._failures[self._asked] = before + 1 if event.kind in TRANSIENT else 0

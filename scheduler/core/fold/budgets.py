@@ -114,15 +114,20 @@ def charge_call(state: JobState, event: LlmResponded | LlmFailed) -> None:
     if reserved is None:
         return
     usage = event.usage
-    if usage is not None:
+    if isinstance(event, LlmFailed) and event.is_in_doubt:
+        counted = 0 if usage is None else usage.input_tokens + usage.output_tokens
+        tokens = max(reserved.tokens, counted)
+        nano_usd = max(reserved.cost_nano_usd or 0, event.charged_nano_usd or 0)
+    elif usage is not None:
         tokens = usage.input_tokens + usage.output_tokens
         charged = event.charged_nano_usd
-        nano_usd = reserved.cost_nano_usd if charged is None else charged
-    elif isinstance(event, LlmFailed) and not event.is_in_doubt:
+        nano_usd = (reserved.cost_nano_usd or 0) if charged is None else charged
+    elif isinstance(event, LlmFailed):
         tokens, nano_usd = 0, 0
     else:
-        tokens, nano_usd = reserved.tokens, reserved.cost_nano_usd
-    _settle(state, event.step, tokens, nano_usd or 0)
+        tokens = max(reserved.tokens, event.charged_tokens or 0)
+        nano_usd = max(reserved.cost_nano_usd or 0, event.charged_nano_usd or 0)
+    _settle(state, event.step, tokens, nano_usd)
 
 
 def charge_cut_call(state: JobState, step_id: str) -> None:

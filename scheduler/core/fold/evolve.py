@@ -93,6 +93,7 @@ from orc.scheduler.core.fold.work import (
     takes_slot,
     wait_for_retry,
 )
+from orc.scheduler.core.reply_warnings import is_doubtful
 
 __all__ = ["JobState", "StepState", "evolve", "initial_state"]
 
@@ -134,6 +135,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case StepSucceeded():
             step = _leave(state, event.step)
             step.output = event.output
+            step.is_doubtful = is_doubtful(event.warning)
             state.owned.apply(recorded)
             for folder in event.folders or ():
                 state.file_names.add_folder(folder)

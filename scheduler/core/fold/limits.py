@@ -107,9 +107,17 @@ def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float)
     if not is_open and not waits_for_server(state, event.step, event.absent):
         return []
     failures = circuit.failures + 1
-    if not is_open and failures < definition.threshold:
+    if event.kind == "rate_limit" and event.retry_after_s:
+        # The server works, and says when it has room again: nothing is sent until then.
+        cooldown_s = event.retry_after_s
+    elif not is_open and failures < definition.threshold:
         return []
-    cooldown_s = max(definition.cooldown_s, event.retry_after_s or 0.0)
+    elif event.kind == "rate_limit":
+        # No outage either. The wait grows, because the server does not say how long it should be.
+        doubled = 2.0 ** min(failures - definition.threshold, 20)
+        cooldown_s = min(definition.cooldown_s, max(1.0, doubled))
+    else:
+        cooldown_s = max(definition.cooldown_s, event.retry_after_s or 0.0)
     return [
         CircuitOpened(
             target=target.name,

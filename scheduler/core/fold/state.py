@@ -159,6 +159,7 @@ class StepState:
     one has waited for a worker since `queued_at`, and fails at `queue_ends_at` (seconds since 1970);
     it has waited for `queued_s` before.
     `losses`: how many of its attempts were lost with their workers.
+    `is_doubtful`: its reply may be no answer, as its warning says.
     """
 
     index: int
@@ -170,6 +171,7 @@ class StepState:
     output: Payload | None = None
     failure: Failure | None = None
     tolerated: bool = False
+    is_doubtful: bool = False
     skipped: SkipReason | None = None
     retry_at: float | None = None
     delay_s: float | None = None

@@ -260,8 +260,8 @@ class ServerSpec(Strict):
     )
     reasoning_field: Literal["reasoning_content", "reasoning"] | None = Field(
         None,
-        description="The field of a reply with the model's reasoning, which is sent back with tool "
-        "calls (`openai`). Default: none.",
+        description="The only field with the model's reasoning that is sent back with tool calls, if "
+        "a reply has it (`openai`). Default: each field that a reply has.",
     )
 
 

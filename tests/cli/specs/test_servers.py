@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import orc, submit, write
-from tests.model_server import ModelServer, Says
+from tests.model_server import Fails, ModelServer, Says
 
 ONE, TWO, TOKEN = "one-key-0123456789", "two-key-0123456789", "team-token-0123456789"
 SPEC = """\
@@ -93,6 +93,20 @@ def test_the_cost_of_a_call_is_that_of_its_server(pair: tuple[ModelServer, Model
     submit(of(pair))
     found = {group["model"]: group["cost_usd"] for group in orc("cost", "--json").json()["groups"]}
     assert found == {"one/model-a": 0.01, "two/model-b": None}
+
+
+def test_a_reply_without_counts_costs_nothing_only_at_a_free_server(
+    pair: tuple[ModelServer, ModelServer],
+) -> None:
+    whole = {"choices": [{"message": {"content": "ok"}, "finish_reason": "stop"}]}
+    for server in pair:
+        server.answer = lambda asked: Fails(200, json.dumps(whole))
+    free = of(pair).replace("    key: TWO_KEY\n", "    key: TWO_KEY\n    prices: free\n")
+    job_id = submit(free)
+    shown = orc("show", job_id, "--json").json()
+    manifest = json.loads(Path("runs", job_id, "manifest.json").read_text("utf-8"))
+    assert [step["cost_usd"] for step in shown["steps"]] == [None, 0.0]
+    assert (shown["calls_unpriced"], manifest["calls_unpriced"]) == (1, 1)
 
 
 def test_a_missing_key_ends_with_exit_code_7_before_the_job_exists(

@@ -85,8 +85,8 @@ def test_the_tables_agree_with_the_state_of_the_scheduler(story: Story, cuts: li
         "steps_failed": ended.count("failed"),
         "steps_skipped": ended.count("skipped"),
         "calls": len(replies) + len(failed_calls),
-        "input_tokens": sum(reply.usage.input_tokens for reply in replies),
-        "output_tokens": sum(reply.usage.output_tokens for reply in replies),
+        "input_tokens": sum(reply.usage.input_tokens for reply in replies if reply.usage),
+        "output_tokens": sum(reply.usage.output_tokens for reply in replies if reply.usage),
     }
 
 

@@ -104,6 +104,13 @@ class TestOpening:
         assert isinstance(event, CircuitOpened)
         assert (event.cooldown_s, event.retry_at) == (cooldown_s, EPOCH_S + cooldown_s)
 
+    def test_a_rate_limit_closes_a_model_for_as_long_as_the_server_asks(self) -> None:
+        play = Play(crowd(1, threshold=5))
+        play.ask("s0")
+        (event,) = circuit_events(play.fail("s0", "rate_limit", retry_after_s=2.0))
+        assert isinstance(event, CircuitOpened)
+        assert event.cooldown_s == 2.0
+
     @pytest.mark.parametrize(
         "other",
         [asks("b", "fake/n"), asks("b", "other/m"), asks("b", base_url="http://here")],

@@ -1,0 +1,1 @@
+"""What a reply means: rules that all adapters share."""
