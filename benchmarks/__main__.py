@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import sqlite3
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from benchmarks import (
     start,
     yardsticks,
 )
+from benchmarks.figures import figure_of, line_of
 from orc.cli.collector import tune_collector
 
 _EVENTS = 1_000_000
@@ -56,7 +56,7 @@ def main() -> None:
             for figure in parts[name_of_part](folder, options.rounds):
                 figures.append(figure)
                 if not options.json:
-                    print(_line(figure), flush=True)
+                    print(line_of(figure), flush=True)
     if options.json:
         print(json.dumps(figures, indent=2))
 
@@ -66,7 +66,7 @@ def _chain(folder: Path, rounds: int) -> list[dict[str, Any]]:
         folder, rounds, lambda: 1000 / jobs.run_job(folder, jobs.chain(1000))[0]
     )
     return [
-        _figure("chain of 1,000: steps/s", rates, "raw one-row commits/s", raws, target=">= 0.8")
+        figure_of("chain of 1,000: steps/s", rates, "raw one-row commits/s", raws, target=">= 0.8")
     ]
 
 
@@ -82,21 +82,21 @@ def _fans(folder: Path, rounds: int) -> list[dict[str, Any]]:
         large.append(took_s / 10_000)
         folded.append(jobs.events_folded_per_s(database))
     return [
-        _figure(
+        figure_of(
             "fan of 10,000: steps/s",
             [1 / cost for cost in large],
             "raw rows/s, 1,000 a commit",
             grouped,
             target=">= 5,000 steps/s",
         ),
-        _figure(
+        figure_of(
             "cost of a step, fan of 10,000: us",
             [cost * 1e6 for cost in large],
             "the same, fan of 1,000: us",
             [cost * 1e6 for cost in small],
             target="<= 1.2",
         ),
-        _figure("events folded/s", folded, "", [], target=""),
+        figure_of("events folded/s", folded, "", [], target=""),
     ]
 
 
@@ -108,7 +108,7 @@ def _items(folder: Path, rounds: int) -> list[dict[str, Any]]:
         small.append(items.item_cost(folder, 1000, times=3))
         large.append(items.item_cost(folder, _ITEMS))
     return [
-        _figure(
+        figure_of(
             f"{name} an item, for_each over {_ITEMS:,}: {unit}",
             [getattr(cost, field) * scale for cost in large],
             f"the same, over 1,000: {unit}",
@@ -127,7 +127,7 @@ def _layers(folder: Path, rounds: int) -> list[dict[str, Any]]:
     rates, raws = _beside_commits(
         folder, rounds, lambda: 1000 / jobs.run_job(folder, jobs.layers(10, 100))[0]
     )
-    return [_figure("ten layers of a hundred: steps/s", rates, "raw one-row commits/s", raws)]
+    return [figure_of("ten layers of a hundred: steps/s", rates, "raw one-row commits/s", raws)]
 
 
 def _prompts(folder: Path, rounds: int) -> list[dict[str, Any]]:
@@ -136,7 +136,9 @@ def _prompts(folder: Path, rounds: int) -> list[dict[str, Any]]:
         folder, rounds, lambda: 1000 / jobs.run_job(folder, spec, replies=replies)[0]
     )
     return [
-        _figure("1,000 replay prompts, 100 at once: steps/s", rates, "raw one-row commits/s", raws)
+        figure_of(
+            "1,000 replay prompts, 100 at once: steps/s", rates, "raw one-row commits/s", raws
+        )
     ]
 
 
@@ -154,7 +156,7 @@ def _calls(folder: Path, rounds: int) -> list[dict[str, Any]]:
             after = calls.sdk_s(url, calls=1000, at_once=100)
             bare.append((before + after) / 2)
     return [
-        _figure(
+        figure_of(
             "1,000 calls, 100 at once, each durable: ms a call",
             durable,
             "OpenAI SDK alone: ms a call",
@@ -168,7 +170,7 @@ def _commands(folder: Path, rounds: int) -> list[dict[str, Any]]:
     rates = [200 / jobs.run_job(folder, jobs.commands(200))[0] for _ in range(rounds)]
     spawns = [1 / yardsticks.start_s(["/bin/sh", "-ec", "true"]) for _ in range(rounds)]
     return [
-        _figure(
+        figure_of(
             "200 times run: 'true', 4 at once: steps/s",
             rates,
             "sh -ec true, one by one: /s",
@@ -184,7 +186,7 @@ def _captures(folder: Path, rounds: int) -> list[dict[str, Any]]:
         small.append(items.capture_s(folder, 200, times=3) * 1e3)
         large.append(items.capture_s(folder, 2000) * 1e3)
     return [
-        _figure(
+        figure_of(
             "2,000 commands that capture a file: ms a command",
             large,
             "the same, 200: ms",
@@ -208,7 +210,7 @@ def _start(folder: Path, rounds: int) -> list[dict[str, Any]]:
         for each in commands:
             taken[each.name].append(start.orc_s(each.arguments))
     return [
-        _figure(
+        figure_of(
             f"{each.name}: processor s",
             taken[each.name],
             f"python -c 'import {each.imports}': processor s",
@@ -238,7 +240,7 @@ def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:
                 taken[name].append(pages.load_ms(address))
             taken[table].append(pages.load_ms(table))
     return [
-        _figure(
+        figure_of(
             f"a million events, page {name}: ms",
             taken[name],
             "Datasette's own page of the table jobs: ms",
@@ -269,7 +271,7 @@ def _evaluations(folder: Path, rounds: int) -> list[dict[str, Any]]:
             times = max(rounds, 1) * 3
             taken.append([served.cpu_ms(address, is_first=is_first) for _ in range(times)])
         figures.append(
-            _figure(
+            figure_of(
                 f"page of {name}: ms CPU",
                 taken[0],
                 "the same, a tenth of the items: ms CPU",
@@ -305,69 +307,69 @@ def _cluster(folder: Path, rounds: int) -> list[dict[str, Any]]:
         adoption_s, resume_s = bench.adoption_s()
     remote, local = cluster.EXECUTORS
     return [
-        _figure(
+        figure_of(
             "true on a cluster, one by one: ms a step",
             chains[remote],
             "the same, local: ms",
             chains[local],
             target="<= 20 ms",
         ),
-        _figure(
+        figure_of(
             "300 times true, 2 workers: steps/s",
             [fan.steps_per_s for fan in fans[remote]],
             "the same, local, 4 at once: steps/s",
             [fan.steps_per_s for fan in fans[local]],
             target=">= 180 steps/s",
         ),
-        _figure(
+        figure_of(
             "300 times true, all processes: ms CPU a step",
             [fan.cpu_ms for fan in fans[remote]],
             "the same, local: ms",
             [fan.cpu_ms for fan in fans[local]],
             target="<= 2.2",
         ),
-        _figure(
+        figure_of(
             "memory of a coordinator with a cluster: MB",
             [fan.coordinator_bytes / 1e6 for fan in fans[remote]],
             "without: MB",
             [fan.coordinator_bytes / 1e6 for fan in fans[local]],
             target="<= 5 MB more",
         ),
-        _figure(
+        figure_of(
             "a file of 64 MB from a worker: MB/s",
             [rate / 1e6 for rate, _, _ in files[remote]],
             "the same, local: MB/s",
             [rate / 1e6 for rate, _, _ in files[local]],
             target=">= 150 MB/s",
         ),
-        _figure(
+        figure_of(
             "the same, memory of the coordinator: MB",
             [memory / 1e6 for _, memory, _ in files[remote]],
             "the same, local: MB",
             [memory / 1e6 for _, memory, _ in files[local]],
             target="<= 100 MB",
         ),
-        _figure(
+        figure_of(
             "the same, memory of the driver: MB",
             [memory / 1e6 for _, _, memory in files[remote]],
             "the file: MB",
             [cluster.FILE_BYTES / 1e6] * rounds,
             target="<= 100 MB",
         ),
-        _figure(
+        figure_of(
             f"{cluster.PLACED} placed steps are adopted, from job.resumed: s",
             [adoption_s],
             "as many raw one-row commits: s",
             [commit_s],
             target="<= 2 s",
         ),
-        _figure(
+        figure_of(
             "the same, from the start of orc resume: s",
             [resume_s],
             "from job.resumed: s",
             [adoption_s],
         ),
-        _figure(
+        figure_of(
             "the command of a frozen worker is dead: s",
             [death_s],
             "its lease: s",
@@ -380,7 +382,7 @@ def _cluster(folder: Path, rounds: int) -> list[dict[str, Any]]:
 def _scores(folder: Path, rounds: int) -> list[dict[str, Any]]:
     rows = scores.rows(folder, rounds, cases=1000)
     return [
-        _figure(name, values, beside, yards, target=target)
+        figure_of(name, values, beside, yards, target=target)
         for name, values, beside, yards, target in rows
     ]
 
@@ -412,33 +414,6 @@ def _beside_commits(
         after = yardsticks.commits_per_s(folder, rows=1000, rows_a_commit=1)
         raws.append((before + after) / 2)
     return rates, raws
-
-
-def _figure(
-    name: str, values: list[float], beside: str, yards: list[float], *, target: str = ""
-) -> dict[str, Any]:
-    ratios = [value / yard for value, yard in zip(values, yards, strict=False)]
-    return {
-        "name": name,
-        "value": statistics.median(values),
-        "beside": beside,
-        "beside_value": statistics.median(yards) if yards else None,
-        "ratio": statistics.median(ratios) if ratios else None,
-        "target": target,
-    }
-
-
-def _line(figure: dict[str, Any]) -> str:
-    line = f"{figure['name']:<46} {_number(figure['value']):>9}"
-    if figure["ratio"] is not None:
-        line += (
-            f"  = {figure['ratio']:.2f} of {figure['beside']} ({_number(figure['beside_value'])})"
-        )
-    return line + (f"   target {figure['target']}" if figure["target"] else "")
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
 
 
 if __name__ == "__main__":

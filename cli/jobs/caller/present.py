@@ -21,6 +21,7 @@ from orc.providers.catalogue import REGISTRY, ProviderEntry
 from orc.providers.http import is_loopback
 from orc.providers.servers.presets import PRESETS
 from orc.scheduler.core.resolve.servers import model_variable
+from orc.scheduler.core.resolve.targets import switched_to
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.parse import Spec
 
@@ -37,10 +38,7 @@ class Present:
 
 def present_providers(environment: Mapping[str, str]) -> Iterator[Present]:
     """The providers that are set up on this machine, in the order in which a spec prefers them."""
-    for entry in REGISTRY.values():
-        # An entry that is billed as another one is another API of the same vendor.
-        if entry.is_recorded or entry.billed_as is not None:
-            continue
+    for entry in _vendors():
         because = _because(entry, environment)
         if because:
             yield Present(entry.name, because)
@@ -54,9 +52,7 @@ def present_providers(environment: Mapping[str, str]) -> Iterator[Present]:
 def names_no_provider(spec: Spec, given: str | None, environment: Mapping[str, str]) -> bool:
     """Whether a step of the spec asks a model, and neither spec nor caller says which provider."""
     job = spec.job
-    if given or environment.get("PROVIDER") or environment.get("MODEL_BACKEND"):
-        return False
-    if job.provider or job.defaults.provider:
+    if switched_to(given, environment) or job.provider or job.defaults.provider:
         return False
     return _asks_default(spec.steps)
 
@@ -79,7 +75,7 @@ def choose_provider(environment: Mapping[str, str], spec: Path | None) -> tuple[
             "the spec names no provider, and none is set up here; using the recorded replies in "
             f"{beside.name}"
         )
-    keys = " or ".join(entry.key_variable for entry in _hosted() if entry.key_variable)
+    keys = " or ".join(entry.key_variable for entry in _vendors() if entry.key_variable)
     raise EnvironmentProblem(
         "the spec names no provider, and none is set up here: start Ollama with `ollama serve`, or "
         f"set {keys}, or use recorded replies with --provider replay --replies FILE"
@@ -91,8 +87,10 @@ def others_present(environment: Mapping[str, str], used: set[str]) -> list[Prese
     return [one for one in present_providers(environment) if one.provider not in used]
 
 
-def _hosted() -> Iterator[ProviderEntry]:
-    return (entry for entry in REGISTRY.values() if entry.key_variable and not entry.billed_as)
+def _vendors() -> Iterator[ProviderEntry]:
+    """The providers that ask a model; one that is billed as another is another API of its vendor."""
+    entries = REGISTRY.values()
+    return (entry for entry in entries if not entry.is_recorded and entry.billed_as is None)
 
 
 def _because(entry: ProviderEntry, environment: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from orc.scheduler.core.images import image_type
 from orc.scheduler.core.language.templates import has_template, texts_in
 from orc.scheduler.core.resolve.servers import KnownServer
 from orc.scheduler.core.resolve.settings import TARGET_KEYS
-from orc.scheduler.core.resolve.targets import ProviderFacts, TargetRules
+from orc.scheduler.core.resolve.targets import ProviderFacts, TargetRules, switched_to
 from orc.scheduler.core.source.yaml_source import Path, dotted
 from orc.scheduler.core.spec.data_inputs import ReadRequest
 from orc.scheduler.core.spec.model import StepSpec
@@ -111,12 +111,7 @@ class ModelChoice:
         self._spec = spec
         self._settings = settings
         self._report = report
-        self._switched = (
-            settings.provider
-            or settings.environment.get("PROVIDER")
-            or settings.environment.get("MODEL_BACKEND")
-            or ""
-        )
+        self._switched = switched_to(settings.provider, settings.environment)
         self._replayed = self._switched.partition("/")[0] == REPLAY
         self._rules = settings.target_rules
         # Those of a workflow; the ones of the submitted spec have been rendered.

@@ -74,6 +74,11 @@ class TargetRules:
         return url_problem(base_url)
 
 
+def switched_to(given: str | None, environment: Mapping[str, str]) -> str:
+    """The provider that the caller names, by an option or a variable; empty if it is the spec's."""
+    return given or environment.get("PROVIDER") or environment.get("MODEL_BACKEND") or ""
+
+
 def near_provider(name: str, known: Mapping[str, ProviderFacts], *others: str) -> str:
     """A hint at the provider, the server or the other name that was perhaps meant."""
     # With all servers, the list of known names would be too long to read.
