@@ -1,0 +1,77 @@
+"""What a step is made of: messages and their parts, files, models and tools."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from orc.ledger.definition.base import Resolved
+from orc.ledger.digest import Digest
+
+Required = Literal["no", "name", "yes"]
+"""Whether something must be there for a pattern of files to capture: `no`, and nothing is said;
+`name`: a name must, and a pattern without a match is a warning; `yes`: a pattern must match, too."""
+
+
+class PartDef(Resolved):
+    """A part of a message: a text (the template `text`) or an image.
+
+    An image is either a blob (`sha256`) or a file that a step wrote (the template `image`
+    renders its path).
+    """
+
+    text: str | None = None
+    image: str | None = None
+    sha256: Digest | None = None
+
+
+class MessageDef(Resolved):
+    """One message of a conversation; `content` is a template or a list of parts."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str | tuple[PartDef, ...]
+
+
+class FileDef(Resolved):
+    """A file that the step delivers: `glob`, or `path` with `content`. All are templates.
+
+    Without `content`, the file holds the step's output as text. Jobs of earlier versions have no
+    `required`: they keep its meaning of that time, `no`.
+    """
+
+    path: str | None = None
+    content: str | None = None
+    glob: str | None = None
+    required: Required = "no"
+
+
+class TargetDef(Resolved):
+    """A model of a provider or named server; `base_url` is the address if the spec sets one."""
+
+    provider: str
+    model: str = ""
+    base_url: str | None = None
+
+    @property
+    def server(self) -> str:
+        """The key of the provider object that serves this target: one per address."""
+        return f"{self.provider} at {self.base_url}" if self.base_url else self.provider
+
+    @property
+    def name(self) -> str:
+        """The target's name in events and messages. Targets with equal names share a circuit."""
+        at = f" at {self.base_url}" if self.base_url else ""
+        return f"{self.provider}/{self.model}{at}"
+
+
+class ToolDef(Resolved):
+    """A tool of a prompt: a built-in one, or the Python function `function`.
+
+    If `description` and `parameters` are None, they are read from the function's docstring
+    and annotations. `allow` lists the programs that `run_command` may start; empty means any.
+    """
+
+    name: str
+    function: str | None = None
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    allow: tuple[str, ...] = ()
