@@ -8,11 +8,9 @@ takes 30 s by itself, one to a frozen worker for ever.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,7 +18,7 @@ import distributed
 from distributed import Client
 from distributed.security import Security
 
-from orc.scheduler.drivers.addresses import is_safe
+from orc.scheduler.drivers.addresses import address_of, is_safe, refuse_mixed, refuse_plain
 from orc.scheduler.drivers.dask_calls import SMALL, Lane
 from orc.scheduler.drivers.dask_links import Links
 from orc.scheduler.drivers.lines import Refused
@@ -70,6 +68,8 @@ class Cluster:
         self.capacity: dict[str, dict[str, float]] = {}
         self.faulty: dict[str, str] = {}
         """Workers that cannot perform steps, by address, with the reason."""
+        self.silent: set[str] = set()
+        """Workers, by name, that did not answer the last call in time."""
         self._comm = client.scheduler_comm
         self._comm.interval = _SEND_EVERY_S
         self._links = Links(client)
@@ -81,10 +81,10 @@ class Cluster:
     @classmethod
     async def open(cls, site: Mapping[str, Any]) -> Cluster:
         """Connect. Raises Refused with a reason for people."""
-        address = _address_of(site)
+        address = address_of(site)
         tls = site.get("tls")
-        _refuse_plain(address, is_insecure=bool(site.get("insecure")))
-        _refuse_mixed(address, has_tls=bool(tls))
+        refuse_plain(address, is_insecure=bool(site.get("insecure")))
+        refuse_mixed(address, has_tls=bool(tls))
         await _probe(address)
         security = Security(
             require_encryption=bool(tls),
@@ -182,10 +182,44 @@ class Cluster:
         if address is None:
             raise Refused("gone", f"the worker {worker} has left the cluster")
         call = self._links.call(address, {**request, "worker": worker})
-        answer = await self._answer_of(call, timeout_s)
+        try:
+            answer = await self._answer_of(call, timeout_s)
+        except Refused as refused:
+            if refused.kind == "timeout":
+                self.silent.add(worker)
+            raise
+        self.silent.discard(worker)
         if request["op"] == "many" and "error" in answer:
             raise Refused(str(answer["error"]), str(answer.get("message", ""))[:1000])
         return answer
+
+    def summary(self) -> dict[str, Any]:
+        """What people ask of a cluster: its workers, what they have, and which are of no use."""
+        return {
+            "engine": self.engine,
+            "is_encrypted": self.is_encrypted,
+            "is_private": self.is_private,
+            "capacity": self.capacity,
+            "workers": self.facts,
+            "faulty": sorted(set(self.faulty.values())),
+            "faulty_count": len(self.faulty),
+        }
+
+    def takers(self) -> list[str] | None:
+        """The addresses of the workers that tasks may go to; None if each one of the engine may."""
+        if not self.faulty and not self.silent:
+            return None
+        answering = [at for name, at in self.workers.items() if name not in self.silent]
+        return answering or list(self.workers.values())
+
+    async def held_by(self, worker: str) -> set[str]:
+        """The keys of the tasks that the engine has given to a worker and that have not ended.
+
+        Raises OSError, TimeoutError.
+        """
+        address = self.workers.get(worker, "")
+        found = await self._bounded(self.client.processing(workers=[address]), CALL_S)
+        return {str(key) for key in found.get(address, ())}
 
     async def watch(self, changed: Callable[[set[str]], Awaitable[None]]) -> None:
         """Follow the workers until the connection is lost. `changed` gets those that have left."""
@@ -230,6 +264,7 @@ class Cluster:
         self.capacity.pop(worker, None)
         self.facts.pop(worker, None)
         self._lanes.pop(worker, None)
+        self.silent.discard(worker)
 
     async def _look(self) -> None:
         """Notice when the connection is lost. The client tries for long to make it again."""
@@ -310,48 +345,6 @@ async def _probe(address: str) -> None:
 async def _close(client: Client) -> None:
     with suppress(Exception):
         await asyncio.wait_for(client.close(timeout=1), 3)
-
-
-def _address_of(site: Mapping[str, Any]) -> str:
-    if site.get("address"):
-        return str(site["address"])
-    path = Path(str(site["scheduler_file"]))
-    try:
-        return str(json.loads(path.read_text("utf-8"))["address"])
-    except OSError as error:
-        raise Refused(
-            "unreachable",
-            f"the scheduler file cannot be read: {error.strerror}; is the scheduler running?",
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise Refused(
-            "unreachable", "the scheduler file is not one; is the path in the site file right?"
-        ) from error
-
-
-def _refuse_plain(address: str, *, is_insecure: bool) -> None:
-    if is_safe(address, is_insecure=is_insecure):
-        return
-    raise Refused(
-        "insecure",
-        "the scheduler's address is not on this machine and has no TLS: whoever can reach it runs "
-        "commands as you; make certificates (`orc cluster certs`) and use tls://, or say "
-        "`insecure: true` in the site file",
-    )
-
-
-def _refuse_mixed(address: str, *, has_tls: bool) -> None:
-    if address.startswith("tls://") and not has_tls:
-        raise Refused(
-            "tls",
-            "the scheduler speaks TLS only; name ca, cert and key under `tls` in the site file",
-        )
-    if not address.startswith("tls://") and has_tls:
-        raise Refused(
-            "tls",
-            "the site file has `tls`, and the scheduler speaks without it; start it with "
-            "`orc cluster scheduler`",
-        )
 
 
 def _reason(error: BaseException, *, has_tls: bool) -> str:

@@ -25,6 +25,8 @@ class HeldCopy:
     payload: bytes | None
     worker: str = ""
     future: Future | None = None
+    takers: Sequence[str] | None = None
+    """The addresses of the workers that the engine may give it to; None for each one."""
     is_withdrawn: bool = False
     printed: int | None = None
     """How many bytes of the log have been shown; None before the first."""

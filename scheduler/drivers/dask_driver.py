@@ -22,7 +22,8 @@ from distributed import Future, fire_and_forget
 
 from orc.scheduler.drivers.dask_cluster import CALL_S, Cluster, engine_name
 from orc.scheduler.drivers.dask_copies import HeldCopy, adopt, count_copies, release, show_log
-from orc.scheduler.drivers.dask_files import fetch_copy, put_content
+from orc.scheduler.drivers.dask_files import clean_workers, fetch_copy, put_content
+from orc.scheduler.drivers.dask_silence import Avoided, stranded
 from orc.scheduler.drivers.lines import Lines, Message, Refused
 from orc.scheduler.drivers.recent_outcomes import RecentOutcomes
 from orc.scheduler.drivers.rooms import Rooms
@@ -52,6 +53,7 @@ class DaskDriver:
         self._queue: dict[tuple[str, str], HeldCopy] = {}
         self._outcomes = RecentOutcomes()
         self._rooms = Rooms()
+        self._avoided = Avoided()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._said: Message = {}
 
@@ -77,7 +79,7 @@ class DaskDriver:
             case "capacity":
                 return await self._capacity()
             case "clean":
-                return await self._clean()
+                return await clean_workers(self._connected())
             case "close":
                 if self._cluster is not None:
                     await self._cluster.close()
@@ -162,6 +164,8 @@ class DaskDriver:
                 release(self._connected().client, copy)
                 self._finish(copy)
             await self._lines.send({"event": "gone", "worker": worker})
+        alone = stranded(self._connected(), self._copies.values())
+        await self._take_back(alone, "the workers that it was meant for have left")
         await self._seen()
         self._pump()
 
@@ -169,26 +173,7 @@ class DaskDriver:
         cluster = self._connected()
         with suppress(OSError, TimeoutError):
             await self._workers_left(await cluster.refresh())
-        return {
-            "engine": cluster.engine,
-            "is_encrypted": cluster.is_encrypted,
-            "is_private": cluster.is_private,
-            "capacity": cluster.capacity,
-            "workers": cluster.facts,
-            "faulty": sorted(set(cluster.faulty.values())),
-            "faulty_count": len(cluster.faulty),
-            "waiting": len(self._queue),
-        }
-
-    async def _clean(self) -> Message:
-        cluster = self._connected()
-        done: dict[str, Any] = {}
-        for worker in list(cluster.workers):
-            try:
-                done[worker] = await cluster.call(worker, {"op": "clean"})
-            except Refused as refused:
-                done[worker] = {"error": refused.kind, "message": str(refused)}
-        return {"cleaned": done}
+        return {**cluster.summary(), "waiting": len(self._queue)}
 
     def _submit(self, request: Message) -> Message:
         place = request["ticket"], request["run"]
@@ -233,6 +218,8 @@ class DaskDriver:
                     break
                 continue
             del self._queue[place]
+            # Without a list, the engine may choose a worker that has no orc, or is frozen.
+            copy.takers = cluster.takers()
             future = cluster.client.submit(
                 dask_side.perform,
                 copy.payload,
@@ -240,8 +227,7 @@ class DaskDriver:
                 pure=False,
                 retries=0,
                 resources={engine_name(name): amount for name, amount in copy.needs.items()},
-                # Without a list, the engine may choose a worker that has no orc.
-                workers=list(cluster.workers.values()) if cluster.faulty else None,
+                workers=copy.takers,
             )
             fire_and_forget(future)
             self._hold(copy, future)
@@ -308,7 +294,20 @@ class DaskDriver:
         copies, silent = await count_copies(cluster, job, workers, timeout_s)
         for found in copies:
             self._adopt(cluster, found)
+        await self._avoid_silent(cluster)
         return {"copies": copies, "silent": silent, "workers": workers}
+
+    async def _avoid_silent(self, cluster: Cluster) -> None:
+        """Give nothing more to workers that do not answer, and elsewhere what they have not taken."""
+        held = await self._avoided.look(cluster, tuple(self._copies.values()))
+        self._rooms.close(self._avoided.workers)
+        await self._take_back(held, "its worker does not answer")
+        self._pump()
+
+    async def _take_back(self, copies: list[HeldCopy], reason: str) -> None:
+        for copy in copies:
+            release(self._connected().client, copy)
+            await self._dropped(copy, reason)
 
     def _adopt(self, cluster: Cluster, found: Message) -> None:
         """Count what an earlier driver submitted."""

@@ -121,3 +121,14 @@ def _write_all(fd: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(fd, view) :]
+
+
+async def clean_workers(cluster: Cluster) -> Message:
+    """Remove what ended copies left on the workers; what each of them says."""
+    done: dict[str, Any] = {}
+    for worker in list(cluster.workers):
+        try:
+            done[worker] = await cluster.call(worker, {"op": "clean"})
+        except Refused as refused:
+            done[worker] = {"error": refused.kind, "message": str(refused)}
+    return {"cleaned": done}

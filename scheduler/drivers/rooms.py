@@ -6,7 +6,7 @@ are accounting: nothing holds a step to what it asks for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 SLOTS = "slots"
@@ -55,6 +55,11 @@ class Rooms:
     def __init__(self) -> None:
         self._rooms: dict[str, _Room] = {}
         self._where: dict[str, str] = {}
+        self._closed: frozenset[str] = frozenset()
+
+    def close(self, workers: Iterable[str]) -> None:
+        """These workers, and no others, take nothing until they are not named here any more."""
+        self._closed = frozenset(workers)
 
     def set_capacity(self, capacity: Mapping[str, Mapping[str, float]]) -> None:
         """The workers that there are now. Copies on others keep no room."""
@@ -67,7 +72,8 @@ class Rooms:
 
     def take(self, copy: str, needs: Mapping[str, float]) -> bool:
         """Take room for a copy where it fits; False if there is none."""
-        fitting = [name for name, room in self._rooms.items() if room.takes(needs)]
+        rooms = [(name, room) for name, room in self._rooms.items() if name not in self._closed]
+        fitting = [name for name, room in rooms if room.takes(needs)]
         if not fitting:
             return False
         self._hold(copy, needs, min(fitting, key=lambda name: len(self._rooms[name].held)))

@@ -230,8 +230,14 @@ class Listener:
         self._engine = engine
         self.seen: list[EngineEvent] = []
 
-    async def wait(self, kind: type[_Event], *, within_s: float = WAIT_S, **fields: Any) -> _Event:
-        """The next event of this type with these fields."""
+    async def wait(
+        self,
+        kind: type[_Event] | tuple[type[_Event], ...],
+        *,
+        within_s: float = WAIT_S,
+        **fields: Any,
+    ) -> _Event:
+        """The next event of this type, or of one of these, with these fields."""
         with trio.fail_after(within_s):
             async for event in self._engine.events:
                 self.seen.append(event)

@@ -46,7 +46,7 @@ from tests.processes import (
 )
 
 pytestmark = [needs_dask, needs_proc]
-RUN = "0123abcd"
+RUN, AGAIN = "0123abcd", "4567abcd"
 # A command may live for its lease after the last sign of life, and the agent notices a silent
 # scheduler within a third of it.
 DEAD_WITHIN_S = LEASE_S * 4 / 3 + 1
@@ -134,6 +134,53 @@ async def test_a_frozen_worker_is_silent_in_a_census_and_its_command_ends_with_t
         assert dropped.worker == worker
         assert "lease" in dropped.reason
         victim.kill()
+
+
+async def test_what_a_frozen_worker_has_not_taken_goes_to_another_one(
+    own_cluster: LoopbackCluster, tmp_path: Path
+) -> None:
+    frozen, other = (own_cluster.start_worker(label=name, slots=1) for name in ("frozen", "other"))
+    async with open_engine("dask", own_cluster.site(), lease_s=LEASE_S) as engine:
+        listener = Listener(engine)
+        await wait_for_workers(engine, 2)
+        silent = await wait_for_workers(engine, 2, label="frozen")
+        os.kill(frozen.pid, signal.SIGSTOP)
+        ones = [attempt(tmp_path, f"s{number}") for number in range(4)]
+        waiting = {str(one.ticket): one for one in ones}
+        for one in ones:
+            await engine.submit(one.ticket, RUN, command("true"), one)
+        counted = await engine.count(JOB)
+        assert counted is not None
+        assert counted.silent == {silent}
+        # The engine has given half of them to the worker that it does not know to be frozen.
+        while waiting:
+            event = await listener.wait((Asked, Dropped))
+            assert isinstance(event, Asked | Dropped)
+            if event.ticket not in waiting:
+                # It asked again, before the answer reached it.
+                continue
+            one = waiting[event.ticket]
+            if isinstance(event, Dropped):
+                assert "does not answer" in event.reason
+                await engine.submit(one.ticket, AGAIN, command("true"), one)
+            else:
+                assert event.worker != silent
+                await engine.refuse(one.ticket, event.run, event.worker, epoch=one.epoch)
+                del waiting[event.ticket]
+        assert any(isinstance(event, Dropped) for event in listener.seen)
+        os.kill(frozen.pid, signal.SIGCONT)
+        # It wakes, and takes part again; what it asks for late is refused.
+        counted = await engine.count(JOB)
+        assert counted is not None
+        assert not counted.silent
+        late = attempt(tmp_path, "late")
+        await engine.submit(late.ticket, RUN, command("true", labels=("frozen",)), late)
+        asked = await listener.wait(Asked, worker=silent)
+        while asked.ticket != str(late.ticket):
+            [one] = [one for one in ones if str(one.ticket) == asked.ticket]
+            await engine.refuse(one.ticket, asked.run, silent, epoch=one.epoch)
+            asked = await listener.wait(Asked, worker=silent)
+    assert other.poll() is None
 
 
 async def test_a_killed_driver_is_started_again_and_finds_what_runs(
