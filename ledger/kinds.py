@@ -62,8 +62,8 @@ class Kind:
 
     `marks` are the spec keys that select this kind; a step has one of them. `takes` are the
     spec keys that this kind accepts and some other kind does not. `attempts`, `retry_on`
-    (empty: any failure) and `timeout_s` are defaults. `makes` is the origin of the step's
-    files, `described` a sentence for exports, and `shown_by` a hint for steps without a log.
+    (empty: any failure), `timeout_s` and `attempt_timeout_s` are defaults. `makes` is the origin of
+    the step's files, `described` a sentence for exports, and `shown_by` a hint for steps without a log.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Kind:
     attempts: int = 1
     retry_on: tuple[FailureKind, ...] = ()
     timeout_s: float | None = None
+    attempt_timeout_s: float | None = None
     makes: FileOrigin = "value"
     described: str | None = None
     shown_by: str | None = None
@@ -112,7 +113,8 @@ class Kind:
 
 
 _WORKING = ("files", "retry", "retry_on", "timeout", "total_timeout", "limits")
-_ASKING = ("system", "provider", "model", "base_url", "fallback", "params", "tools", "max_turns")
+_TALKING = ("tools", "max_turns", "attempt_timeout")
+_ASKING = ("system", "provider", "model", "base_url", "fallback", "params", *_TALKING)
 _REACHING_OUT = ("secrets", "on_unknown", "cache", "workspace")
 _PLACED = ("executor", "resources", "labels", "queue_timeout")
 _CODE = ("env", "cwd", "idempotent", *_REACHING_OUT, *_WORKING, *_PLACED)
@@ -126,6 +128,7 @@ _STEP_KINDS = (
         attempts=3,
         retry_on=TRANSIENT,
         timeout_s=120.0,
+        attempt_timeout_s=7200.0,
         makes="reply",
         shown_by="`orc blame`, `orc browse` and `orc search` show what was asked and answered",
     ),

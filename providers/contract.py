@@ -82,9 +82,10 @@ class Request:
     max_tokens, stop, seed...) or its own. `options` are further fields of its API, sent
     unchanged. `json_output` requests a JSON reply, and `output_schema` one that matches the
     JSON Schema, through the API's own feature if it has one; the scheduler checks the reply.
-    `timeout_s` limits the wait for the connection and between two bytes; the caller limits the
-    whole call. `step` and `ordinal` identify the call within the job and are not sent;
-    neither is `repetition`, which keeps the replies of equal requests apart in the caches.
+    `timeout_s` limits the silence of the server: the wait for the connection, for the beginning of
+    the answer, and between two bytes. The caller limits the whole call. `step` and `ordinal` identify
+    the call within the job and are not sent; neither is `repetition`, which keeps the replies of
+    equal requests apart in the caches.
     """
 
     model: str

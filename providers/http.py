@@ -24,6 +24,8 @@ from orc.providers.replies.failures import Meaning
 
 WORDS_MAX = 300
 ERROR_BODY_MAX_BYTES = 64 * 1024
+LONGER = "raise `timeout` (or TIMEOUT_S) if it needs longer"
+"""What to do where a server was silent for too long."""
 
 _SCANNED_MAX = 64 * 1024
 _SECONDS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")

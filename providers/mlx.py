@@ -13,10 +13,10 @@ from typing import Any
 
 import trio
 
-from orc.ledger.wording import count_text, number_text
+from orc.ledger.wording import count_text, duration_text, number_text
 from orc.providers.contract import Message, OnDelta, Reply, Request, ToolCall, Usage
 from orc.providers.errors import PermanentError, ProviderError, TransientError
-from orc.providers.http import replace_surrogates, safe_text
+from orc.providers.http import LONGER, replace_surrogates, safe_text
 from orc.providers.instructions import instruct
 from orc.providers.mlx_model import LocalModel
 from orc.providers.mlx_store import Store, open_store
@@ -44,10 +44,17 @@ class Mlx:
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`. Cancellation takes effect at the next token or block of the prompt.
 
-        `timeout_s` has no effect: a thread cannot be abandoned while it uses the model.
+        So does `timeout_s`, the limit of the time to that: a thread cannot be abandoned while it uses
+        the model. Waiting for other calls and loading the model do not count.
         """
-        work = partial(self._answer, request, on_delta)
-        return await trio.to_thread.run_sync(work, limiter=self._one)
+        silence = _Silence(request.timeout_s)
+        with silence.scope:
+            work = partial(self._answer, request, on_delta, silence)
+            return await trio.to_thread.run_sync(work, limiter=self._one)
+        waited = duration_text(request.timeout_s)
+        raise TransientError(
+            "timeout", f"{safe_text(request.model)} wrote nothing for {waited}; {LONGER}"
+        )
 
     async def models(self) -> tuple[str, ...]:
         """See `Provider.models`: the folder in MLX_MODEL_PATH, and the models in the hub's cache."""
@@ -62,9 +69,9 @@ class Mlx:
         """Release the model's memory."""
         self._loaded = None
 
-    def _answer(self, request: Request, on_delta: OnDelta) -> Reply:
+    def _answer(self, request: Request, on_delta: OnDelta, silence: _Silence) -> Reply:
         try:
-            return self._generate(self._load(request.model), request, on_delta)
+            return self._generate(self._load(request.model), request, on_delta, silence)
         except ProviderError:
             raise
         except (TypeError, ValueError) as error:
@@ -79,8 +86,11 @@ class Mlx:
             self._loaded = (name, self._store.load(name))
         return self._loaded[1]
 
-    def _generate(self, model: LocalModel, request: Request, on_delta: OnDelta) -> Reply:
+    def _generate(
+        self, model: LocalModel, request: Request, on_delta: OnDelta, silence: _Silence
+    ) -> Reply:
         prompt = _render(model, request)
+        silence.end()
         splitter = Splitter(
             stops=_stops(request.params.get("stop")),
             thought=model.thought,
@@ -91,12 +101,10 @@ class Mlx:
         used = Usage(input_tokens=len(prompt))
         reasoning_tokens = 0
         settings = {"max_tokens": MAX_TOKENS, **request.params}
-        writing = model.generate(
-            prompt, settings, request.options, trio.from_thread.check_cancelled
-        )
+        writing = model.generate(prompt, settings, request.options, silence.end)
         with closing(writing):  # mlx-lm releases memory when its generator is closed.
             for piece in writing:
-                trio.from_thread.check_cancelled()
+                silence.end()
                 reasoning_tokens += splitter.is_thinking
                 used = Usage(
                     piece.prompt_tokens,
@@ -116,6 +124,22 @@ class Mlx:
             usage=used,
             tool_calls=calls,
         )
+
+
+class _Silence:
+    """Cancels its scope when the model has written nothing for too long; it begins with `end`."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.scope = trio.CancelScope()
+        self._limit_s = limit_s
+
+    def end(self) -> None:
+        """The model works. Raises trio.Cancelled, in the model's thread, if the call has ended."""
+        trio.from_thread.run_sync(self._put_off)
+        trio.from_thread.check_cancelled()
+
+    def _put_off(self) -> None:
+        self.scope.deadline = trio.current_time() + self._limit_s
 
 
 def build(environment: Mapping[str, str], base_url: str | None) -> Mlx:

@@ -23,6 +23,7 @@ from orc.providers.contract import Server
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import (
     ERROR_BODY_MAX_BYTES,
+    LONGER,
     build_judged_error,
     describe_failure,
     find_causes,
@@ -188,7 +189,7 @@ class OllamaServer:
             return f"{self._who} at {self.where} did not accept a connection within {waited}"
         return (
             f"{self._who} at {self.where} sent nothing for {duration_text(timeout_s)}; a large "
-            "model may still be loading: raise TIMEOUT_S if it needs longer"
+            f"model may still be loading: {LONGER}"
         )
 
     def _build_connection_error(

@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 import trio
 
+from orc.ledger.wording import duration_text
 from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage
 from orc.providers.errors import (
     PermanentError,
@@ -23,6 +24,7 @@ from orc.providers.errors import (
     TransientError,
     TransientKind,
 )
+from orc.providers.http import LONGER
 from orc.providers.replies.ends import read_end
 from orc.providers.request_key import prompt_values
 
@@ -155,12 +157,12 @@ class Replay:
                 "its key `request`",
             )
         if recorded.error is not None:
-            await trio.sleep(recorded.latency_s)
+            await _be_silent(recorded.latency_s, request.timeout_s)
             raise _as_error(recorded.error, usage=recorded.usage)
         size = max(1, -(-len(recorded.text) // _CHUNKS))
         pieces = [recorded.text[i : i + size] for i in range(0, len(recorded.text), size)] or [""]
         for piece in pieces:
-            await trio.sleep(recorded.latency_s / len(pieces))
+            await _be_silent(recorded.latency_s / len(pieces), request.timeout_s)
             on_delta(piece)
         return Reply(
             text=recorded.text,
@@ -326,6 +328,14 @@ def _parse_usage(usage: Any, *, where: str) -> Usage | None:
     ):
         raise RepliesError(f"{where}.usage must map {', '.join(names)} to whole numbers")
     return Usage(**usage)
+
+
+async def _be_silent(seconds: float, timeout_s: float) -> None:
+    """Wait as the recorded server did. Raises TransientError if that is longer than allowed."""
+    await trio.sleep(min(seconds, timeout_s))
+    if seconds > timeout_s:
+        waited = duration_text(timeout_s)
+        raise TransientError("timeout", f"the recorded reply sent nothing for {waited}; {LONGER}")
 
 
 def _as_error(error: Mapping[str, Any], *, usage: Usage | None) -> ProviderError:

@@ -20,6 +20,7 @@ from orc.ledger.wording import duration_text
 from orc.providers.contract import Server
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import (
+    LONGER,
     build_judged_error,
     describe_failure,
     find_causes,
@@ -165,7 +166,7 @@ class Failures:
 
     def _describe_silence(self, request: httpx2.Request) -> str:
         waited = duration_text(request.extensions["timeout"]["read"])
-        return f"{self._who} sent nothing for {waited}; raise TIMEOUT_S if it needs longer"
+        return f"{self._who} sent nothing for {waited}; {LONGER}"
 
     def _parse_report(self, body: str) -> ErrorReport:
         words = parse_error_words(body, secrets=self.secrets)

@@ -186,9 +186,7 @@ async def _perform(
 ) -> Result:
     match request:
         case PromptRequest():
-            # A prompt applies the limit itself, so that it can record the end of its last call.
-            limit_s = context.state.graph.steps[step_id].timeout_s
-            return await _ask(context, replace(request, timeout_s=limit_s), work)
+            return await _ask(context, request, work)
         case Work():
             return await _perform_work(context, step_id, request, placed)
         case ValueRequest():

@@ -5,6 +5,7 @@ Which names a template may use is left to `scopes.py`; running the request to `a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -230,9 +231,9 @@ class Renderer:
     def _prompt(self, step_id: str, definition: StepDef, scope: Variables) -> PromptRequest:
         step = self._state.steps[step_id]
         target = self._state.target_of(step_id)
-        timeout_s = definition.timeout_s or definition.facts.timeout_s
         assert target is not None
-        assert timeout_s is not None
+        silence_s = self._state.definition.silence_of(definition, target)
+        longest_s = definition.facts.attempt_timeout_s or math.inf
         text = partial(_text, scope=scope)
         repetition = repetition_of(self._state, step_id)
         messages = render_messages(
@@ -263,7 +264,7 @@ class Renderer:
                 params=_seeded(definition.params, repetition),
                 json_output=definition.format == "json",
                 output_schema=definition.output_schema,
-                timeout_s=timeout_s,
+                timeout_s=silence_s,
                 step=step_id,
                 ordinal=step.calls_recorded + 1,
                 repetition=repetition,
@@ -274,6 +275,7 @@ class Renderer:
             wants_json=definition.format == "json",
             repair=definition.repair,
             max_turns=definition.max_turns,
+            attempt_timeout_s=definition.attempt_timeout_s or max(longest_s, silence_s),
             cache="off" if step.fresh else definition.cache,
         )
 

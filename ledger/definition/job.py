@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
@@ -50,7 +51,8 @@ class JobDef(Resolved):
     are those that steps may name. `ship` are the files of the spec's folder that travel with the
     job. `read` are the inputs that are files and tables, and `inputs` the values of the others.
     `tags` are those that it was submitted with. `keep_work`: whether the working folders of attempts
-    are kept, of all, of failed ones, or (None) of none.
+    are kept, of all, of failed ones, or (None) of none. `silence_s` is the `timeout` of model calls
+    whose step and server have none.
     """
 
     project: str
@@ -62,6 +64,7 @@ class JobDef(Resolved):
     servers: dict[str, ServerDef] = {}
     circuit: CircuitDef = CircuitDef()
     timeout_s: float | None = None
+    silence_s: float | None = None
     budget: BudgetDef | None = None
     output_dir: str | None = None
     keep_work: Literal["failed", "always"] | None = None
@@ -82,6 +85,13 @@ class JobDef(Resolved):
     def price_of(self, target: TargetDef) -> PriceDef | None:
         """The price of a model of a named server; None if it has none here."""
         return price_at(self.servers.get(target.provider), target.model)
+
+    def silence_of(self, step: StepDef, target: TargetDef) -> float:
+        """For how many seconds the server of a model call may send nothing."""
+        server = self.servers.get(target.provider)
+        of_server = None if server is None else server.timeout_s
+        known = (step.timeout_s, of_server, self.silence_s, step.facts.timeout_s)
+        return next(filter(None, known), math.inf)
 
     def step(self, name: str) -> StepDef | None:
         """The definition of the step with this id; None if there is no such step.

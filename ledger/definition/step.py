@@ -94,6 +94,7 @@ class StepDef(Resolved):
     retry: RetryDef = RetryDef()
     retry_on: tuple[FailureKind, ...] = ()
     timeout_s: float | None = None
+    attempt_timeout_s: float | None = None
     total_timeout_s: float | None = None
     continue_on_error: bool = False
     templates: dict[str, Any] = {}

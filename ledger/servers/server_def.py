@@ -40,8 +40,8 @@ class PriceDef(Frozen):
 class ServerDef(Frozen):
     """A named server. `key` is the name of an environment variable; None if it needs no key.
 
-    `timeout_s` is the time limit of an attempt whose step sets none. `prices` are by model; None if
-    they are unknown here. `limit_field` None sends both names to servers that are not OpenAI's.
+    `timeout_s` is how long it may send nothing, for steps that set no timeout. `prices` are by model;
+    None if they are unknown here. `limit_field` None sends both names to servers that are not OpenAI's.
     """
 
     api: Api

@@ -19,6 +19,7 @@ class SettingsDef(Resolved):
     output_schema: dict[str, Any] | None = None
     tools: tuple[ToolDef, ...] = ()
     timeout_s: float | None = None
+    attempt_timeout_s: float | None = None
     total_timeout_s: float | None = None
     max_parallel: int | None = None
 

@@ -5,6 +5,7 @@ Each call is recorded. Conversations of several calls are left to `prompt.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -24,6 +25,7 @@ from orc.ledger.events import (
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.values import CachedReply
+from orc.ledger.wording import duration_text
 from orc.providers import Provider, ProviderError, Reply, Request, ToolCall, TransientError
 from orc.providers.reply_bounds import NAME_CHARS_MAX, check_reply
 from orc.providers.request_key import prompt_values, request_values
@@ -33,7 +35,6 @@ from orc.scheduler.effects.contract import (
     PromptRequest,
     ReplyCache,
     Stopwatch,
-    attempt_timeout_message,
 )
 from orc.scheduler.effects.deadlines import cut_at
 
@@ -73,16 +74,26 @@ class TimeLimit:
     def __post_init__(self) -> None:
         self.left_s = self.limit_s
 
-    async def run(self, work: Callable[[], Any]) -> Any:
-        """Return the value of `work`. Raises CallFailed (kind `timeout`) when no time is left."""
+    async def run(
+        self, work: Callable[[], Any], *, tool: str = "", tool_s: float = math.inf
+    ) -> Any:
+        """Return the value of `work`. Raises CallFailed (kind `timeout`) when no time is left.
+
+        A `tool` has a limit of its own.
+        """
         started = trio.current_time()
+        allowed_s = min(self.left_s, tool_s)
         try:
-            with cut_at(started + self.left_s):
+            with cut_at(started + allowed_s):
                 return await work()
         finally:
             self.left_s -= trio.current_time() - started
-        message = attempt_timeout_message(self.limit_s)
-        raise CallFailed(Failed(kind="timeout", message=message, duration_s=self.limit_s))
+        message = (
+            f"{tool} took longer than the timeout of {duration_text(tool_s)}"
+            if tool_s <= allowed_s
+            else f"the attempt took longer than its attempt_timeout of {duration_text(self.limit_s)}"
+        )
+        raise CallFailed(Failed(kind="timeout", message=message, duration_s=allowed_s))
 
 
 class Caller:

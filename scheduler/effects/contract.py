@@ -94,11 +94,12 @@ class KnownResult:
 
 @dataclass(frozen=True, slots=True)
 class PromptRequest:
-    """Call a model. `call` is the number of the next call; `timeout_s` limits the attempt.
+    """Call a model. `call` is the number of the next call.
 
     `known` are the step's replies in the ledger, in order. `known_results` are the results of its
     tool calls, by their keys. `dropped` are parameters that the provider does not support. `price` is
-    that of a named server, if its definition has one.
+    that of a named server, if its definition has one. `attempt_timeout_s` limits all calls and tools
+    together; the request's own limit holds for each wait for the server, and for each tool.
     """
 
     step: str
@@ -112,7 +113,7 @@ class PromptRequest:
     repair: int = 0
     max_turns: int = 1
     cache: CacheScope = "off"
-    timeout_s: float | None = None
+    attempt_timeout_s: float | None = None
     dropped: tuple[str, ...] = ()
     price: PriceDef | None = None
 

@@ -7,6 +7,7 @@ only the calls that follow them. A single call is left to `calls.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -53,7 +54,9 @@ async def perform_prompt(
 
     Secrets in the replies are masked.
     """
-    time_limit = TimeLimit(float("inf") if request.timeout_s is None else request.timeout_s)
+    time_limit = TimeLimit(
+        math.inf if request.attempt_timeout_s is None else request.attempt_timeout_s
+    )
     caller = Caller(
         request,
         provider=provider,
@@ -96,8 +99,11 @@ class _Conversation:
         """Run turns until there is an answer, a failure, or the maximum number of turns."""
         request = self._request
         tools: tuple[Tool, ...] = ()
+        limit_s = request.request.timeout_s
         if self._toolbox is not None:
-            tools = await self._time_limit.run(self._toolbox.open)
+            tools = await self._time_limit.run(
+                self._toolbox.open, tool="the list of tools", tool_s=limit_s
+            )
         repairs = 0
         unfit: Result | None = None
         corrects: str | None = None
@@ -212,7 +218,10 @@ class _Conversation:
             blob,
         )
         watch = Stopwatch()
-        result: KnownResult = await self._time_limit.run(_bind_call(toolbox, name, arguments))
+        limit_s = request.request.timeout_s
+        result: KnownResult = await self._time_limit.run(
+            _bind_call(toolbox, name, arguments), tool=f"the tool {name}", tool_s=limit_s
+        )
         payload, blob = pack(clean_json(result.result))
         await self._journal.record(
             ToolReturned(

@@ -37,6 +37,21 @@ class Stalls:
 
 
 @dataclass(frozen=True, slots=True)
+class Dawdles:
+    """The model answers with these pieces, and is silent for `wait_s` seconds before each of them."""
+
+    pieces: tuple[str, ...]
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trickles:
+    """The server sends a sign of life every `wait_s` seconds, for days, and no answer."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stops:
     """The model starts its answer, and the stream ends normally without an end mark."""
 
@@ -67,11 +82,13 @@ class Lists:
     models: tuple[str, ...]
 
 
-Act = Says | Fails | Stalls | Stops | Calls | Refuses | IsCut | Lists
+Act = Says | Fails | Stalls | Dawdles | Trickles | Stops | Calls | Refuses | IsCut | Lists
 Stand = Callable[[FaultServer, tuple[Act, ...]], Provider]
 
 STATUSES = {"rate_limit": 429, "timeout": 408, "server_error": 503, "auth": 401, "bad_request": 400}
 STALL_S = 1e6
+TRICKLED = 5000
+"""The number of signs of life."""
 
 USER: Message = {"role": "user", "content": "Why?"}
 WEATHER: Tool = {

@@ -31,6 +31,7 @@ class Script:
     finish_reason: str = "stop"
     usage: Usage | None = None
     error: Exception | None = None
+    before_each: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -74,6 +75,7 @@ class FakeModel:
             script = self.scripts[len(self.asked) - 1]
             used = script.usage or Usage(len(prompt), len(script.pieces))
             for count, piece in enumerate(script.pieces, start=1):
+                script.before_each()
                 self.given += 1
                 yield Written(piece, used.input_tokens, count)
             if script.error is not None:

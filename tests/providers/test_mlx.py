@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from orc.providers import PermanentError, TransientError, Usage, build_provider
 from orc.providers.mlx import MAX_TOKENS, Mlx
@@ -215,6 +216,25 @@ async def test_one_call_at_a_time_in_a_thread_of_its_own() -> None:
 
 async def _send(provider: Mlx, ordinal: int) -> None:
     await provider.send(ask(ordinal), on_delta=ignore)
+
+
+async def test_a_model_that_writes_slowly_is_not_cut_and_a_silent_one_is(
+    mock_clock: MockClock,
+) -> None:
+    silences_s = [59.0] * 8
+
+    def wait() -> None:
+        trio.from_thread.run_sync(mock_clock.jump, silences_s.pop(0))
+        trio.from_thread.run(trio.lowlevel.checkpoint)
+
+    provider, _ = play(*[Script(tuple("Because."), before_each=wait)] * 2)
+    assert (await provider.send(ask(1, timeout_s=60.0), on_delta=ignore)).text == "Because."
+    silences_s[:] = [59.0, 59.0, 61.0, 59.0]
+    with pytest.raises(TransientError) as caught:
+        await provider.send(ask(2, timeout_s=60.0), on_delta=ignore)
+    assert caught.value.kind == "timeout"
+    assert "wrote nothing for 1 m 00 s" in caught.value.message
+    assert silences_s == [59.0]
 
 
 async def test_a_cancelled_call_stops_at_the_next_token_and_frees_the_model() -> None:

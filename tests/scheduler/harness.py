@@ -301,7 +301,7 @@ def _definition_of(task: Task) -> StepDef:
             jitter=0.0,
         ),
         retry_on=cast(Any, task.retry_on),
-        timeout_s=None if task.timeout_s == NEVER else task.timeout_s,
+        attempt_timeout_s=None if task.timeout_s == NEVER else task.timeout_s,
         total_timeout_s=None if task.total_timeout_s == NEVER else task.total_timeout_s,
         continue_on_error=task.tolerated,
     )

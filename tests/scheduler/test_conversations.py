@@ -214,7 +214,8 @@ class TestTools:
         assert (failed.kind, failed.on_content) == ("protocol", True)
 
     def test_a_tool_that_takes_too_long_uses_up_the_attempts_time(self) -> None:
-        with talking(searching, talk(tools=TOOLS, timeout_s=5.0), Bag(takes_s=3.0)) as (stand, _):
+        definition = talk(tools=TOOLS, attempt_timeout_s=5.0)
+        with talking(searching, definition, Bag(takes_s=3.0)) as (stand, _):
             stand.submit()
             assert stand.run().status == "failed"
             (failed,) = events(stand, StepFailed)
@@ -223,8 +224,22 @@ class TestTools:
             assert len(events(stand, ToolCalled)) == 2
             assert len(events(stand, ToolReturned)) == 1
 
+    def test_each_tool_has_the_time_of_timeout(self) -> None:
+        with talking(searching, talk(tools=TOOLS, timeout_s=5.0), Bag(takes_s=4.0)) as (stand, _):
+            stand.submit()
+            assert stand.run().status == "succeeded"
+        with talking(searching, talk(tools=TOOLS, timeout_s=3.0), Bag(takes_s=4.0)) as (stand, _):
+            stand.submit()
+            assert stand.run().status == "failed"
+            (failed,) = events(stand, StepFailed)
+            assert failed.kind == "timeout"
+            assert failed.message == "the tool search took longer than the timeout of 3.0 s"
+            assert len(events(stand, ToolReturned)) == 0
+
     def test_waiting_for_the_rate_uses_up_none_of_the_attempts_time(self) -> None:
-        definition = talk(tools=TOOLS, timeout_s=5.0, rate={"fake": RateDef(requests_per_min=1)})
+        definition = talk(
+            tools=TOOLS, attempt_timeout_s=5.0, rate={"fake": RateDef(requests_per_min=1)}
+        )
         with talking(searching, definition) as (stand, talker):
             stand.submit()
             assert stand.run().status == "succeeded"

@@ -21,6 +21,7 @@ EXECUTION_FIELDS = {
     "retry",
     "retry_on",
     "timeout_s",
+    "attempt_timeout_s",
     "total_timeout_s",
     "continue_on_error",
     "cache",

@@ -19,7 +19,7 @@ from orc.scheduler.core.spec.parse import Spec
 
 _TEXTS_OF_JOB = ("task_description", "provider", "model", "base_url")
 _TEXTS_OF_DEFAULTS = ("provider", "model")
-_SETTINGS = ("timeout_s", "total_timeout_s", "output_schema")
+_SETTINGS = ("timeout_s", "attempt_timeout_s", "total_timeout_s", "output_schema")
 
 
 class EarlySettings:

@@ -120,6 +120,7 @@ class _Resolver:
         servers = used_servers(resolved, {self.models.real_provider}, self.settings.servers)
         limits = {name: s.concurrency for name, s in servers.items() if s.concurrency is not None}
         rates = {name: server.rate for name, server in servers.items() if server.rate is not None}
+        asks_model = any(step.facts.calls_model for step in walk_steps(steps))
         executors = {
             *executors_in(steps),
             self.placing.default,
@@ -152,6 +153,7 @@ class _Resolver:
             servers={name: server.definition for name, server in servers.items()},
             circuit=self._circuit(),
             timeout_s=known_duration(job.timeout) if job.timeout is not None else job.timeout_s,
+            silence_s=self._env_number("TIMEOUT_S", None) if asks_model else None,
             budget=resolve_budget(job.budget),
             output_dir=output_dir,
             keep_work=job.keep_work,
@@ -201,7 +203,6 @@ class _Resolver:
         kind = kind_of(step)
         facts = facts_of(kind)
         tolerant = step.continue_on_error
-        timeout_s = step.timeout or defaults.timeout
         common: dict[str, Any] = {
             "id": step_id,
             "kind": kind,
@@ -219,12 +220,7 @@ class _Resolver:
             "format": step.output.format if step.output else "text",
             "retry": self._retry(step, facts),
             "retry_on": self._retry_on(step, facts),
-            "timeout_s": timeout_s
-            or (
-                self._env_number("TIMEOUT_S", facts.timeout_s)
-                if facts.calls_model
-                else facts.timeout_s
-            ),
+            "timeout_s": step.timeout or defaults.timeout,
             "total_timeout_s": step.total_timeout or defaults.total_timeout,
             "continue_on_error": defaults.continue_on_error if tolerant is None else tolerant,
         }
@@ -244,11 +240,9 @@ class _Resolver:
             if step.output is not None:
                 common["output_schema"] = step.output.json_schema
                 common["repair"] = step.output.repair
+            common["attempt_timeout_s"] = step.attempt_timeout or defaults.attempt_timeout
             params = self._params(step)
             targets = self.models.prompt(path, step)
-            server = self.settings.servers.get(targets["provider"] or "")
-            if not timeout_s and server is not None and server.definition.timeout_s is not None:
-                common["timeout_s"] = server.definition.timeout_s
             return step_def(common, {**targets, "params": params})
         if step.workflow is not None:
             return step_def(common, self._workflow(step, path, workspace))

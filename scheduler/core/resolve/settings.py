@@ -29,6 +29,7 @@ TARGET_KEYS = ("provider", "model", "base_url")
 KEYS_IN_SPEC = {
     "output_schema": "output.schema",
     "timeout_s": "timeout",
+    "attempt_timeout_s": "attempt_timeout",
     "total_timeout_s": "total_timeout",
 }
 """The names of settings in the spec, where they differ."""
@@ -221,6 +222,7 @@ _READERS: dict[str, Callable[[StepDef, Any, TargetRules], Any]] = {
     "output_schema": _schema,
     "tools": _tools,
     "timeout_s": _duration("timeout"),
+    "attempt_timeout_s": _duration("attempt_timeout"),
     "total_timeout_s": _duration("total_timeout"),
     "max_parallel": _max_parallel,
 }

@@ -28,6 +28,12 @@ _OF_CALLS = frozenset(
 """Kinds of failures that only a call of a model, or a person, causes."""
 _OF_COMMANDS = frozenset("exit_code output_too_large rejected signal".split())
 """Kinds of failures that only a command, a function or a person causes."""
+_NESTED = (
+    ("timeout", "attempt_timeout"),
+    ("timeout", "total_timeout"),
+    ("attempt_timeout", "total_timeout"),
+)
+"""Limits of which the second one includes the first."""
 _EXHAUSTED = ("loop", "on_exhausted")
 _NEVER = re.compile(r"\s*(?:\$\{\{)?\s*(?:false|False)\s*(?:\}\})?\s*\Z")
 
@@ -94,11 +100,12 @@ def check_defaults(defaults: DefaultsSpec, document: Document) -> Iterator[Probl
     for reason in filter(None, found):
         where: Path = ("defaults", "retry")
         yield Problem(f"defaults.retry: {reason}", *document.place(where, key=True))
-    timeout, total = _known(defaults.timeout), _known(defaults.total_timeout)
-    if timeout and total and timeout > total:
-        where = ("defaults", "timeout")
-        reason = _longer(timeout, "total_timeout", total)
-        yield Problem(f"defaults.timeout: {reason}", *document.place(where, key=True))
+    for key, longer in _NESTED:
+        shorter_s, longer_s = _known(getattr(defaults, key)), _known(getattr(defaults, longer))
+        if shorter_s and longer_s and shorter_s > longer_s:
+            where = ("defaults", key)
+            reason = _longer(shorter_s, longer, longer_s)
+            yield Problem(f"defaults.{key}: {reason}", *document.place(where, key=True))
 
 
 def wait_problem(retry: RetrySpec) -> str:
@@ -112,16 +119,22 @@ def wait_problem(retry: RetrySpec) -> str:
 
 
 def _check_times(step: StepSpec, defaults: DefaultsSpec, problem: _Report) -> Iterator[Problem]:
+    asks_model = facts_of(kind_of(step)).calls_model
+    for key, longer in _NESTED:
+        if "attempt_timeout" in (key, longer) and not asks_model:
+            continue
+        own, around = getattr(step, key), getattr(step, longer)
+        shorter_s = _known(own or getattr(defaults, key))
+        longer_s = _known(around or getattr(defaults, longer))
+        if shorter_s is None or longer_s is None or shorter_s <= longer_s:
+            continue
+        if own:
+            yield problem(_longer(shorter_s, longer, longer_s), key)
+        elif around:
+            yield problem(f"is shorter than `{key}`, {duration_text(shorter_s)}", longer)
     total = _known(step.total_timeout or defaults.total_timeout)
-    timeout = _known(step.timeout or defaults.timeout)
     if total is None:
         return
-    if timeout is not None and timeout > total and (step.timeout or step.total_timeout):
-        key = "timeout" if step.timeout else "total_timeout"
-        if key == "timeout":
-            yield problem(_longer(timeout, "total_timeout", total), key)
-        else:
-            yield problem(f"is shorter than `timeout`, {duration_text(timeout)}", key)
     if step.queue_timeout is not None and step.queue_timeout > total:
         yield problem(_longer(step.queue_timeout, "total_timeout", total), "queue_timeout")
 

@@ -110,6 +110,7 @@ class DefaultsSpec(Strict):
     retry: Retry | None = None
     retry_on: Annotated[list[FailureKind], Field(min_length=1)] | None = None
     timeout: Duration | OrTemplate | None = None
+    attempt_timeout: Duration | OrTemplate | None = None
     total_timeout: Duration | OrTemplate | None = None
     continue_on_error: bool | None = None
     on_unknown: Literal["retry", "ask", "fail"] | None = None
@@ -280,8 +281,13 @@ class StepSpec(Strict):
     )
     timeout: Duration | OrTemplate | None = Field(
         None,
-        description="The time limit of one attempt. Waits for a slot, a rate or a circuit do not "
-        "count.",
+        description="For prompts: how long the server may send nothing, and a tool may take. For other "
+        "steps: the time limit of one attempt.",
+    )
+    attempt_timeout: Duration | OrTemplate | None = Field(
+        None,
+        description="The time limit of one attempt of a prompt, with all its calls and tools. Default: "
+        "2 hours, or `timeout` if that is longer.",
     )
     total_timeout: Duration | OrTemplate | None = Field(
         None, description="The time limit of all attempts and waits, from the first start."

@@ -231,8 +231,7 @@ class ServerSpec(Strict):
     model: Filled | None = Field(None, description="The model of steps that name only the server.")
     timeout: Duration | None = Field(
         None,
-        description="The time limit of one attempt, for steps whose first model is here and that set "
-        "none.",
+        description="How long the server may send nothing, for steps that have no `timeout`.",
     )
     prices: Literal["free"] | dict[str, ServerPriceSpec] | None = Field(
         None,

@@ -37,13 +37,13 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         "secrets tags",
     },
     "DefaultsSpec": {
-        Rendered.SUBMISSION: "provider model timeout total_timeout",
+        Rendered.SUBMISSION: "provider model timeout attempt_timeout total_timeout",
         Rendered.ATTEMPT: "system",
         Rendered.INSIDE: "fallback params retry limits",
         Rendered.NEVER: "cache retry_on continue_on_error on_unknown executor cwd env",
     },
     "StepSpec": {
-        Rendered.READY: "provider model base_url timeout total_timeout",
+        Rendered.READY: "provider model base_url timeout attempt_timeout total_timeout",
         Rendered.ATTEMPT: "prompt system run args value with_ env",
         Rendered.ITEMS: "for_each matrix max_parallel",
         Rendered.ITEM: "key",

@@ -11,8 +11,10 @@ from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import (
     STALL_S,
     STATUSES,
+    TRICKLED,
     Act,
     Calls,
+    Dawdles,
     Fails,
     IsCut,
     Lists,
@@ -20,6 +22,7 @@ from tests.providers.acts import (
     Says,
     Stalls,
     Stops,
+    Trickles,
 )
 from tests.providers.anthropic_script import KEY, call, end, fails, lists, start, stream, text
 
@@ -46,6 +49,13 @@ def _answer(act: Act) -> Answer:
             return stream(start(input_tokens=7), end("refusal", output_tokens=1))
         case Stalls():
             return stream(start(), text("Be"), Wait(STALL_S))
+        case Dawdles(pieces, wait_s):
+            dawdled = [part for piece in pieces for part in (Wait(wait_s), text(piece))]
+            return stream(start(), *dawdled, end(output_tokens=3))
+        case Trickles(wait_s):
+            return stream(
+                start(), *(Wait(wait_s), b'event: ping\ndata: {"type": "ping"}\n\n') * TRICKLED
+            )
         case Stops():
             return stream(start(), text("Be"))
         case Fails(kind):

@@ -10,6 +10,7 @@ from tests.fault_server import FaultServer
 from tests.providers.acts import (
     Act,
     Calls,
+    Dawdles,
     Fails,
     IsCut,
     Lists,
@@ -17,6 +18,7 @@ from tests.providers.acts import (
     Says,
     Stalls,
     Stops,
+    Trickles,
     lacks,
 )
 from tests.providers.mlx_script import FakeModel, FakeStore, Script, write_call
@@ -29,7 +31,7 @@ def stand(_server: FaultServer, acts: tuple[Act, ...]) -> Provider:
     return Mlx(FakeStore(FakeModel(scripts), listed))
 
 
-def _script(act: Says | Fails | Stalls | Stops | Calls | Refuses | IsCut) -> Script:
+def _script(act: Act) -> Script:
     match act:
         case Says(pieces, usage):
             return Script(pieces, usage=usage)
@@ -37,6 +39,7 @@ def _script(act: Says | Fails | Stalls | Stops | Calls | Refuses | IsCut) -> Scr
             return Script((*pieces, *map(write_call, calls)), usage=usage)
         case IsCut():
             return Script(("Beca", "use"), finish_reason="length")
-        case Fails() | Refuses() | Stalls() | Stops():
+        case Fails() | Refuses() | Stalls() | Stops() | Lists() | Dawdles() | Trickles():
+            # How it counts silence is tested in `test_mlx.py`, with a clock of its own.
             lacks("server")
     assert_never(act)

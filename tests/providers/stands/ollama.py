@@ -11,8 +11,10 @@ from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import (
     STALL_S,
     STATUSES,
+    TRICKLED,
     Act,
     Calls,
+    Dawdles,
     Fails,
     IsCut,
     Lists,
@@ -20,6 +22,7 @@ from tests.providers.acts import (
     Says,
     Stalls,
     Stops,
+    Trickles,
     lacks,
 )
 from tests.providers.ollama_script import JSON, calls, end, fails, line, stream
@@ -41,6 +44,11 @@ def _answer(act: Act) -> Answer:
             return stream(line("Because"), end(done_reason="length"))
         case Stalls():
             return stream(line("Be"), Wait(STALL_S))
+        case Dawdles(pieces, wait_s):
+            dawdled = [part for piece in pieces for part in (Wait(wait_s), line(piece))]
+            return stream(*dawdled, end())
+        case Trickles(wait_s):
+            return stream(line("Be"), *(Wait(wait_s), b"\n") * TRICKLED)
         case Stops():
             return stream(line("Be"))
         case Fails(kind):

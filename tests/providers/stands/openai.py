@@ -11,8 +11,10 @@ from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import (
     STALL_S,
     STATUSES,
+    TRICKLED,
     Act,
     Calls,
+    Dawdles,
     Fails,
     IsCut,
     Lists,
@@ -20,6 +22,7 @@ from tests.providers.acts import (
     Says,
     Stalls,
     Stops,
+    Trickles,
 )
 
 EVENTS = (("content-type", "text/event-stream; charset=utf-8"),)
@@ -96,6 +99,13 @@ def _answer(act: Act) -> Answer:
             return stream(_ROLE, chunk({"content": "Because"}), chunk({}, "length"), DONE)
         case Stalls():
             return stream(_ROLE, chunk({"content": "Be"}), Wait(STALL_S))
+        case Dawdles(pieces, wait_s):
+            dawdled = [
+                part for piece in pieces for part in (Wait(wait_s), chunk({"content": piece}))
+            ]
+            return stream(_ROLE, *dawdled, chunk({}, "stop"), counts(Usage(7, 3)), DONE)
+        case Trickles(wait_s):
+            return stream(_ROLE, *(Wait(wait_s), b": still here\n\n") * TRICKLED)
         case Stops():
             return stream(_ROLE, chunk({"content": "Be"}))
         case Fails(kind):

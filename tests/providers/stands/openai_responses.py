@@ -10,8 +10,10 @@ from orc.providers.openai_responses import build
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import (
     STALL_S,
+    TRICKLED,
     Act,
     Calls,
+    Dawdles,
     Fails,
     IsCut,
     Lists,
@@ -19,6 +21,7 @@ from tests.providers.acts import (
     Says,
     Stalls,
     Stops,
+    Trickles,
 )
 from tests.providers.stands.openai import event, fail_answer, list_answer, stream
 
@@ -101,6 +104,11 @@ def _answer(act: Act) -> Answer:
             return stream(BEGIN, delta("Because"), last)
         case Stalls():
             return stream(BEGIN, delta("Be"), Wait(STALL_S))
+        case Dawdles(pieces, wait_s):
+            dawdled = [part for piece in pieces for part in (Wait(wait_s), delta(piece))]
+            return stream(BEGIN, *dawdled, end(text_item("".join(pieces))))
+        case Trickles(wait_s):
+            return stream(BEGIN, *(Wait(wait_s), b": still here\n\n") * TRICKLED)
         case Stops():
             return stream(BEGIN, delta("Be"))
         case Fails(kind):

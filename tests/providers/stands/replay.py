@@ -12,6 +12,7 @@ from tests.providers.acts import (
     STALL_S,
     Act,
     Calls,
+    Dawdles,
     Fails,
     IsCut,
     Lists,
@@ -19,6 +20,8 @@ from tests.providers.acts import (
     Says,
     Stalls,
     Stops,
+    Trickles,
+    lacks,
 )
 
 
@@ -41,6 +44,10 @@ def _record(act: Act) -> RecordedReply:
             return RecordedReply("", usage=Usage(7, 1), error={"kind": "refused"})
         case IsCut():
             return RecordedReply("Because", finish_reason="length")
+        case Dawdles(pieces, wait_s):
+            return RecordedReply("".join(pieces), latency_s=wait_s * len(pieces))
+        case Trickles():
+            lacks("server")
         case Stops() | Lists():
             raise AssertionError("a recorded reply is always whole, and a recording has no models")
     assert_never(act)

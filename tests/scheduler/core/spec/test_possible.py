@@ -41,6 +41,13 @@ NEVER = {
     "defaults: {timeout: 2m}\n" + STEP % "run: x, total_timeout: 1m": "steps.a.total_timeout: is "
     "shorter than `timeout`, 2 m",
     "defaults: {timeout: 2m, total_timeout: 1m}\n" + STEP % "run: x": "defaults.timeout: 2 m 00 s is",
+    STEP % "prompt: x, timeout: 2m, attempt_timeout: 1m": "steps.a.timeout: 2 m 00 s is never reached, "
+    "since `attempt_timeout` is 1 m 00 s",
+    STEP % "prompt: x, attempt_timeout: 2m, total_timeout: 1m": "steps.a.attempt_timeout: 2 m 00 s is "
+    "never reached, since `total_timeout` is 1 m 00 s",
+    "defaults: {timeout: 2m}\n" + STEP % "prompt: x, attempt_timeout: 1m": "steps.a.attempt_timeout: is "
+    "shorter than `timeout`, 2 m",
+    STEP % "run: x, attempt_timeout: 1m": "attempt_timeout",
     STEP % "run: x, queue_timeout: 2m, total_timeout: 1m": "steps.a.queue_timeout: 2 m 00 s is never",
     STEP % "run: x, retry: 2, retry_on: [rate_limit]": "a step of kind run never fails with",
     STEP % "value: 1, retry: 2, retry_on: [auth]": "a step of kind value never fails with 'auth'",
@@ -100,6 +107,7 @@ MAY_BE = [
     STEP % "run: x, timeout: 1m, total_timeout: 1m",
     "defaults: {timeout: 2m}\n" + STEP % "run: x, timeout: 10s, total_timeout: 1m",
     STEP % "prompt: x, total_timeout: 60s",
+    "defaults: {attempt_timeout: 1m}\n" + STEP % "run: x, timeout: 2m",
     STEP % "prompt: x, tools: [read_file], retry_on: [exit_code]",
     "defaults: {retry_on: [rate_limit, exit_code]}\n" + STEP % "run: x, retry: 2",
     STEP % "run: x, loop: {max_iterations: 2, until: false}",
