@@ -149,16 +149,16 @@ def _column(ctx: typer.Context | None, query: str, *values: object) -> list[str]
 
 def _known_models(ctx: typer.Context | None, provider: str, incomplete: str) -> list[str]:
     """The models of a provider, or of all: default models, those with a price, those of earlier jobs."""
-    from orc.cli.jobs.caller.prices import find_own_prices, read_prices
+    from orc.cli.jobs.caller.prices import find_own_prices, models_with_prices, read_prices
     from orc.providers.catalogue import REGISTRY, facts_of
 
     entries = [facts_of(provider)] if provider else list(REGISTRY.values())
     names = [entry.default_model for entry in entries if entry.default_model]
     with suppress(Exception):
         own = find_own_prices(database_path(_database(ctx)), os.environ)
-        prices = read_prices(own).models
+        prices = read_prices(own)
         for entry in entries:
-            names += sorted(prices.get(entry.name) or prices.get(entry.billed_as or "") or ())
+            names += models_with_prices(prices, entry.name)
     query = (
         "SELECT DISTINCT model FROM calls WHERE ?1 = '' OR provider = ?1 ORDER BY model LIMIT ?2"
     )

@@ -78,12 +78,17 @@ class QueuedRun(Frozen):
 
 
 class TokenUsage(Frozen):
-    """The tokens of one call, as the provider reported them."""
+    """The tokens of one call, as the provider reported them.
+
+    `input_tokens` includes the tokens that the provider read from its cache (`cached_tokens`) and
+    those that it wrote there (`cache_write_tokens`); `output_tokens` includes `reasoning_tokens`.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 class ChildShape(Frozen):

@@ -76,7 +76,7 @@ class Progress:
     def on_events(self, recorded: Sequence[Recorded]) -> None:
         """Events were committed."""
         for item in recorded:
-            call = self._pricer.take(item.event)
+            call = self._pricer.take(item)
             if call is not None:
                 self._tokens += call.usage.input_tokens + call.usage.output_tokens
                 self._spent.add(call.cost_nano_usd)

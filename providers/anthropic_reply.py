@@ -151,15 +151,17 @@ class Arriving:
         details = self._counts.get("output_tokens_details")
         reasoning = read_count(details.get("thinking_tokens")) if isinstance(details, dict) else 0
         cached = found.get("cache_read_input_tokens") or 0
+        cache_write = found.get("cache_creation_input_tokens") or 0
         read, written = found.get("input_tokens"), found.get("output_tokens")
         if read is not None:
-            read += (found.get("cache_creation_input_tokens") or 0) + cached
+            read += cache_write + cached
         if not self._has_end_count and self._is_whole:
             # The first event only begins to count the output.
             written = None
         if not read and not written:
             read = written = None
-        return Counts(read, written, cached, min(reasoning or 0, written or 0))
+        reasoning = min(reasoning or 0, written or 0)
+        return Counts(read, written, cached, reasoning, cache_write_tokens=cache_write)
 
     def _start_block(self, start: _BlockStart) -> None:
         if len(self._blocks) >= BLOCKS_MAX:

@@ -71,7 +71,8 @@ _ENTRIES = (
     ProviderEntry(
         name="openai",
         module="orc.providers.openai",
-        default_model="gpt-4o-mini",
+        # Later models take functions only by the other API, and no `temperature`.
+        default_model="gpt-5.4-mini",
         model_variables=("OPENAI_MODEL",),
         key_variable="OPENAI_API_KEY",
         address_variable="OPENAI_BASE_URL",
@@ -81,7 +82,7 @@ _ENTRIES = (
     ProviderEntry(
         name="openai-responses",
         module="orc.providers.openai_responses",
-        default_model="gpt-4o-mini",
+        default_model="gpt-6-luna",
         model_variables=("OPENAI_MODEL",),
         key_variable="OPENAI_API_KEY",
         address_variable="OPENAI_BASE_URL",
@@ -93,7 +94,7 @@ _ENTRIES = (
     ProviderEntry(
         name="anthropic",
         module="orc.providers.anthropic",
-        default_model="claude-haiku-4-5",
+        default_model="claude-haiku-5-5",
         model_variables=("ANTHROPIC_MODEL",),
         key_variable="ANTHROPIC_API_KEY",
         address_variable="ANTHROPIC_BASE_URL",

@@ -106,13 +106,15 @@ class Request:
 class Usage:
     """Token counts, as the provider reports them.
 
-    `input_tokens` includes `cached_tokens`, and `output_tokens` includes `reasoning_tokens`.
+    `input_tokens` includes `cached_tokens` and `cache_write_tokens`, which the provider read from its
+    cache and wrote there; `output_tokens` includes `reasoning_tokens`.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,11 @@ def unknown_price(provider: str, model: str, usage: TokenUsage) -> int | None:
 def highest_cost(price: PriceCall, provider: str, model: str, usage: TokenUsage) -> int | None:
     """The most that a call with this usage costs, in nano-dollars; None if the price is unknown.
 
-    Its input may be in the provider's cache, which can have the higher price.
+    Its input may come from the provider's cache or go there, and each can have the highest price.
     """
-    in_cache = usage.model_copy(update={"cached_tokens": usage.input_tokens})
-    costs = [price(provider, model, each) for each in (usage, in_cache)]
+    caching = ("cached_tokens", "cache_write_tokens")
+    usages = [usage, *(usage.model_copy(update={key: usage.input_tokens}) for key in caching)]
+    costs = [price(provider, model, each) for each in usages]
     return None if None in costs else max(cost for cost in costs if cost is not None)
 
 

@@ -235,6 +235,7 @@ OUTSIDE = {
         "pydantic",
         "sqlite_utils",
         "datasette",
+        "genai_prices",
         "jinja2",
         "markdown_it",
         "markupsafe",

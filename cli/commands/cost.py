@@ -104,6 +104,7 @@ def _put_cost(
         number_column("CALLS"),
         number_column("TOKENS IN", drop=2),
         number_column("CACHED", drop=4),
+        number_column("WRITTEN", drop=6),
         number_column("OUT", drop=1),
         number_column("FROM CACHE", drop=5),
         number_column("SAVED", drop=3),
@@ -126,6 +127,7 @@ def _row(group: SpendingGroup) -> tuple[str, ...]:
         number_text(group.calls),
         number_text(group.input_tokens),
         number_text(group.cached_tokens) if group.cached_tokens else "",
+        number_text(group.cache_write_tokens) if group.cache_write_tokens else "",
         number_text(group.output_tokens),
         number_text(group.from_cache) if group.from_cache else "",
         cost_text(group.saved_nano_usd, group.saved_unpriced, brief=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import sqlite3
 import sys
@@ -23,7 +24,7 @@ from orc.cli.doctor.leftover_processes import Leftover, find_leftovers
 from orc.cli.doctor.providers import examine_providers
 from orc.cli.doctor.servers import servers_here, servers_of_spec
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.prices import find_own_prices, read_prices
+from orc.cli.jobs.caller.prices import describe_published, find_own_prices, read_prices
 from orc.ledger import LedgerError, connect_reader
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.files.exposure import examine_folder, examine_ledger
@@ -186,15 +187,17 @@ def _leftover_process(found: Leftover) -> Finding:
 def _prices(database: Path, environment: Mapping[str, str]) -> Finding:
     own = find_own_prices(database, environment)
     try:
-        shipped, table = read_prices(None), read_prices(own)
+        table = read_prices(own)
     except (UsageProblem, SpecError) as error:
         return Finding("bad", "prices", "; ".join(str(error).splitlines()))
-    seen = {price.seen for prices in shipped.models.values() for price in prices.values()}
-    days = sorted(filter(None, seen))
-    count = sum(len(prices) for prices in table.models.values())
-    checked = f"those that come with orc were checked from {days[0]} to {days[-1]}"
-    message = f"for {count_text(count, 'model')}; {checked}"
+    data = describe_published(dt.datetime.now(dt.UTC).date())
+    message = f"{data.release}, whose newest price holds since {data.newest}"
     if own is not None:
-        message += f"; your own prices are in {own}"
-    details = {"date": str(shipped.date), "file": None if own is None else str(own)}
+        count = sum(len(prices) for prices in table.models.values())
+        message += f"; {count_text(count, 'price')} of your own in {own}"
+    details = {
+        "date": None if data.newest is None else str(data.newest),
+        "data": data.release,
+        "file": None if own is None else str(own),
+    }
     return Finding("ok", "prices", message, details)

@@ -72,7 +72,7 @@ class Totals:
         """Add the call that this event ends; the call, or None if the event ends no call."""
         for one in tolerances_of(recorded):
             self.tolerated.add(one.setting, one.kind, one.failures)
-        call = self._pricer.take(recorded.event)
+        call = self._pricer.take(recorded)
         if call is not None:
             self.tokens += call.usage.input_tokens + call.usage.output_tokens
             self.spent.add(call.cost_nano_usd)

@@ -30,11 +30,12 @@ class HeaderDef(Frozen):
 
 
 class PriceDef(Frozen):
-    """The price of a model, in US dollars per million tokens; `cached_input` as in a price table."""
+    """The price of a model, in US dollars per million tokens, with the keys of a price table."""
 
     input: float
     output: float
     cached_input: float | None = None
+    cache_write: float | None = None
 
 
 class ServerDef(Frozen):

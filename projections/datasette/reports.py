@@ -25,7 +25,8 @@ REPORTS: dict[str, dict[str, str | bool]] = {
         "sql": f"""
 select provider, model, sum(status <> 'from ledger') as calls, sum(status = 'failed') as failed,
     sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
-    sum(cached_tokens) as cached_tokens, {_COSTS},
+    sum(cached_tokens) as cached_tokens, sum(cache_write_tokens) as cache_write_tokens,
+    {_COSTS},
     {_SAVED}, max(price_date) as price_date,
     round(avg(duration_s), 2) as average_s, round(max(duration_s), 2) as longest_s
 from llm_calls

@@ -215,6 +215,7 @@ def _outcome(call: CallRow, answered: LlmResponded | CacheHit | None) -> dict[st
         "gen_ai.usage.input_tokens": call.input_tokens,
         "gen_ai.usage.output_tokens": call.output_tokens,
         "gen_ai.usage.cache_read.input_tokens": call.cached_tokens or None,
+        "gen_ai.usage.cache_creation.input_tokens": call.cache_write_tokens or None,
         "gen_ai.usage.reasoning.output_tokens": call.reasoning_tokens or None,
     }
     if not isinstance(answered, LlmResponded):

@@ -142,7 +142,7 @@ class Manifest:
             self._owned.apply(recorded)
         self._tolerated.apply(recorded)
         event = recorded.event
-        priced = self._pricer.take(event)
+        priced = self._pricer.take(recorded)
         if priced is not None:
             self._count(priced)
         if (in_doubt := self._finder.take(event)) is not None:

@@ -7,92 +7,31 @@ tokens and no costs; an unknown price gives an unknown cost.
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from orc.ledger.digest import Digest, digest_json
 from orc.ledger.events import (
-    AnyEvent,
     CacheHit,
     Frozen,
     LlmFailed,
     LlmRequested,
     LlmResponded,
+    Recorded,
     TokenUsage,
 )
-from orc.ledger.money import NANO_PER_USD, exact, optional_usd, usd_number
-from orc.ledger.servers.server_def import ANY_MODEL, PriceDef, ServerDef
-from orc.providers.catalogue import facts_of
-
-CALL_NANO_USD_MAX = 1_000_000 * NANO_PER_USD
-"""The highest cost of a call that is believed; above it, the count of tokens or the price is wrong."""
-
-_NANO_USD_PER_RATE = NANO_PER_USD // 1_000_000
-"""Nano-dollars for a token at one US dollar per million tokens."""
+from orc.ledger.money import optional_usd, usd_number
+from orc.ledger.servers.server_def import ANY_MODEL, ServerDef
+from orc.projections.money import published
+from orc.projections.money.price import FREE, Day, Price, price_at
+from orc.providers.catalogue import REGISTRY, facts_of
 
 _DATE_SUFFIX = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|@[^@]+)\Z")
-
-
-def _parse_day(value: Any) -> Any:
-    return dt.date.fromisoformat(value) if isinstance(value, str) else value
-
-
-Rate = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
-Day = Annotated[dt.date, BeforeValidator(_parse_day), Field(strict=True)]
-
-
-class Price(Frozen):
-    """The price of a model, in US dollars per million tokens.
-
-    `cached_input` is the price of input that the provider had in its own cache; None means the
-    price of other input. The price holds for calls of at most `input_tokens_max` tokens of input,
-    and was seen on the day `seen`.
-    """
-
-    input: Rate
-    output: Rate
-    cached_input: Rate | None = None
-    input_tokens_max: Annotated[int, Field(gt=0, strict=True)] | None = None
-    seen: Day | None = None
-
-    def cost_nano_usd(self, usage: TokenUsage) -> int | None:
-        """The cost of the tokens in nano-dollars, rounded up; None if this price does not tell it.
-
-        Every reply has tokens: a usage of zero tokens means that they were not counted. A cost above
-        `CALL_NANO_USD_MAX` is not told.
-        """
-        if self.input == self.output == 0:
-            return 0
-        if usage.input_tokens == usage.output_tokens == 0:
-            return None
-        if self.input_tokens_max is not None and usage.input_tokens > self.input_tokens_max:
-            return None
-        cached = min(usage.cached_tokens, usage.input_tokens)
-        cached_rate = self.input if self.cached_input is None else self.cached_input
-        cost = ceil(
-            _NANO_USD_PER_RATE
-            * (
-                (usage.input_tokens - cached) * exact(self.input)
-                + cached * exact(cached_rate)
-                + usage.output_tokens * exact(self.output)
-            )
-        )
-        return cost if cost <= CALL_NANO_USD_MAX else None
-
-
-FREE = Price(input=0.0, output=0.0)
-
-
-def price_at(price: PriceDef) -> Price:
-    """The price that the definition of a server has, or that an event recorded from it."""
-    return Price(input=price.input, output=price.output, cached_input=price.cached_input)
 
 
 class PriceTable(Frozen):
@@ -104,23 +43,26 @@ class PriceTable(Frozen):
     sources: tuple[str, ...] = ()
     models: dict[str, dict[str, Price]]
 
-    def find(self, provider: str, *models: str) -> Price | None:
+    def find(
+        self, provider: str, *models: str, endpoint: str | None = None, at: str | None = None
+    ) -> Price | None:
         """The price of the first of the models that has one; None if it is unknown.
 
         A model name that ends with a date has its own price or that of the name without the date.
         For `replay`, the model is searched among all providers, and must have one price there.
+        `endpoint` is the address of a named server, and `at` the time of the call (UTC text).
         """
         for model in models:
             asked = (provider, model)
             if asked not in self._found:
                 # A job asks few models, often: for `replay`, the whole table would be searched.
                 self._found[asked] = self._find(provider, model)
-            price = self._found[asked]
+            price = self._found[asked] or self._find_elsewhere(provider, model, endpoint, at)
             if price is not None:
                 return price
         return FREE if facts_of(provider).local else None
 
-    def with_servers(self, servers: Mapping[str, ServerDef]) -> PriceTable:
+    def with_servers(self, servers: Mapping[str, ServerDef]) -> Self:
         """This table, with the prices of named servers in place of its own for these names."""
         models = {
             name: {model: price_at(price) for model, price in server.prices.items()}
@@ -130,7 +72,7 @@ class PriceTable(Frozen):
         return self.merged(PriceTable(models=models)) if models else self
 
     def knows(self, provider: str) -> bool:
-        """Whether the table has a price for any model of the provider."""
+        """Whether the table may have a price for some model of the provider."""
         facts = facts_of(provider)
         return bool(self.models) and (
             facts.is_recorded or (facts.billed_as or provider) in self.models
@@ -141,20 +83,17 @@ class PriceTable(Frozen):
         price = self.find(provider, model)
         return None if price is None else price.cost_nano_usd(usage)
 
-    def merged(self, own: PriceTable) -> PriceTable:
+    def merged(self, own: PriceTable) -> Self:
         """This table, with the entries of `own` added or in place of its own, model by model."""
         models = {provider: dict(of_provider) for provider, of_provider in self.models.items()}
         for provider, of_provider in own.models.items():
             models.setdefault(provider, {}).update(of_provider)
         return self._with_models(models)
 
-    def dated(self) -> PriceTable:
+    def dated(self) -> Self:
         """This table, with its date as `seen` of each price that has none."""
         models = {
-            provider: {
-                name: price.model_copy(update={"seen": price.seen or self.date})
-                for name, price in of_provider.items()
-            }
+            provider: {name: price.dated(self.date) for name, price in of_provider.items()}
             for provider, of_provider in self.models.items()
         }
         return self._with_models(models)
@@ -168,10 +107,10 @@ class PriceTable(Frozen):
         """The digest of the prices; equal prices have equal digests."""
         return digest_json(self.model_dump(mode="json", include={"models"}))
 
-    def _with_models(self, models: dict[str, dict[str, Price]]) -> PriceTable:
+    def _with_models(self, models: dict[str, dict[str, Price]]) -> Self:
         # Not `model_copy`: it would copy a digest that was computed before.
         kept = {name: getattr(self, name) for name in type(self).model_fields}
-        return PriceTable(**{**kept, "models": models})
+        return type(self)(**{**kept, "models": models})
 
     def _find(self, provider: str, model: str) -> Price | None:
         facts = facts_of(provider)
@@ -182,6 +121,65 @@ class PriceTable(Frozen):
         price = prices.get(model) or prices.get(_DATE_SUFFIX.sub("", model))
         return price or prices.get(ANY_MODEL)
 
+    def _find_elsewhere(
+        self, provider: str, model: str, endpoint: str | None, at: str | None
+    ) -> Price | None:
+        """A price that is not in this table."""
+        return None
+
+
+class PublishedPrices(PriceTable):
+    """Prices of a user, over those that the package `genai-prices` brings.
+
+    A named server has the prices of the company at its address, whatever its name is; `addresses` are
+    those of servers by name.
+    """
+
+    addresses: dict[str, str] = Field({})
+
+    def with_servers(self, servers: Mapping[str, ServerDef]) -> Self:
+        """This table, with the prices and the addresses of named servers."""
+        addresses = {name: server.base_url for name, server in servers.items()}
+        table = super().with_servers(servers)
+        return table.model_copy(update={"addresses": addresses}) if addresses else table
+
+    def knows(self, provider: str) -> bool:
+        """Whether the table may have a price for some model of the provider."""
+        return not facts_of(provider).local or super().knows(provider)
+
+    @cached_property
+    def digest(self) -> Digest:
+        """The digest of the prices; other data of the package gives another one."""
+        own = self.model_dump(mode="json", include={"models"})
+        return digest_json({**own, published.PACKAGE: published.package_version()})
+
+    def _find_elsewhere(
+        self, provider: str, model: str, endpoint: str | None, at: str | None
+    ) -> Price | None:
+        facts = facts_of(provider)
+        if facts.local:
+            return None
+        if facts.is_recorded:
+            if any(self._find(name, model) for name in self.models):
+                return None  # the user's own prices differ
+            found = {
+                price
+                for name in _LISTED
+                if (price := published.published_price(name, model, at)) is not None
+            }
+            return found.pop() if len(found) == 1 else None
+        if provider in REGISTRY:
+            return published.published_price(facts.billed_as or provider, model, at)
+        listed = published.list_of(endpoint or self.addresses.get(provider, ""))
+        return published.published_price(listed, model, at) if listed else None
+
+
+_LISTED = tuple(
+    name
+    for name, entry in REGISTRY.items()
+    if not (entry.local or entry.is_recorded or entry.billed_as)
+)
+"""The providers of orc that have a list of prices, under the same name."""
 
 NO_PRICES = PriceTable(models={})
 """The empty table: local models are free, every other price is unknown."""
@@ -229,30 +227,52 @@ class CallPricer:
 
     def __init__(self, prices: PriceTable) -> None:
         self._prices = prices
-        self._requested: dict[tuple[str, int, int], str] = {}
+        self._requested: dict[tuple[str, int, int], LlmRequested] = {}
 
-    def take(self, event: AnyEvent) -> PricedCall | None:
+    def take(self, recorded: Recorded) -> PricedCall | None:
         """Apply the next event; returns the call that it ends, or None.
 
         A call that failed without a usage counts as free, and is not returned. The cost of a reply
         without one is unknown, unless the model is free.
         """
+        event = recorded.event
         match event:
             case LlmRequested():
-                self._requested[event.step, event.attempt, event.call] = event.model
+                self._requested[event.step, event.attempt, event.call] = event
             case LlmResponded() | LlmFailed():
-                requested = self._requested.pop(
-                    (event.step, event.attempt, event.call), event.model
-                )
+                requested = self._requested.pop((event.step, event.attempt, event.call), None)
                 usage = priced_usage(event)
                 if usage is not None:
-                    price = price_at(event.price) if event.price else None
-                    price = price or self._prices.find(event.provider, event.model, requested)
+                    price = price_of_call(
+                        self._prices,
+                        event,
+                        asked=None if requested is None else requested.model,
+                        endpoint=None if requested is None else requested.endpoint,
+                        at=recorded.recorded_at,
+                    )
                     cost = None if price is None else price.cost_nano_usd(usage)
                     return PricedCall(event.step, usage, cost)
             case _:
                 pass
         return None
+
+
+def price_of_call(
+    prices: PriceTable,
+    event: LlmResponded | LlmFailed,
+    *,
+    asked: str | None = None,
+    endpoint: str | None = None,
+    at: str,
+) -> Price | None:
+    """The price that the event recorded, else that of the model that answered, or was asked.
+
+    `endpoint` is the address to which the request was sent.
+    """
+    if event.price is not None:
+        return price_at(event.price)
+    models = (event.model, asked or event.model)
+    return prices.find(event.provider, *models, endpoint=endpoint, at=at)
 
 
 def priced_usage(event: LlmResponded | LlmFailed | CacheHit) -> TokenUsage | None:
@@ -262,10 +282,13 @@ def priced_usage(event: LlmResponded | LlmFailed | CacheHit) -> TokenUsage | Non
     return event.usage
 
 
-def saved_nano_usd(prices: PriceTable, event: CacheHit) -> int | None:
+def saved_nano_usd(prices: PriceTable, event: CacheHit, *, at: str) -> int | None:
     """What the call would have cost without the recorded reply; None if that is unknown."""
     usage = priced_usage(event)
     if event.provider is None or event.model is None or usage is None:
         return None
-    price = price_at(event.price) if event.price else prices.find(event.provider, event.model)
+    if event.price is not None:
+        price: Price | None = price_at(event.price)
+    else:
+        price = prices.find(event.provider, event.model, at=at)
     return None if price is None else price.cost_nano_usd(usage)

@@ -40,6 +40,7 @@ class SpendingGroup:
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     cost_nano_usd: int = 0
     calls_unpriced: int = 0
     from_cache: int = 0
@@ -57,6 +58,7 @@ class SpendingGroup:
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             cost_nano_usd=self.cost_nano_usd + other.cost_nano_usd,
             calls_unpriced=self.calls_unpriced + other.calls_unpriced,
             from_cache=self.from_cache + other.from_cache,
@@ -85,7 +87,8 @@ def read_spending(
     rows = connection.execute(
         f"SELECT {_KEYS[by]}, jobs.name, count(*) FILTER (WHERE calls.status <> 'from ledger'), "
         "coalesce(sum(calls.input_tokens), 0), coalesce(sum(calls.output_tokens), 0), "
-        "coalesce(sum(calls.cached_tokens), 0), coalesce(sum(calls.cost_nano_usd), 0), "
+        "coalesce(sum(calls.cached_tokens), 0), coalesce(sum(calls.cache_write_tokens), 0), "
+        "coalesce(sum(calls.cost_nano_usd), 0), "
         "count(*) FILTER (WHERE calls.input_tokens IS NOT NULL AND calls.cost_nano_usd IS NULL), "
         "count(*) FILTER (WHERE calls.status = 'from ledger'), coalesce(sum(calls.saved_nano_usd), 0), "
         "count(*) FILTER (WHERE calls.status = 'from ledger' AND calls.saved_nano_usd IS NULL), "

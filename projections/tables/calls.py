@@ -20,7 +20,8 @@ from orc.ledger.events import (
 )
 from orc.ledger.money import optional_usd
 from orc.projections.folds.doubt_finder import worst_cost
-from orc.projections.money.prices import Price, price_at, priced_usage, saved_nano_usd
+from orc.projections.money.price import Price
+from orc.projections.money.prices import price_of_call, priced_usage, saved_nano_usd
 from orc.projections.tables.writer import Writer, preview
 
 
@@ -65,7 +66,7 @@ def cache_hit(writer: Writer, recorded: Recorded, event: CacheHit) -> None:
         reply_blob=None if event.reply is None else event.reply.sha256,
         paid_by_job=None if paid_by is None else paid_by.job_id,
         paid_by_step=None if paid_by is None else paid_by.step,
-        **_in_both_units("saved", saved_nano_usd(writer.prices, event)),
+        **_in_both_units("saved", saved_nano_usd(writer.prices, event, at=recorded.recorded_at)),
     )
 
 
@@ -138,6 +139,7 @@ def _use_tokens(
         "input_tokens": None if usage is None else usage.input_tokens,
         "output_tokens": None if usage is None else usage.output_tokens,
         "cached_tokens": None if usage is None else usage.cached_tokens,
+        "cache_write_tokens": None if usage is None else usage.cache_write_tokens,
         "reasoning_tokens": None if usage is None else usage.reasoning_tokens,
         **_in_both_units("cost", cost),
         "price_date": None if seen is None else seen.isoformat(),
@@ -152,14 +154,13 @@ def _in_both_units(name: str, nano_usd: int | None) -> dict[str, Any]:
 def _find_price(
     writer: Writer, recorded: Recorded, event: LlmResponded | LlmFailed
 ) -> Price | None:
-    """The price of the model that answered, else of the model that was requested."""
-    if event.price is not None:
-        return price_at(event.price)
-    price = writer.prices.find(event.provider, event.model)
+    at = recorded.recorded_at
+    price = price_of_call(writer.prices, event, at=at)
     if price is not None or not writer.prices.knows(event.provider):
         return price
-    model = writer.requested_model(_call_key(recorded, event))
-    return None if model is None else writer.prices.find(event.provider, model)
+    # The row of the request is read only if it is needed.
+    asked, endpoint = writer.requested(_call_key(recorded, event))
+    return price_of_call(writer.prices, event, asked=asked, endpoint=endpoint, at=at)
 
 
 def _call_keys(recorded: Recorded, event: LlmRequested | CacheHit) -> dict[str, Any]:

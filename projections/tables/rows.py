@@ -267,6 +267,7 @@ class CallRow:
     input_tokens: int | None = column("Tokens sent.")
     output_tokens: int | None = column("Tokens received.")
     cached_tokens: int | None = column("Tokens sent that the provider had in its own cache.")
+    cache_write_tokens: int | None = column("Tokens sent that the provider put into its cache.")
     reasoning_tokens: int | None = column("Tokens received that the model used for reasoning.")
     cost_usd: float | None = column(
         "The tokens at the prices that were in effect; NULL if the price is unknown.",
@@ -283,7 +284,10 @@ class CallRow:
     in_doubt: int | None = column(
         "1 if the outcome was not recorded: the call may have been answered and charged."
     )
-    price_date: str | None = column("The day (UTC) on which the price was seen.", by_prices=True)
+    price_date: str | None = column(
+        "The day (UTC) on which the price was seen, or since which it holds; NULL if unknown.",
+        by_prices=True,
+    )
     saved_usd: float | None = column(
         "What the call would have cost, if the cache answered it.", by_prices=True
     )

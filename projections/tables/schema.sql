@@ -121,6 +121,7 @@ CREATE TABLE "llm_calls" (
    "input_tokens" INTEGER,
    "output_tokens" INTEGER,
    "cached_tokens" INTEGER,
+   "cache_write_tokens" INTEGER,
    "reasoning_tokens" INTEGER,
    "cost_usd" REAL,
    "cost_nano_usd" INTEGER,

@@ -69,12 +69,11 @@ class Writer:
         self.counters.clear()
         self._ended_attempts.clear()
 
-    def requested_model(self, call_id: str) -> str | None:
-        """The model in the row of a call: the requested one, until the reply is recorded."""
+    def requested(self, call_id: str) -> tuple[str | None, str | None]:
+        """The model and the endpoint in the row of a call, before the reply is recorded."""
         self.flush()
-        query = "SELECT model FROM llm_calls WHERE call_id = ?"
-        row = self.connection.execute(query, (call_id,)).fetchone()
-        return None if row is None else row[0]
+        query = "SELECT model, endpoint FROM llm_calls WHERE call_id = ?"
+        return self.connection.execute(query, (call_id,)).fetchone() or (None, None)
 
     def spec(self, payload: Payload, job_id: str) -> Any:
         """A resolved spec; if its bytes were removed, one with the steps that the job's events name."""

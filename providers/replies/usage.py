@@ -30,6 +30,11 @@ _CACHED = (
     "cached_prompt_tokens",
     "cached_content_token_count",
 )
+_CACHE_WRITES = (
+    "prompt_tokens_details.cache_write_tokens",
+    "input_tokens_details.cache_write_tokens",
+    "cache_creation_input_tokens",
+)
 _REASONING = (
     "completion_tokens_details.reasoning_tokens",
     "output_tokens_details.reasoning_tokens",
@@ -48,6 +53,7 @@ class Counts:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     cost_nano_usd: int | None = None
+    cache_write_tokens: int = 0
 
     @property
     def is_known(self) -> bool:
@@ -62,8 +68,13 @@ class Counts:
     def usage(self) -> Usage:
         """The counts, with 0 for what is unknown; a part is never larger than its total."""
         read, written = self.input_tokens or 0, self.output_tokens or 0
+        cached = min(self.cached_tokens, read)
         return Usage(
-            read, written, min(self.cached_tokens, read), min(self.reasoning_tokens, written)
+            read,
+            written,
+            cached,
+            min(self.reasoning_tokens, written),
+            min(self.cache_write_tokens, read - cached),
         )
 
 
@@ -87,7 +98,8 @@ def read_counts(document: object) -> Counts:
     if not read and not written:
         # A server that does not count may write zeros; a request is never empty.
         read = written = None
-    return Counts(read, written, _first(document, _CACHED) or 0, reasoning, read_cost(document))
+    cached, cache_write = (_first(document, paths) or 0 for paths in (_CACHED, _CACHE_WRITES))
+    return Counts(read, written, cached, reasoning, read_cost(document), cache_write)
 
 
 def read_cost(document: Mapping[str, Any]) -> int | None:

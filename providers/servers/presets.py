@@ -125,7 +125,7 @@ _ENTRIES = (
         "gemini",
         "https://generativelanguage.googleapis.com/v1beta/openai",
         "https://ai.google.dev/gemini-api/docs/openai",
-        "gemini-2.5-flash",
+        "gemini-3.8-flash",
         tools_strict=False,
         telemetry_name="gcp.gemini",
     ),

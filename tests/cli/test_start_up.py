@@ -14,9 +14,9 @@ import pytest
 
 SPEC = "{project: one, steps: {only: {value: 1}}}\n"
 SLOW = set(
-    "anthropic asyncio datasette httpx jinja2 jsonschema markdown_it mlx numpy openai pandas "
-    "pydantic pygments referencing rich sqlite_utils tenacity tree_sitter trio typer uvicorn "
-    "yaml".split()
+    "anthropic asyncio datasette genai_prices httpx httpx2 jinja2 jsonschema markdown_it mlx numpy "
+    "openai pandas pydantic pygments referencing rich sqlite_utils tenacity tree_sitter trio "
+    "typer uvicorn yaml".split()
 )
 """Packages that take long to load, as seen by `python -X importtime`."""
 SLOW_OF_ORC = {

@@ -17,7 +17,8 @@ from orc.ledger.integrity import blobs_of
 from orc.ledger.reader import row_to_recorded
 from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
-from orc.projections.money.prices import Price, PriceTable
+from orc.projections.money.price import Price
+from orc.projections.money.prices import PriceTable
 from tests.histories.recorder import COLUMNS, FOLDER
 
 _MODELS = ("m", "n", "model-1")

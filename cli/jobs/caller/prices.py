@@ -1,12 +1,13 @@
-"""Reads the price tables: the one that comes with orc, and the user's own table.
+"""Reads the user's own price table, which comes before the published prices.
 
 What a call costs by a table is computed by `projections/money/prices.py`.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from pydantic import ValidationError
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 from orc.ledger.files.written import written_path
-from orc.projections.money.prices import Price, PriceTable
+from orc.projections.money import published
+from orc.projections.money.price import Price
+from orc.projections.money.prices import PriceTable, PublishedPrices
 from orc.providers import REGISTRY
 from orc.providers.catalogue import facts_of
+from orc.providers.servers.presets import PRESETS
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.source.yaml_source import Document, dotted, parse_yaml
 from orc.scheduler.core.spec.base import shown_value
@@ -46,12 +50,11 @@ def find_own_prices(database: Path, environment: Mapping[str, str]) -> Path | No
 
 
 def read_prices(own: Path | None) -> PriceTable:
-    """The table that comes with orc; for each model in the file `own`, the price there replaces it.
+    """The published prices; for each model in the file `own`, the price there replaces them.
 
     Raises UsageProblem if the file cannot be read, SpecError if it is not a valid table.
     """
-    shipped = files("orc.projections.money").joinpath(FILE_NAME).read_text("utf-8")
-    table = parse_prices(shipped, source_name=FILE_NAME)
+    table = PublishedPrices(models={})
     if own is None:
         return table
     try:
@@ -64,6 +67,26 @@ def read_prices(own: Path | None) -> PriceTable:
             f"or name another file in {PRICES_VARIABLE}"
         ) from error
     return table.merged(parse_prices(text, source_name=str(own)))
+
+
+@dataclass(frozen=True, slots=True)
+class PriceData:
+    """The published prices that are installed: their release, and since when the newest one holds."""
+
+    release: str
+    newest: dt.date | None
+
+
+def describe_published(today: dt.date) -> PriceData:
+    """What is installed; this loads all of the data."""
+    release = f"{published.PACKAGE} {published.package_version()}"
+    return PriceData(release, published.newest_change(today))
+
+
+def models_with_prices(table: PriceTable, provider: str) -> list[str]:
+    """The names of a provider's models whose prices are known, sorted."""
+    listed = facts_of(provider).billed_as or provider
+    return sorted({*table.models.get(listed, ()), *published.published_models(listed)})
 
 
 def parse_prices(text: str, *, source_name: str) -> PriceTable:
@@ -90,6 +113,7 @@ def _find_unknown_providers(document: Document) -> Iterator[Problem]:
         for name, entry in REGISTRY.items()
         if entry.billed_as is None and not entry.is_recorded
     )
+    known += PRESETS
     for name in models if isinstance(models, dict) else ():
         if name in known:
             continue

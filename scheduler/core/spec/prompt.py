@@ -189,6 +189,10 @@ class ServerPriceSpec(Strict):
     cached_input: Cost | None = Field(
         None, description="The price of input that the server had in its cache. Default: `input`."
     )
+    cache_write: Cost | None = Field(
+        None,
+        description="The price of input that the server puts into its cache. Default: `input`.",
+    )
 
 
 def _text(value: object) -> object:

@@ -80,7 +80,7 @@ _TABLE: dict[str, dict[Rendered, str]] = {
     },
     "ServersFile": {Rendered.INSIDE: "servers"},
     "HeaderSpec": {Rendered.NEVER: "env prefix"},
-    "ServerPriceSpec": {Rendered.NEVER: "input output cached_input"},
+    "ServerPriceSpec": {Rendered.NEVER: "input output cached_input cache_write"},
     "RateSpec": {Rendered.NEVER: "requests_per_min tokens_per_min"},
     "ConcurrencySpec": {Rendered.NEVER: "total"},
     "LimitsSpec": {Rendered.NEVER: "file_bytes output_bytes log_bytes"},

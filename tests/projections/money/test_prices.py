@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orc.ledger import Ledger, Payload, open_ledger
 from orc.ledger.digest import digest_json
 from orc.ledger.events import CacheHit, CallRef, LlmFailed, LlmRequested, LlmResponded, TokenUsage
 from orc.ledger.secrets.masking import NO_MASK
+from orc.ledger.servers.server_def import ServerDef
 from orc.projections import Manifest, ReadModel
-from orc.projections.money.prices import NO_PRICES, Price, PriceTable, Spending
+from orc.projections.money.price import FREE, Price
+from orc.projections.money.prices import NO_PRICES, PriceTable, PublishedPrices, Spending
 from orc.scheduler.budget_gate import highest_cost
 from orc.scheduler.core.commands import RecordCall
 from tests.builders import JOB, step
@@ -58,6 +62,121 @@ def test_a_prompt_that_is_longer_than_a_price_holds_for_has_an_unknown_cost() ->
 def test_tokens_that_were_not_counted_have_an_unknown_cost_unless_they_are_free() -> None:
     assert MINI.cost_nano_usd(TokenUsage()) is None
     assert Price(input=0.0, output=0.0).cost_nano_usd(TokenUsage()) == 0
+
+
+def test_input_that_goes_to_the_cache_has_its_own_price() -> None:
+    price = MINI.model_copy(update={"cache_write": 1.25})
+    usage = USAGE.model_copy(update={"cache_write_tokens": 200})
+
+    assert MINI.cost_nano_usd(usage) == COST
+    assert price.cost_nano_usd(usage) == COST + 200 * 250
+    everything = TokenUsage(input_tokens=10, cached_tokens=8, cache_write_tokens=9)
+    assert price.cost_nano_usd(everything) == 8 * 500 + 2 * 1250
+
+
+def test_all_tokens_of_a_longer_prompt_have_the_price_of_longer_prompts() -> None:
+    price = MINI.model_copy(update={"input_tokens_max": 1000, "longer": LARGE})
+
+    assert price.cost_nano_usd(USAGE) == COST
+    longer = USAGE.model_copy(update={"input_tokens": 1001})
+    assert price.cost_nano_usd(longer) == LARGE.cost_nano_usd(longer)
+
+
+def test_a_call_in_a_batch_has_the_price_of_batches_or_an_unknown_cost() -> None:
+    half = Price(input=0.5, cached_input=0.25, output=1.0)
+
+    assert MINI.cost_nano_usd(USAGE, is_batch=True) is None
+    assert MINI.model_copy(update={"batch": half}).cost_nano_usd(USAGE, is_batch=True) == COST // 2
+    assert FREE.cost_nano_usd(USAGE, is_batch=True) == 0
+
+
+PUBLISHED = PublishedPrices(models={})
+GROQ = "https://api.groq.com/openai/v1"
+
+
+def test_published_prices_have_the_cache_longer_prompts_and_batches() -> None:
+    assert PUBLISHED.find("anthropic", "claude-haiku-5-5") == Price(
+        input=0.1,
+        output=0.5,
+        cached_input=0.01,
+        cache_write=0.125,
+        input_tokens_max=100_000,
+        longer=Price(input=0.5, output=2.5, cached_input=0.05, cache_write=0.625),
+        batch=Price(
+            input=0.05,
+            output=0.25,
+            cached_input=0.005,
+            cache_write=0.0625,
+            input_tokens_max=100_000,
+            longer=Price(input=0.25, output=1.25, cached_input=0.025, cache_write=0.3125),
+        ),
+    )
+
+
+def test_a_call_has_the_published_price_of_its_time() -> None:
+    prices = [
+        PUBLISHED.find("deepseek", "deepseek-chat", endpoint="https://api.deepseek.com", at=at)
+        for at in ("2025-03-01T03:00:00.000000Z", "2025-03-01T18:00:00.000000Z")
+    ]
+
+    assert [price and price.input for price in prices] == [0.27, 0.135]
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "endpoint", "is_known"),
+    [
+        ("groq", "llama-3.3-70b-versatile", GROQ, True),
+        ("groq", "llama-3.3-70b-versatile", "http://localhost:8000/v1", False),
+        ("groq", "llama-3.3-70b-versatile", "https://models.example/v1", False),
+        ("groq", "llama-3.3-70b-versatile", None, False),
+        ("office", "llama-3.3-70b-versatile", GROQ, True),
+        ("office", "gpt-5.4-mini", "https://api.openai.com/v1", True),
+        ("openai", "gpt-5.4-mini-2026-03-17", None, True),
+        ("openai-responses", "gpt-6-luna", None, True),
+        ("openai", "gpt-6-luna-nano", None, False),
+        ("openai", "whisper-1", None, False),
+        ("openai", "claude-haiku-5-5", None, False),
+        ("replay", "gpt-4o-mini", None, True),
+        ("replay", "llama3.2", None, False),
+        ("unheard-of", "gpt-4o", None, False),
+    ],
+)
+def test_a_named_server_has_the_prices_of_the_company_at_its_address(
+    provider: str, model: str, endpoint: str | None, is_known: bool
+) -> None:
+    found = PUBLISHED.find(provider, model, endpoint=endpoint)
+
+    assert (found is not None) == is_known
+
+
+def test_a_table_knows_the_addresses_of_the_servers_of_a_job() -> None:
+    server = ServerDef(api="openai", base_url=GROQ)
+
+    table = PUBLISHED.with_servers({"office": server})
+
+    assert table.find("office", "llama-3.3-70b-versatile") is not None
+    assert PUBLISHED.find("office", "llama-3.3-70b-versatile") is None
+    assert table.digest == PUBLISHED.digest
+
+
+def test_own_prices_come_before_published_ones_also_for_a_recorded_model() -> None:
+    table = PUBLISHED.merged(PriceTable(models={"openai": {"gpt-4o-mini": MINI}}))
+
+    assert table.find("openai", "gpt-4o-mini") == table.find("replay", "gpt-4o-mini") == MINI
+    assert table.find("openai", "gpt-4o") == PUBLISHED.find("openai", "gpt-4o")
+    assert table.digest != PUBLISHED.digest
+
+
+def test_local_models_are_free_and_need_no_published_prices() -> None:
+    code = (
+        "import sys\nfrom orc.projections.money.prices import PublishedPrices\n"
+        "table = PublishedPrices(models={})\n"
+        "assert table.find('ollama', 'llama3.2').is_free and table.digest\n"
+        "assert table.find('groq', 'm', endpoint='http://localhost:1/v1') is None\n"
+        "assert 'genai_prices' not in sys.modules\n"
+        "assert table.find('openai', 'gpt-4o') and 'genai_prices' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -310,13 +429,21 @@ def test_the_sum_of_costs_is_the_same_in_any_order_and_any_split(
     assert first.calls_unpriced + second.calls_unpriced == whole.calls_unpriced
 
 
-@given(_RATES, _RATES, st.none() | _RATES, _TOKENS, _TOKENS, st.data())
+_PRICES = st.builds(
+    Price,
+    input=_RATES,
+    output=_RATES,
+    cached_input=st.none() | _RATES,
+    cache_write=st.none() | _RATES,
+)
+
+
+@settings(deadline=None)  # the first price of a process takes long
+@given(_PRICES, _TOKENS, _TOKENS, st.data())
 def test_no_call_costs_more_than_its_worst_case(
-    read: float, written: float, cached: float | None, most_in: int, most_out: int, data: Any
+    price: Price, most_in: int, most_out: int, data: Any
 ) -> None:
-    table = PriceTable(
-        models={"openai": {"m": Price(input=read, output=written, cached_input=cached)}}
-    )
+    table = PriceTable(models={"openai": {"m": price}})
     worst = highest_cost(
         table.price_call, "openai", "m", TokenUsage(input_tokens=most_in, output_tokens=most_out)
     )
@@ -325,6 +452,7 @@ def test_no_call_costs_more_than_its_worst_case(
         input_tokens=used,
         output_tokens=data.draw(st.integers(0, most_out)),
         cached_tokens=data.draw(st.integers(0, used)),
+        cache_write_tokens=data.draw(st.integers(0, used)),
     )
     cost = table.price_call("openai", "m", usage)
 

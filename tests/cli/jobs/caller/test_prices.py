@@ -1,14 +1,22 @@
-"""The price tables: the one of orc, a user's own, and the problems of an invalid one."""
+"""The price tables: the published one, a user's own, and the problems of an invalid one."""
 
 from __future__ import annotations
 
 import datetime as dt
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.prices import find_own_prices, parse_prices, read_prices
+from orc.cli.jobs.caller.prices import (
+    find_own_prices,
+    models_with_prices,
+    parse_prices,
+    read_prices,
+)
+from orc.providers.catalogue import REGISTRY
+from orc.providers.servers.presets import PRESETS, Preset
 from orc.scheduler.core.errors import SpecError
 from tests.cli.command_line import PASSING, orc, write
 
@@ -21,27 +29,33 @@ models:
 """
 
 
-def test_every_shipped_price_is_dated_not_in_the_future_and_has_its_sources() -> None:
+def test_a_published_price_of_cached_input_is_not_above_that_of_input_and_output_is() -> None:
     table = read_prices(None)
-    prices = [price for prices in table.models.values() for price in prices.values()]
-
-    assert set(table.models) == {"openai", "anthropic"}
-    assert table.sources
-    assert all(price.seen and price.seen <= dt.date.today() for price in prices)
-
-
-def test_a_shipped_price_of_cached_input_is_below_that_of_input_and_output_is_above() -> None:
-    for prices in read_prices(None).models.values():
-        for name, price in prices.items():
-            assert price.cached_input is None or price.cached_input < price.input, name
-            assert price.input < price.output, name
+    for provider in ("openai", "anthropic"):
+        for model in models_with_prices(table, provider):
+            price = table.find(provider, model)
+            if price is None or not price.output:
+                continue  # not billed by tokens of text, or only for reading
+            assert price.cached_input is None or price.cached_input <= price.input, model
+            assert price.input <= price.output or "image" in model, model
 
 
-def test_the_default_models_of_the_hosted_providers_have_a_price() -> None:
-    table = read_prices(None)
+@pytest.mark.parametrize("name", [name for name, entry in REGISTRY.items() if entry.key_variable])
+def test_the_default_model_of_a_hosted_provider_has_a_price_also_in_a_batch(name: str) -> None:
+    price = read_prices(None).find(name, REGISTRY[name].default_model)
 
-    assert table.find("openai", "gpt-4o-mini") is not None
-    assert table.find("anthropic", "claude-haiku-4-5-20251001") is not None
+    assert price is not None
+    assert price.batch is not None
+    assert price.batch.input == price.input / 2
+    assert price.batch.output == price.output / 2
+
+
+@pytest.mark.parametrize("preset", [each for each in PRESETS.values() if not each.is_free])
+def test_the_default_model_of_a_hosted_preset_has_a_price_at_its_address(preset: Preset) -> None:
+    if preset.default_model and preset.name != "openrouter":
+        table = read_prices(None)
+        at_server = table.find(preset.name, preset.default_model, endpoint=preset.base_url)
+        assert at_server is not None
 
 
 def test_a_table_beside_the_ledger_overrides_the_shipped_one_and_a_named_table_both(
@@ -131,7 +145,9 @@ def test_the_doctor_finds_a_broken_table_and_names_a_good_one(here: Path) -> Non
     broken = orc("doctor")
 
     assert (good["level"], good["file"]) == ("ok", str(own))
-    assert good["date"] == str(read_prices(None).date)
+    assert dt.date(2026, 11, 9) <= dt.date.fromisoformat(good["date"]) <= dt.date.today()
+    assert good["data"] == f"genai-prices {version('genai-prices')}"
+    assert "; 2 prices of your own in " in good["message"]
     assert broken.code == 7
     assert "bad   prices: " in broken.out
     assert "prices.yaml:1:9: models: must be a mapping; got 3" in broken.out

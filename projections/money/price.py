@@ -1,0 +1,98 @@
+"""The price of a model, and what a call costs by it.
+
+Costs are whole nano-dollars: each call is rounded up to one, and sums are exact.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from math import ceil
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from orc.ledger.money import NANO_PER_USD, exact
+from orc.ledger.servers.server_def import PriceDef
+from orc.ledger.values import Frozen, TokenUsage
+
+CALL_NANO_USD_MAX = 1_000_000 * NANO_PER_USD
+"""The highest cost of a call that is believed; above it, the count of tokens or the price is wrong."""
+
+_NANO_USD_PER_RATE = NANO_PER_USD // 1_000_000
+"""Nano-dollars for a token at one US dollar per million tokens."""
+
+
+def _parse_day(value: Any) -> Any:
+    return dt.date.fromisoformat(value) if isinstance(value, str) else value
+
+
+Rate = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Day = Annotated[dt.date, BeforeValidator(_parse_day), Field(strict=True)]
+
+
+class Price(Frozen):
+    """The price of a model, in US dollars per million tokens.
+
+    `cached_input` is the price of input that the provider had in its own cache, and `cache_write` that
+    of input that it put there for some minutes; None means the price of other input. The price holds
+    for calls of at most `input_tokens_max` tokens of input, and `longer` for those with more. `batch`
+    is the price of a call in a batch; None if it is unknown. The price was seen on the day `seen`, or
+    holds since then.
+    """
+
+    input: Rate
+    output: Rate
+    cached_input: Rate | None = None
+    cache_write: Rate | None = None
+    input_tokens_max: Annotated[int, Field(gt=0, strict=True)] | None = None
+    longer: Price | None = None
+    batch: Price | None = None
+    seen: Day | None = None
+
+    def cost_nano_usd(self, usage: TokenUsage, *, is_batch: bool = False) -> int | None:
+        """The cost of the tokens in nano-dollars, rounded up; None if this price does not tell it.
+
+        Every reply has tokens: a usage of zero tokens means that they were not counted. A cost above
+        `CALL_NANO_USD_MAX` is not told.
+        """
+        if self.is_free:
+            return 0
+        if usage.input_tokens == usage.output_tokens == 0:
+            return None
+        if is_batch:
+            return None if self.batch is None else self.batch.cost_nano_usd(usage)
+        if self.input_tokens_max is not None and usage.input_tokens > self.input_tokens_max:
+            return None if self.longer is None else self.longer.cost_nano_usd(usage)
+        cached = min(usage.cached_tokens, usage.input_tokens)
+        written = min(usage.cache_write_tokens, usage.input_tokens - cached)
+        return _cost(
+            (usage.input_tokens - cached - written, self.input),
+            (cached, self._or_input(self.cached_input)),
+            (written, self._or_input(self.cache_write)),
+            (usage.output_tokens, self.output),
+        )
+
+    @property
+    def is_free(self) -> bool:
+        """Whether tokens cost nothing."""
+        return not any((self.input, self.output, self.cached_input, self.cache_write))
+
+    def dated(self, day: dt.date | None) -> Price:
+        """This price, with the day as `seen` if it has none."""
+        return self.model_copy(update={"seen": self.seen or day})
+
+    def _or_input(self, rate: float | None) -> float:
+        return self.input if rate is None else rate
+
+
+def _cost(*amounts: tuple[int, float]) -> int | None:
+    cost = ceil(_NANO_USD_PER_RATE * sum(tokens * exact(rate) for tokens, rate in amounts))
+    return cost if cost <= CALL_NANO_USD_MAX else None
+
+
+FREE = Price(input=0.0, output=0.0)
+
+
+def price_at(price: PriceDef) -> Price:
+    """The price that the definition of a server has, or that an event recorded from it."""
+    return Price(**price.model_dump())
