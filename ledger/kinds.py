@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-StepKind = Literal["prompt", "run", "python", "value", "group", "approval"]
+StepKind = Literal["prompt", "embed", "run", "python", "value", "group", "approval"]
 """The kinds of steps in a definition."""
 
 Shape = Literal["for_each", "loop", "group"]
@@ -51,9 +51,10 @@ TRANSIENT: tuple[FailureKind, ...] = (
 NEVER_RETRIED: tuple[FailureKind, ...] = ("template", "path", "environment", "internal")
 """Failures that every attempt would repeat. They are retried only if `retry_on` names them."""
 
-FileOrigin = Literal["reply", "tool", "command", "function", "value", "reused"]
-"""What made a file: a model's reply, a tool call, a command, a Python function, or a value
-in the spec. `reused` means that the file was reused and this ledger does not know its origin."""
+FileOrigin = Literal["reply", "vectors", "tool", "command", "function", "value", "reused"]
+"""What made a file: a model's reply, vectors that a model computed, a tool call, a command, a Python
+function, or a value in the spec. `reused` means that the file was reused and this ledger does not
+know its origin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,10 @@ class Kind:
     name: str
     marks: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
-    calls_model: bool = False
+    writes_text: bool = False
+    """Whether a model writes an answer, of at most `max_tokens` tokens."""
+    embeds: bool = False
+    """Whether a model turns texts into vectors, whose number and size the texts decide."""
     runs_code: bool = False
     """Whether it runs a command or a function. Such a step has a result key and a log, may
     leave files, and is in doubt when it is interrupted."""
@@ -83,6 +87,8 @@ class Kind:
     timeout_s: float | None = None
     attempt_timeout_s: float | None = None
     makes: FileOrigin = "value"
+    gives: Literal["text", "mapping"] | None = None
+    """What the step's output is, unless its `output` says otherwise; None if it can be anything."""
     described: str | None = None
     shown_by: str | None = None
 
@@ -90,6 +96,11 @@ class Kind:
     def is_container(self) -> bool:
         """Whether the step contains other steps."""
         return self.holds is not None
+
+    @property
+    def calls_model(self) -> bool:
+        """Whether an attempt calls a model, so that it has a target, calls and costs."""
+        return self.writes_text or self.embeds
 
     @property
     def does_work(self) -> bool:
@@ -113,8 +124,9 @@ class Kind:
 
 
 _WORKING = ("files", "retry", "retry_on", "timeout", "total_timeout", "limits")
-_TALKING = ("tools", "max_turns", "attempt_timeout")
-_ASKING = ("system", "provider", "model", "base_url", "fallback", "params", *_TALKING)
+_TALKING = ("tools", "max_turns")
+_TARGET = ("provider", "model", "base_url", "attempt_timeout")
+_ASKING = ("system", *_TARGET, "fallback", "params", *_TALKING)
 _REACHING_OUT = ("secrets", "on_unknown", "cache", "workspace")
 _PLACED = ("executor", "resources", "labels", "queue_timeout")
 _CODE = ("env", "cwd", "idempotent", *_REACHING_OUT, *_WORKING, *_PLACED)
@@ -123,8 +135,9 @@ _STEP_KINDS = (
     Kind(
         name="prompt",
         marks=("prompt", "messages"),
+        gives="text",
         takes=(*_ASKING, "output", *_REACHING_OUT, *_WORKING),
-        calls_model=True,
+        writes_text=True,
         attempts=3,
         retry_on=TRANSIENT,
         timeout_s=120.0,
@@ -133,8 +146,22 @@ _STEP_KINDS = (
         shown_by="`orc blame`, `orc browse` and `orc search` show what was asked and answered",
     ),
     Kind(
+        name="embed",
+        marks=("embed",),
+        gives="mapping",
+        takes=(*_TARGET, "on_unknown", "cache", *_WORKING),
+        embeds=True,
+        attempts=3,
+        retry_on=TRANSIENT,
+        timeout_s=120.0,
+        attempt_timeout_s=7200.0,
+        makes="vectors",
+        shown_by="`orc blame`, `orc browse` and `orc search` show which texts were sent",
+    ),
+    Kind(
         name="run",
         marks=("run",),
+        gives="text",
         takes=("output", *_CODE),
         runs_code=True,
         makes="command",
@@ -159,11 +186,18 @@ _STEP_KINDS = (
     Kind(
         name="approval",
         marks=("approval",),
+        gives="mapping",
         asks_person=True,
         described="A decision that orc asks of a person.",
         shown_by="`orc why JOB STEP` says what was decided",
     ),
-    Kind(name="group", marks=("steps", "workflow"), takes=("workspace",), holds="member"),
+    Kind(
+        name="group",
+        marks=("steps", "workflow"),
+        gives="mapping",
+        takes=("workspace",),
+        holds="member",
+    ),
 )
 _SHAPES = (
     Kind(name="for_each", marks=("for_each", "matrix"), holds="item"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orc.providers.catalogue import REGISTRY as REGISTRY
     from orc.providers.catalogue import ProviderEntry as ProviderEntry
+    from orc.providers.contract import Embedder as Embedder
     from orc.providers.contract import Message as Message
     from orc.providers.contract import OnDelta as OnDelta
     from orc.providers.contract import Provider as Provider
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from orc.providers.contract import Tool as Tool
     from orc.providers.contract import ToolCall as ToolCall
     from orc.providers.contract import Usage as Usage
+    from orc.providers.contract import Vectors as Vectors
     from orc.providers.errors import PermanentError as PermanentError
     from orc.providers.errors import ProviderError as ProviderError
     from orc.providers.errors import TransientError as TransientError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from orc.providers.registry import build_server as build_server
 
 _HOMES = {
+    "Embedder": "contract",
     "Message": "contract",
     "OnDelta": "contract",
     "PermanentError": "errors",
@@ -34,6 +37,7 @@ _HOMES = {
     "ToolCall": "contract",
     "TransientError": "errors",
     "Usage": "contract",
+    "Vectors": "contract",
     "build_provider": "registry",
     "build_server": "registry",
 }

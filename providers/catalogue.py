@@ -27,6 +27,10 @@ class ProviderEntry:
     """Whether models run on the user's machine, so that tokens cost nothing."""
     is_recorded: bool = False
     """Whether it answers from recorded replies, at the prices of the recorded provider."""
+    embeds: bool = False
+    """Whether its API computes vectors of texts."""
+    embedding_model: str = ""
+    """The model of an `embed` step that names none; empty if such a step must name one."""
     has_address: bool = True
     """Whether a spec may set a `base_url` for it."""
     key_variable: str | None = None
@@ -59,6 +63,8 @@ _ENTRIES = (
         local=True,
         address_variable="OLLAMA_BASE_URL",
         default_address="http://localhost:11434",
+        embeds=True,
+        embedding_model="nomic-embed-text",
         section="ollama",
     ),
     ProviderEntry(
@@ -66,11 +72,15 @@ _ENTRIES = (
         module="orc.providers.replay",
         default_model="recorded",
         is_recorded=True,
+        embeds=True,
+        embedding_model="recorded",
         has_address=False,
     ),
     ProviderEntry(
         name="openai",
         module="orc.providers.openai",
+        embeds=True,
+        embedding_model="text-embedding-3-small",
         # Later models take functions only by the other API, and no `temperature`.
         default_model="gpt-5.4-mini",
         model_variables=("OPENAI_MODEL",),
@@ -82,6 +92,8 @@ _ENTRIES = (
     ProviderEntry(
         name="openai-responses",
         module="orc.providers.openai_responses",
+        embeds=True,
+        embedding_model="text-embedding-3-small",
         default_model="gpt-6-luna",
         model_variables=("OPENAI_MODEL",),
         key_variable="OPENAI_API_KEY",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -74,6 +74,10 @@ class Message(TypedDict, total=False):
     is_error: bool
 
 
+Operation = Literal["chat", "embeddings"]
+"""What a request asks for, by the names of OpenTelemetry: an answer, or vectors."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request to a model.
@@ -85,7 +89,8 @@ class Request:
     `timeout_s` limits the silence of the server: the wait for the connection, for the beginning of
     the answer, and between two bytes. The caller limits the whole call. `step` and `ordinal` identify
     the call within the job and are not sent; neither is `repetition`, which keeps the replies of
-    equal requests apart in the caches.
+    equal requests apart in the caches. A request of the operation `embeddings` is for the vectors of
+    the texts that are the parts of its one message.
     """
 
     model: str
@@ -100,6 +105,7 @@ class Request:
     step: str = ""
     ordinal: int = 1
     repetition: int = 1
+    operation: Operation = "chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,19 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Vectors:
+    """Vectors of equal length: their numbers one after the other, as 32-bit little-endian floats."""
+
+    data: bytes = field(repr=False)
+    dimensions: int
+
+    @property
+    def count(self) -> int:
+        """The number of vectors."""
+        return len(self.data) // (4 * self.dimensions) if self.dimensions else 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A model's complete reply; `model` is the model that the provider reports.
 
@@ -125,7 +144,8 @@ class Reply:
     model continues when it gets its reply back), or a word that orc does not know. Without
     `is_counted`, the server did not report all counts, and the zeros in `usage` are unknown.
     `reasoning` is what the model wrote before its answer, as far as the server shows it.
-    `cost_nano_usd` is the cost that the server itself reports.
+    `cost_nano_usd` is the cost that the server itself reports. `vectors` is the reply to a request
+    for them, and `text` then says in words what they are.
     """
 
     text: str
@@ -138,6 +158,7 @@ class Reply:
     reasoning: str = ""
     is_counted: bool = True
     cost_nano_usd: int | None = None
+    vectors: Vectors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,3 +232,15 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close all connections."""
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What a provider has whose API computes vectors."""
+
+    async def embed(self, request: Request) -> Reply:
+        """Send a request of the operation `embeddings` once and return the vectors of its texts.
+
+        Raises like `Provider.send`. There is a vector for each text, all have the same length, and
+        each number is finite.
+        """

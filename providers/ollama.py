@@ -13,6 +13,7 @@ import trio
 
 from orc.ledger.wording import duration_text
 from orc.providers.contract import OnDelta, Provider, Reply, Request, Server
+from orc.providers.embeddings import ollama_embeddings as embeddings
 from orc.providers.errors import ProviderError, TransientError
 from orc.providers.http import parse_json, safe_text
 from orc.providers.ollama_body import PARAMS, build_body
@@ -61,6 +62,21 @@ class Ollama:
             model=request.model,
         ) as response:
             return await read_reply(response, request, on_delta, secrets=self._server.secrets)
+
+    async def embed(self, request: Request) -> Reply:
+        """See `Embedder.embed`."""
+        async with self._server.answer(
+            "POST",
+            embeddings.PATH,
+            content=embeddings.build_body(request),
+            timeout_s=request.timeout_s,
+            accept=(JSON,),
+            model=request.model,
+        ) as response:
+            body = await read_body(response, max_bytes=embeddings.BODY_MAX_BYTES)
+        return embeddings.read_reply(
+            body, request, who=self._server_name or "Ollama", secrets=self._server.secrets
+        )
 
     async def models(self) -> tuple[str, ...]:
         """See `Provider.models`."""

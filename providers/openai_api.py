@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
-from orc.providers.contract import NO_QUIRKS, Server, Usage
+from orc.providers.contract import NO_QUIRKS, Reply, Request, Server, Usage
+from orc.providers.embeddings.openai_embeddings import PATH, EmbeddingsDocument, build_body
 from orc.providers.errors import PermanentError
 from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
 from orc.providers.sdk_errors import Api, api_of
@@ -131,6 +132,13 @@ class AccountProvider:
         self._is_vendors_own = host.endswith((".openai.com", ".openai.azure.com"))
         self._account = account
         self._failures = account.peer.failures
+
+    async def embed(self, request: Request) -> Reply:
+        """See `Embedder.embed`."""
+        body = build_body(request, is_vendors_own=self._is_vendors_own)
+        document = EmbeddingsDocument(self._failures)
+        headers = await self._account.hear(PATH, body, document.take, timeout_s=request.timeout_s)
+        return document.build_reply(request, headers)
 
     async def models(self) -> tuple[str, ...]:
         """See `Provider.models`."""

@@ -15,8 +15,9 @@ from typing import Any, get_args
 
 import trio
 
-from orc.ledger.wording import duration_text
-from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage
+from orc.ledger.wording import count_text, duration_text
+from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage, Vectors
+from orc.providers.embeddings.vectors import describe_vectors, texts_of, unpack_vectors
 from orc.providers.errors import (
     PermanentError,
     PermanentKind,
@@ -30,7 +31,7 @@ from orc.providers.request_key import prompt_values
 
 _CHUNKS = 8
 _TEXT_KEYS = ("text", "reasoning", "provider", "model", "finish_reason", "request")
-_REPLY_KEYS = {*_TEXT_KEYS, "tool_calls", "native", "usage", "latency_s", "error"}
+_REPLY_KEYS = {*_TEXT_KEYS, "vectors", "tool_calls", "native", "usage", "latency_s", "error"}
 _CALL_KEYS = {"id", "name", "arguments"}
 _ERROR_KEYS = {"kind", "message", "retry_after_s"}
 _TRANSIENT = get_args(TransientKind)
@@ -47,7 +48,7 @@ class RepliesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RecordedReply:
-    """One recorded outcome of a call: a text, tool calls, or an error, after `latency_s` seconds.
+    """One recorded outcome of a call: a text, tool calls, vectors or an error, after `latency_s` s.
 
     The default `finish_reason` is `tool_calls` if there are tool calls, otherwise `stop`.
     `request` is the SHA-256 of the recorded prompt; if it is set, a call with another prompt is
@@ -65,6 +66,7 @@ class RecordedReply:
     native: Any = None
     provider: str | None = None
     reasoning: str = ""
+    vectors: Vectors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +146,7 @@ class Replay:
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`. A missing reply or one to another prompt is a PermanentError."""
-        recorded = self._replies.find(request.step, request.ordinal)
-        if (
-            recorded.request is not None
-            and self._digest(prompt_values(request)) != recorded.request
-        ):
-            raise PermanentError(
-                "bad_request",
-                f"the recorded reply to call {request.ordinal} of step {request.step!r} belongs to "
-                f"another request: it was recorded for {recorded.request[:12]}..., and this "
-                f"request is {self._digest(prompt_values(request))[:12]}...; record it again, or remove "
-                "its key `request`",
-            )
-        if recorded.error is not None:
-            await _be_silent(recorded.latency_s, request.timeout_s)
-            raise _as_error(recorded.error, usage=recorded.usage)
+        recorded = await self._find(request)
         size = max(1, -(-len(recorded.text) // _CHUNKS))
         pieces = [recorded.text[i : i + size] for i in range(0, len(recorded.text), size)] or [""]
         for piece in pieces:
@@ -179,6 +167,46 @@ class Replay:
             native=recorded.native,
             reasoning=recorded.reasoning,
         )
+
+    async def embed(self, request: Request) -> Reply:
+        """See `Embedder.embed`; missing vectors are a PermanentError, too."""
+        recorded = await self._find(request)
+        vectors, count = recorded.vectors, len(texts_of(request))
+        if vectors is None or vectors.count != count:
+            has = "a text" if vectors is None else describe_vectors(vectors)
+            raise PermanentError(
+                "bad_request",
+                f"the recorded reply to call {request.ordinal} of step {request.step!r} has {has}, "
+                f"and the request needs {count_text(count, 'vector')}; record it again, or change "
+                "its key `vectors`",
+            )
+        await _be_silent(recorded.latency_s, request.timeout_s)
+        return Reply(
+            text=describe_vectors(vectors),
+            model=recorded.model or request.model,
+            finish_reason="stop",
+            usage=recorded.usage or Usage(),
+            vectors=vectors,
+        )
+
+    async def _find(self, request: Request) -> RecordedReply:
+        """The reply to the request. Raises ProviderError, also if the reply is a recorded failure."""
+        recorded = self._replies.find(request.step, request.ordinal)
+        if (
+            recorded.request is not None
+            and self._digest(prompt_values(request)) != recorded.request
+        ):
+            raise PermanentError(
+                "bad_request",
+                f"the recorded reply to call {request.ordinal} of step {request.step!r} belongs to "
+                f"another request: it was recorded for {recorded.request[:12]}..., and this "
+                f"request is {self._digest(prompt_values(request))[:12]}...; record it again, or remove "
+                "its key `request`",
+            )
+        if recorded.error is not None:
+            await _be_silent(recorded.latency_s, request.timeout_s)
+            raise _as_error(recorded.error, usage=recorded.usage)
+        return recorded
 
     async def models(self) -> tuple[str, ...]:
         """An empty list, because a recording does not list models."""
@@ -248,8 +276,10 @@ def _parse_reply(entry: Any, *, where: str) -> RecordedReply:
     if unknown:
         raise RepliesError(f"{where}: unknown key {unknown[0]!r}; known: {sorted(_REPLY_KEYS)}")
     error = entry.get("error")
-    if (error is None) == ("text" not in entry and "tool_calls" not in entry):
-        raise RepliesError(f"{where} must have `error`, or else `text` or `tool_calls` or both")
+    if (error is None) == entry.keys().isdisjoint(("text", "tool_calls", "vectors")):
+        raise RepliesError(
+            f"{where} must have `error`, or else `text` or `tool_calls` or both, or `vectors`"
+        )
     if error is not None:
         _check_error(error, where=where)
     latency_s = entry.get("latency_s", 0.0)
@@ -270,7 +300,17 @@ def _parse_reply(entry: Any, *, where: str) -> RecordedReply:
         native=entry.get("native"),
         provider=entry.get("provider"),
         reasoning=entry.get("reasoning", ""),
+        vectors=_parse_vectors(entry, where=where),
     )
+
+
+def _parse_vectors(entry: Mapping[str, Any], *, where: str) -> Vectors | None:
+    if "vectors" not in entry:
+        return None
+    try:
+        return unpack_vectors(entry["vectors"])
+    except ValueError as error:
+        raise RepliesError(f"{where}.vectors {error}") from None
 
 
 def _check_texts(entry: Mapping[str, Any], keys: Iterable[str], *, where: str) -> None:

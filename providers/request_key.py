@@ -19,6 +19,8 @@ def prompt_values(request: Request) -> dict[str, Any]:
         "system": request.system,
         "json_output": request.json_output,
     }
+    if request.operation != "chat":
+        values["operation"] = request.operation
     if request.output_schema is not None:
         values["output_schema"] = dict(request.output_schema)
     if request.tools:

@@ -18,6 +18,8 @@ BODY_MAX_BYTES = 64 * 1024 * 1024
 LINE_MAX_BYTES = 4 * 1024 * 1024
 EVENT_MAX_BYTES = 4 * 1024 * 1024
 EVENT_MAX_LINES = 1000
+LONG_DOCUMENT_MAX_BYTES = 256 * 1024 * 1024
+_LONG_DOCUMENT = "/embeddings"
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _BLANK_MAX_BYTES = 64 * 1024
@@ -61,7 +63,10 @@ class BoundedBody(httpx2.AsyncByteStream):
 
     async def _read_document(self, begun: bytes, chunks: AsyncGenerator[bytes, None]) -> bytes:
         """The whole document as one event. Its line feeds have no meaning in JSON."""
-        bounds, body = _Bounds(), bytearray()
+        # Vectors are one long line.
+        is_long = self._request.url.path.endswith(_LONG_DOCUMENT)
+        bounds = _Bounds(LONG_DOCUMENT_MAX_BYTES if is_long else LINE_MAX_BYTES)
+        body = bytearray()
         chunk: bytes | None = begun
         while chunk is not None:
             self._feed(bounds, chunk)
@@ -90,8 +95,10 @@ class BoundedBody(httpx2.AsyncByteStream):
 class _Bounds:
     """Raises ValueError if the body or a line of it is too long."""
 
-    def __init__(self) -> None:
-        self._lines = LineCutter(line_max_bytes=LINE_MAX_BYTES, body_max_bytes=BODY_MAX_BYTES)
+    def __init__(self, line_max_bytes: int = LINE_MAX_BYTES) -> None:
+        self._lines = LineCutter(
+            line_max_bytes=line_max_bytes, body_max_bytes=max(line_max_bytes, BODY_MAX_BYTES)
+        )
 
     def feed(self, chunk: bytes) -> None:
         self._lines.feed(chunk)

@@ -20,6 +20,10 @@ class Unavailable:
         """See `Provider.send`."""
         raise PermanentError("environment", self.reason)
 
+    async def embed(self, request: Request) -> Reply:
+        """See `Embedder.embed`."""
+        raise PermanentError("environment", self.reason)
+
     async def models(self) -> tuple[str, ...]:
         """See `Provider.models`."""
         raise PermanentError("environment", self.reason)

@@ -16,7 +16,7 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.files.file_store import StoredFile
-from orc.providers.catalogue import SECTIONS, facts_of
+from orc.scheduler.asking.ask import ask, embed
 from orc.scheduler.attempt_context import AttemptContext, AttemptFolder
 from orc.scheduler.budget_gate import OverBudget
 from orc.scheduler.capture import Capture
@@ -30,13 +30,11 @@ from orc.scheduler.effects.contract import (
     PromptRequest,
     Result,
     Stopwatch,
-    Toolbox,
     ValueRequest,
     attempt_timeout_message,
 )
+from orc.scheduler.effects.embed import EmbedRequest
 from orc.scheduler.effects.outcomes import command_result, function_result
-from orc.scheduler.effects.prompt import perform_prompt
-from orc.scheduler.effects.tools import open_toolbox
 from orc.scheduler.executors.contract import (
     Broken,
     Lost,
@@ -186,7 +184,9 @@ async def _perform(
 ) -> Result:
     match request:
         case PromptRequest():
-            return await _ask(context, request, work)
+            return await ask(context, request, work)
+        case EmbedRequest():
+            return await embed(context, request)
         case Work():
             return await _perform_work(context, step_id, request, placed)
         case ValueRequest():
@@ -246,50 +246,6 @@ async def _perform_work(
             place: {file.path: file.mode for file in files}
             for place, files in (("work", outcome.files), ("artifacts", outcome.artifacts))
         },
-    )
-
-
-async def _ask(context: AttemptContext, request: PromptRequest, work: AttemptFolder) -> Result:
-    provider = context.provider_of(request.target)
-    params = dict(request.request.params)
-    # Those under a provider's name go to that provider only. They are not `dropped`.
-    options = {name: params.pop(name) for name in SECTIONS if name in params}
-    kept = {key: value for key, value in params.items() if key in provider.params}
-    request = replace(
-        request,
-        request=replace(
-            request.request,
-            params=kept,
-            options=options.get(facts_of(provider.name).section or "", {}),
-        ),
-        dropped=tuple(sorted(set(params) - set(kept))),
-        price=context.state.definition.price_of(request.target),
-    )
-    toolbox = _open_toolbox(context, request.step, work)
-    result = await perform_prompt(
-        request,
-        provider=provider,
-        journal=context.journal,
-        on_delta=context.on_delta,
-        toolbox=toolbox,
-        cache=None if request.cache == "off" else context.cache,
-        mask=context.mask,
-    )
-    if toolbox is None or result.failed is not None:
-        return result
-    return replace(result, written=toolbox.written())
-
-
-def _open_toolbox(context: AttemptContext, step_id: str, work: AttemptFolder) -> Toolbox | None:
-    tools = context.state.graph.steps[step_id].tools
-    if not tools:
-        return None
-    return open_toolbox(
-        tools,
-        context.renderer.tool_context(step_id, open_folder=work.open),
-        workers=context.workers,
-        groups=context.groups,
-        mask=context.mask,
     )
 
 

@@ -116,7 +116,8 @@ class BudgetGate:
 
     def _worst_case(self, event: LlmRequested) -> WorstCase:
         tokens = _size(event.request)
-        longest = self._state.graph.steps[event.step].params.get("max_tokens")
+        step = self._state.graph.steps[event.step]
+        longest = 0 if step.facts.embeds else step.params.get("max_tokens")
         if longest is not None:
             usage = TokenUsage(input_tokens=tokens, output_tokens=int(longest))
             cost = highest_cost(self._price, event.provider, event.model, usage)

@@ -92,7 +92,7 @@ class Capture:
     def written(self, result: Result, rendered: list[RenderedFile]) -> list[FileRef]:
         """The files that the spec and the model's tools write, sorted by path. Raises CaptureProblem."""
         written = self._written(result, rendered)
-        return [self._keep(path, written[path]) for path in sorted(written)]
+        return [self._take(path, [written[path]], len(written[path])) for path in sorted(written)]
 
     async def made(
         self,
@@ -254,9 +254,8 @@ class Capture:
         limit = self._limits.file_bytes
         found: dict[str, bytes] = {}
         for file in rendered:
-            text = without_fence(result.text) if file.content is None else file.content
             path = f"{self._project}/{file.path}"
-            content = clean_text(text).encode()
+            content = _content_of(file, result)
             if len(content) > limit:
                 raise CaptureProblem(f"{file.path} would have more than {size_text(limit)}")
             if path in found:
@@ -270,6 +269,14 @@ class Capture:
                 )
             found[path] = content
         return found
+
+
+def _content_of(file: RenderedFile, result: Result) -> bytes:
+    """The content in the spec; without one, that of the result for this file, or its text."""
+    if file.content is None and file.path in result.contents:
+        return result.contents[file.path]
+    text = without_fence(result.text) if file.content is None else file.content
+    return clean_text(text).encode()
 
 
 def _limited(pieces: Iterable[bytes], name: str, limit: int) -> Iterator[bytes]:

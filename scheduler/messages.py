@@ -1,19 +1,28 @@
-"""Renders the messages of a prompt: texts, and images from blobs and from files of steps."""
+"""Renders what a model gets: messages of texts and images, texts that become vectors, and what the
+ledger has of earlier calls."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from orc.ledger import LedgerReader
-from orc.ledger.definition import PartDef, StepDef
-from orc.ledger.events import FileRef
+from orc.ledger.definition import EmbedDef, PartDef, StepDef
+from orc.ledger.events import FileRef, Payload
 from orc.providers import Message
 from orc.providers.contract import ImagePart, Part, TextPart
 from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.fold.state import StepState
 from orc.scheduler.core.images import image_type
+from orc.scheduler.core.language.templates import render_value
+from orc.scheduler.core.language.values import to_plain
+from orc.scheduler.core.spec.base import shown_value
+from orc.scheduler.effects.contract import KnownReply, KnownResult
+from orc.scheduler.scopes import Variables
 
 RenderText = Callable[[str], str]
+ReadPayload = Callable[[Payload | None], Any]
 FindFile = Callable[[str], FileRef]
 
 
@@ -36,6 +45,52 @@ def render_messages(
         )
         for message in definition.messages
     )
+
+
+def known_replies(step: StepState, read: ReadPayload) -> tuple[KnownReply, ...]:
+    """The step's replies in the ledger, in order."""
+    return tuple(
+        KnownReply(
+            reply.version,
+            reply.call,
+            reply.request_sha256,
+            read(reply.reply),
+            reply.finish_reason,
+        )
+        for reply in step.replies
+    )
+
+
+def known_results(step: StepState, read: ReadPayload) -> dict[str, KnownResult]:
+    """The results of the step's tool calls in the ledger, by their keys."""
+    return {
+        key: KnownResult(read(found.result), found.is_error) for key, found in step.results.items()
+    }
+
+
+def render_texts(embed: EmbedDef, scope: Variables) -> tuple[str, ...]:
+    """The texts that become vectors, each of which has something in it. Raises TemplateError."""
+    written = embed.texts if isinstance(embed.texts, str) else list(embed.texts)
+    found = tuple(_flat(to_plain(render_value(written, scope)), "embed.texts"))
+    if "" in found:
+        raise TemplateError(
+            f"embed.texts: text {found.index('') + 1} is empty, and models refuse an empty text; "
+            "leave it out, for example with `| select`"
+        )
+    return found
+
+
+def _flat(value: Any, where: str) -> Iterator[str]:
+    """The texts; a template in a list may give a text or a list of texts."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for number, item in enumerate(value, start=1):
+            yield from _flat(item, f"{where}: item {number}")
+    else:
+        raise TemplateError(
+            f"{where}: must be a text or a list of texts; got {shown_value(value)[:80]}"
+        )
 
 
 def _read_image(

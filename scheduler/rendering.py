@@ -26,13 +26,13 @@ from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.resolve.unseen_files import DeclaredFiles
+from orc.scheduler.core.vector_files import vector_file_problem
 from orc.scheduler.effects.contract import (
     OUTPUT_BYTES_MAX,
-    KnownReply,
-    KnownResult,
     PromptRequest,
     ValueRequest,
 )
+from orc.scheduler.effects.embed import EmbedRequest
 from orc.scheduler.effects.targets import target_rules
 from orc.scheduler.effects.tools import ToolContext
 from orc.scheduler.executors.contract import (
@@ -47,7 +47,7 @@ from orc.scheduler.executors.contract import (
 from orc.scheduler.executors.surroundings import local_environment
 from orc.scheduler.inputs.placed import StepInputs
 from orc.scheduler.inputs.values import InputReads
-from orc.scheduler.messages import render_messages
+from orc.scheduler.messages import known_replies, known_results, render_messages, render_texts
 from orc.scheduler.scopes import Scopes, StepViews, Variables, repetition_of
 from orc.scheduler.step_environment import StepEnvironment, job_variables, render_command
 from orc.scheduler.work_folder import WorkFolder
@@ -55,7 +55,7 @@ from orc.scheduler.workspace import Workspace
 from orc.worker.declared import Declared
 from orc.worker.spool import INPUTS_FOLDER
 
-EffectRequest = PromptRequest | Work | ValueRequest
+EffectRequest = PromptRequest | EmbedRequest | Work | ValueRequest
 """What an attempt of a step is to do."""
 
 _CACHED_VALUES_MAX = 256
@@ -121,6 +121,8 @@ class Renderer:
         match definition.kind:
             case "prompt":
                 return self._prompt(step_id, definition, scope)
+            case "embed":
+                return self._embedding(step_id, definition, scope)
             case "run":
                 return self._command(step_id, definition, scope)
             case "python":
@@ -136,12 +138,13 @@ class Renderer:
 
     def files(self, step_id: str) -> list[RenderedFile]:
         """The files that the spec's `files` writes. Raises TemplateError, or PathProblem."""
+        definition = self._state.graph.steps[step_id]
         scope = self._scopes.inside(step_id)
-        return [
-            _file(file, scope)
-            for file in self._state.graph.steps[step_id].files
-            if file.path is not None
-        ]
+        found = [_file(file, scope) for file in definition.files if file.path is not None]
+        for file in found if definition.facts.embeds else ():
+            if file.content is None and (problem := vector_file_problem(file.path)):
+                raise PathProblem(problem)
+        return found
 
     def declared(self, step_id: str) -> tuple[Declared, ...]:
         """The files to capture: their patterns. Raises TemplateError, or PathProblem."""
@@ -229,49 +232,54 @@ class Renderer:
         return self._reads.restored(self.payload(payload))
 
     def _prompt(self, step_id: str, definition: StepDef, scope: Variables) -> PromptRequest:
+        text = partial(_text, scope=scope)
+        messages = render_messages(
+            definition, text=text, find=partial(self._image_file, step_id), ledger=self._ledger
+        )
+        request = Request(
+            model="",
+            messages=messages,
+            system=None if definition.system is None else text(definition.system),
+            params=_seeded(definition.params, repetition_of(self._state, step_id)),
+            json_output=definition.format == "json",
+            output_schema=definition.output_schema,
+        )
+        return self._asked(step_id, definition, request)
+
+    def _embedding(self, step_id: str, definition: StepDef, scope: Variables) -> EmbedRequest:
+        embed = definition.embed
+        assert embed is not None
+        params = {} if embed.dimensions is None else {"dimensions": embed.dimensions}
+        request = Request(model="", messages=(), params=params, operation="embeddings")
+        return EmbedRequest(
+            self._asked(step_id, definition, request),
+            texts=render_texts(embed, scope),
+            per_request=embed.per_request,
+            files=tuple(file.path for file in self.files(step_id) if file.content is None),
+        )
+
+    def _asked(self, step_id: str, definition: StepDef, request: Request) -> PromptRequest:
+        """The request to the step's current target, and what is known of its earlier calls."""
         step = self._state.steps[step_id]
         target = self._state.target_of(step_id)
         assert target is not None
         silence_s = self._state.definition.silence_of(definition, target)
         longest_s = definition.facts.attempt_timeout_s or math.inf
-        text = partial(_text, scope=scope)
-        repetition = repetition_of(self._state, step_id)
-        messages = render_messages(
-            definition, text=text, find=partial(self._image_file, step_id), ledger=self._ledger
-        )
-        known = tuple(
-            KnownReply(
-                reply.version,
-                reply.call,
-                reply.request_sha256,
-                self.payload(reply.reply),
-                reply.finish_reason,
-            )
-            for reply in step.replies
-        )
-        results = {
-            key: KnownResult(self.payload(found.result), found.is_error)
-            for key, found in step.results.items()
-        }
         return PromptRequest(
             step=step_id,
             attempt=step.attempts,
             target=target,
-            request=Request(
+            request=replace(
+                request,
                 model=target.model,
-                messages=messages,
-                system=None if definition.system is None else text(definition.system),
-                params=_seeded(definition.params, repetition),
-                json_output=definition.format == "json",
-                output_schema=definition.output_schema,
                 timeout_s=silence_s,
                 step=step_id,
                 ordinal=step.calls_recorded + 1,
-                repetition=repetition,
+                repetition=repetition_of(self._state, step_id),
             ),
             call=step.calls_ended + 1,
-            known=known,
-            known_results=results,
+            known=known_replies(step, self.payload),
+            known_results=known_results(step, self.payload),
             wants_json=definition.format == "json",
             repair=definition.repair,
             max_turns=definition.max_turns,

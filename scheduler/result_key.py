@@ -30,6 +30,7 @@ from orc.scheduler.core.rules.files import can_own
 from orc.scheduler.core.shell.insertion import parse_shell
 from orc.scheduler.core.spec.references import EACH
 from orc.scheduler.effects.contract import PromptRequest, ValueRequest
+from orc.scheduler.effects.embed import EmbedRequest
 from orc.scheduler.executors.contract import Work
 from orc.scheduler.guard import failure_between_turns
 from orc.scheduler.rendering import EffectRequest, PathProblem, Renderer
@@ -262,6 +263,8 @@ def _asked(request: EffectRequest) -> Any:
         case PromptRequest():
             # The model may be that of a fallback; the definition and the settings are compared.
             return replace(request.request, model="", ordinal=1, timeout_s=0.0)
+        case EmbedRequest():
+            return (request.texts, request.ask.request.params)
         case Work():
             env = {name: text for name, text in request.env.items() if name != "ORC_ATTEMPT"}
             return (request.argv, request.function, request.args, env, request.folders)

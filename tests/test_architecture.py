@@ -43,7 +43,8 @@ MAY_IMPORT: dict[str, str] = {
     "providers.servers": "ledger.servers providers.contract",
     # What a reply means, for all adapters: values in, values out.
     "providers.replies": "providers",
-    "providers": "ledger.servers providers.replies providers.servers",
+    "providers.embeddings": "providers providers.replies",
+    "providers": "ledger.servers providers.embeddings providers.replies providers.servers",
     "scheduler.core": "ledger orc.worker.capture_rules orc.worker.sizes",
     "scheduler.core.source": "ledger scheduler.core",
     "scheduler.core.language": "ledger scheduler.core",
@@ -69,15 +70,18 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "scheduler.effects": (
         "ledger ledger.files ledger.secrets ledger.servers orc.worker providers "
-        "providers.replies.ends providers.servers scheduler.core scheduler.core.resolve.servers "
+        "providers.embeddings providers.replies.ends providers.servers scheduler.core "
+        "scheduler.core.resolve.servers "
         "scheduler.core.resolve.targets scheduler.executors.contract"
     ),
     "scheduler.inputs": (
         "ledger ledger.inputs ledger.secrets orc.worker scheduler.core scheduler.core.language "
         "scheduler.core.tables"
     ),
+    "scheduler.asking": "ledger providers scheduler scheduler.effects",
     "scheduler": (
-        "ledger ledger.files ledger.inputs ledger.secrets orc.worker providers scheduler.core "
+        "ledger ledger.files ledger.inputs ledger.secrets orc.worker providers scheduler.asking "
+        "scheduler.core "
         "scheduler.core.fold scheduler.core.language scheduler.core.resolve scheduler.core.rules "
         "scheduler.core.shell scheduler.core.spec scheduler.effects scheduler.executors "
         "scheduler.inputs"
@@ -152,7 +156,9 @@ MAY_IMPORT: dict[str, str] = {
         "cli cli.jobs cli.jobs.caller ledger ledger.files projections.history projections.pages "
         "scheduler scheduler.core scheduler.core.spec"
     ),
-    "cli.jobs.planning": ("ledger projections.money scheduler scheduler.core.resolve"),
+    "cli.jobs.planning": (
+        "ledger projections.money scheduler scheduler.core.language scheduler.core.resolve"
+    ),
     "cli.jobs.queue": (
         "cli cli.jobs ledger ledger.files projections.tables scheduler scheduler.core "
         "scheduler.core.fold"

@@ -39,6 +39,7 @@ _HOW = {
     ("reply", "text"): "the text of a model's reply",
     ("reply", "content"): "content that the spec builds from a model's reply",
     ("reply", None): "built from a model's reply",
+    ("vectors", "text"): "the vectors that a model computed",
     ("command", "text"): "the output of a command",
     ("command", "glob"): "captured from the working folder of a command",
     ("function", "text"): "the return value of a Python function",

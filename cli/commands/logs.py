@@ -219,7 +219,7 @@ def _explain_nothing(
         return f"{safe(step)} has no log; the steps inside it have logs: {names}{more}"
     shown_by = facts_of(row.kind).shown_by
     if shown_by is not None:
-        return f"{safe(step)} is a {row.kind} step and has no log; {shown_by}"
+        return f"{safe(step)} is a step of kind {row.kind} and has no log; {shown_by}"
     if not attempts:
         return f"{safe(step)} has not started: it is {row.status}"
     return f"{safe(step)} has printed nothing"

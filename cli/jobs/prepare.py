@@ -271,10 +271,11 @@ def _check_stream(step_id: str, definition: JobDef) -> None:
     kinds = {step.id: step.facts for step in definition.steps}
     if step_id not in kinds:
         raise UsageProblem(f"--stream: there is no step {step_id!r}{nearest(step_id, kinds)}")
-    if not kinds[step_id].calls_model:
+    if not kinds[step_id].writes_text:
         what = kinds[step_id].name
         raise UsageProblem(
-            f"--stream: step {step_id!r} calls no model: it is a {what} step; name a prompt step"
+            f"--stream: in step {step_id!r} no model writes a text: it is of kind {what}; name a "
+            "prompt step"
         )
 
 

@@ -28,6 +28,7 @@ from orc.ledger.definition.limits import CircuitDef as CircuitDef
 from orc.ledger.definition.limits import LimitsDef as LimitsDef
 from orc.ledger.definition.limits import RateDef as RateDef
 from orc.ledger.definition.limits import RetryDef as RetryDef
+from orc.ledger.definition.parts import EmbedDef as EmbedDef
 from orc.ledger.definition.parts import FileDef as FileDef
 from orc.ledger.definition.parts import MessageDef as MessageDef
 from orc.ledger.definition.parts import PartDef as PartDef

@@ -31,6 +31,18 @@ class MessageDef(Resolved):
     content: str | tuple[PartDef, ...]
 
 
+class EmbedDef(Resolved):
+    """Texts that become vectors: a template or a list of templates.
+
+    `dimensions` is the length of the vectors; None: that of the model. A request has at most
+    `per_request` texts.
+    """
+
+    texts: str | tuple[str, ...]
+    dimensions: int | None = None
+    per_request: int = 2048
+
+
 class FileDef(Resolved):
     """A file that the step delivers: `glob`, or `path` with `content`. All are templates.
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from orc.ledger.definition.base import LOCAL, Resolved
 from orc.ledger.definition.flow import ApprovalDef, ForEachDef, LoopDef, ScoreDef
 from orc.ledger.definition.limits import DEFAULT_LIMITS, BudgetDef, LimitsDef, RetryDef
-from orc.ledger.definition.parts import FileDef, MessageDef, TargetDef, ToolDef
+from orc.ledger.definition.parts import EmbedDef, FileDef, MessageDef, TargetDef, ToolDef
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
 
@@ -69,6 +69,7 @@ class StepDef(Resolved):
     params: dict[str, Any] = {}
     system: str | None = None
     messages: tuple[MessageDef, ...] = ()
+    embed: EmbedDef | None = None
     run: str | tuple[str, ...] | None = None
     function: str | None = None
     args: dict[str, Any] = {}

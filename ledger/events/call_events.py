@@ -21,7 +21,7 @@ class LlmRequested(StepEvent):
     parts of the request that differ from the cached request it was compared to. `worst_case` is
     the most that the call can cost, and is charged if its outcome stays unknown. `reserved` is
     what a budget reserves for it. `corrects` is what was wrong with the reply before, which the
-    call asks the model to correct.
+    call asks the model to correct. `operation` is what it asks for, if that is not an answer.
     """
 
     type: Literal["llm.requested"] = "llm.requested"
@@ -39,6 +39,7 @@ class LlmRequested(StepEvent):
     reserved: Reserved | None = None
     worst_case: WorstCase | None = None
     corrects: str | None = None
+    operation: Literal["embeddings"] | None = None
 
 
 class LlmResponded(StepEvent):

@@ -169,7 +169,7 @@ def _call(
     request, lost = _read(reader, asked.request)
     span = OtlpSpan(
         key=(step.job_id, "call", *place),
-        name=f"chat {asked.model}",
+        name=f"{asked.operation or 'chat'} {asked.model}",
         # Without an address, the provider runs in this process or replays recorded replies.
         kind=CLIENT if asked.endpoint else INTERNAL,
         begin_at=call.requested_at or parent.begin_at,
@@ -203,7 +203,7 @@ def _call(
 def target_attributes(asked: LlmRequested) -> dict[str, Value]:
     """What was called, by the names that spans and metrics share."""
     return {
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": asked.operation or "chat",
         "gen_ai.provider.name": provider_facts(asked.provider).telemetry_name or asked.provider,
         "gen_ai.request.model": asked.model,
         **_server(asked.endpoint),
@@ -240,6 +240,9 @@ def _parameters(request: Mapping[str, Any]) -> dict[str, Value]:
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             continue
         found[f"gen_ai.request.{name}"] = int(value) if name in _COUNTS else float(value)
+    dimensions = params.get("dimensions")
+    if request.get("operation") == "embeddings" and type(dimensions) is int:
+        found["gen_ai.embeddings.dimension.count"] = dimensions
     stop = params.get("stop")
     if stop:
         texts = [stop] if isinstance(stop, str) else stop

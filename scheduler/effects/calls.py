@@ -26,7 +26,17 @@ from orc.ledger.scarcity import find_shortage
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.values import CachedReply
 from orc.ledger.wording import duration_text
-from orc.providers import Provider, ProviderError, Reply, Request, ToolCall, TransientError
+from orc.providers import (
+    Embedder,
+    PermanentError,
+    Provider,
+    ProviderError,
+    Reply,
+    Request,
+    ToolCall,
+    TransientError,
+)
+from orc.providers.embeddings.vectors import pack_vectors
 from orc.providers.reply_bounds import NAME_CHARS_MAX, check_reply
 from orc.providers.request_key import prompt_values, request_values
 from orc.scheduler.core.commands import Failed, shorten_message
@@ -62,6 +72,7 @@ class Answer:
     tool_calls: tuple[ToolCall, ...]
     native: Any
     reasoning: str = ""
+    vectors: Any = None
 
 
 @dataclass(slots=True)
@@ -231,6 +242,7 @@ class Caller:
                 identity=self._identity,
                 changed=changed,
                 corrects=corrects,
+                operation=None if asked.operation == "chat" else asked.operation,
             ),
             blob,
         )
@@ -279,6 +291,8 @@ class Caller:
                 self._on_delta(step, text)
 
         async def send() -> Reply:
+            if sent.operation == "embeddings":
+                return await _embed(self._provider, sent)
             reply = await self._provider.send(sent, on_delta=lambda text: show(masked.feed(text)))
             show(masked.close())
             return reply
@@ -359,7 +373,18 @@ def _reply_content(reply: Reply) -> dict[str, Any]:
         content["tool_calls"] = clean_json(reply.tool_calls)
     if reply.native is not None:
         content["native"] = clean_json(reply.native)
+    if reply.vectors is not None:
+        content["vectors"] = pack_vectors(reply.vectors)
     return content
+
+
+async def _embed(provider: Provider, request: Request) -> Reply:
+    if isinstance(provider, Embedder):
+        return await provider.embed(request)
+    raise PermanentError(
+        "environment",
+        f"{provider.name} has no embeddings; give the step another `provider`",
+    )
 
 
 def _answer(call: int, request_sha256: str, reply: Mapping[str, Any], finish_reason: str) -> Answer:
@@ -371,4 +396,5 @@ def _answer(call: int, request_sha256: str, reply: Mapping[str, Any], finish_rea
         tool_calls=tuple(reply.get("tool_calls", ())),
         native=reply.get("native"),
         reasoning=str(reply.get("reasoning") or ""),
+        vectors=reply.get("vectors"),
     )

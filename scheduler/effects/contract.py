@@ -37,7 +37,8 @@ class Journal(Protocol):
 class Result:
     """The result of an effect: a value, or `failed`.
 
-    `text` is the default content of the step's files. `written` has the files that a model wrote
+    `text` is the default content of the step's files; a path in `contents`, relative to the
+    project's folder, has its content there. `written` has the files that a model wrote
     with its tools, by path in the project's folder. `complaint` is the end of what a failed command
     printed to stderr. `duration_s`, `queued_s` and `modes` are what an executor says of work that it
     performed elsewhere: how long it ran, how long it waited for a worker, and the recorded modes of
@@ -47,6 +48,7 @@ class Result:
 
     value: Any = None
     text: str = ""
+    contents: Mapping[str, bytes] = field(default_factory=dict)
     failed: Failed | None = None
     warning: str | None = None
     written: Mapping[str, bytes] = field(default_factory=dict)

@@ -21,14 +21,20 @@ def target_rules(
     `servers` are those of the job's definition.
     """
     facts = provider_facts()
-    facts |= {name: KnownServer(server).facts(name) for name, server in servers.items()}
+    facts |= {name: KnownServer(server).facts(name, facts) for name, server in servers.items()}
     return TargetRules(facts, environment)
 
 
 def provider_facts() -> dict[str, ProviderFacts]:
     """The facts about the providers of the catalogue."""
     return {
-        entry.name: ProviderFacts(entry.default_model, entry.model_variables, entry.has_address)
+        entry.name: ProviderFacts(
+            entry.default_model,
+            entry.model_variables,
+            entry.has_address,
+            embeds=entry.embeds,
+            embedding_model=entry.embedding_model,
+        )
         for entry in REGISTRY.values()
     }
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 import orc
 from orc.cli.jobs.prepare import Submission, prepare
 from orc.ledger.definition import JobDef
-from orc.ledger.kinds import KIND_OF_KEY
+from orc.ledger.kinds import KIND_OF_KEY, KINDS
 from orc.providers.replay import parse_replies
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.spec import model as spec_model
@@ -32,13 +32,21 @@ SPEC_PAGES = (
 )
 YAML = blocks_of(*SPEC_PAGES, language="yaml")
 SPECS = [block for block in YAML if re.match(r"(# .+\n)?project:", block.text)]
+NOT_OFFLINE = "|".join(
+    (
+        *(key for kind in KINDS.values() if kind.calls_model for key in kind.marks),
+        *(key for kind in KINDS.values() if kind.asks_person for key in kind.marks),
+        "workflow",
+    )
+)
+"""The keys of steps that need a model, a person, or another file."""
 OFFLINE = [
     block
     for block in SPECS
     # The other pages run from top to bottom, with what belongs to their specs.
     if block.page in ("docs/spec.md", "docs/migration.md")
     and "steps:" in block.text
-    and not re.search(r"\b(prompt|messages|approval|workflow):|executor: cluster", block.text)
+    and not re.search(rf"\b({NOT_OFFLINE}):|executor: cluster", block.text)
 ]
 REVIEW = "project: review\ninputs: {text: {}}\nsteps: {a: {value: '${{ inputs.text }}'}}\n"
 """What the page's example of a workflow names."""

@@ -91,6 +91,7 @@ from tests.builders import (
     written,
 )
 from tests.model import Plan, Task, Try
+from tests.scheduler.effects.test_embed import Vectorizer, embedding, standing
 from tests.scheduler.flows import ASKING, FLOW, decide_here, flow_stand
 from tests.scheduler.harness import Crash, Stand, definition_of, empty_stand, stand_for
 from tests.scheduler.talks import talking
@@ -154,6 +155,7 @@ def histories() -> dict[str, History]:
         "taken": _take_over_items,
         "forked": _fork_items,
         "hooks": _run_hooks,
+        "embed": _embed,
     }
 
 
@@ -235,6 +237,17 @@ def _call_tools() -> Iterator[Stand]:
     with talking(hindered(), TALK) as (stand, _):
         stand.submit()
         stand.run()
+        yield stand
+
+
+@contextmanager
+def _embed() -> Iterator[Stand]:
+    """A step computes vectors by several calls, dies between them, and goes on."""
+    with standing(embedding(), Vectorizer()) as stand:
+        try:
+            stand.run(commits=5)
+        except Crash:
+            stand.run()
         yield stand
 
 

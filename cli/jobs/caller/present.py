@@ -17,12 +17,13 @@ from urllib.parse import urlsplit
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.replies import replies_path
 from orc.ledger.definition import REPLAY
+from orc.ledger.kinds import facts_of
 from orc.providers.catalogue import REGISTRY, ProviderEntry
 from orc.providers.http import is_loopback
 from orc.providers.servers.presets import PRESETS
 from orc.scheduler.core.resolve.servers import model_variable
 from orc.scheduler.core.resolve.targets import switched_to
-from orc.scheduler.core.spec.model import StepSpec
+from orc.scheduler.core.spec.model import StepSpec, kind_of
 from orc.scheduler.core.spec.parse import Spec
 
 CONNECT_MAX_S = 0.5
@@ -124,7 +125,7 @@ def _because_it_listens(entry: ProviderEntry, address: str) -> str:
 
 def _asks_default(steps: Mapping[str, StepSpec]) -> bool:
     return any(
-        (step.provider is None and (step.prompt is not None or step.messages is not None))
+        (step.provider is None and facts_of(kind_of(step)).calls_model)
         or _asks_default(step.steps or {})
         for step in steps.values()
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from orc.ledger.definition import JobDef, StepDef, TargetDef
+from orc.ledger.definition import EmbedDef, JobDef, StepDef, TargetDef
 from orc.ledger.events import TokenUsage
 from orc.projections.money.prices import PriceTable
 from orc.scheduler.budget_gate import highest_cost
+from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.resolve.known_steps import has_target, known_count, known_forms
 from orc.scheduler.core.resolve.targets import TargetRules
 
@@ -50,13 +51,16 @@ def worst_cost(
             worst.setdefault(name, 0)
             continue
         times = _times(definition, step) * (1 if name == step.id else _times(definition, inner))
-        output = inner.params.get("max_tokens")
+        output = 0 if inner.facts.embeds else inner.params.get("max_tokens")
         if output is None:
             return WorstCost(None, "no max_tokens")
         if times == 0:
             return WorstCost(None, "the number of items is known only during the run")
-        calls = inner.retry.max_attempts * (inner.max_turns if inner.tools else 1 + inner.repair)
         longest = _longest(definition, inner, connection)
+        requests = _requests(inner)
+        if requests is None:
+            return WorstCost(None, "the texts are known only during the run")
+        calls = inner.retry.max_attempts * requests
         usage = TokenUsage(input_tokens=longest, output_tokens=int(output))
         highest = 0
         for target in inner.targets():
@@ -68,6 +72,12 @@ def worst_cost(
         # Of the models that the items of a step have, each item may have the most expensive one.
         worst[name] = max(cost, worst.get(name, 0))
     return WorstCost(sum(worst.values()))
+
+
+def _texts_of(embed: EmbedDef | None) -> tuple[str, ...]:
+    if embed is None:
+        return ()
+    return (embed.texts,) if isinstance(embed.texts, str) else embed.texts
 
 
 def _is_free(target: TargetDef, prices: PriceTable) -> bool:
@@ -84,8 +94,15 @@ def _times(definition: JobDef, step: StepDef) -> int:
     return times * (step.loop.max_iterations if step.loop is not None else 1)
 
 
+def _requests(step: StepDef) -> int | None:
+    """The most requests of an attempt that gets no failure; None if that is not known."""
+    if step.embed is not None:
+        return None if texts_in(step.embed.texts) else 1
+    return step.max_turns if step.tools else 1 + step.repair
+
+
 def _longest(definition: JobDef, step: StepDef, connection: sqlite3.Connection | None) -> int:
-    texts = [step.system or ""]
+    texts = [step.system or "", *_texts_of(step.embed)]
     for message in step.messages:
         parts = message.content if isinstance(message.content, tuple) else ()
         texts += [part.text or "" for part in parts]

@@ -102,7 +102,7 @@ def _unbounded(steps: Iterable[StepDef], *, counts: bool) -> Iterator[str]:
     for step in steps:
         is_counted = counts or _counts_tokens(step.budget)
         given = {**step.params, **step.templates.get("params", {})}
-        if is_counted and step.facts.calls_model and "max_tokens" not in given:
+        if is_counted and step.facts.writes_text and "max_tokens" not in given:
             yield step.id
         yield from _unbounded(step.steps, counts=is_counted)
 
@@ -116,7 +116,7 @@ def _oversized(steps: Iterable[StepDef], *, limit: int | None) -> Iterator[tuple
     for step in steps:
         own = _token_limit(step.budget, limit)
         reply = step.params.get("max_tokens")
-        if own is not None and step.facts.calls_model and isinstance(reply, int) and reply >= own:
+        if own is not None and step.facts.writes_text and isinstance(reply, int) and reply >= own:
             yield step.id, reply, own
         yield from _oversized(step.steps, limit=own)
 

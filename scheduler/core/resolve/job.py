@@ -241,8 +241,8 @@ class _Resolver:
                 common["output_schema"] = step.output.json_schema
                 common["repair"] = step.output.repair
             common["attempt_timeout_s"] = step.attempt_timeout or defaults.attempt_timeout
-            params = self._params(step)
-            targets = self.models.prompt(path, step)
+            params = {} if facts.embeds else self._params(step)
+            targets = (self.models.embedding if facts.embeds else self.models.prompt)(path, step)
             return step_def(common, {**targets, "params": params})
         if step.workflow is not None:
             return step_def(common, self._workflow(step, path, workspace))

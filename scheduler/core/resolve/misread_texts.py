@@ -28,6 +28,7 @@ def find_misread_texts(definition: JobDef) -> Iterator[str]:
 def _rendered_keys(step: StepDef) -> Iterator[tuple[str, Any]]:
     is_code = step.facts.runs_code
     yield "prompt", [message.model_dump() for message in step.messages]
+    yield "embed", None if step.embed is None else step.embed.texts
     yield "system", step.system
     yield "run", step.run
     yield "args", step.args

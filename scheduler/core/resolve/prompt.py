@@ -1,4 +1,5 @@
-"""Chooses the provider, model and address of each prompt, by the precedence of the settings."""
+"""Chooses the provider, model and address of each step that calls a model, by the precedence of the
+settings."""
 
 from __future__ import annotations
 
@@ -6,7 +7,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from orc.ledger.definition import REPLAY, MessageDef, PartDef, ShippedDef, TargetDef, ToolDef
+from orc.ledger.definition import (
+    REPLAY,
+    CacheScope,
+    EmbedDef,
+    MessageDef,
+    PartDef,
+    ShippedDef,
+    TargetDef,
+    ToolDef,
+)
 from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.scheduler.core.images import image_type
@@ -95,7 +105,9 @@ class Settings:
     @property
     def target_rules(self) -> TargetRules:
         """The rules for targets."""
-        servers = {name: server.facts(name) for name, server in self.servers.items()}
+        servers = {
+            name: server.facts(name, self.providers) for name, server in self.servers.items()
+        }
         return TargetRules({**self.providers, **servers}, self.environment)
 
     @property
@@ -159,8 +171,22 @@ class ModelChoice:
             "messages": tuple(messages),
             "tools": tools,
             "max_turns": step.max_turns,
-            "cache": step.cache or defaults.cache or self._spec.job.cache or "off",
+            "cache": self._cache_of(step),
         }
+
+    def embedding(self, path: Path, step: StepSpec) -> dict[str, Any]:
+        """The fields of the definition of a step that computes vectors.
+
+        It has no other model to fall back to, whose vectors could not be compared with the first.
+        """
+        return {
+            **self._first_target(path, step, embeds=True),
+            "embed": None if step.embed is None else EmbedDef(**step.embed.model_dump()),
+            "cache": self._cache_of(step),
+        }
+
+    def _cache_of(self, step: StepSpec) -> CacheScope:
+        return step.cache or self._spec.job.defaults.cache or self._spec.job.cache or "off"
 
     def _content(self, message: MessageSpec, path: Path) -> str | tuple[PartDef, ...]:
         if isinstance(message.content, str):
@@ -216,17 +242,25 @@ class ModelChoice:
                 return [self._target(spec, *place, n) for n, spec in enumerate(fallback)]
         return []
 
-    def _first_target(self, path: Path, step: StepSpec) -> dict[str, Any]:
-        """The provider, model and address of the step, and its `templates` for them."""
+    def _first_target(self, path: Path, step: StepSpec, *, embeds: bool = False) -> dict[str, Any]:
+        """The provider, model and address of the step, and its `templates` for them.
+
+        The models of the job write answers: a step that computes vectors (`embeds`) has its own.
+        """
         # `defaults.provider` has the same meaning as the job's `provider`.
         provider, model, base_url = self.provider, self.model, self._base_url
+        if embeds:
+            model = self._rules.default_model(provider, embeds=True)
         written = {key: getattr(step, key) for key in TARGET_KEYS}
         if step.provider is None:
-            written |= {key: text for key, text in self._late.items() if written[key] is None}
+            of_job = {key for key in self._late if not (embeds and key == "model")}
+            written |= {key: self._late[key] for key in of_job if written[key] is None}
         late = {key: text for key, text in written.items() if text and has_template(text)}
         if "provider" in late:
             templates = {key: text for key, text in written.items() if text is not None}
-            job = TargetDef(provider=self.real_provider, model=model, base_url=base_url)
+            job = TargetDef(
+                provider=self.real_provider, model="" if embeds else model, base_url=base_url
+            )
             return {
                 "provider": REPLAY if self._replayed else None,
                 "templates": templates,
@@ -238,13 +272,18 @@ class ModelChoice:
             if provider != self.provider:
                 base_url = None
             if provider != self.provider or own_model:
-                model = own_model or self._rules.default_model(provider)
+                model = own_model or self._rules.default_model(provider, embeds=embeds)
+        if embeds:
+            problem = self._rules.provider_problem(provider, embeds=True)
+            if problem and not self._rules.provider_problem(provider):
+                self._report(f"provider: {problem}", *path, "provider")
+                embeds = False
         if written["model"] is not None:
             model = written["model"]
         if written["base_url"] is not None and "base_url" not in late:
             base_url = self._base_url_of(provider, written["base_url"], *path, "base_url")
         if "model" not in late:
-            self._check_model(provider, model, *path, "provider")
+            self._check_model(provider, model, *path, "provider", embeds=embeds)
         if self._replayed:
             # A recorded reply replaces the reply of any target, so there are no fallbacks.
             provider, base_url = REPLAY, None
@@ -274,8 +313,10 @@ class ModelChoice:
         if problem:
             self._report(f"provider: {problem}", *[part for part in path if part is not None])
 
-    def _check_model(self, provider: str, model: str | None, *path: str | int) -> None:
-        problem = self._rules.model_problem(provider, model or "")
+    def _check_model(
+        self, provider: str, model: str | None, *path: str | int, embeds: bool = False
+    ) -> None:
+        problem = self._rules.model_problem(provider, model or "", embeds=embeds)
         if problem:
             self._report(f"provider: {problem}", *path)
 

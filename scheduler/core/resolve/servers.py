@@ -45,14 +45,16 @@ class KnownServer:
     is_preset: bool = False
     unusable: str = ""
 
-    def facts(self, name: str) -> ProviderFacts:
-        """What a target may say of it."""
+    def facts(self, name: str, apis: Mapping[str, ProviderFacts]) -> ProviderFacts:
+        """What a target may say of it; `apis` are the providers with their APIs."""
+        api = apis.get(self.definition.api)
         return ProviderFacts(
             default_model=self.definition.default_model or "",
             model_variables=(model_variable(name),),
             has_address=False,
             is_server=True,
             unusable=self.unusable,
+            embeds=api is not None and api.embeds,
         )
 
 

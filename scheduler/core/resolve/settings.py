@@ -126,17 +126,17 @@ def _render(key: str, template: Any, scope: Scope) -> Any:
 def _target(step: StepDef, values: Mapping[str, Any], rules: TargetRules) -> TargetDef:
     """The first target; `job_target` is what the step has if its provider is that of the job."""
     given = {key: _text(key, value) for key, value in values.items() if key in TARGET_KEYS}
-    is_replayed = step.provider == REPLAY
+    is_replayed, embeds = step.provider == REPLAY, step.facts.embeds
     provider, model, base_url = step.provider or "", step.model, step.base_url
     if "provider" in given:
         name, _, own_model = given["provider"].partition("/")
-        _refuse("provider", rules.provider_problem(name))
+        _refuse("provider", rules.provider_problem(name, embeds=embeds))
         job = step.job_target
         is_jobs = job is not None and job.provider == name
         provider, base_url = name, job.base_url if job is not None and is_jobs else None
         model = own_model or (job.model if job is not None and is_jobs else "")
-    model = given.get("model") or model or rules.default_model(provider)
-    _refuse("provider", rules.model_problem(provider, model))
+    model = given.get("model") or model or rules.default_model(provider, embeds=embeds)
+    _refuse("provider", rules.model_problem(provider, model, embeds=embeds))
     if "base_url" in given:
         base_url = given["base_url"].rstrip("/")
         _refuse("base_url", rules.address_problem(provider, base_url))

@@ -14,7 +14,8 @@ class ProviderFacts:
     """The facts about a provider or a named server that are needed to check a spec.
 
     `default_model` is empty if a target must name its model. `unusable` says why the server cannot
-    be used here.
+    be used here. `embeds`: its API computes vectors, and `embedding_model` is its model for that, if
+    a target need not name one.
     """
 
     default_model: str
@@ -22,6 +23,8 @@ class ProviderFacts:
     has_address: bool = True
     is_server: bool = False
     unusable: str = ""
+    embeds: bool = False
+    embedding_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +34,36 @@ class TargetRules:
     providers: Mapping[str, ProviderFacts]
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def default_model(self, provider: str) -> str:
-        """The model of a target that names none."""
+    def default_model(self, provider: str, *, embeds: bool = False) -> str:
+        """The model of a target that names none: for answers, or for vectors."""
         facts = self.providers.get(provider)
         if facts is None:
             return "unknown"
+        if embeds:
+            return facts.embedding_model
         for variable in facts.model_variables:
             if self.environment.get(variable):
                 return self.environment[variable]
         return facts.default_model
 
-    def provider_problem(self, provider: str) -> str:
+    def provider_problem(self, provider: str, *, embeds: bool = False) -> str:
         """Why this is no provider or server that can be used; empty if it is one."""
         facts = self.providers.get(provider)
-        return (
-            facts.unusable
-            if facts is not None
-            else (f"there is no provider {provider!r}{near_provider(provider, self.providers)}")
-        )
+        if facts is None:
+            return f"there is no provider {provider!r}{near_provider(provider, self.providers)}"
+        if embeds and not facts.embeds:
+            others = (name for name, other in self.providers.items() if other.embeds)
+            known = ", ".join(sorted(name for name in others if not self.providers[name].is_server))
+            return f"{provider!r} has no embeddings; use {known}, or a named server"
+        return facts.unusable
 
-    def model_problem(self, provider: str, model: str) -> str:
+    def model_problem(self, provider: str, model: str, *, embeds: bool = False) -> str:
         """Why the target has no model; empty if it has one."""
         facts = self.providers.get(provider)
         if model or facts is None:
             return ""
+        if embeds:
+            return f"{provider!r} has no default model for vectors; write {provider}/MODEL"
         variables = " or ".join(facts.model_variables)
         return f"{provider!r} has no default model; write {provider}/MODEL, or set {variables}"
 

@@ -11,8 +11,15 @@ from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.model import StepSpec
-from orc.scheduler.core.spec.prompt import MessageSpec, OutputSpec, ToolSpec, tool_name
+from orc.scheduler.core.spec.prompt import (
+    EmbedSpec,
+    MessageSpec,
+    OutputSpec,
+    ToolSpec,
+    tool_name,
+)
 from orc.scheduler.core.spec.schema_sense import impossible_part
+from orc.scheduler.core.vector_files import vector_file_problem
 
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)
 _TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
@@ -37,6 +44,8 @@ def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Pro
         yield Problem(f"{where}.workspace: a prompt without `tools` uses no folder", *place)
     for turn, message in enumerate(step.messages or ()):
         yield from _check_parts(where, message, (*path, "messages", turn), document)
+    if step.embed is not None:
+        yield from _check_embed(path, step, step.embed, document)
     names: dict[str, int] = {}
     for index, tool in enumerate(step.tools):
         place = document.place((*path, "tools", index))
@@ -102,6 +111,28 @@ def _check_parts(
         if (part.text is None) == (part.image is None):
             at = document.place((*path, "content", place))
             yield Problem(f"{where}.messages: a part must have either `text` or `image`", *at)
+
+
+def _check_embed(
+    path: Path, step: StepSpec, embed: EmbedSpec, document: Document
+) -> Iterator[Problem]:
+    where = dotted(path)
+    if not embed.texts or (isinstance(embed.texts, list) and "" in embed.texts):
+        said = "there is no text" if not embed.texts else "a text is empty"
+        yield Problem(f"{where}.embed.texts: {said}", *document.place((*path, "embed", "texts")))
+    written = [file.path for file in step.files if file.path and file.content is None]
+    if not written:
+        yield Problem(
+            f"{where}: the vectors would not be written to a file; add `files: [{{path: "
+            f"{path[-1]}.npy}}]`",
+            *document.place(path, key=True),
+        )
+    for index, file in enumerate(step.files):
+        if file.path and file.content is None and not file.path.rstrip().endswith("}}"):
+            reason = vector_file_problem(file.path)
+            if reason:
+                place = document.place((*path, "files", index))
+                yield Problem(f"{where}.files[{index}]: {reason}", *place)
 
 
 def _check_output(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from orc.ledger.kinds import facts_of
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.check_files import ENV_NAME
 from orc.scheduler.core.spec.hooks import HookSpec
-from orc.scheduler.core.spec.model import JobSpec, StepSpec
+from orc.scheduler.core.spec.model import JobSpec, StepSpec, kind_of
 
 _PASSED = ("PATH", "HOME", "LANG", "TMPDIR")
 
@@ -54,14 +55,14 @@ def check_secrets(
     for name in step.env or {}:
         if name in job.secrets:
             yield _is_in_env(name, (*path, "env", name), document)
-    is_prompt = step.prompt is not None or step.messages is not None
-    if step.secrets and is_prompt and not step.tools:
+    facts = facts_of(kind_of(step))
+    if step.secrets and facts.writes_text and not step.tools:
         yield Problem(
             f"{dotted(where)}: secrets are passed to commands and functions only; a prompt without "
             "`tools` has neither",
             *document.place(where, key=True),
         )
-    has_secrets = bool(step.secrets or job.secrets) and not is_prompt
+    has_secrets = bool(step.secrets or job.secrets) and not facts.calls_model
     if has_secrets and step.cache not in (None, "off"):
         yield Problem(
             f"{dotted(path)}.cache: a step with secrets cannot use the cache, because the ledger "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from orc.ledger.definition import Cwd
 from orc.ledger.kinds import KIND_OF_KEY, FailureKind
@@ -16,6 +16,7 @@ from orc.scheduler.core.spec.base import (
     IGNORED_PREFIX,
     CacheScope,
     Duration,
+    File,
     Filled,
     Names,
     OrTemplate,
@@ -23,8 +24,8 @@ from orc.scheduler.core.spec.base import (
     Text,
     Variables,
     Word,
-    shorthand,
 )
+from orc.scheduler.core.spec.base import FileSpec as FileSpec
 from orc.scheduler.core.spec.flow import (
     Approval,
     BudgetSpec,
@@ -37,6 +38,7 @@ from orc.scheduler.core.spec.flow import (
 from orc.scheduler.core.spec.hooks import HooksSpec
 from orc.scheduler.core.spec.input_spec import InputSpec as InputSpec
 from orc.scheduler.core.spec.prompt import (
+    EmbedSpec,
     MessageSpec,
     OutputSpec,
     ParamsSpec,
@@ -70,32 +72,6 @@ IGNORED = "Is ignored: a place for YAML anchors."
 LATER_JOB_KEYS = frozenset("tools max_turns".split())
 
 
-class FileSpec(Strict):
-    """A file to write (`path`, `content`), or files to capture (`glob`)."""
-
-    path: str | None = Field(None, description="The path, relative to outputs/<project>/.")
-    content: str | None = Field(
-        None,
-        description="The file's content. Default: the step's text, without a code fence around it; "
-        "of a value that is no text, its JSON.",
-    )
-    glob: str | None = Field(
-        None,
-        description="A name or a pattern of files that the step's command or function writes, or, "
-        "with a `/` at its end, a folder.",
-    )
-    required: bool | None = Field(
-        None,
-        description="Whether something must be there for `glob`. Default: a name must, and a "
-        "pattern without a match is a warning. With false nothing is said.",
-    )
-
-
-File = Annotated[
-    FileSpec, BeforeValidator(shorthand("glob", str), json_schema_input_type=str | FileSpec)
-]
-
-
 class DefaultsSpec(Strict):
     """Values for steps that do not have the key."""
 
@@ -121,12 +97,14 @@ class DefaultsSpec(Strict):
 
 
 class StepSpec(Strict):
-    """A step. It has exactly one of prompt, messages, run, python, value, approval, steps, workflow."""
+    """A step. It has exactly one of prompt, messages, embed, run, python, value, approval, steps,
+    workflow."""
 
     prompt: Text | None = Field(None, description="Calls a model with this user message.")
     messages: list[MessageSpec] | None = Field(
         None, min_length=1, description="Calls a model with these messages."
     )
+    embed: EmbedSpec | None = Field(None, description="Computes vectors of texts with a model.")
     system: Text | None = Field(None, description="The system message of the prompt.")
     provider: Filled | None = Field(None, description="A provider, or provider/model.")
     model: Filled | None = Field(None, description="The model's name at the provider.")

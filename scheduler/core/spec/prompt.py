@@ -274,6 +274,26 @@ class ServersFile(Strict):
     servers: dict[ServerName, ServerSpec] = Field({}, description="Named servers.")
 
 
+class EmbedSpec(Strict):
+    """Texts whose vectors a model computes. The step's `files` say where the vectors are written."""
+
+    texts: str | list[str] = Field(
+        description="A text, a list of texts, or a template that gives one of them."
+    )
+    dimensions: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None,
+        description="The length of the vectors, for models that can shorten them. Default: that of "
+        "the model.",
+    )
+    per_request: int = Field(
+        2048,
+        ge=1,
+        le=2048,
+        description="The maximum number of texts in one request. A request also has at most 300 kB "
+        "of text, unless a single text is longer.",
+    )
+
+
 class PartSpec(Strict):
     """A part of a message: a text, or an image."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from orc.ledger.kinds import KIND_OF_KEY, facts_of
 from orc.scheduler.core.errors import Problem, TemplateError, nearest
 from orc.scheduler.core.language.expressions import Expression, Reference
 from orc.scheduler.core.language.kinds_of_values import condition_problems
@@ -100,14 +101,13 @@ def _kind_of_output(step: Any) -> str | None:
         return None
     if "for_each" in given or "matrix" in given or "repeat" in given:
         return "list"
-    if "approval" in given or "steps" in given or "workflow" in given:
-        return "mapping"
     output = given.get("output")
     has_format = isinstance(output, Mapping) and (
         output.get("format", "text") != "text" or "schema" in output
     )
-    is_text = any(given.get(key) is not None for key in ("run", "prompt", "messages"))
-    return "text" if is_text and not has_format else None
+    kinds = (kind for key, kind in KIND_OF_KEY.items() if given.get(key) is not None)
+    gives = facts_of(next(kinds, None)).gives
+    return None if gives == "text" and has_format else gives
 
 
 def item_variables(step: StepSpec) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.ITEMS: "for_each matrix max_parallel",
         Rendered.ITEM: "key",
         Rendered.CONDITION: "if_",
-        Rendered.INSIDE: "messages fallback params tools approval steps loop budget output files "
+        Rendered.INSIDE: "messages embed fallback params tools approval steps loop budget output files "
         "limits resources retry score",
         Rendered.NEVER: "repeat max_turns cache python workflow as_ on_unknown idempotent needs secrets "
         "workspace cwd executor labels queue_timeout retry_on continue_on_error",
@@ -63,6 +63,7 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.READY: "description parameters allow",
         Rendered.NEVER: "name builtin python",
     },
+    "EmbedSpec": {Rendered.ATTEMPT: "texts", Rendered.NEVER: "dimensions per_request"},
     "OutputSpec": {Rendered.READY: "json_schema", Rendered.NEVER: "format repair"},
     "MessageSpec": {Rendered.ATTEMPT: "content", Rendered.NEVER: "role"},
     "PartSpec": {Rendered.ATTEMPT: "text image"},

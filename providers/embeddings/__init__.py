@@ -1,0 +1,1 @@
+"""Vectors of texts: the requests for them, their checks, and their form in replies."""

@@ -1,0 +1,66 @@
+"""Ollama's API for embeddings: one POST to /api/embed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from orc.providers.contract import Reply, Request
+from orc.providers.embeddings.openai_embeddings import check_dimensions, read_input_counts
+from orc.providers.embeddings.vectors import describe_vectors, read_vectors, texts_of
+from orc.providers.errors import TransientError
+from orc.providers.http import build_judged_error, parse_error_words, parse_json, safe_text
+from orc.providers.replies.failures import find_meaning
+
+PATH = "/api/embed"
+BODY_MAX_BYTES = 256 * 1024 * 1024
+_NAME_MAX = 200
+
+
+def build_body(request: Request) -> bytes:
+    """The body of the request. A text that is too long for the model is refused, and not cut."""
+    body = {
+        "model": request.model,
+        "input": texts_of(request),
+        "truncate": False,
+        **request.params,
+    }
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def read_reply(body: bytes, request: Request, *, who: str, secrets: tuple[str, ...]) -> Reply:
+    """The reply. Raises ProviderError for vectors that cannot be used."""
+    document = _parse(body, who, secrets)
+    counts = read_input_counts(document)
+    try:
+        rows = document.get("embeddings")
+        if not isinstance(rows, list):
+            raise ValueError("has no `embeddings`")
+        vectors = read_vectors(rows, count=len(texts_of(request)))
+    except ValueError as error:
+        raise TransientError("protocol", f"{who}'s reply {error}", usage=counts.usage()) from None
+    check_dimensions(vectors, request, who, counts.usage())
+    model = document.get("model")
+    named = model if isinstance(model, str) and model else request.model
+    return Reply(
+        text=describe_vectors(vectors),
+        model=safe_text(named, length_max=_NAME_MAX, secrets=secrets),
+        finish_reason="stop",
+        usage=counts.usage(),
+        is_counted=counts.is_known,
+        vectors=vectors,
+    )
+
+
+def _parse(body: bytes, who: str, secrets: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        document = parse_json(body.decode("utf-8"))
+    except ValueError:
+        raise TransientError("protocol", f"{who}'s reply is not JSON") from None
+    if not isinstance(document, dict):
+        raise TransientError("protocol", f"{who}'s reply is not a JSON object")
+    if document.get("error"):
+        words = parse_error_words(body[:4096].decode("utf-8", "replace"), secrets=secrets)
+        meaning = find_meaning(code="", kind="", words=words)
+        raise build_judged_error(500, f"{who} failed: {words}", meaning)
+    return document

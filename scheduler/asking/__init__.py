@@ -1,0 +1,1 @@
+"""What an attempt asks of a model: answers, with tools, and vectors of texts."""
