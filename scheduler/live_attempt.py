@@ -42,7 +42,7 @@ class LiveAttempt:
         self._placing = placing
         self._database = database
         self._mask = mask
-        self._inputs = self.places["work"].with_name(f"{self.places['work'].name}.inputs")
+        self._inputs = f"{self.places['work']}.inputs"
         self._copied: set[str] = set()
         self._lock = threading.Lock()
 
@@ -80,7 +80,7 @@ class LiveAttempt:
 
     def read_input(self, file: WorkFile) -> Path:
         """See `Attempt.read_input`."""
-        path = self._inputs / file.sha256
+        path = Path(self._inputs, file.sha256)
         with self._lock:
             if file.sha256 not in self._copied or not path.exists():
                 self._copy(file, path)
@@ -89,7 +89,7 @@ class LiveAttempt:
 
     def _copy(self, file: WorkFile, path: Path) -> None:
         # What an earlier process left under this name may be a part: it is written again.
-        self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             path.unlink()
         # A reader of its own, since another thread may call this.
@@ -103,5 +103,5 @@ class LiveAttempt:
 
     def close(self) -> None:
         """Remove the copies of inputs."""
-        if self._inputs.exists():
-            remove_tree(self._inputs)
+        if os.path.lexists(self._inputs):
+            remove_tree(Path(self._inputs))

@@ -94,6 +94,7 @@ class Renderer:
         self.job_id = job_id
         self.target_rules = target_rules(environment, state.definition.servers)
         self._values: dict[str, Any] = {}
+        self._spec_folders: dict[str, Path] = {}
         self._upstream = Upstream(state)
         self._declared = DeclaredFiles()
         definition = state.definition
@@ -368,7 +369,11 @@ class Renderer:
         submitted = self._state.submitted
         assert submitted is not None
         folder = self._state.graph.steps[step_id].folder
-        return spec_folder(submitted, self._ledger.path) / folder
+        known = self._spec_folders.get(folder)
+        if known is None:
+            known = spec_folder(submitted, self._ledger.path) / folder
+            self._spec_folders[folder] = known
+        return known
 
     def log_path(self, step_id: str) -> Path:
         """The file for the log of the step's current attempt."""

@@ -88,10 +88,12 @@ class SharedFolder(WorkFolder):
             self._note.unlink()
         remove_attempt_folder(self.artifacts)
 
-    @property
-    def is_empty(self) -> bool:
-        """See `WorkFolder.is_empty`."""
-        return not self.has_artifacts
+    def remove_empty(self) -> bool:
+        """See `WorkFolder.remove_empty`. The folder itself stays."""
+        if self.has_artifacts:
+            return False
+        self.remove()
+        return True
 
     def is_changed(self, folder: Folder, path: str, *, if_missing: bool = True) -> bool:
         """See `WorkFolder.is_changed`."""

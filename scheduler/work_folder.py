@@ -169,10 +169,11 @@ class WorkFolder:
         """Whether there is anything in the folder for artifacts."""
         return _has_entries(self.artifacts)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether removing both folders takes no time."""
-        return not (_has_entries(self.path) or self.has_artifacts)
+    def remove_empty(self) -> bool:
+        """Remove both folders if nothing is in them, which takes no time; whether they are gone."""
+        if self.path.parent.is_symlink():
+            return False
+        return all([_remove_empty(self.path), _remove_empty(self.artifacts)])
 
     def is_changed(self, folder: Folder, path: str, *, if_missing: bool = True) -> bool:
         """Whether the attempt made or changed the file; `if_missing` is the answer if it is gone."""
@@ -278,6 +279,16 @@ def _lift(name: str, top: int, prefix: str) -> list[str]:
     finally:
         os.close(folder)
     return moved
+
+
+def _remove_empty(path: Path) -> bool:
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _has_entries(path: Path) -> bool:

@@ -9,9 +9,10 @@ publisher: no step reads or writes them.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import trio
@@ -32,6 +33,8 @@ from orc.scheduler.work_folder import WorkFolder, remove_attempt_folder, remove_
 
 WORK_FOLDERS = ("work", "workspaces")
 """The folders of a run folder in which steps work. Nothing in them is published."""
+_OWN_FOLDERS = ("work", "logs")
+_KNOWN_PATHS_MAX = 256
 _INLINE_FILES_MAX = 16
 _INLINE_BYTES_MAX = 256 * 1024
 _BATCH_FILES_MAX = 256
@@ -66,11 +69,18 @@ class Workspace:
         self._ledger = ledger
         self._mask = mask
         self._folder = Folder(folder)
+        self._is_created = False
+        # Several places ask for the paths of each attempt.
+        self._paths = lru_cache(_KNOWN_PATHS_MAX)(partial(_attempt_paths, folder / "work"))
+        self._logs = folder / "logs"
 
     def create(self) -> None:
-        """Create the folders for work and logs."""
-        for name in ("work", "logs"):
+        """Create the folders for work and logs, if they have not been there since the first call."""
+        if self._is_created and all(_is_folder(f"{self.folder}/{name}") for name in _OWN_FOLDERS):
+            return
+        for name in _OWN_FOLDERS:
             self._folder.create_folder(name)
+        self._is_created = True
 
     def attempt_folder(
         self,
@@ -81,7 +91,7 @@ class Workspace:
         globs: tuple[str, ...] = (),
     ) -> WorkFolder:
         """The folder of an attempt, which is not created. `shared` is the name of its workspace."""
-        own = _attempt_folder(self.folder, step_id, attempt)
+        own = WorkFolder(*self._paths(step_id, attempt))
         if shared is not None:
             return SharedFolder(self.folder / "workspaces" / shared, own.artifacts, globs)
         return own
@@ -111,10 +121,8 @@ class Workspace:
 
     async def close(self, folder: WorkFolder) -> None:
         """End the work in the folder of an attempt, and remove it if it is private."""
-        with trio.CancelScope(shield=True):
-            if folder.is_empty:
-                folder.remove()
-            else:
+        if not folder.remove_empty():
+            with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(folder.remove)
 
     def clear(self, *, ended: bool) -> None:
@@ -126,11 +134,15 @@ class Workspace:
 
     def log_path(self, step_id: str, attempt: int) -> Path:
         """The path of an attempt's log file."""
-        return self.folder / "logs" / log_name(step_id, attempt)
+        return self._logs / log_name(step_id, attempt)
 
     def read_log(self, step_id: str, attempt: int) -> tuple[Payload, bytes | None] | None:
         """An attempt's masked log as a payload, and its blob; None if the log is empty."""
-        content = self._folder.read(f"logs/{log_name(step_id, attempt)}", size_max=BLOB_BYTES_MAX)
+        name = f"logs/{log_name(step_id, attempt)}"
+        if not os.path.lexists(f"{self.folder}/{name}"):
+            # Most attempts print nothing.
+            return None
+        content = self._folder.read(name, size_max=BLOB_BYTES_MAX)
         return pack_bytes(self._mask.data(content)) if content else None
 
     def _batches(self, inputs: Mapping[str, FileRef]) -> Iterator[_Batch]:
@@ -160,15 +172,23 @@ def sweep_attempts(folder: Path, state: JobState) -> None:
     """
     for step_id, step in state.steps.items():
         if step.status == "running":
-            own = _attempt_folder(folder, step_id, step.attempts)
-            for path in (own.path, own.artifacts):
+            for path in _attempt_paths(folder / "work", step_id, step.attempts):
                 remove_attempt_folder(path)
 
 
-def _attempt_folder(folder: Path, step_id: str, attempt: int) -> WorkFolder:
-    path = folder / "work" / work_name(step_id, attempt)
+def _is_folder(path: str) -> bool:
+    """Whether there is a folder, and no link in its place."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _attempt_paths(work: Path, step_id: str, attempt: int) -> tuple[Path, Path]:
+    """The paths of an attempt's working folder and of its folder for artifacts."""
+    name = work_name(step_id, attempt)
     # A step's name has no dot, so that no attempt has this name.
-    return WorkFolder(path, path.with_name(f"{path.name}.artifacts"))
+    return work / name, work / f"{name}.artifacts"
 
 
 def _check_path(relative: str) -> None:

@@ -24,7 +24,8 @@ from orc.projections.money.prices import PriceTable
 from orc.scheduler.core.fold.evolve import JobState
 
 REFRESH_S = 2.0
-_PUBLISH_SHARE = 10
+_PAUSE_SHARE = 25
+"""How many times longer than a publication the pause after it is at least."""
 
 
 def folder_for(ledger: LedgerReader, state: JobState, job_id: str, runs_dir: Path) -> Path:
@@ -133,7 +134,7 @@ async def keep_published(publisher: Publisher) -> None:
             raise
         except Exception:  # noqa: S110
             pass
-        pause_s = max(REFRESH_S, _PUBLISH_SHARE * (trio.current_time() - started))
+        pause_s = max(REFRESH_S, _PAUSE_SHARE * (trio.current_time() - started))
 
 
 def publish_first(publisher: Publisher, folder: Path, job_id: str) -> list[str]:

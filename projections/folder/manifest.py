@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +42,7 @@ from orc.ledger.inputs.read_inputs import inputs_in
 from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN
 from orc.ledger.step_names import container_of, is_within
 from orc.ledger.stored import parse_time
+from orc.projections.folder.pretty_json import render_pretty
 from orc.projections.folds.doubt_finder import DoubtFinder, worst_cost
 from orc.projections.folds.doubts import Doubts
 from orc.projections.folds.owned_files import OwnedFiles
@@ -377,7 +377,7 @@ def _input_files(spec: Any) -> list[dict[str, Any]]:
 
 def render_manifest(value: dict[str, Any]) -> bytes:
     """The bytes of `manifest.json` for its JSON value."""
-    text = json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
+    text = render_pretty(value).replace("\x7f", "\\u007f")
     return text.encode() + b"\n"
 
 

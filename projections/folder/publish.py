@@ -71,8 +71,8 @@ class Publisher:
         Files that orc wrote and that no step owns any more are removed. A file with other bytes
         than orc wrote is kept.
 
-        At the end (`final`), the whole folder is derived again, as by a new publisher: commands may
-        have changed files that were published before.
+        At the end (`final`), every file is compared, also one that was published before: commands may
+        have changed it.
 
         What is wrong with one file keeps no other from being written: Unpublished, an OSError, is
         raised at the end. Raises OSError at once if the machine lacks something, such as space, and
@@ -85,8 +85,8 @@ class Publisher:
             raise
 
     def _publish(self, *, final: bool) -> None:
-        if final and self._projection.version:
-            self._projection = RunFolder(self._ledger, prices=self._prices)
+        if final:
+            self._projection.look_again()
         before = self._projection.version
         if before == 0:
             for name in FOLDERS:

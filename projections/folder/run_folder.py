@@ -26,6 +26,7 @@ from orc.ledger.files.modes import bits_of
 from orc.ledger.step_names import log_name
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import Manifest
+from orc.projections.folder.pretty_json import render_pretty
 from orc.projections.folds.input_files import InputFiles
 from orc.projections.folds.owned_files import (
     OwnedFiles,
@@ -101,6 +102,7 @@ class RunFolder:
         self._lines = bytearray()
         self._requests: dict[tuple[str, int, int], Payload] = {}
         self._changed: dict[str, None] = {}
+        self._known: dict[str, None] = {}
         self._sources: dict[str, _Source] = {}
         self.lost: dict[str, LostFile] = {}
         self.version = 0
@@ -133,6 +135,10 @@ class RunFolder:
             case _:
                 pass
 
+    def look_again(self) -> None:
+        """Have all files changed, as if nothing had asked for them yet."""
+        self._changed = self._known | self._changed
+
     def changed(self) -> Iterator[File]:
         """The current files at the paths that have changed since the last call."""
         for _, make in self._changed_files():
@@ -148,7 +154,7 @@ class RunFolder:
 
     def _changed_files(self) -> Iterator[tuple[str, Make]]:
         changed, self._changed = self._changed, {}
-        sources, self._sources = self._sources, {}
+        self._known |= changed
         logs = {reused_log_path(step): log for step, log in self._owned.reused_logs.items()}
         artifacts = {
             artifact_path(step, file): file
@@ -157,8 +163,8 @@ class RunFolder:
         }
         for path in changed:
             output = self._owned.outputs.get(path.removeprefix(output_path("")))
-            if path in sources:
-                yield path, partial(self._made, path, sources[path])
+            if path in self._sources:
+                yield path, partial(self._made, path, self._sources[path])
             elif path in logs:
                 yield path, partial(self._made, path, self._text(logs[path]))
             elif path in artifacts:
@@ -273,5 +279,4 @@ def _in_memory(path: str, content: bytes) -> File:
 
 def _pretty(value: Any) -> bytes:
     # Canonical first, so that equal values give equal bytes.
-    text = json.dumps(json.loads(canonical_json(value)), indent=2, ensure_ascii=True)
-    return text.encode() + b"\n"
+    return render_pretty(json.loads(canonical_json(value))).encode() + b"\n"

@@ -26,7 +26,7 @@ _SWEEP_MIN = 1000
 class Cut:
     """A block that is cancelled at its deadline, unless `disarm` was called before."""
 
-    def __init__(self, scope: trio.CancelScope) -> None:
+    def __init__(self, scope: trio.CancelScope | None) -> None:
         self.scope = scope
         self.is_armed = True
 
@@ -37,16 +37,23 @@ class Cut:
     @property
     def is_over(self) -> bool:
         """Whether the block was cut by its deadline."""
-        return self.scope.cancelled_caught
+        return self.scope is not None and self.scope.cancelled_caught
+
+    def act(self) -> None:
+        """Cancel the block, if the deadline still matters."""
+        if self.is_armed and self.scope is not None:
+            self.scope.cancel()
 
 
 @contextmanager
 def cut_at(at: float) -> Iterator[Cut]:
     """Cancel the block at that time; see above. `at` may be infinite."""
+    if at == math.inf:
+        yield Cut(None)
+        return
     with trio.CancelScope() as scope:
         cut = Cut(scope)
-        if math.isfinite(at):
-            _keeper().add(at, cut)
+        _keeper().add(at, cut)
         try:
             yield cut
         finally:
@@ -110,8 +117,7 @@ class _Keeper:
                 await trio.sleep(LOOK_S)
             while self._heap and self._heap[0][0] <= now:
                 _, _, cut = heapq.heappop(self._heap)
-                if cut.is_armed:
-                    cut.scope.cancel()
+                cut.act()
 
 
 _KEEPER: trio.lowlevel.RunVar[_Keeper] = trio.lowlevel.RunVar("orc deadlines")

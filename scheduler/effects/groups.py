@@ -2,12 +2,14 @@
 
 Each child leads a session of its own. Before it runs its command, it waits at a gate until the
 reaper (`reaper.py`) knows its group. If the runner is killed before that, the child reads end of
-file at the gate and exits.
+file at the gate and exits. The gate is a line of shell; a shell that runs a text has it in front of
+the text, so that it need not start another one.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,11 +22,15 @@ import trio
 
 from orc.ledger import failpoints
 from orc.ledger.scarcity import shortage_number
+from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.worker.exit_statuses import require_exit_statuses
 
 GRACE_S = 10.0
 _GATE = 'read -r _ && i=$1 && shift && exec "$@" <"$i"'
+_SHELL = ("/bin/sh", "-ec")
+_TEXT_CHARS_MAX = 32_000
+"""How long a text may be to get the gate in front: Linux limits the length of each argument."""
 _NO_STDIN = Path("/dev/null")
 _REAPER = Path(__file__).with_name("reaper.py")
 _POLL_S = 0.02
@@ -54,7 +60,7 @@ class ProcessGroups:
         stderr: int,
         pass_fds: Sequence[int] = (),
         stdin: Path = _NO_STDIN,
-    ) -> trio.Process:
+    ) -> Child:
         """Start a command as the leader of a new group; it reads the file `stdin`.
 
         A signal that orc ignores is ignored by the command, too, as `nohup` promises; the signals
@@ -66,25 +72,24 @@ class ProcessGroups:
         """
         require_exit_statuses()
 
-        async def spawn() -> trio.Process:
-            return await self._spawn([str(stdin), *argv], cwd, env, stdout, stderr, pass_fds)
+        async def spawn() -> Child:
+            return await self._spawn(_gated(argv, stdin), cwd, env, stdout, stderr, pass_fds)
 
         try:
             return await retry_while_scarce(spawn)
-        except (RuntimeError, MemoryError) as error:
-            # trio starts processes in a thread, which Python may be unable to create.
+        except MemoryError as error:
             number = shortage_number(error)
             if number is None:
                 raise
             raise OSError(number, os.strerror(number)) from error
 
-    async def end(self, process: trio.Process) -> None:
+    async def end(self, process: Child) -> None:
         """End the whole group: SIGTERM, grace period, SIGKILL. Shielded from cancellation."""
         with trio.CancelScope(shield=True):
             if process.returncode is None:
                 signal_group(process.pid, signal.SIGTERM)
                 deadline = trio.current_time() + self._grace_s
-                while process.poll() is None and trio.current_time() < deadline:
+                while process.returncode is None and trio.current_time() < deadline:
                     if self._skips_grace:
                         break
                     with trio.move_on_after(_POLL_S):
@@ -92,7 +97,7 @@ class ProcessGroups:
             self.kill(process)
             await process.wait()
 
-    async def ended_at(self, process: trio.Process, *, deadline: float) -> float:
+    async def ended_at(self, process: Child, *, deadline: float) -> float:
         """When the process, which has ended, did so, on trio's clock; now if nobody saw it.
 
         If that is after the deadline, waits for what the reaper saw: orc may have been away.
@@ -105,7 +110,7 @@ class ProcessGroups:
         ended = self._ends.get(process.pid)
         return now if ended is None else min(now, now - (time.monotonic() - ended))
 
-    def kill(self, process: trio.Process) -> None:
+    def kill(self, process: Child) -> None:
         """Kill the remaining processes of the group, background processes included."""
         signal_group(process.pid, signal.SIGKILL)
         if process.pid in self._groups:
@@ -136,20 +141,19 @@ class ProcessGroups:
         stdout: int,
         stderr: int,
         pass_fds: Sequence[int],
-    ) -> trio.Process:
+    ) -> Child:
         if self._reaper is None:
             # Before the first child, so that each child has a reaper.
             self._start_reaper()
         gate_read, gate_write = os.pipe()
         try:
-            process = await trio.lowlevel.open_process(
-                ["/bin/sh", "-c", _GATE, "orc", *argv],
+            process = Child(
+                argv,
                 stdin=gate_read,
                 stdout=stdout,
                 stderr=stderr,
                 cwd=cwd,
-                env=dict(env),
-                start_new_session=True,
+                env=env,
                 pass_fds=pass_fds,
             )
         except BaseException:
@@ -171,15 +175,13 @@ class ProcessGroups:
             os.close(gate_write)
         return process
 
-    async def _kill_unstarted(self, process: trio.Process) -> None:
+    async def _kill_unstarted(self, process: Child) -> None:
         """Kill a child whose start failed, and close its streams."""
         self._groups.discard(process.pid)
         signal_group(process.pid, signal.SIGKILL)
         with trio.CancelScope(shield=True):
             await process.wait()
-            for stream in (process.stdout, process.stderr):
-                if stream is not None:
-                    await stream.aclose()
+        process.close()
 
     def _notify_reaper(self, line: str) -> None:
         try:
@@ -211,6 +213,7 @@ class ProcessGroups:
         self._close_notes()
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_REAPER)],
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -223,8 +226,15 @@ class ProcessGroups:
     def _write(self, line: str) -> None:
         assert self._reaper is not None
         assert self._reaper.stdin is not None
-        self._reaper.stdin.write(line.encode() + b"\n")
-        self._reaper.stdin.flush()
+        os.write(self._reaper.stdin.fileno(), line.encode() + b"\n")
+
+
+def _gated(argv: Sequence[str], stdin: Path) -> list[str]:
+    """The command behind its gate."""
+    if tuple(argv[:-1]) == _SHELL and len(argv[-1]) <= _TEXT_CHARS_MAX:
+        # In the same line, so that the shell's messages name the lines of the text.
+        return [*_SHELL, f"read -r _; exec <{shlex.quote(str(stdin))}; {argv[-1]}"]
+    return ["/bin/sh", "-c", _GATE, "orc", str(stdin), *argv]
 
 
 def signal_group(group: int, number: signal.Signals) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +13,12 @@ import trio
 
 from orc.ledger.scarcity import describe_system_error
 from orc.ledger.secrets.masking import Mask
+from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.contract import FunctionRequest, Result, Stopwatch
 from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import function_result
+from orc.scheduler.effects.pipes import Keep, Pipe
 from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.scheduler.executors.contract import Broken, WorkOutcome
 from orc.worker import function_worker
@@ -25,7 +26,6 @@ from orc.worker.function_worker import ANSWER_BYTES_MAX
 
 _WORKER = Path(function_worker.__file__)
 _CHUNK = 64 * 1024
-_DRAINED_CHUNKS_MAX = 64
 
 
 class WorkerPool:
@@ -61,9 +61,9 @@ class WorkerPool:
             answer = await worker.ask(request, printed.take)
         finally:
             if answer is None:
-                await self._end(worker, printed.take)
+                await self._end(worker)
             else:
-                worker.drain(printed.take)
+                worker.stop_printing()
                 self._idle.append(worker)
             printed.close()
         ended = WorkOutcome(answer=answer, warning=printed.warning, duration_s=watch.elapsed())
@@ -86,7 +86,7 @@ class WorkerPool:
         """An idle worker for the request that is still running; None if there is none."""
         for worker in reversed([one for one in self._idle if one.serves(request)]):
             self._idle.remove(worker)
-            if worker.process.poll() is None:
+            if worker.process.returncode is None:
                 return worker
             await self._end(worker)
         return None
@@ -117,13 +117,10 @@ class WorkerPool:
             os.close(answers_write)
         return _Worker(process, requests_write, answers_read, request)
 
-    async def _end(
-        self, worker: _Worker, keep: Callable[[bytes], None] = lambda chunk: None
-    ) -> None:
+    async def _end(self, worker: _Worker) -> None:
         await self._groups.end(worker.process)
-        worker.drain(keep)
-        with trio.CancelScope(shield=True):
-            await worker.aclose()
+        worker.stop_printing()
+        worker.close()
 
 
 class _Printed:
@@ -146,46 +143,36 @@ class _Printed:
 
 
 class _Worker:
-    def __init__(
-        self, process: trio.Process, requests: int, answers: int, first: FunctionRequest
-    ) -> None:
-        assert isinstance(process.stdout, trio.lowlevel.FdStream)
+    def __init__(self, process: Child, requests: int, answers: int, first: FunctionRequest) -> None:
         self.process = process
         self._secrets, self._import_dir = first.secrets, first.import_dir
-        self._printed = process.stdout
-        self._requests = trio.lowlevel.FdStream(requests)
-        self._answers = trio.lowlevel.FdStream(answers)
+        self._requests, self._answers = requests, answers
+        os.set_blocking(requests, False)
+        os.set_blocking(answers, False)
+        (printed,) = process.pipes()
+        self._printed = Pipe(printed, _drop, failed=self._fail)
+        self._error: Exception | None = None
+        self._asking: trio.CancelScope | None = None
 
     def serves(self, request: FunctionRequest) -> bool:
         """Whether the process has had no other secrets than the call, and imports its modules."""
         return (self._secrets, self._import_dir) == (request.secrets, request.import_dir)
 
-    async def ask(self, request: FunctionRequest, keep: Callable[[bytes], None]) -> bytes | None:
+    async def ask(self, request: FunctionRequest, keep: Keep) -> bytes | None:
         """The worker's answer, one line; None if the worker ended or its answer is too long.
 
-        `keep` receives the function's output.
+        `keep` receives the function's output, until `stop_printing`.
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._follow, keep)
-            answer = await self._ask(request)
-            nursery.cancel_scope.cancel()
-        return answer
+        self._printed.keep = keep
+        with trio.CancelScope() as self._asking:
+            return await self._ask(request)
+        assert self._error is not None
+        raise self._error
 
-    def drain(self, keep: Callable[[bytes], None]) -> None:
-        """Pass the unread output to `keep`. A worker prints before it answers."""
-        # Bounded, because a thread of the function may print for ever.
-        for _ in range(_DRAINED_CHUNKS_MAX):
-            try:
-                chunk = os.read(self._printed.fileno(), _CHUNK)
-            except OSError:
-                return
-            if not chunk:
-                return
-            keep(chunk)
-
-    async def _follow(self, keep: Callable[[bytes], None]) -> None:
-        while chunk := await self._printed.receive_some(_CHUNK):
-            keep(bytes(chunk))
+    def stop_printing(self) -> None:
+        """Pass on what the call has printed and nobody has read: a worker prints before it answers."""
+        self._printed.read_ready()
+        self._printed.keep = _drop
 
     async def _ask(self, request: FunctionRequest) -> bytes | None:
         line = json.dumps(
@@ -198,22 +185,45 @@ class _Worker:
                 "use": request.use,
             }
         )
-        try:
-            await self._requests.send_all(line.encode() + b"\n")
-        except trio.BrokenResourceError:
+        if not await self._send(line.encode() + b"\n"):
             return None
         answer = bytearray()
         while not answer.endswith(b"\n"):
-            chunk = await self._answers.receive_some(1 << 16)
+            await trio.lowlevel.wait_readable(self._answers)
+            chunk = os.read(self._answers, _CHUNK)
             answer += chunk
             if not chunk or len(answer) > ANSWER_BYTES_MAX:
                 return None
         return bytes(answer)
 
-    async def aclose(self) -> None:
-        await self._requests.aclose()
-        await self._answers.aclose()
-        await self._printed.aclose()
+    async def _send(self, content: bytes) -> bool:
+        """Whether the worker still reads."""
+        left = memoryview(content)
+        try:
+            while left:
+                try:
+                    left = left[os.write(self._requests, left) :]
+                except BlockingIOError:
+                    await trio.lowlevel.wait_writable(self._requests)
+        except BrokenPipeError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the pipes to a process that has ended."""
+        self._printed.leave()
+        self.process.close()
+        os.close(self._requests)
+        os.close(self._answers)
+
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        if self._asking is not None:
+            self._asking.cancel()
+
+
+def _drop(chunk: bytes) -> None:
+    """What is printed after the answer belongs to no call."""
 
 
 async def _open_pipes() -> tuple[int, int, int, int]:

@@ -10,12 +10,14 @@ tells the end of another's child; elsewhere nothing is written.
 """
 
 import os
-import selectors
+import select
 import signal
 import sys
 import time
 
 _CHUNK = 65536
+_PAUSE_S = 0.02
+"""How long the pipe is left alone after a look: a command that ends meanwhile costs nothing here."""
 
 
 def main() -> None:
@@ -24,9 +26,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     os.set_blocking(1, False)
     groups: set[int] = set()
-    with selectors.DefaultSelector() as selector:
-        selector.register(0, selectors.EVENT_READ)
-        _follow(groups, selector)
+    _follow(groups)
     for group in groups:
         try:
             os.killpg(group, signal.SIGKILL)
@@ -34,29 +34,45 @@ def main() -> None:
             continue
 
 
-def _follow(groups: set[int], selector: selectors.BaseSelector) -> None:
+def _follow(groups: set[int]) -> None:
+    watched: dict[int, int] = {}
+    poll = select.poll()
     rest = b""
+    look_at = time.monotonic()
     while True:
-        for key, _ in selector.select():
-            if key.data is not None:
-                _note_end(key.data)
-                selector.unregister(key.fd)
-                os.close(key.fd)
-                continue
+        pause_s = look_at - time.monotonic()
+        # Without POLLIN, the pipe only reports that the runner has closed it.
+        poll.register(0, 0 if pause_s > 0 else select.POLLIN)
+        ready = poll.poll(max(1, pause_s * 1000) if pause_s > 0 else None)
+        for fd, _ in ready:
+            if fd != 0:
+                _note_end(watched.pop(fd))
+                poll.unregister(fd)
+                os.close(fd)
+        if any(fd == 0 for fd, _ in ready):
             chunk = os.read(0, _CHUNK)
             if not chunk:
                 return
             *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                group = int(line[1:])
-                if line[:1] == b"+":
-                    groups.add(group)
-                    _watch(group, selector)
-                else:
-                    groups.discard(group)
+            for group in _take(lines, groups):
+                _watch(group, watched, poll)
+            look_at = time.monotonic() + _PAUSE_S
 
 
-def _watch(group: int, selector: selectors.BaseSelector) -> None:
+def _take(lines: list[bytes], groups: set[int]) -> list[int]:
+    """Those of the new groups that have not ended already."""
+    added = []
+    for line in lines:
+        group = int(line[1:])
+        if line[:1] == b"+":
+            groups.add(group)
+            added.append(group)
+        else:
+            groups.discard(group)
+    return [group for group in added if group in groups]
+
+
+def _watch(group: int, watched: dict[int, int], poll: select.poll) -> None:
     if sys.platform != "linux":
         return
     try:
@@ -64,7 +80,8 @@ def _watch(group: int, selector: selectors.BaseSelector) -> None:
     except OSError:
         # It has ended, and the runner knows; or there are no free descriptors.
         return
-    selector.register(fd, selectors.EVENT_READ, group)
+    watched[fd] = group
+    poll.register(fd, select.POLLIN)
 
 
 def _note_end(group: int) -> None:

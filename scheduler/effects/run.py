@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 
 import trio
@@ -13,12 +14,13 @@ import trio
 from orc.ledger import failpoints
 from orc.ledger.scarcity import describe_system_error
 from orc.ledger.secrets.masking import Mask
+from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Stopwatch
 from orc.scheduler.effects.deadlines import cut_at
 from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import TAIL_CHARS, too_much_output
-from orc.scheduler.effects.pipes import are_closed, read_pipe
+from orc.scheduler.effects.pipes import Reading
 from orc.scheduler.executors.contract import Broken, WorkOutcome
 
 
@@ -51,9 +53,7 @@ async def run_command(
         await _follow(process, output, groups, deadline)
     finally:
         await groups.end(process)
-        with trio.CancelScope(shield=True):
-            await process.stdout.aclose()  # type: ignore[union-attr]  # both are pipes
-            await process.stderr.aclose()  # type: ignore[union-attr]
+        process.close()
         output.close()
     failpoints.hit("process.after_exit")
     return _outcome(request, process, output, watch, deadline)
@@ -72,7 +72,8 @@ class _CommandOutput:
         self._err = mask.byte_stream()
         self.stdout = bytearray()
         self.tail = bytearray()
-        self.too_large = trio.Event()
+        self.is_too_large = False
+        self.stop_reading: Callable[[], None] = lambda: None
         self.ended_at: float | None = None
         self.away_s = 0.0
         self.has_left_children = False
@@ -90,7 +91,8 @@ class _CommandOutput:
         self._log.write(self._out.feed(chunk))
         # The final newline does not count, because it is not part of the output.
         if len(self.stdout.removesuffix(b"\n")) > self._limit:
-            self.too_large.set()
+            self.is_too_large = True
+            self.stop_reading()
 
     def from_stderr(self, chunk: bytes) -> None:
         self._take_error(self._err.feed(chunk))
@@ -111,43 +113,31 @@ def _output_limit(request: CommandRequest) -> int:
 
 
 async def _follow(
-    process: trio.Process, output: _CommandOutput, groups: ProcessGroups, deadline: float
+    process: Child, output: _CommandOutput, groups: ProcessGroups, deadline: float
 ) -> None:
     """Read until the command has ended and closed its output, stdout is too large, or it is late."""
-    closed = trio.Event(), trio.Event()
-    async with trio.open_nursery() as guard:
-        guard.start_soon(_cancel_when, output.too_large, guard.cancel_scope)
-        async with trio.open_nursery() as readers:
-            readers.start_soon(read_pipe, process.stdout, output.from_stdout, closed[0])
-            readers.start_soon(read_pipe, process.stderr, output.from_stderr, closed[1])
-            with cut_at(deadline):
-                await process.wait()
-            if process.poll() is None:
-                # It is late.
-                guard.cancel_scope.cancel()
-                return
-            seen_at = trio.current_time()
-            output.ended_at = await groups.ended_at(process, deadline=deadline)
-            output.away_s = max(0.0, seen_at - output.ended_at)
-            # A background process may hold the pipes open for ever.
-            output.has_left_children = not await are_closed(closed)
-            readers.cancel_scope.cancel()
-        guard.cancel_scope.cancel()
-
-
-async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
+    with Reading(process.pipes(), output.from_stdout, output.from_stderr) as reading:
+        output.stop_reading = reading.stop
+        with cut_at(deadline):
+            await process.wait()
+        if process.returncode is None:
+            # It is late.
+            return
+        seen_at = trio.current_time()
+        output.ended_at = await groups.ended_at(process, deadline=deadline)
+        output.away_s = max(0.0, seen_at - output.ended_at)
+        # A background process may hold the pipes open for ever.
+        output.has_left_children = not await reading.is_over()
 
 
 def _outcome(
     request: CommandRequest,
-    process: trio.Process,
+    process: Child,
     output: _CommandOutput,
     watch: Stopwatch,
     deadline: float,
 ) -> WorkOutcome:
-    if not output.too_large.is_set() and (output.ended_at is None or output.ended_at > deadline):
+    if not output.is_too_large and (output.ended_at is None or output.ended_at > deadline):
         return WorkOutcome(broken=Broken("timeout", ""), duration_s=watch.elapsed())
     ended = WorkOutcome(
         stdout=bytes(output.stdout),
@@ -156,7 +146,7 @@ def _outcome(
         duration_s=round((output.ended_at or trio.current_time()) - watch.started, 6),
         away_s=output.away_s,
     )
-    if output.too_large.is_set():
+    if output.is_too_large:
         return replace(ended, stdout=b"", broken=too_much_output(_output_limit(request)))
     code = process.returncode
     assert code is not None
@@ -167,15 +157,15 @@ def _outcome(
 
 def _missing_command(request: CommandRequest) -> str:
     name = request.argv[0]
-    if not request.cwd.is_dir():
+    if not os.path.isdir(request.cwd):
         return f"there is no folder {request.cwd}, where the command starts"
     if "/" in name:
         # Such a name is relative to the folder in which the command starts.
-        path = request.cwd / name
-        if not path.exists():
-            return f"there is no {name!a} in the folder where the command starts; correct its path"
-        if path.is_file() and os.access(path, os.X_OK):
+        path = os.path.join(request.cwd, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
             return ""
+        if not os.path.exists(path):
+            return f"there is no {name!a} in the folder where the command starts; correct its path"
         return f"the command {name!a} is not executable; run `chmod +x` on it"
     if shutil.which(name, path=request.env.get("PATH", os.defpath)) is not None:
         return ""

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import trio
-
 from orc.ledger.digest import clean_text
 from orc.ledger.scarcity import raise_shortage
 from orc.ledger.secrets.masking import Mask
@@ -17,7 +15,7 @@ from orc.providers import Tool
 from orc.scheduler.effects.contract import KnownResult
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.log import Log
-from orc.scheduler.effects.pipes import are_closed, read_pipe
+from orc.scheduler.effects.pipes import Reading
 from orc.scheduler.effects.tool_files import ToolMistake
 
 SHOWN_BYTES_MAX = 64 * 1024
@@ -79,18 +77,14 @@ async def run_tool_command(
         raise ToolMistake(f"the program could not be started: {error.strerror}") from None
     output = _ProgramOutput(log_path, log_bytes, mask)
     try:
-        closed = trio.Event()
-        async with trio.open_nursery() as readers:
-            readers.start_soon(read_pipe, process.stdout, output.take, closed)
+        with Reading(process.pipes(), output.take) as reading:
             await process.wait()
             # A background process may hold the pipe open for ever.
-            await are_closed([closed])
-            readers.cancel_scope.cancel()
+            await reading.is_over()
     finally:
         output.close()
         await groups.end(process)
-        with trio.CancelScope(shield=True):
-            await process.stdout.aclose()  # type: ignore[union-attr]  # it is a pipe
+        process.close()
     text = clean_text(bytes(output.shown).decode("utf-8", "replace"))
     result: dict[str, Any] = {"exit_code": process.returncode, "output": text}
     if len(output.shown) == SHOWN_BYTES_MAX:

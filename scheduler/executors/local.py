@@ -27,7 +27,7 @@ from orc.scheduler.executors.contract import (
     Work,
     WorkOutcome,
 )
-from orc.scheduler.executors.surroundings import local_environment
+from orc.scheduler.executors.surroundings import local_environment, passed_on
 
 
 class LocalExecutor:
@@ -45,7 +45,7 @@ class LocalExecutor:
     ) -> None:
         self._groups = groups
         self._workers = workers
-        self._environment = environment
+        self._environment = passed_on(environment)
         self._mask = mask
 
     async def perform(

@@ -17,7 +17,9 @@ from orc.ledger import failpoints
 from orc.ledger.definition import ToolDef
 from orc.ledger.files.folder import Folder
 from orc.ledger.secrets.masking import NO_MASK
+from orc.scheduler.effects import groups as groups_module
 from orc.scheduler.effects import waiting
+from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.contract import KnownResult, Toolbox, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.log import Log
@@ -270,36 +272,51 @@ def test_a_log_that_cannot_be_opened_keeps_what_it_has(tmp_path: Path) -> None:
     assert path.read_bytes() == b"before\n"
 
 
-async def test_a_process_waits_until_a_thread_can_be_started(
-    command: Command, groups: ProcessGroups, monkeypatch: pytest.MonkeyPatch
+def _no_process() -> OSError:
+    return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+@pytest.mark.parametrize("error", [_no_process(), MemoryError()])
+async def test_a_process_waits_until_the_system_starts_one(
+    command: Command, groups: ProcessGroups, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    start = trio.lowlevel.open_process
     refused: list[Any] = []
 
-    async def open_process(*args: Any, **options: Any) -> trio.Process:
+    def start(*args: Any, **options: Any) -> Child:
         if len(refused) < 2:
             refused.append(args)
-            raise RuntimeError("can't start new thread")
-        return await start(*args, **options)
+            raise error
+        return Child(*args, **options)
 
-    monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
+    monkeypatch.setattr(groups_module, "Child", start)
     with trio.fail_after(WITHIN_S):
         assert (await perform_run(command("echo ran"), groups=groups, mask=NO_MASK)).value == "ran"
 
 
-async def test_a_lack_of_threads_is_the_failure_of_the_attempt(
-    command: Command, groups: ProcessGroups, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (_no_process(), "starts no more processes or threads"),
+        (MemoryError(), "Cannot allocate memory; end other programs"),
+    ],
+)
+async def test_a_lack_of_processes_is_the_failure_of_the_attempt(
+    command: Command,
+    groups: ProcessGroups,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    says: str,
 ) -> None:
-    async def open_process(*args: Any, **options: Any) -> trio.Process:
-        raise RuntimeError("can't start new thread")
+    def start(*args: Any, **options: Any) -> Child:
+        raise error
 
     monkeypatch.setattr(waiting, "PAUSES_S", (0.01, 0.01))
-    monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
+    monkeypatch.setattr(groups_module, "Child", start)
     with trio.fail_after(WITHIN_S):
         failed = (await perform_run(command("true"), groups=groups, mask=NO_MASK)).failed
     assert failed is not None
     assert failed.kind == "environment"
-    assert "starts no more processes or threads" in failed.message
+    assert says in failed.message
 
 
 _WITH_LITTLE_MEMORY = """
