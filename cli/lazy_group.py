@@ -1,6 +1,8 @@
 """A typer group that starts fast: it imports a command, and pydantic, only when they are needed.
 
-Typer builds every command of a group at start, which would import the modules of all commands.
+It reads the command lines that `cli/plain_line.py` leaves to it: those that ask for help or for
+completion, and those with an error. Typer builds every command of a group at start, which would
+import the modules of all commands.
 Typer also converts every value through pydantic, even defaults. Loading pydantic takes as long as
 loading typer, so that `orc list` would take twice as long to start.
 """
@@ -8,19 +10,20 @@ loading typer, so that `orc list` would take twice as long to start.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from orc.cli.collector import start_collector
+from orc.cli.call import call_command
 from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function
 from orc.cli.errors import UsageProblem
-from orc.cli.exit_codes import code_for_error
-from orc.ledger.command_lines import ledger_named
+from orc.cli.parameters import Declared, Option, Words, bare_type, read_parameters
 from orc.ledger.files.written import written_path
 
 MINUS = "\N{MINUS SIGN}"
@@ -42,18 +45,7 @@ class PlainCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. An unexpected error of a damaged ledger becomes CorruptLedger."""
-        start_collector()
-        try:
-            with ledger_named(ctx.params.get("database")):
-                return super().invoke(ctx)
-        except Exception as error:
-            # Imported here, since both are rarely needed and load slowly.
-            if "database" in ctx.params and code_for_error(error) is None:
-                from orc.cli.jobs.damage import explain
-                from orc.cli.ledger_access import database_path
-
-                explain(error, database_path(ctx.params["database"]))
-            raise
+        return call_command(lambda: super(PlainCommand, self).invoke(ctx), ctx.params)
 
 
 class LazyGroup(TyperGroup):
@@ -126,8 +118,46 @@ class _LazyCommands(MutableMapping[str, Any]):
 def _build_command(name: str) -> Any:
     """The command as typer builds it from its function. Raises KeyError for an unknown name."""
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    alone.command(name, cls=PlainCommand, hidden=name in ALIASES)(load_function(name))
+    function = _declared_for_typer(load_function(name))
+    alone.command(name, cls=PlainCommand, hidden=name in ALIASES)(function)
     return get_command(alone)
+
+
+def _declared_for_typer(function: Callable[..., int]) -> Callable[..., int]:
+    """The same function, with its options and arguments declared as typer reads them."""
+
+    @wraps(function)
+    def command(**values: Any) -> int:
+        return function(**values)
+
+    declared = read_parameters(function)
+    parameters = [
+        parameter.replace(
+            annotation=Annotated[declared[name][0], _for_typer(declared[name][1])],
+            kind=Parameter.KEYWORD_ONLY,
+        )
+        for name, parameter in signature(function).parameters.items()
+    ]
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _for_typer(declared: Declared) -> Any:
+    make = typer.Option if isinstance(declared, Option) else typer.Argument
+    attributes = declared.attributes
+    if declared.complete is not None:
+        attributes = {**attributes, "autocompletion": _completion(declared.complete)}
+    return make(*declared.names, **attributes)
+
+
+def _completion(words: Words) -> Callable[..., Any]:
+    if isinstance(words, str):
+        from orc.cli import completion
+
+        function: Callable[..., Any] = getattr(completion, words)
+        return function
+    return words
 
 
 class _LazyConverter:
@@ -137,16 +167,16 @@ class _LazyConverter:
         _refuse_empty(value, param)
         if value is None or value is param.default:
             return value
-        wanted = _plain_type(param.type_descriptor.annotation)
+        wanted = bare_type(param.type_descriptor.annotation)
         # No option of orc has further conditions (such as `exists=True`) on a text or a path.
         if param.nargs == 1 and not param.multiple:
             if wanted is str and isinstance(value, str):
                 return value
             if wanted is Path and isinstance(value, str):
                 return written_path(value, of=_option_name(param))
-        elif param.nargs == 1 and wanted == list[str] and _are_texts(value):
+        elif wanted == list[str] and _are_texts(value):
             return list(value)
-        elif wanted is Path and param.nargs == -1 and _are_texts(value):
+        elif wanted == list[Path] and _are_texts(value):
             return [written_path(each) for each in value]
         param._runtime_param = None
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
@@ -170,12 +200,6 @@ def _option_name(param: Any) -> str:
 
 def _are_texts(values: Any) -> bool:
     return isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)
-
-
-def _plain_type(annotation: Any) -> Any:
-    """The type of an option, without `| None`."""
-    types = [kind for kind in get_args(annotation) if kind is not type(None)]
-    return types[0] if len(types) == 1 else annotation
 
 
 def _convert_lazily(params: list[Any]) -> None:

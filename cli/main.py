@@ -82,17 +82,33 @@ def _print_version() -> int:
 
 
 def _run_command() -> object:
-    from orc.cli.app import app
     from orc.cli.terminal.reader_warnings import reader_warnings_said
     from orc.cli.terminal.text import hide_keys
 
     hide_keys(os.environ)
+    # To look for plugins, pydantic would read the metadata of every installed distribution.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if "ORC_FAILPOINTS" in os.environ:
         from orc.ledger.failpoints import arm_from_environment
 
         arm_from_environment()
     with reader_warnings_said():
+        return _call_read()
+
+
+def _call_read() -> object:
+    """Read the command line, by typer only where it is not plain, and call the command."""
+    from orc.cli.plain_line import read_plain_line
+
+    plain = None if "_ORC_COMPLETE" in os.environ else read_plain_line(sys.argv[1:])
+    if plain is None:
+        from orc.cli.app import app
+
         return app(standalone_mode=False)
+    from orc.cli.call import call_command
+
+    function, arguments = plain
+    return call_command(lambda: function(**arguments), arguments)
 
 
 def _tells_of_a_job(code: object) -> bool:
@@ -119,8 +135,6 @@ def _has_folder() -> bool:
 
 
 def _explain(error: Exception) -> int:
-    import typer
-
     from orc.cli.errors import ReaderGone
     from orc.cli.exit_codes import code_for_error
     from orc.cli.named_secrets import hide_named_secrets
@@ -137,7 +151,7 @@ def _explain(error: Exception) -> int:
         show(file=message)
         say(message.getvalue().rstrip("\n"))
         return USAGE
-    if isinstance(error, typer.Abort):
+    if _is_abort(error):
         return SIGNALS["SIGINT"]
     if isinstance(error, ReaderGone):
         return SUCCEEDED
@@ -161,6 +175,17 @@ def _explain(error: Exception) -> int:
     for line in mask_output(_message(error)).splitlines():
         say(f"orc: {safe(line)}")
     return code
+
+
+def _is_abort(error: Exception) -> bool:
+    """Whether typer ended the command, at the end of its input."""
+    if isinstance(error, EOFError):
+        return True
+    if "typer" not in sys.modules:
+        return False
+    import typer
+
+    return isinstance(error, typer.Abort)
 
 
 def _is_text(argument: str) -> bool:

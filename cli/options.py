@@ -7,21 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from orc.cli.completion import (
-    complete_executors,
-    complete_jobs,
-    complete_listed_steps,
-    complete_models,
-    complete_providers,
-    complete_spec_steps,
-    complete_specs,
-    complete_steps,
-    complete_tags,
-)
 from orc.cli.env_file import load_env_file
 from orc.cli.errors import UsageProblem
+from orc.cli.parameters import Argument, Option
 from orc.scheduler.core.durations import parse_duration
 
 NUMBER_MAX = 2**31 - 1
@@ -29,30 +17,28 @@ NUMBER_MAX = 2**31 - 1
 
 Job = Annotated[
     str,
-    typer.Argument(
+    Argument(
         help="A job's id, a unique part of it, `latest`, or `latest~1` for the job before the latest.",
         metavar="JOB",
-        autocompletion=complete_jobs,
+        complete="complete_jobs",
     ),
 ]
 SpecFile = Annotated[
     Path,
-    typer.Argument(help="A spec: a YAML file.", metavar="SPEC", autocompletion=complete_specs),
+    Argument(help="A spec: a YAML file.", metavar="SPEC", complete="complete_specs"),
 ]
 Database = Annotated[
     Path | None,
-    typer.Option("--db", help="The ledger file. Default: $ORC_DB, else ./runs.db.", metavar="PATH"),
+    Option("--db", help="The ledger file. Default: $ORC_DB, else ./runs.db.", metavar="PATH"),
 ]
 RunsDir = Annotated[
     Path | None,
-    typer.Option(
-        help="The folder for the run folders. Default: runs/ beside the ledger.", metavar="DIR"
-    ),
+    Option(help="The folder for the run folders. Default: runs/ beside the ledger.", metavar="DIR"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Json = Annotated[bool, Option("--json", help="Print JSON on stdout.")]
 EnvFile = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--env-file",
         help="Read variables, such as keys, from this file (NAME=VALUE a line). The environment's own "
         "come first.",
@@ -61,82 +47,80 @@ EnvFile = Annotated[
         is_eager=True,
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress on stderr.")]
-NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask for input on the terminal.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Print no progress on stderr.")]
+NoInput = Annotated[bool, Option("--no-input", help="Never ask for input on the terminal.")]
 Interactive = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--interactive", help="Ask for decisions on this terminal, while the job's other steps run."
     ),
 ]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="Overwrite files in output_dir that orc did not write."),
+    Option("--force", help="Overwrite files in output_dir that orc did not write."),
 ]
 KeepWork = Annotated[
     bool,
-    typer.Option(
-        "--keep-work", help="Keep the working folders of all attempts, in the run folder."
-    ),
+    Option("--keep-work", help="Keep the working folders of all attempts, in the run folder."),
 ]
 Executors = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--executor",
         help="Run commands and functions on this executor, or only those of one step. Repeatable.",
         metavar="NAME|STEP=NAME",
-        autocompletion=complete_executors,
+        complete="complete_executors",
     ),
 ]
 OtherExecutors = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--executor",
         help="Use another executor of the site file in place of one of the job. Repeatable.",
         metavar="NAME=OTHER",
-        autocompletion=complete_executors,
+        complete="complete_executors",
     ),
 ]
 Trust = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--trust",
         help="Run the job's commands although another user made the job or can write to the ledger.",
     ),
 ]
 Replies = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         help="A file of recorded replies. Default: NAME.replay.yaml beside NAME.yaml.",
         metavar="FILE",
     ),
 ]
 JobReplies = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         help="A file of recorded replies. Default: the recorded replies that the job has.",
         metavar="FILE",
     ),
 ]
 Only = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Run only these steps and the steps that they need; other steps stay pending.",
         metavar="STEP[,STEP]",
-        autocompletion=complete_listed_steps,
+        complete="complete_listed_steps",
     ),
 ]
 Until = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="Run only these steps and the steps that they need.",
         metavar="STEP[,STEP]",
-        autocompletion=complete_spec_steps,
+        complete="complete_spec_steps",
     ),
 ]
 SpecDir = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--spec-dir",
         help="Where the folder of the job's spec is now, if it was moved without the ledger.",
         metavar="DIR",
@@ -144,38 +128,36 @@ SpecDir = Annotated[
 ]
 OutputDir = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         help="Copy the job's outputs to this folder instead of the spec's output_dir.",
         metavar="DIR",
     ),
 ]
 StepsAgain = Annotated[
     list[str],
-    typer.Option(
+    Option(
         "--step",
         help="A step to run again; can be repeated.",
         metavar="STEP",
-        autocompletion=complete_steps,
+        complete="complete_steps",
     ),
 ]
 FromStep = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--from",
         help="Run this step and all its dependents again.",
         metavar="STEP",
-        autocompletion=complete_steps,
+        complete="complete_steps",
     ),
 ]
 StepFilter = Annotated[
     str | None,
-    typer.Option(
-        "--step", help="Only events of this step.", metavar="STEP", autocompletion=complete_steps
-    ),
+    Option("--step", help="Only events of this step.", metavar="STEP", complete="complete_steps"),
 ]
 At = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--at",
         help="Show the job as it was after this event.",
         metavar="VERSION",
@@ -185,7 +167,7 @@ At = Annotated[
 ]
 Inputs = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--input",
         "-i",
         help="A value for an input of the spec; can be repeated.",
@@ -194,82 +176,78 @@ Inputs = Annotated[
 ]
 InputsFile = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--inputs", help="A YAML or JSON file of inputs; -i overrides its values.", metavar="FILE"
     ),
 ]
 Provider = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--provider",
         "-p",
         help="Use this provider instead of the spec's: NAME or NAME/MODEL.",
         metavar="NAME",
-        autocompletion=complete_providers,
+        complete="complete_providers",
     ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--model",
         "-m",
         help="Use this model instead of the spec's.",
         metavar="NAME",
-        autocompletion=complete_models,
+        complete="complete_models",
     ),
 ]
 StrictRun = Annotated[
     bool,
-    typer.Option(
+    Option(
         help="Refuse parameters that a provider does not support; fail steps whose patterns of "
         "files match nothing; exit 1 if a step with continue_on_error failed, or if a reply is empty, "
         "only reasoning, or ended for an unknown reason."
     ),
 ]
-Strict = Annotated[bool, typer.Option(help="Exit 1 if a step with continue_on_error failed.")]
-Full = Annotated[bool, typer.Option("--full", help="Print texts and lists in full.")]
+Strict = Annotated[bool, Option(help="Exit 1 if a step with continue_on_error failed.")]
+Full = Annotated[bool, Option("--full", help="Print texts and lists in full.")]
 Follow = Annotated[
-    bool, typer.Option("--follow", "-f", help="Wait for more and print it, until the job stops.")
+    bool, Option("--follow", "-f", help="Wait for more and print it, until the job stops.")
 ]
-TargetFile = Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")]
-ReplaceFile = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+TargetFile = Annotated[Path, Argument(help="The file to write.", metavar="FILE")]
+ReplaceFile = Annotated[bool, Option("--force", help="Replace an existing file.")]
 Yes = Annotated[
     bool,
-    typer.Option("--yes", help="Remove the bytes; without it, only show what would be removed."),
+    Option("--yes", help="Remove the bytes; without it, only show what would be removed."),
 ]
 Reason = Annotated[
-    str | None, typer.Option(help="The reason, kept in the event of the removal.", metavar="TEXT")
+    str | None, Option(help="The reason, kept in the event of the removal.", metavar="TEXT")
 ]
 ReviewStep = Annotated[
     str | None,
-    typer.Argument(
+    Argument(
         help="The step that waits for the decision. Without it, the open questions are shown in full.",
         metavar="[STEP]",
-        autocompletion=complete_steps,
+        complete="complete_steps",
     ),
 ]
 Tags = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--tag",
         help="A tag for the job, beside those of the spec; can be repeated.",
         metavar="TAG",
-        autocompletion=complete_tags,
+        complete="complete_tags",
     ),
 ]
 TagFilter = Annotated[
     str | None,
-    typer.Option(
-        "--tag", help="Only jobs with this tag.", metavar="TAG", autocompletion=complete_tags
-    ),
+    Option("--tag", help="Only jobs with this tag.", metavar="TAG", complete="complete_tags"),
 ]
 ThenResume = Annotated[
     bool,
-    typer.Option("--resume", help="Then continue the job here, unless a process runs it."),
+    Option("--resume", help="Then continue the job here, unless a process runs it."),
 ]
-Comment = Annotated[
-    str | None, typer.Option(help="A comment, kept with the decision.", metavar="TEXT")
-]
+Comment = Annotated[str | None, Option(help="A comment, kept with the decision.", metavar="TEXT")]
 
 
 def split_names(option: str, text: str | None) -> tuple[str, ...]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from orc.cli.options import Comment, Database, Job, Json, ReviewStep, ThenResume
+from orc.cli.parameters import Option
 from orc.cli.terminal.decisions import decide_step
 
 
@@ -15,7 +14,7 @@ def command(
     step: ReviewStep = None,
     option: Annotated[
         str,
-        typer.Option(help="The option to choose, if the step offers others.", metavar="NAME"),
+        Option(help="The option to choose, if the step offers others.", metavar="NAME"),
     ] = "approve",
     comment: Comment = None,
     then_resume: ThenResume = False,

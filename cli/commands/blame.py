@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import typer
-
-from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.excerpts import excerpt
 from orc.cli.terminal.job_folder import displayed_folder
 from orc.cli.terminal.text import put, put_json, safe, say
@@ -51,17 +49,17 @@ _HOW = {
 def command(
     file: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="A file's path in a job, a copy of it on disk, or the start of its SHA-256.",
             metavar="FILE",
         ),
     ],
     job: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Only files of this job. Default: the latest job that has the file.",
             metavar="JOB",
-            autocompletion=complete_jobs,
+            complete="complete_jobs",
         ),
     ] = None,
     is_full: Full = False,

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
 
-import typer
-
 from orc.cli.browse.enter_key import on_enter
 from orc.cli.browse.gate import PARAMETER, gated
 from orc.cli.browse.opening import Opener
@@ -22,12 +20,12 @@ from orc.cli.browse.peers import is_own_user
 from orc.cli.browse.server import require_threads, serve
 from orc.cli.browse.sessions import Sessions
 from orc.cli.browse.sockets import address_of, listen, listen_at
-from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.assess.browse_scores import scorer
 from orc.cli.jobs.browse_decisions import decider
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Json
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.connection import source_to_read
@@ -39,16 +37,16 @@ from orc.projections.pages.links import DatasetteLinks
 def command(
     job: Annotated[
         str | None,
-        typer.Argument(
+        Argument(
             help="The job whose page is opened. Default: the list of jobs.",
             metavar="[JOB]",
-            autocompletion=complete_jobs,
+            complete="complete_jobs",
         ),
     ] = None,
     database: Database = None,
     port: Annotated[
         int | None,
-        typer.Option(
+        Option(
             help="The port on 127.0.0.1. Default: 8001, else the next free port.",
             min=0,
             max=65535,
@@ -56,18 +54,18 @@ def command(
     ] = None,
     uds: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="Listen on a Unix socket that only you can open, and on no port. Its folder must be "
             "yours alone.",
             metavar="PATH",
         ),
     ] = None,
     no_open: Annotated[
-        bool, typer.Option("--no-open", help="Print the link; do not open a browser.")
+        bool, Option("--no-open", help="Print the link; do not open a browser.")
     ] = False,
     allow_decisions: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--allow-decisions",
             help="Show forms that approve or reject steps and score results; anyone who can open the "
             "pages can use them.",
@@ -75,7 +73,7 @@ def command(
     ] = False,
     allow_actions: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--allow-actions",
             help="Show forms that resume, cancel, rerun and fork jobs, and those of "
             "--allow-decisions; anyone who can open the pages can run the commands of a spec as you.",
@@ -83,7 +81,7 @@ def command(
     ] = False,
     specs: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="With --allow-actions: the folder whose specs the pages can start.",
             metavar="DIR",
         ),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import trio
-import typer
 
 from orc.cli.jobs.cancel import Cancelled
 from orc.cli.jobs.cancel import cancel as cancel_job
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
+from orc.cli.parameters import Option
 from orc.cli.terminal.text import put_json, say
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.exit_codes import CANCELLED, SUCCEEDED
@@ -20,11 +20,11 @@ def command(
     job: Job,
     database: Database = None,
     reason: Annotated[
-        str | None, typer.Option(help="The reason, kept in the event.", metavar="TEXT")
+        str | None, Option(help="The reason, kept in the event.", metavar="TEXT")
     ] = None,
     force: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--force", help="Cancel although executors that may still run steps cannot be reached."
         ),
     ] = False,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import trio
-import typer
 
 from orc.cli.chaos.display import make_chaos_display, report_lines, say_plan
 from orc.cli.chaos.trial import TRIAL_FOLDERS, Report, Trial, remove_folder, run_trial
@@ -28,6 +27,7 @@ from orc.cli.options import (
     Replies,
     SpecFile,
 )
+from orc.cli.parameters import Option
 from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger.definition import REPLAY
@@ -51,7 +51,7 @@ def command(
     executors: Executors = None,
     sample: Annotated[
         int | None,
-        typer.Option(
+        Option(
             help="Kill after this many commits only, chosen at random.",
             metavar="N",
             min=1,
@@ -59,14 +59,14 @@ def command(
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="The seed of the random choice by --sample.", metavar="N")
+        int, Option(help="The seed of the random choice by --sample.", metavar="N")
     ] = 0,
     jobs: Annotated[
-        int, typer.Option(help="How many runs to do at the same time.", metavar="N", min=1, max=64)
+        int, Option(help="How many runs to do at the same time.", metavar="N", min=1, max=64)
     ] = 2,
     keep: Annotated[
         Path | None,
-        typer.Option(help="Keep every ledger and run folder in this new folder.", metavar="DIR"),
+        Option(help="Keep every ledger and run folder in this new folder.", metavar="DIR"),
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,

@@ -7,8 +7,6 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from orc.cli.cluster.certificates import write_certificates
 from orc.cli.cluster.engine_commands import (
     EngineCommand,
@@ -21,6 +19,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
 from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, Json, refuse_ignored
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED
 from orc.ledger.files.written import written_path
@@ -28,44 +27,40 @@ from orc.scheduler.core.errors import nearest
 
 _ACTIONS = ("scheduler", "worker", "certs")
 
-Action = Annotated[str, typer.Argument(help="scheduler, worker or certs.", metavar="ACTION")]
+Action = Annotated[str, Argument(help="scheduler, worker or certs.", metavar="ACTION")]
 Target = Annotated[
     str,
-    typer.Argument(
+    Argument(
         help="An executor of the site file; for certs, the folder for the certificates.",
         metavar="NAME|DIR",
     ),
 ]
 Print = Annotated[
     bool,
-    typer.Option(
-        "--print", help="Print the command, for an sbatch script or a pod; start nothing."
-    ),
+    Option("--print", help="Print the command, for an sbatch script or a pod; start nothing."),
 ]
 Host = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="The address to listen on. Default: that of the site file; without TLS, 127.0.0.1.",
         metavar="HOST",
     ),
 ]
 Cpu = Annotated[
     float | None,
-    typer.Option(help="The processors of the worker. Default: those it may use.", min=0),
+    Option(help="The processors of the worker. Default: those it may use.", min=0),
 ]
 Memory = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="The memory of the worker, such as 32G. Default: that of the machine.", metavar="SIZE"
     ),
 ]
-Gpu = Annotated[float, typer.Option(help="The graphics processors of the worker.", min=0)]
-Labels = Annotated[
-    list[str], typer.Option("--label", help="A label of the worker; can be repeated.")
-]
+Gpu = Annotated[float, Option(help="The graphics processors of the worker.", min=0)]
+Labels = Annotated[list[str], Option("--label", help="A label of the worker; can be repeated.")]
 Slots = Annotated[
     int | None,
-    typer.Option(
+    Option(
         help="How many steps the worker performs at once. Default: one for each processor.", min=1
     ),
 ]

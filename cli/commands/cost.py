@@ -7,13 +7,11 @@ from dataclasses import asdict
 from functools import reduce
 from typing import Annotated, Any, cast
 
-import typer
-
 from orc.cli.assess.unknown_tag import unknown_tag_text
-from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_tables
 from orc.cli.options import Database, Json, TagFilter, parse_since
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.tables.columns import id_column, number_column
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, say
@@ -30,24 +28,24 @@ _BY = ("model", "provider", "day", "step", "job", "project")
 def command(
     job: Annotated[
         str | None,
-        typer.Argument(
+        Argument(
             help="Only calls of this job. Default: all calls in the ledger.",
             metavar="[JOB]",
-            autocompletion=complete_jobs,
+            complete="complete_jobs",
         ),
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Group by model, provider, day (UTC), step, job or project. "
             "Default: by step for one job, else by model.",
             metavar="WHAT",
-            autocompletion=lambda: list(_BY),
+            complete=lambda: list(_BY),
         ),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Only calls made in the last 30m or 2d, or since a date (UTC) such as 2026-11-01.",
             metavar="WHEN",
         ),

@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import typer
-
-from orc.cli.completion import complete_jobs
 from orc.cli.jobs.compare import compare_jobs
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.tables.columns import id_column, number_column, text_column
 from orc.cli.terminal.tables.table import put_table
@@ -36,25 +34,23 @@ _SIGNS = {"added": "A", "removed": "D", "changed": "M"}
 def command(
     before: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="The job to compare with: an id, a unique part of it, or `latest~1`.",
             metavar="JOB1",
-            autocompletion=complete_jobs,
+            complete="complete_jobs",
         ),
     ],
     after: Annotated[
         str,
-        typer.Argument(
-            help="The other job, such as `latest`.", metavar="JOB2", autocompletion=complete_jobs
-        ),
+        Argument(help="The other job, such as `latest`.", metavar="JOB2", complete="complete_jobs"),
     ],
     step: Annotated[
         str | None,
-        typer.Option(help="Only this step, the steps inside it, and its files.", metavar="STEP"),
+        Option(help="Only this step, the steps inside it, and its files.", metavar="STEP"),
     ] = None,
-    is_stat: Annotated[bool, typer.Option("--stat", help="Print only the summary.")] = False,
+    is_stat: Annotated[bool, Option("--stat", help="Print only the summary.")] = False,
     has_exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit 1 if anything differs.")
+        bool, Option("--exit-code", help="Exit 1 if anything differs.")
     ] = False,
     is_full: Full = False,
     database: Database = None,

@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from orc.cli.doctor.health import examine
 from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, EnvFile, Json
+from orc.cli.parameters import Argument
 from orc.cli.terminal.paragraphs import hanging
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
@@ -22,7 +21,7 @@ _INDENT = " " * 6
 def command(
     spec: Annotated[
         Path | None,
-        typer.Argument(help="A spec, whose named servers are checked.", metavar="[SPEC]"),
+        Argument(help="A spec, whose named servers are checked.", metavar="[SPEC]"),
     ] = None,
     database: Database = None,
     env_file: EnvFile = None,

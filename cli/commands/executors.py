@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-import typer
-
 from orc.cli.cluster.reports import ExecutorReport, examine_executors
 from orc.cli.jobs.caller.sites import read_sites
 from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, Json
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
 from orc.ledger.wording import count_text, duration_text, size_text
@@ -18,11 +17,9 @@ from orc.scheduler.drivers.rooms import SLOTS
 
 Name = Annotated[
     str | None,
-    typer.Argument(help="An executor of the site file. Default: all.", metavar="[NAME]"),
+    Argument(help="An executor of the site file. Default: all.", metavar="[NAME]"),
 ]
-Clean = Annotated[
-    bool, typer.Option("--clean", help="Remove what ended steps left on the workers.")
-]
+Clean = Annotated[bool, Option("--clean", help="Remove what ended steps left on the workers.")]
 
 
 def command(

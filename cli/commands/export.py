@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from orc.about import version
-from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.crate import crate_of, write_crate, write_crate_file
 from orc.cli.jobs.folders import check_run_folder
 from orc.cli.jobs.own_folder import folder_of
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Json, ReplaceFile, refuse_ignored
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.contents.table_file import TableRequest, export_table
 from orc.cli.terminal.text import put_json, put_piece, safe, say
 from orc.ledger import LedgerReader, has_owner
@@ -40,13 +38,13 @@ _STDOUT = Path("-")
 def command(
     job: Annotated[
         str | None,
-        typer.Argument(
-            help="A job; can be left out with --table.", metavar="JOB", autocompletion=complete_jobs
+        Argument(
+            help="A job; can be left out with --table.", metavar="JOB", complete="complete_jobs"
         ),
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--format",
             help=f"{', '.join(_FIRST)} or {_LAST}; with --table: csv, jsonl or parquet. "
             "Default: folder, or csv.",
@@ -55,13 +53,13 @@ def command(
     ] = None,
     table: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--table", help="Export a table of the ledger, of JOB or of all jobs.", metavar="NAME"
         ),
     ] = None,
     to: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--to",
             help="The file or folder to write; `-` is stdout. Default: depends on the format.",
             metavar="PATH",
@@ -69,7 +67,7 @@ def command(
     ] = None,
     content: Annotated[
         bool | None,
-        typer.Option(
+        Option(
             "--content/--no-content",
             help="Include prompts, replies and tool arguments; for html also logs and files. "
             "Default: included in html, not in otel.",

@@ -6,10 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from orc.about import version
-from orc.cli.completion import complete_specs
 from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.spec_dir import check_spec_dir
 from orc.cli.jobs.edits import ask_nothing
@@ -36,6 +33,7 @@ from orc.cli.options import (
     parse_other_executors,
     refuse_ignored,
 )
+from orc.cli.parameters import Option
 from orc.cli.terminal.amendments import say_runs
 from orc.cli.terminal.ask_inputs import ask_for
 from orc.cli.terminal.foreground import report
@@ -52,7 +50,7 @@ def command(
     start: FromStep = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--set",
             help="Change a value of the spec, such as steps.x.model=NAME or inputs.k=3; can be "
             "repeated.",
@@ -61,14 +59,14 @@ def command(
     ] = None,
     spec: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="Use this spec instead of the job's; its project must be the same.",
             metavar="SPEC",
-            autocompletion=complete_specs,
+            complete="complete_specs",
         ),
     ] = None,
     no_run: Annotated[
-        bool, typer.Option("--no-run", help="Submit the new job and print its id; do not run it.")
+        bool, Option("--no-run", help="Submit the new job and print its id; do not run it.")
     ] = False,
     database: Database = None,
     runs_dir: RunsDir = None,

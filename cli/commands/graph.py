@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from orc.cli.completion import complete_specs_and_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_job_at
 from orc.cli.options import At, Database, Json, ReplaceFile, refuse_ignored
 from orc.cli.output_mask import mask_output
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import (
     is_plain_terminal,
     put,
@@ -43,26 +41,24 @@ _SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".tx
 def command(
     target: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="The path of a spec, or a job.",
             metavar="SPEC|JOB",
-            autocompletion=complete_specs_and_jobs,
+            complete="complete_specs_and_jobs",
         ),
     ],
     as_format: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--format",
             help="text, mermaid, dot or svg. Default: by the ending of FILE, else text.",
             metavar="FORMAT",
         ),
     ] = None,
-    mermaid: Annotated[
-        bool, typer.Option("--mermaid", help="The same as --format mermaid.")
-    ] = False,
+    mermaid: Annotated[bool, Option("--mermaid", help="The same as --format mermaid.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write the graph to this file.", metavar="FILE"),
+        Option("--output", "-o", help="Write the graph to this file.", metavar="FILE"),
     ] = None,
     force: ReplaceFile = False,
     at: At = None,

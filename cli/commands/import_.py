@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from orc.cli.jobs.bundle import import_bundle
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put_json, say
 from orc.ledger.command_lines import command_line
 from orc.ledger.files.descriptors import is_descriptor
@@ -17,10 +16,10 @@ from orc.ledger.wording import count_text
 
 
 def command(
-    file: Annotated[Path, typer.Argument(help="A file that orc bundle wrote.", metavar="FILE")],
+    file: Annotated[Path, Argument(help="A file that orc bundle wrote.", metavar="FILE")],
     trust: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--trust", help="Trust the job's author: the job's commands may run on this machine."
         ),
     ] = False,

@@ -6,12 +6,10 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from orc.cli.completion import complete_templates
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.templates import ABOUT, read_example_files, read_template
 from orc.cli.options import Json, refuse_ignored
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.tables.columns import id_column
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put_json, safe, say
@@ -25,21 +23,19 @@ from orc.scheduler.core.spec.json_schema import EDITOR_LINE, SCHEMA_FILE, is_sch
 def command(
     template: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="A built-in template; see --list.",
             metavar="TEMPLATE",
-            autocompletion=complete_templates,
+            complete="complete_templates",
         ),
     ] = "app",
     to: Annotated[
         Path,
-        typer.Option("--to", help="The file to write (.yaml), or a folder for it.", metavar="PATH"),
+        Option("--to", help="The file to write (.yaml), or a folder for it.", metavar="PATH"),
     ] = Path(),
-    show: Annotated[
-        bool, typer.Option("--list", help="List the templates; write nothing.")
-    ] = False,
+    show: Annotated[bool, Option("--list", help="List the templates; write nothing.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite an existing spec and its replies.")
+        bool, Option("--force", help="Overwrite an existing spec and its replies.")
     ] = False,
     as_json: Json = False,
 ) -> int:

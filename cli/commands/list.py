@@ -8,12 +8,11 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Annotated
 
-import typer
-
 from orc.cli.assess.unknown_tag import unknown_tag_text
 from orc.cli.jobs.listing import JobSummary, list_jobs
 from orc.cli.ledger_access import live_status, read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter, parse_since
+from orc.cli.parameters import Option
 from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
@@ -31,7 +30,7 @@ from orc.projections.tables.inner_waits import JobWaits
 def command(
     limit: Annotated[
         int,
-        typer.Option(
+        Option(
             "--limit",
             "-n",
             min=1,
@@ -42,22 +41,22 @@ def command(
     ] = 20,
     statuses: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--status",
             help=f"Only jobs with this status: {', '.join(SHOWN_JOB_STATUSES)}; can be repeated.",
             metavar="STATUS",
-            autocompletion=lambda: list(SHOWN_JOB_STATUSES),
+            complete=lambda: list(SHOWN_JOB_STATUSES),
         ),
     ] = None,
     queued: Annotated[
-        bool, typer.Option("--queued", help="Only jobs that wait for a worker: --status queued.")
+        bool, Option("--queued", help="Only jobs that wait for a worker: --status queued.")
     ] = False,
     project: Annotated[
-        str | None, typer.Option(help="Only jobs of this project.", metavar="PROJECT")
+        str | None, Option(help="Only jobs of this project.", metavar="PROJECT")
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Only jobs submitted in the last 30m or 2d, or since a date (UTC) such as "
             "2026-11-01.",
             metavar="WHEN",

@@ -6,13 +6,11 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.own_folder import folder_of
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import NUMBER_MAX, Database, Follow, Job, Json
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import LedgerReader, Payload, has_owner
@@ -35,16 +33,14 @@ _HAS_LOGS = f"""job_id = ? AND (
 
 def command(
     job: Job,
-    step: Annotated[
-        str, typer.Argument(help="A step's id.", metavar="STEP", autocompletion=complete_steps)
-    ],
+    step: Annotated[str, Argument(help="A step's id.", metavar="STEP", complete="complete_steps")],
     attempt: Annotated[
         int | None,
-        typer.Option("--attempt", min=1, max=NUMBER_MAX, help="Only this attempt.", metavar="N"),
+        Option("--attempt", min=1, max=NUMBER_MAX, help="Only this attempt.", metavar="N"),
     ] = None,
     follow: Follow = False,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Print the bytes unchanged; refused on a terminal.")
+        bool, Option("--raw", help="Print the bytes unchanged; refused on a terminal.")
     ] = False,
     database: Database = None,
     as_json: Json = False,

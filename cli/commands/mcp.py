@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Annotated
 
 import trio
-import typer
 
 from orc.about import install_command
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database
+from orc.cli.parameters import Option
 
 
 def command(
     specs: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--specs",
             help="A folder: the specs below it can be validated and planned and, with "
             "--allow-actions, run. Default: none can.",
@@ -27,7 +27,7 @@ def command(
     ] = None,
     allow_actions: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--allow-actions",
             help="Add tools that run specs, resume jobs, and approve or reject steps. A run may cost "
             "money and run commands.",
@@ -35,7 +35,7 @@ def command(
     ] = False,
     database: Database = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Accepted as everywhere: the protocol is JSON.")
+        bool, Option("--json", help="Accepted as everywhere: the protocol is JSON.")
     ] = False,
 ) -> int:
     """Serve the ledger to MCP clients over stdin and stdout.

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Annotated
 
 import trio
-import typer
 
 from orc.cli.jobs.assess.record import Assessment
 from orc.cli.jobs.assess.record import note as note_job
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
+from orc.cli.parameters import Argument
 from orc.cli.terminal.text import put_json, say
 from orc.ledger.command_lines import quoted_command
 
 
 def command(
     job: Job,
-    text: Annotated[str, typer.Argument(help="The note.", metavar="TEXT")],
+    text: Annotated[str, Argument(help="The note.", metavar="TEXT")],
     database: Database = None,
     as_json: Json = False,
 ) -> int:

@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import typer
-
 from orc.cli.jobs.plan import Plan, PlannedStep, plan_run
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
@@ -20,6 +18,7 @@ from orc.cli.options import (
     SpecFile,
     Until,
 )
+from orc.cli.parameters import Option
 from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.tables.columns import id_column, number_column, text_column
 from orc.cli.terminal.tables.table import put_table
@@ -37,7 +36,7 @@ def command(
     model: Model = None,
     exit_code: Annotated[
         bool,
-        typer.Option("--exit-code", help="Exit 1 if a new or changed step would run."),
+        Option("--exit-code", help="Exit 1 if a new or changed step would run."),
     ] = False,
     until: Until = None,
     database: Database = None,

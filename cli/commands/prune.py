@@ -7,13 +7,12 @@ import re
 import time
 from typing import Annotated
 
-import typer
-
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.places import open_for_writing
 from orc.cli.jobs.remove import apply_removal, find_unfinished, refuse_left_out
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Reason, Yes
+from orc.cli.parameters import Option
 from orc.cli.terminal.removals import print_removal
 from orc.ledger.command_lines import command_line
 from orc.projections.removal_plan import plan_prune
@@ -24,13 +23,13 @@ from orc.scheduler.core.durations import parse_duration
 def command(
     older_than: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Jobs whose last event is older than this, such as 30d or 12h.", metavar="DURATION"
         ),
     ] = None,
     jobs: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--job",
             help="Only this job, whether it has ended or not; can be repeated.",
             metavar="JOB",
@@ -38,7 +37,7 @@ def command(
     ] = None,
     files: Annotated[
         bool,
-        typer.Option("--files", help="Also remove the files in run folders that hold these bytes."),
+        Option("--files", help="Also remove the files in run folders that hold these bytes."),
     ] = False,
     reason: Reason = None,
     yes: Yes = False,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-import typer
-
 from orc.cli.jobs.places import open_for_writing
 from orc.cli.jobs.remove import (
     apply_removal,
@@ -17,6 +15,7 @@ from orc.cli.jobs.remove import (
 )
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Reason, Yes
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.removals import print_removal
 from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
@@ -26,13 +25,13 @@ from orc.projections.removal_plan import plan_redaction
 def command(
     digests: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             help="The SHA-256 of the bytes, or at least its first 8 digits.", metavar="DIGEST"
         ),
     ],
     jobs: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--job",
             help="Remove the bytes although this job has not ended; can be repeated.",
             metavar="JOB",

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from orc.cli.completion import complete_specs
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.inputs import parse_inputs
 from orc.cli.options import (
@@ -30,6 +27,7 @@ from orc.cli.options import (
     parse_other_executors,
     split_names,
 )
+from orc.cli.parameters import Option
 from orc.cli.terminal.foreground import check_interactive, resume_in_foreground
 from orc.ledger.command_lines import quoted_command
 from orc.scheduler.core.durations import parse_duration
@@ -40,7 +38,7 @@ def command(
     database: Database = None,
     provider: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--provider",
             "-p",
             help="Only `replay` is allowed: answer from recorded replies, by default those beside "
@@ -51,11 +49,11 @@ def command(
     replies: JobReplies = None,
     timeout: Annotated[
         str | None,
-        typer.Option(help="A new time limit for the whole job, such as 30m.", metavar="DURATION"),
+        Option(help="A new time limit for the whole job, such as 30m.", metavar="DURATION"),
     ] = None,
     budget: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help="Raise a limit of the job's budget: +1.00 (dollars), +5000tokens or +10calls; for "
             "a step's budget STEP=+1.00. Repeatable.",
             metavar="AMOUNT",
@@ -63,10 +61,10 @@ def command(
     ] = None,
     spec: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="Amend the job with this edited spec: steps that it changes run again.",
             metavar="SPEC",
-            autocompletion=complete_specs,
+            complete="complete_specs",
         ),
     ] = None,
     inputs: Inputs = None,

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.secrets import needed_steps
 from orc.cli.jobs.prepare import Submission, check_step_names, prepare_here
@@ -35,6 +33,7 @@ from orc.cli.options import (
     Until,
     refuse_ignored,
 )
+from orc.cli.parameters import Option
 from orc.cli.terminal.foreground import check_interactive, run_in_foreground
 from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, terminal_width
@@ -54,20 +53,20 @@ def command(
     strict: StrictRun = False,
     record: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="Write the model's replies to this file, for the provider `replay`.",
             metavar="FILE",
         ),
     ] = None,
     stream: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Print the model's text of this step on stdout while it arrives.", metavar="STEP"
         ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Check the spec and show its graph; submit nothing."),
+        Option("--dry-run", help="Check the spec and show its graph; submit nothing."),
     ] = False,
     until: Until = None,
     tags: Tags = None,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from orc.cli.errors import UsageProblem
 from orc.cli.options import refuse_ignored
+from orc.cli.parameters import Option
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.digest import digest_bytes
 from orc.ledger.files.new_file import write_new_bytes
@@ -18,15 +17,13 @@ from orc.scheduler.core.spec.json_schema import EDITOR_LINE, SCHEMA_FILE, is_sch
 def command(
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", help="Write the schema to this file, or folder.", metavar="PATH"
-        ),
+        Option("--output", "-o", help="Write the schema to this file, or folder.", metavar="PATH"),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite a file that is no schema of orc.")
+        bool, Option("--force", help="Overwrite a file that is no schema of orc.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The output is always JSON.", hidden=True)
+        bool, Option("--json", help="The output is always JSON.", hidden=True)
     ] = False,
 ) -> int:
     """Print the JSON Schema of specs, for editors.

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import trio
-import typer
 
-from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.assess.record import Assessment, parse_score
 from orc.cli.jobs.assess.record import score as score_result
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put_json, say
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.wording import count_text
@@ -23,21 +22,21 @@ def command(
     job: Job,
     step: Annotated[
         str,
-        typer.Argument(
+        Argument(
             help="The step whose result is scored, such as answer[0].",
             metavar="STEP",
-            autocompletion=complete_steps,
+            complete="complete_steps",
         ),
     ],
     scores: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             help="A name with a number, or with true or false: quality=8 good=true.",
             metavar="NAME=VALUE...",
         ),
     ],
     why: Annotated[
-        str | None, typer.Option(help="An explanation, kept with the scores.", metavar="TEXT")
+        str | None, Option(help="An explanation, kept with the scores.", metavar="TEXT")
     ] = None,
     database: Database = None,
     as_json: Json = False,

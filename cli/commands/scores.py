@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-import typer
-
 from orc.cli.assess.checks import Failing, parse_limits, regressions, under_limits
 from orc.cli.assess.tables import (
     comparison_csv,
@@ -20,10 +18,10 @@ from orc.cli.assess.tables import (
     put_groups,
 )
 from orc.cli.assess.unknown_tag import unknown_tag_text
-from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter, split_names
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import exit_codes, find_job
 from orc.ledger.wording import count_text, number_text
@@ -40,42 +38,42 @@ _SHOWN_MAX = 20
 def command(
     jobs: Annotated[
         list[str] | None,
-        typer.Argument(
+        Argument(
             help="A job; with a second one, the two are compared, case by case.",
             metavar="[JOB [JOB]]",
-            autocompletion=complete_jobs,
+            complete="complete_jobs",
         ),
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Group by dimensions, such as model,case. Default: by model, if there are several.",
             metavar="NAME[,NAME]",
         ),
     ] = None,
     format_: Annotated[
         str,
-        typer.Option(
+        Option(
             "--format",
             help="table, csv, json or md (Markdown).",
             metavar="FORMAT",
-            autocompletion=lambda: list(_FORMATS),
+            complete=lambda: list(_FORMATS),
         ),
     ] = "table",
     fail_under: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help="Exit 1 if the mean of this score is lower, or if it was not computed for a result; "
             "with --by, in any group. Repeatable.",
             metavar="SCORE=NUMBER",
         ),
     ] = None,
     fail_on_regression: Annotated[
-        bool, typer.Option(help="Exit 1 if a case has a lower score in the second job.")
+        bool, Option(help="Exit 1 if a case has a lower score in the second job.")
     ] = False,
     tolerance: Annotated[
         float,
-        typer.Option(
+        Option(
             help="The difference up to which two scores of a case count as equal.",
             metavar="NUMBER",
             min=0,
@@ -83,7 +81,7 @@ def command(
     ] = 0.0,
     seed: Annotated[
         int,
-        typer.Option(
+        Option(
             help="The seed of the bootstrap that gives the intervals.",
             metavar="NUMBER",
             min=0,

@@ -6,13 +6,11 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from orc.cli.assess.unknown_tag import unknown_tag_text
-from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import database_path, read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import LedgerReader
 from orc.projections.search.query import match_expression
@@ -29,7 +27,7 @@ _WAIT_S = 0.2
 def command(
     words: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             help='What to search for: words, "a phrase", prefix*, -excluded. Put `--` before a TEXT '
             "that starts with a dash.",
             metavar="TEXT...",
@@ -37,22 +35,22 @@ def command(
     ],
     job: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Only in this job: an id, a unique part of it, or `latest`.",
             metavar="JOB",
-            autocompletion=complete_jobs,
+            complete="complete_jobs",
         ),
     ] = None,
     what: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Only one kind of text: prompt, reply, tool, output, log, failure, decision or note.",
             metavar="KIND",
         ),
     ] = None,
     limit: Annotated[
         int,
-        typer.Option(
+        Option(
             "-n",
             "--limit",
             help="Show at most this many results.",
@@ -62,7 +60,7 @@ def command(
         ),
     ] = 25,
     best: Annotated[
-        bool, typer.Option("--best", help="Best match first, instead of newest first.")
+        bool, Option("--best", help="Best match first, instead of newest first.")
     ] = False,
     tag: TagFilter = None,
     database: Database = None,

@@ -8,13 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from orc.cli.assess.lines import assessment_lines
-from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import JobTables, read_job_at, read_ledger, say_as_of
 from orc.cli.options import At, Database, Job, Json, refuse_ignored
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.contents.files_table import show_files
 from orc.cli.terminal.contents.job_value import (
     doubts_of,
@@ -49,37 +47,35 @@ def command(
     job: Job,
     step: Annotated[
         str | None,
-        typer.Argument(
-            help="A step's id: show the step.", metavar="STEP", autocompletion=complete_steps
-        ),
+        Argument(help="A step's id: show the step.", metavar="STEP", complete="complete_steps"),
     ] = None,
     database: Database = None,
     prompt: Annotated[
-        bool, typer.Option("--prompt", help="Print the prompt of STEP, and nothing else.")
+        bool, Option("--prompt", help="Print the prompt of STEP, and nothing else.")
     ] = False,
     reply: Annotated[
-        bool, typer.Option("--reply", help="Print the last reply of STEP, and nothing else.")
+        bool, Option("--reply", help="Print the last reply of STEP, and nothing else.")
     ] = False,
     output: Annotated[
-        bool, typer.Option("--output", help="Print the result of STEP, and nothing else.")
+        bool, Option("--output", help="Print the result of STEP, and nothing else.")
     ] = False,
-    events: Annotated[bool, typer.Option("--events", "-e", help="Show the events.")] = False,
-    files: Annotated[bool, typer.Option("--files", "-f", help="Show the files.")] = False,
-    graph: Annotated[bool, typer.Option("--graph", "-g", help="Show the graph.")] = False,
+    events: Annotated[bool, Option("--events", "-e", help="Show the events.")] = False,
+    files: Annotated[bool, Option("--files", "-f", help="Show the files.")] = False,
+    graph: Annotated[bool, Option("--graph", "-g", help="Show the graph.")] = False,
     timeline: Annotated[
-        bool, typer.Option("--timeline", "-t", help="Show when each step ran, and how long.")
+        bool, Option("--timeline", "-t", help="Show when each step ran, and how long.")
     ] = False,
     result: Annotated[
         str | None,
         # The name of `STEP --output` in older scripts.
-        typer.Option("--result", hidden=True, metavar="STEP", autocompletion=complete_steps),
+        Option("--result", hidden=True, metavar="STEP", complete="complete_steps"),
     ] = None,
     at: At = None,
     is_all: Annotated[
-        bool, typer.Option("--all", help="Show every item, round and member, also of large jobs.")
+        bool, Option("--all", help="Show every item, round and member, also of large jobs.")
     ] = False,
     no_pager: Annotated[
-        bool, typer.Option("--no-pager", help="Print a long STEP without a pager.")
+        bool, Option("--no-pager", help="Print a long STEP without a pager.")
     ] = False,
     as_json: Json = False,
 ) -> int:

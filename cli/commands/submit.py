@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-import typer
-
 from orc.about import version
 from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.submit import submit
@@ -30,6 +28,7 @@ from orc.cli.options import (
     Tags,
     Until,
 )
+from orc.cli.parameters import Option
 from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.command_lines import quoted_command
@@ -47,7 +46,7 @@ def command(
     output_dir: OutputDir = None,
     strict: Annotated[
         bool,
-        typer.Option(
+        Option(
             help="Refuse parameters that a provider does not support, and a job that could not run "
             "in this environment; fail steps whose patterns of files match nothing."
         ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import trio
-import typer
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.assess.record import Assessment
@@ -13,6 +12,7 @@ from orc.cli.jobs.assess.record import tag as tag_job
 from orc.cli.lazy_group import MINUS
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
+from orc.cli.parameters import Argument
 from orc.cli.terminal.text import put_json, safe, say
 
 
@@ -20,7 +20,7 @@ def command(
     job: Job,
     changes: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             help="+TAG adds a tag, -TAG removes one.",
             metavar="+TAG|-TAG...",
         ),

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated
 
-import typer
-
-from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_ledger, read_ledger_and_tables
 from orc.cli.options import NUMBER_MAX, Database, Follow, Json, StepFilter
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.event_lines import EventLines
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import say
@@ -29,17 +27,17 @@ ENDINGS = ("job.succeeded", "job.failed", "job.cancelled", "job.interrupted")
 def command(
     job: Annotated[
         str | None,
-        typer.Argument(
+        Argument(
             help="The job. Default: the latest job; with -f, new events of all jobs.",
             metavar="[JOB]",
-            autocompletion=complete_jobs,
+            complete="complete_jobs",
         ),
     ] = None,
     database: Database = None,
     follow: Follow = False,
     last: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "-n",
             "--last",
             min=0,
@@ -50,7 +48,7 @@ def command(
     ] = None,
     type_: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--type",
             help="Only events of this type, such as step.failed, or of this group, such as step.",
             metavar="TYPE",

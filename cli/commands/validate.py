@@ -8,15 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from orc.cli.completion import complete_specs
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.budgets import empty_budgets
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.named_secrets import hide_named_secrets
 from orc.cli.options import Inputs, InputsFile, Json, Provider
+from orc.cli.parameters import Argument
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED, USAGE
@@ -30,9 +28,7 @@ from orc.scheduler.core.resolve.unseen_files import find_unseen_files
 def command(
     specs: Annotated[
         list[Path],
-        typer.Argument(
-            help="The specs to check.", metavar="SPEC...", autocompletion=complete_specs
-        ),
+        Argument(help="The specs to check.", metavar="SPEC...", complete="complete_specs"),
     ],
     inputs: Inputs = None,
     inputs_file: InputsFile = None,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated
 
-import typer
-
 from orc.cli.jobs.verify import verify_ledger
 from orc.cli.ledger_access import database_path, find_places
 from orc.cli.options import Database, Json
+from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
 from orc.ledger.wording import count_text
@@ -23,11 +22,11 @@ _CANNOT_KNOW = (
 
 def command(
     job: Annotated[
-        str | None, typer.Argument(help="The job. Default: all jobs.", metavar="[JOB]")
+        str | None, Argument(help="The job. Default: all jobs.", metavar="[JOB]")
     ] = None,
     heads: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--head",
             help="A head hash that the job is known to have had; can be repeated. `JOB=` may be left "
             "out if a JOB is given.",

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
 
-import typer
-
-from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.own_folder import folder_of
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Job, Json
+from orc.cli.parameters import Argument
 from orc.cli.terminal.job_folder import kept_work
 from orc.cli.terminal.paragraphs import block
 from orc.cli.terminal.text import put, put_json, safe
@@ -27,9 +25,7 @@ _NEAR = 40
 
 def command(
     job: Job,
-    step: Annotated[
-        str, typer.Argument(help="A step's id.", metavar="STEP", autocompletion=complete_steps)
-    ],
+    step: Annotated[str, Argument(help="A step's id.", metavar="STEP", complete="complete_steps")],
     is_full: Full = False,
     database: Database = None,
     as_json: Json = False,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-import typer
-
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.queue.worker import JOBS_MAX, work
 from orc.cli.jobs.sync import run_sync
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Quiet, Trust
+from orc.cli.parameters import Option
 from orc.cli.terminal.text import safe, say
 from orc.cli.terminal.worker_display import worker_json, worker_lines
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
@@ -21,7 +20,7 @@ from orc.scheduler.core.durations import parse_duration
 def command(
     jobs: Annotated[
         int,
-        typer.Option(
+        Option(
             "--jobs",
             "-j",
             min=1,
@@ -32,7 +31,7 @@ def command(
     ] = 1,
     duration: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--for",
             help="Stop after this time, such as 8h: jobs that still run go back to the queue.",
             metavar="DURATION",
@@ -40,9 +39,7 @@ def command(
     ] = None,
     stop_when_empty: Annotated[
         bool,
-        typer.Option(
-            "--stop-when-empty", help="Stop when no job is left that this worker can take."
-        ),
+        Option("--stop-when-empty", help="Stop when no job is left that this worker can take."),
     ] = False,
     database: Database = None,
     trust: Trust = False,

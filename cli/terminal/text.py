@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -91,6 +90,9 @@ def put_json(value: Any) -> None:
 
 def terminal_width(stream: TextIO | None = None) -> int:
     """The width of the stream in cells, by default stdout; 120 if it is not a terminal."""
+    # Imported here, since it loads compression, and most output is for no terminal.
+    import shutil
+
     return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else 120
 
 

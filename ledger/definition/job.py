@@ -62,7 +62,7 @@ class JobDef(Resolved):
     concurrency: dict[str, int]
     rate: dict[str, RateDef] = {}
     servers: dict[str, ServerDef] = {}
-    circuit: CircuitDef = CircuitDef()
+    circuit: CircuitDef = CircuitDef.model_construct()
     timeout_s: float | None = None
     silence_s: float | None = None
     budget: BudgetDef | None = None

@@ -73,4 +73,4 @@ class LimitsDef(Resolved):
     log_bytes: int = 64 * 1024**2
 
 
-DEFAULT_LIMITS = LimitsDef()
+DEFAULT_LIMITS = LimitsDef.model_construct()  # not validated: building the validator takes long

@@ -92,7 +92,7 @@ class StepDef(Resolved):
     resources: dict[str, tuple[float, ...]] = {}
     labels: tuple[str, ...] = ()
     queue_timeout_s: float | None = None
-    retry: RetryDef = RetryDef()
+    retry: RetryDef = RetryDef.model_construct()
     retry_on: tuple[FailureKind, ...] = ()
     timeout_s: float | None = None
     attempt_timeout_s: float | None = None

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from orc.ledger.secrets.search import Search
+if TYPE_CHECKING:
+    from orc.ledger.secrets.search import Search
 
 SECRET_CHARS_MIN = 8
 """Shorter values are not masked: they would match in ordinary words."""
@@ -114,11 +115,17 @@ class Mask:
 
     @cached_property
     def _texts(self) -> Search:
-        return Search([value for _, value in self._known], as_bytes=False)
+        return self._search(as_bytes=False)
 
     @cached_property
     def _bytes(self) -> Search:
-        return Search([value for _, value in self._known], as_bytes=True)
+        return self._search(as_bytes=True)
+
+    def _search(self, *, as_bytes: bool) -> Search:
+        # Imported here, since the spellings load slowly, and many commands know no secret.
+        from orc.ledger.secrets.search import Search
+
+        return Search([value for _, value in self._known], as_bytes=as_bytes)
 
     @cached_property
     def _labels(self) -> list[str]:

@@ -14,6 +14,7 @@ from orc.cli import lazy_group
 from orc.cli.command_table import COMMANDS
 from orc.cli.jobs.caller.prices import find_own_prices
 from orc.cli.jobs.caller.sites import find_site_file
+from orc.cli.parameters import bare_type
 from orc.ledger.errors import UnclearPath
 from orc.ledger.files.way import ledger_path
 from orc.ledger.files.written import written_path
@@ -103,7 +104,7 @@ def path_options() -> Iterator[tuple[str, str]]:
     """Every option with a path, with its command."""
     for command in COMMANDS:
         for param in lazy_group._build_command(command).params:
-            kind = lazy_group._plain_type(param.type_descriptor.annotation)
+            kind = bare_type(param.type_descriptor.annotation)
             if param.opts[0].startswith("-") and kind in (Path, list[Path]):
                 yield command, next(name for name in param.opts if name.startswith("--"))
 
