@@ -29,8 +29,8 @@ class StepConfigured(StepEvent):
     """The settings of a step that are templates were rendered, because the step is ready.
 
     `settings` has the fields of the step's definition with their values: `provider`, `model` and
-    `base_url`, `fallback`, `params`, `output_schema`, `tools`, `timeout_s`,
-    `attempt_timeout_s`, `total_timeout_s`, or `max_parallel`. They hold until a later event of this type replaces them.
+    `base_url`, `fallback`, `params`, `output_schema`, `tools`, `timeout_s`, `attempt_timeout_s`,
+    `total_timeout_s`, or `max_parallel`. They hold until a later event of this type replaces them.
     """
 
     type: Literal["step.configured"] = "step.configured"

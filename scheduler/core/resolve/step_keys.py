@@ -7,7 +7,8 @@ from typing import Any
 
 from orc.ledger.definition import LimitsDef, Required, StepDef
 from orc.ledger.kinds import Kind
-from orc.scheduler.core.spec.model import DefaultsSpec, FileSpec, StepSpec
+from orc.scheduler.core.spec.model import DefaultsSpec, StepSpec
+from orc.scheduler.core.spec.room import FileSpec
 
 
 def has_images(step: StepSpec) -> bool:

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from orc.scheduler.core.spec.model import FileSpec, StepSpec
+from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.prompt import OutputSpec
+from orc.scheduler.core.spec.room import FileSpec
 
 _ARCHITECT = """\
 Design the following project.

@@ -52,6 +52,7 @@ from orc.scheduler.core.spec.room import (
     Concurrency,
     ConcurrencySpec,
     Executor,
+    File,
     Label,
     LimitsSpec,
     ResourcesSpec,

@@ -1,4 +1,4 @@
-"""What a spec says of the room that steps take: limits, concurrency, and needs of machines."""
+"""What steps take and leave: limits, concurrency, needs of machines, and files."""
 
 from __future__ import annotations
 
@@ -102,3 +102,29 @@ class ResourcesSpec(Strict):
         None, description="The time that it takes at most, for executors that plan with it."
     )
     scratch: Sizes | None = Field(None, description="Space on the machine's disk.")
+
+
+class FileSpec(Strict):
+    """A file to write (`path`, `content`), or files to capture (`glob`)."""
+
+    path: str | None = Field(None, description="The path, relative to outputs/<project>/.")
+    content: str | None = Field(
+        None,
+        description="The file's content. Default: the step's text, without a code fence around it; "
+        "of a value that is no text, its JSON.",
+    )
+    glob: str | None = Field(
+        None,
+        description="A name or a pattern of files that the step's command or function writes, or, "
+        "with a `/` at its end, a folder.",
+    )
+    required: bool | None = Field(
+        None,
+        description="Whether something must be there for `glob`. Default: a name must, and a "
+        "pattern without a match is a warning. With false nothing is said.",
+    )
+
+
+File = Annotated[
+    FileSpec, BeforeValidator(shorthand("glob", str), json_schema_input_type=str | FileSpec)
+]

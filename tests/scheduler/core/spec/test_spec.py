@@ -46,6 +46,12 @@ def refusal(text: str) -> str:
     return str(caught.value)
 
 
+def silence_of(definition: JobDef) -> float:
+    """For how long the server of the first step may send nothing."""
+    step = definition.steps[0]
+    return definition.silence_of(step, step.targets()[0])
+
+
 class TestProblems:
     """The problems that are reported to the author of a spec."""
 
@@ -275,18 +281,31 @@ class TestResolve:
         assert one.params == params
 
     def test_attempts_and_timeouts_by_default_from_the_environment_and_from_the_spec(self) -> None:
-        prompt, command = resolve(self.BARE).steps
-        assert (prompt.retry.max_attempts, prompt.timeout_s) == (3, 120.0)
+        definition = resolve(self.BARE)
+        prompt, command = definition.steps
+        assert (prompt.retry.max_attempts, silence_of(definition)) == (3, 120.0)
         assert (command.retry.max_attempts, command.timeout_s) == (1, None)
         assert "timeout" in prompt.retry_on
         assert "schema" not in prompt.retry_on
         environment = {"MAX_RETRIES": "5", "TIMEOUT_S": "7", "JITTER": "0.5"}
-        prompt, command = resolve(self.BARE, environment=environment).steps
-        assert (prompt.retry.max_attempts, prompt.timeout_s, prompt.retry.jitter) == (5, 7.0, 0.5)
+        definition = resolve(self.BARE, environment=environment)
+        prompt, command = definition.steps
+        assert (prompt.retry.max_attempts, prompt.retry.jitter) == (5, 0.5)
+        assert silence_of(definition) == 7.0
         assert (command.retry.max_attempts, command.timeout_s) == (1, None)
         text = f"{HEAD}defaults: {{retry: 2, timeout: 1m}}\nsteps: {{a: {{prompt: x, retry: 4}}}}\n"
-        (prompt,) = resolve(text, environment=environment).steps
-        assert (prompt.retry.max_attempts, prompt.timeout_s) == (4, 60.0)
+        definition = resolve(text, environment=environment)
+        assert (definition.steps[0].retry.max_attempts, silence_of(definition)) == (4, 60.0)
+
+    def test_the_timeout_of_a_server_holds_for_its_calls_only(self) -> None:
+        servers = "servers:\n  slow: {base_url: 'http://localhost:1/v1', key: null, timeout: 9m}\n"
+        asks = "prompt: x, provider: openai/m, fallback: [slow/m]"
+        environment = {"OPENAI_BASE_URL": "http://localhost:2/v1", "TIMEOUT_S": "7"}
+        for own, expected in (("", [7.0, 540.0]), (", timeout: 1m", [60.0, 60.0])):
+            text = f"{HEAD}{servers}steps: {{a: {{{asks}{own}}}}}\n"
+            definition = resolve(text, environment=environment)
+            (one,) = definition.steps
+            assert [definition.silence_of(one, target) for target in one.targets()] == expected
 
     @pytest.mark.parametrize("name", ["TEMPERATURE", "TIMEOUT_S", "MAX_RETRIES", "JITTER", "TOP_P"])
     @pytest.mark.parametrize("value", ["warm", "-1", "nan", "inf", "1e99"])
