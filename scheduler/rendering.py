@@ -369,11 +369,9 @@ class Renderer:
         submitted = self._state.submitted
         assert submitted is not None
         folder = self._state.graph.steps[step_id].folder
-        known = self._spec_folders.get(folder)
-        if known is None:
-            known = spec_folder(submitted, self._ledger.path) / folder
-            self._spec_folders[folder] = known
-        return known
+        if folder not in self._spec_folders:
+            self._spec_folders[folder] = spec_folder(submitted, self._ledger.path) / folder
+        return self._spec_folders[folder]
 
     def log_path(self, step_id: str) -> Path:
         """The file for the log of the step's current attempt."""

@@ -139,7 +139,7 @@ def test_every_key_of_the_language_stands_in_an_example() -> None:
 def test_the_keys_that_make_a_kind_are_named_where_a_step_is_described() -> None:
     assert re.findall(r"`(\w+)`", kinds_sentence()) == list(KIND_OF_KEY)
     about = (spec_model.StepSpec.__doc__ or "").partition("exactly one of ")[2].rstrip(".")
-    assert re.split(", ", about) == list(KIND_OF_KEY)
+    assert re.split(r",\s+", about) == list(KIND_OF_KEY)
 
 
 def kinds_sentence() -> str:

@@ -1,4 +1,4 @@
-"""Base types of the spec's models: strict mappings, short forms, durations, texts, files."""
+"""Base types of the spec's models: strict mappings, short forms, durations, texts."""
 
 from __future__ import annotations
 
@@ -168,29 +168,3 @@ Text = Annotated[str, BeforeValidator(lambda value: value, json_schema_input_typ
 
 
 Names = Annotated[list[str], BeforeValidator(as_list, json_schema_input_type=str | list[str])]
-
-
-class FileSpec(Strict):
-    """A file to write (`path`, `content`), or files to capture (`glob`)."""
-
-    path: str | None = Field(None, description="The path, relative to outputs/<project>/.")
-    content: str | None = Field(
-        None,
-        description="The file's content. Default: the step's text, without a code fence around it; "
-        "of a value that is no text, its JSON.",
-    )
-    glob: str | None = Field(
-        None,
-        description="A name or a pattern of files that the step's command or function writes, or, "
-        "with a `/` at its end, a folder.",
-    )
-    required: bool | None = Field(
-        None,
-        description="Whether something must be there for `glob`. Default: a name must, and a "
-        "pattern without a match is a warning. With false nothing is said.",
-    )
-
-
-File = Annotated[
-    FileSpec, BeforeValidator(shorthand("glob", str), json_schema_input_type=str | FileSpec)
-]

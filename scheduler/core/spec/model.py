@@ -16,7 +16,6 @@ from orc.scheduler.core.spec.base import (
     IGNORED_PREFIX,
     CacheScope,
     Duration,
-    File,
     Filled,
     Names,
     OrTemplate,
@@ -25,7 +24,6 @@ from orc.scheduler.core.spec.base import (
     Variables,
     Word,
 )
-from orc.scheduler.core.spec.base import FileSpec as FileSpec
 from orc.scheduler.core.spec.flow import (
     Approval,
     BudgetSpec,
