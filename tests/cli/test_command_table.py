@@ -14,9 +14,10 @@ from typer.main import get_command
 from orc.cli.app import app
 from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function, module_name
 from tests.cli.command_line import orc
+from tests.each_case import each_case
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@each_case("name", COMMANDS)
 def test_a_line_of_the_table_is_the_first_line_of_the_commands_help(name: str) -> None:
     root: Any = get_command(app)
     command = root.commands[name]

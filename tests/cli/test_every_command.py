@@ -14,6 +14,7 @@ from orc.cli import command_table
 from orc.cli.main import main
 from tests.cli.command_line import Said, control_characters, orc, serve_nothing, work_in, write
 from tests.cli.hostile_ledger import HOSTILE_NAME, HOSTILE_TEXT, make_ledger_hostile
+from tests.each_case import each_case
 
 SPEC = """\
 project: hostile
@@ -203,7 +204,7 @@ def test_every_command_is_in_the_table() -> None:
     assert set(COMMANDS) == registered, "add a new command to COMMANDS"
 
 
-@pytest.mark.parametrize("command", command_table.COMMANDS)
+@each_case("command", command_table.COMMANDS)
 def test_every_command_has_a_file_of_tests(command: str) -> None:
     path = Path(__file__).parent / "commands" / f"test_{command}.py"
     assert f'"{command}"' in path.read_text("utf-8")

@@ -9,6 +9,7 @@ import pytest
 from orc.cli.errors import UsageProblem
 from orc.cli.options import parse_since
 from tests.cli.command_line import orc, submit
+from tests.each_case import each_case
 
 
 def test_since_is_a_duration_or_a_utc_time() -> None:
@@ -60,7 +61,7 @@ def test_the_reason_of_a_cancel_is_cleaned_and_cut() -> None:
     assert [(line["reason"][:2], len(line["reason"])) for line in lines] == [("\ufffdy", 10_000)]
 
 
-@pytest.mark.parametrize(
+@each_case(
     "command",
     [
         *(

@@ -15,6 +15,7 @@ from orc.ledger import exit_codes as exits
 from orc.ledger.events import EVENT_TYPES
 from orc.providers import REGISTRY
 from tests.docs.conftest import PAGES, ROOT, read_page
+from tests.each_case import each_case
 
 
 def load_generator() -> ModuleType:
@@ -31,7 +32,7 @@ def load_generator() -> ModuleType:
 generate = load_generator()
 
 
-@pytest.mark.parametrize("page", generate.linked_pages())
+@each_case("page", generate.linked_pages())
 def test_the_generated_parts_of_a_page_are_up_to_date(page: str) -> None:
     assert read_page(page) == generate.render_page(page), "run python docs/generate.py"
 

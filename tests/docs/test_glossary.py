@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-import pytest
-
 from tests.docs.conftest import PAGES, ROOT, read_page
 from tests.docs.test_generated import load_generator
+from tests.each_case import each_case
 
 PAGE = "docs/glossary.md"
 ENTRY = re.compile(r"^### (?P<word>.+)\n\n(?P<text>.+)\n", re.MULTILINE)
@@ -41,7 +40,7 @@ def test_every_entry_is_a_word_of_the_code_or_of_another_page() -> None:
     assert unused == []
 
 
-@pytest.mark.parametrize("page", generate.linked_pages())
+@each_case("page", generate.linked_pages())
 def test_every_link_to_the_glossary_names_an_entry_and_stands_once(page: str) -> None:
     anchors = [anchor for _, anchor in LINK.findall(read_page(page))]
     assert set(anchors) <= {word.replace(" ", "-") for word in words}

@@ -29,6 +29,7 @@ from orc.scheduler.core.spec import model
 from orc.scheduler.effects import contract, prompt
 from orc.scheduler.effects.groups import GRACE_S
 from tests.docs.conftest import read_page
+from tests.each_case import each_case
 
 WORDS = {2: "two", 3: "three", 10: "ten"}
 YAML = f"{size_text(yaml_source.SIZE_MAX)}, {yaml_source.DEPTH_MAX} levels, and aliases for "
@@ -87,7 +88,7 @@ NUMBERS = [
 """Pages, and what they say as a regular expression, made from the constants."""
 
 
-@pytest.mark.parametrize(("page", "said"), NUMBERS, ids=lambda value: value[:40])
+@each_case("page, said", NUMBERS)
 def test_a_page_states_the_number_of_the_code(page: str, said: str) -> None:
     assert re.search(said, read_page(page)), f"{page} should say: {said}"
 

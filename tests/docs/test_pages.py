@@ -8,11 +8,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import pytest
 from typer.main import get_command
 
 from orc.cli.app import app
 from tests.docs.conftest import PAGES, ROOT, blocks_of, read_page
+from tests.each_case import each_case
 
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
@@ -33,7 +33,7 @@ def anchors_of(page: Path) -> set[str]:
     return {anchor_of(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@each_case("page", PAGES)
 def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
     here = ROOT / page
     for link in _LINK.findall(_FENCED.sub("", read_page(page))):
@@ -43,7 +43,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
         assert not anchor or anchor in anchors_of(target), f"{page}: {link}"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@each_case("page", PAGES)
 def test_no_line_has_a_path_of_one_machine_or_the_address_of_a_registry(page: str) -> None:
     found = [line for line in read_page(page).splitlines() if _PRIVATE.search(line)]
     assert found == []
@@ -62,7 +62,7 @@ def commands_in(page: str) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES)
+@each_case("page", PAGES)
 def test_every_command_and_option_that_a_page_names_exists(page: str) -> None:
     root: Any = get_command(app)
     known = {name for p in root.params for name in (*p.opts, "-h", "--help")}
@@ -89,7 +89,7 @@ def test_every_make_target_that_a_page_names_exists() -> None:
         assert named <= targets, page
 
 
-@pytest.mark.parametrize("page", PAGES)
+@each_case("page", PAGES)
 def test_every_path_in_the_repository_that_a_page_names_exists(page: str) -> None:
     pattern = r"(?:cli|ledger|scheduler|projections|providers|tests|docs|examples)/[\w./-]*"
     for code in _CODE.findall(_FENCED.sub("", read_page(page))):
@@ -101,7 +101,7 @@ def test_every_path_in_the_repository_that_a_page_names_exists(page: str) -> Non
 ABOUT_JOBS = {"README.md", "docs/python.md", "docs/spec.md", "docs/start/demo.md"}
 
 
-@pytest.mark.parametrize("page", sorted(set(PAGES) - ABOUT_JOBS))
+@each_case("page", sorted(set(PAGES) - ABOUT_JOBS))
 def test_every_module_that_a_page_names_is_a_path_from_the_root(page: str) -> None:
     named = [
         path

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from orc.ledger.digest import canonical_json
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.templates import parse_condition, parse_template
+from tests.each_case import each_case
 from tests.fuzz.mutations import token_soup
 from tests.fuzz.watched import watched
 from tests.scheduler.profiles import bounded
@@ -81,7 +82,7 @@ def _try(source: str) -> None:
         canonical_json(evaluate(source)).encode()
 
 
-@pytest.mark.parametrize(
+@each_case(
     "source",
     [
         "'a' * 1000000000",
@@ -106,15 +107,14 @@ def _try(source: str) -> None:
         "1" + " if 1 else 1" * 3_000,
         "a" + " | upper" * 3_000,
     ],
-    ids=lambda source: source[:30],
 )
 def test_no_expression_takes_long_or_much(source: str) -> None:
     with pytest.raises(TemplateError):
         evaluate(source)
 
 
-@pytest.mark.parametrize("name", ["real", "denominator", "bit_length", "__class__", "__doc__"])
-@pytest.mark.parametrize("use", ["sum", "join(',', ", "sort(", "min(", "max(", "unique("])
+@each_case("name", ["real", "denominator", "bit_length", "__class__", "__doc__"])
+@each_case("use", ["sum", "join(',', ", "sort(", "min(", "max(", "unique("])
 def test_no_filter_reads_an_attribute(use: str, name: str) -> None:
     call = f"sum(attribute='{name}')" if use == "sum" else f"{use}attribute='{name}')"
     try:

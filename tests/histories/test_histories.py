@@ -24,12 +24,13 @@ from orc.ledger.upcasts import UPCASTS, upcast
 from orc.projections import ReadModel
 from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
 from orc.scheduler.core.fold.graph import build_graph
+from tests.each_case import each_case
 from tests.histories.recorder import COLUMNS, FOLDER, histories, plain_summary
 
 HISTORIES = sorted(FOLDER.glob("*.jsonl"))
 
 
-@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+@each_case("path", HISTORIES)
 def test_a_recorded_history_folds_to_its_recorded_summary(path: Path) -> None:
     *rows, last = map(json.loads, path.read_text("utf-8").splitlines())
     state: JobState | None = None
@@ -69,7 +70,7 @@ def test_each_type_of_event_and_each_field_of_it_is_in_a_history() -> None:
         assert not missing, f"no history has {name} with {sorted(missing)}"
 
 
-@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+@each_case("path", HISTORIES)
 def test_a_recorded_history_gives_equal_tables_whatever_the_batch(path: Path) -> None:
     stream = read_stream(path)
     at_once, one_by_one = (sqlite3.connect(":memory:") for _ in range(2))

@@ -20,6 +20,7 @@ from orc.ledger.bounds import (
 )
 from orc.ledger.digest import canonical_json
 from orc.ledger.packing import pack
+from tests.each_case import each_case
 
 LARGEST = 10**INTEGER_DIGITS_MAX - 1
 
@@ -53,8 +54,8 @@ def test_a_value_at_a_bound_is_written_and_read_again(value: Any, inside: bool) 
     assert json.loads(text) == stored
 
 
-@pytest.mark.parametrize(
-    ("value", "why"),
+@each_case(
+    "value, why",
     [
         (LARGEST + 1, "more than 4,300 digits; use a smaller number, or a text"),
         (-LARGEST - 1, "more than 4,300 digits"),
@@ -70,9 +71,8 @@ def test_a_value_at_a_bound_is_written_and_read_again(value: Any, inside: bool) 
         (object(), "has a object, which"),
         ({1: 2}, "a key that is not a text"),
     ],
-    ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
 )
-@pytest.mark.parametrize("inside", [False, True])
+@each_case("inside", [False, True])
 def test_a_value_over_a_bound_is_refused_with_the_reason(
     value: Any, why: str, inside: bool
 ) -> None:

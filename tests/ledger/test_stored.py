@@ -16,6 +16,7 @@ from orc.ledger.stored import (
     parse_time,
     parse_version,
 )
+from tests.each_case import each_case
 
 AT = "2026-01-02T03:04:05.000006Z"
 DATA = '{"kind":"run","needs":[]}'
@@ -41,8 +42,8 @@ def test_an_event_that_orc_writes_is_read() -> None:
     assert (recorded.position, recorded.version, recorded.recorded_at) == (7, 2, AT)
 
 
-@pytest.mark.parametrize(
-    ("column", "value"),
+@each_case(
+    "column, value",
     [
         ("job_id", "../../x"),
         ("job_id", "job_AAAAAAAAAAAA"),

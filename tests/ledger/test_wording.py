@@ -17,10 +17,11 @@ from orc.ledger.wording import (
     size_text,
     usd_text,
 )
+from tests.each_case import each_case
 from tests.wording_table import DURATIONS
 
 
-@pytest.mark.parametrize(("seconds", "text"), DURATIONS)
+@each_case("seconds, text", DURATIONS)
 def test_a_duration_is_rounded_before_its_unit_is_chosen(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
 
@@ -65,8 +66,8 @@ def test_longer_durations_never_read_shorter() -> None:
         last = read
 
 
-@pytest.mark.parametrize(
-    ("amount", "text"),
+@each_case(
+    "amount, text",
     [
         (0, "$0.00"),
         (1e-9, "$0.0000000010"),

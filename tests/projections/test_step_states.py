@@ -20,6 +20,7 @@ from orc.projections.tables.step_notes import failures_of
 from orc.projections.why.step import read_why
 from tests.builders import JOB
 from tests.cli.command_line import orc
+from tests.each_case import each_case
 from tests.projections.step_states import STATES
 from tests.projections.support import ledger_of
 
@@ -58,7 +59,7 @@ def test_each_state_has_an_expectation() -> None:
     assert list(SAID) == list(STATES)
 
 
-@pytest.mark.parametrize("name", STATES)
+@each_case("name", STATES)
 def test_show_why_and_the_pages_say_the_same(name: str) -> None:
     state, note, verdict = (SAID[name][key] for key in ("state", "note", "why"))
     with opened(name) as (ledger, is_live):
@@ -77,7 +78,7 @@ def test_show_why_and_the_pages_say_the_same(name: str) -> None:
         assert "\\x0a" not in text + orc("why", JOB, "a", "--db", ledger.path).out
 
 
-@pytest.mark.parametrize("name", STATES)
+@each_case("name", STATES)
 def test_the_pages_show_no_attempt_that_no_process_runs_as_running(name: str) -> None:
     with opened(name) as (ledger, is_live):
         values = read_step(ledger, ledger.path, JOB, "a", PageLinks())

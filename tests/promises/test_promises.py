@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.each_case import each_case
 from tests.promises.table import ROOT, Guard, read_promises
 
 PROMISES = read_promises()
@@ -57,7 +58,7 @@ def exists(node: str) -> bool:
     return not name or name.partition("[")[0].split("::")[0] in found
 
 
-@pytest.mark.parametrize("guard", GUARDS, ids=str)
+@each_case("guard", GUARDS)
 def test_the_text_of_every_guard_occurs_once_in_its_file(guard: Guard) -> None:
     text = (ROOT / guard.file).read_text("utf-8")
     assert text.count(guard.stands) == 1

@@ -13,6 +13,7 @@ from orc.providers import Provider, Request
 from orc.providers.anthropic import build
 from orc.providers.anthropic_body import ANSWER_TOOL
 from orc.providers.anthropic_schema import OPTIONAL_MAX, UNIONS_MAX, fit_schema
+from tests.each_case import each_case
 from tests.fault_server import FaultServer
 from tests.providers.acts import CLOCK, USER
 from tests.providers.anthropic_script import (
@@ -73,7 +74,7 @@ def test_an_object_without_additional_properties_is_closed() -> None:
     assert "additionalProperties" not in schema
 
 
-@pytest.mark.parametrize(
+@each_case(
     "schema",
     [
         MAP,
@@ -97,7 +98,6 @@ def test_an_object_without_additional_properties_is_closed() -> None:
         {**CLOSED, "properties": {str(n): NAME for n in range(OPTIONAL_MAX + 1)}, "required": []},
         holding(**{str(n): {"type": ["string", "null"]} for n in range(UNIONS_MAX + 1)}),
     ],
-    ids=lambda schema: str(schema)[:80],
 )
 def test_an_unsupported_schema_is_recognised(schema: dict[str, Any]) -> None:
     assert fit_schema(schema) is None

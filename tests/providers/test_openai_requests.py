@@ -11,6 +11,7 @@ import pytest
 from orc.providers import Message, PermanentError, Provider, ToolCall
 from orc.providers.openai import OpenAI, build
 from orc.providers.openai_body import is_strict
+from tests.each_case import each_case
 from tests.fault_server import FaultServer
 from tests.providers.acts import USER, WEATHER
 from tests.providers.openai_script import END, SAID, failure, send
@@ -186,7 +187,7 @@ def test_a_schema_within_the_published_subset_is_strict(schema: dict[str, Any]) 
     assert is_strict(schema)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "schema",
     [
         {},

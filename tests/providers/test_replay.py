@@ -16,6 +16,7 @@ from orc.providers.catalogue import SECTIONS
 from orc.providers.replay import RecordedReply, Replay, RepliesError, parse_replies
 from orc.providers.request_key import prompt_values
 from orc.scheduler.core.spec.prompt import ParamsSpec
+from tests.each_case import each_case
 from tests.providers.acts import CLOCK, ignore
 
 CALL = {"id": "call_a1", "name": "find_weather", "arguments": {"city": "Köln"}}
@@ -285,8 +286,8 @@ def test_an_invalid_file_is_refused(document: Any, message: str) -> None:
         parse_replies(document)
 
 
-@pytest.mark.parametrize(
-    ("entry", "message"),
+@each_case(
+    "entry, message",
     [
         (7, "must be a text or a mapping"),
         ({}, "must have `error`, or else `text` or `tool_calls` or both"),

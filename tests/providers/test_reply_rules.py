@@ -11,6 +11,7 @@ from orc.providers.http import build_judged_error
 from orc.providers.replies.failures import find_meaning, find_wait
 from orc.providers.replies.tool_calls import CallJoiner, give_ids, read_arguments
 from orc.providers.replies.usage import read_counts
+from tests.each_case import each_case
 
 
 @pytest.mark.parametrize(
@@ -150,8 +151,8 @@ def test_ids_of_any_shape_become_unique_short_ids() -> None:
 MAXIMUM = "maximum context length"
 
 
-@pytest.mark.parametrize(
-    ("status", "words", "kind"),
+@each_case(
+    "status, words, kind",
     [
         (
             400,

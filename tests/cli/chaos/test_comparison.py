@@ -26,6 +26,7 @@ from tests.builders import (
     tool_called,
     tool_returned,
 )
+from tests.each_case import each_case
 from tests.histories.recorder import COLUMNS, FOLDER
 
 
@@ -89,7 +90,7 @@ def test_a_tool_that_had_returned_and_is_called_again_is_repeated() -> None:
     assert not repeated(*before, started("a", 2), tool_called("a", 2, key="other"))
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.jsonl")), ids=lambda path: path.stem)
+@each_case("path", sorted(FOLDER.glob("*.jsonl")))
 def test_no_recorded_history_repeats_work_without_an_amendment(
     path: Path,
 ) -> None:

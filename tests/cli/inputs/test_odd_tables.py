@@ -9,6 +9,7 @@ import pytest
 
 from orc.cli.jobs.caller.table_files import TableFile
 from orc.scheduler.core.spec.input_spec import InputSpec
+from tests.each_case import each_case
 
 PLAIN = "q,a\n1,x\n2,y\n"
 ROWS = [{"q": "1", "a": "x"}, {"q": "2", "a": "y"}]
@@ -83,8 +84,8 @@ def test_odd_cells_are_kept_as_they_are(content: str, rows: list[Any]) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
+@each_case(
+    "content, said",
     [
         ("", "the file is empty; its first line must name the columns"),
         (b"\xef\xbb\xbf\n\n", "the file is empty; its first line must name the columns"),

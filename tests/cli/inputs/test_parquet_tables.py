@@ -13,6 +13,7 @@ import pytest
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.table_files import TableFile
 from orc.scheduler.core.spec.input_spec import InputSpec
+from tests.each_case import each_case
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 
@@ -36,8 +37,8 @@ DAY = dt.datetime(2026, 2, 28, 23, 59, 59, 250000)
 UTC_DAY = DAY.replace(tzinfo=dt.UTC)
 
 
-@pytest.mark.parametrize(
-    ("column", "values"),
+@each_case(
+    "column, values",
     [
         (["a", None, ""], ["a", None, ""]),
         ([1, None, -(2**63)], [1, None, -(2**63)]),

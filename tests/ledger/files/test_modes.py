@@ -10,18 +10,15 @@ import pytest
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.modes import bits_of, delivered_bits
 from orc.worker.file_modes import kept_mode, restored_bits
+from tests.each_case import each_case
 from tests.other_users import shared_folder
 
 UMASKS = (0o022, 0o077, 0o002, 0o027, 0o000)
 NOBODY = 65534
 
 
-@pytest.mark.parametrize("umask", UMASKS, ids=oct)
-@pytest.mark.parametrize(
-    ("asked", "recorded"),
-    [(0o666, None), (0o777, "755"), (0o444, "444"), (0o555, "555")],
-    ids=["new file", "executable", "read-only", "read-only executable"],
-)
+@each_case("umask", UMASKS)
+@each_case("asked, recorded", [(0o666, None), (0o777, "755"), (0o444, "444"), (0o555, "555")])
 def test_a_mode_that_the_umask_limits_has_one_record(
     umask: int, asked: int, recorded: str | None
 ) -> None:

@@ -30,6 +30,7 @@ from orc.ledger.secrets.encoders import ENCODERS
 from orc.ledger.secrets.forms import Unit
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.secrets.spellings import UNIT_CHARS_MAX, _unit, spell_out
+from tests.each_case import each_case
 
 Encode = Callable[[str], str]
 
@@ -290,7 +291,7 @@ def test_a_value_of_letters_is_found_by_a_mask_that_has_found_nothing_before(nam
     assert is_hidden(LETTERS, content.encode())
 
 
-@pytest.mark.parametrize(
+@each_case(
     "line_end",
     [
         "\r\n", "&#13;&#10;", "&#xD;&#xA;", "&#0000013;&#00000010;", r"\r\n", r"\u000d\u000a",
@@ -300,7 +301,7 @@ def test_a_value_of_letters_is_found_by_a_mask_that_has_found_nothing_before(nam
         "`r`n", "\\\r\n", "&NewLine;", "&#13;\n",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("own", ["\n", "\r\n"])
+@each_case("own", ["\n", "\r\n"])
 def test_a_line_end_is_found_in_every_spelling_of_either_kind(own: str, line_end: str) -> None:
     value = f"one{own}two{own}three"
     content = line_end.join(("one", "two", "three"))
@@ -310,9 +311,9 @@ def test_a_line_end_is_found_in_every_spelling_of_either_kind(own: str, line_end
     assert not is_hidden(value, "onetwothree")
 
 
-@pytest.mark.parametrize("own", ["\n", "\r\n"])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-@pytest.mark.parametrize("name", BYTES)
+@each_case("own", ["\n", "\r\n"])
+@each_case("line_end", ["\n", "\r\n"])
+@each_case("name", BYTES)
 def test_lines_are_found_in_bytes_with_line_ends_of_either_kind(
     name: str, line_end: str, own: str
 ) -> None:
@@ -320,7 +321,7 @@ def test_lines_are_found_in_bytes_with_line_ends_of_either_kind(
     assert is_hidden(own.join(("one line", "another", "and more")), content)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "value",
     [
         LOOKS_ENCODED,
@@ -331,7 +332,7 @@ def test_lines_are_found_in_bytes_with_line_ends_of_either_kind(
         "=3D=3D=3D3D",
     ],
 )
-@pytest.mark.parametrize("encode", ["html", "URL", "json", "quoted-printable", "ascii"])
+@each_case("encode", ["html", "URL", "json", "quoted-printable", "ascii"])
 def test_a_value_that_looks_encoded_is_found_encoded_once_and_twice(
     value: str, encode: str
 ) -> None:

@@ -24,6 +24,7 @@ from orc.projections.contents.form import (
 from orc.projections.contents.grid import CELL_CHARS_MAX, COLUMNS_MAX, NotATable, read_grid
 from orc.projections.contents.json_text import indented
 from orc.projections.contents.markdown import markdown_html
+from tests.each_case import each_case
 from tests.projections.served import HOSTILE, MARKUP, OBEYED
 
 
@@ -37,8 +38,8 @@ GIF = b"GIF89a\x09\0\x08\0\0\0\0"
 WEBP = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x0f\0\0\x0c\0\0"
 
 
-@pytest.mark.parametrize(
-    ("path", "content", "form"),
+@each_case(
+    "path, content, form",
     [
         ("a.png", png(), Form.IMAGE),
         ("a.txt", png(), Form.IMAGE),  # the bytes decide

@@ -25,6 +25,7 @@ from orc.projections.history.recording import build_recording, find_differences
 from orc.projections.money.prices import NO_PRICES
 from orc.projections.verify import verify_job
 from tests.builders import JOB, amended, at, failed, job, reused, started, step, succeeded
+from tests.each_case import each_case
 from tests.histories.recorder import FOLDER
 from tests.histories.test_histories import read_stream
 from tests.projections.support import begun, ledger_of
@@ -179,7 +180,7 @@ def test_fold_table_and_manifest_have_the_files_of_the_rule(
     check(record(events), batch)
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.jsonl")), ids=lambda path: path.stem)
+@each_case("path", sorted(FOLDER.glob("*.jsonl")))
 def test_every_recorded_history_has_the_same_files_everywhere(path: Path) -> None:
     check(read_stream(path))
 

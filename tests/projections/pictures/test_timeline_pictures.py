@@ -18,6 +18,7 @@ from orc.projections.pictures.timeline_text import text_timeline
 from orc.projections.tables.job_view import read_view
 from orc.scheduler.core.commands import InterruptJob, ResumeJob
 from tests.builders import JOB, OWNER, at, step
+from tests.each_case import each_case
 from tests.projections.support import Story, begun, ledger_of
 
 HOSTILE = "</title><script>alert(1)</script>\x1b[2J\u202e"
@@ -96,8 +97,8 @@ def test_seconds_keep_their_order_over_cuts() -> None:
     assert all(later - earlier >= 58 for earlier, later in pairwise(labels))
 
 
-@pytest.mark.parametrize("worked_s", [0.03, 0.4, 5.0, 40.0, 700.0, 9000.0])
-@pytest.mark.parametrize("idle_s", [600.0, 28_800.0, 300_000.0])
+@each_case("worked_s", [0.03, 0.4, 5.0, 40.0, 700.0, 9000.0])
+@each_case("idle_s", [600.0, 28_800.0, 300_000.0])
 def test_labels_tell_places_apart_after_a_cut(worked_s: float, idle_s: float) -> None:
     length_s = worked_s + idle_s
     scale = TimeScale(length_s, 860.0, [Cut(worked_s / 3, worked_s / 3 + idle_s)])

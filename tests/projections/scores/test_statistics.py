@@ -1,4 +1,7 @@
-"""Means, errors and intervals, compared with statsmodels and scipy."""
+"""Means, errors and intervals, compared with statsmodels and scipy.
+
+Tests import these two themselves: each worker of pytest imports this module, and one runs it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,9 @@ import time
 
 import numpy as np
 import pytest
-import scipy.stats
-import statsmodels.api as sm
 
 from orc.projections.scores.statistics import NORMAL_FROM, Estimate, estimate, quantile
+from tests.each_case import each_case
 
 SINGLE = [[x] for x in (0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.5, 0.25, 0.9)]
 
@@ -32,8 +34,10 @@ def estimated(clusters: list[list[float]], seed: str = "0") -> Estimate:
     return found
 
 
-@pytest.mark.parametrize("seed", range(20))
+@each_case("seed", range(20))
 def test_the_error_of_clusters_is_that_of_statsmodels(seed: int) -> None:
+    import statsmodels.api as sm
+
     clusters = clusters_of(seed, 3 + seed * 2)
     values = [value for cluster in clusters for value in cluster]
     groups = np.repeat(range(len(clusters)), [len(cluster) for cluster in clusters])
@@ -47,6 +51,8 @@ def test_the_error_of_clusters_is_that_of_statsmodels(seed: int) -> None:
 
 
 def test_with_one_value_a_cluster_the_error_is_that_of_scipy() -> None:
+    import scipy.stats
+
     values = [value for (value,) in SINGLE]
     assert estimated(SINGLE).error == pytest.approx(scipy.stats.sem(values), rel=1e-12)
 
@@ -59,6 +65,8 @@ def test_quantiles_are_those_of_numpy(fraction: float) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_interval_is_near_to_the_percentile_bootstrap_of_scipy(seed: int) -> None:
+    import scipy.stats
+
     values = [value for cluster in clusters_of(seed, 40, (1, 1)) for value in cluster]
     theirs = scipy.stats.bootstrap(
         (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)

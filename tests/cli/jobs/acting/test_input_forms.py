@@ -11,6 +11,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.acting.input_forms import fields_of, read_fields
 from orc.scheduler.core.spec.inputs import read_input
 from orc.scheduler.core.spec.model import InputSpec
+from tests.each_case import each_case
 
 
 def value_of(declared: dict[str, Any], typed: str) -> Any:
@@ -24,8 +25,8 @@ def value_of(declared: dict[str, Any], typed: str) -> Any:
     return value
 
 
-@pytest.mark.parametrize(
-    ("declared", "typed", "value"),
+@each_case(
+    "declared, typed, value",
     [
         ({}, "a\r\nb", "a\nb"),
         ({}, "7", "7"),

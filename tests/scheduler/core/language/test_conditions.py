@@ -9,6 +9,7 @@ import pytest
 from orc.scheduler.core.errors import SpecError, TemplateError
 from orc.scheduler.core.language.templates import parse_condition, parse_template
 from orc.scheduler.core.spec.parse import parse_spec
+from tests.each_case import each_case
 
 SCOPE: dict[str, Any] = {
     "yes": True, "no": False, "text": "false", "empty": "", "one": 1, "zero": 0, "none": None,
@@ -16,8 +17,8 @@ SCOPE: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("condition", "holds"),
+@each_case(
+    "condition, holds",
     [
         ("yes", True), ("no", False), ("map.flag", False), ("not no", True),
         ("text == 'false'", True), ("text | bool", False), ("one | bool", True),
@@ -32,8 +33,8 @@ def test_a_condition_is_true_or_false(condition: str, holds: bool) -> None:
     assert parse_condition(condition).holds(SCOPE) is holds
 
 
-@pytest.mark.parametrize(
-    ("condition", "fix"),
+@each_case(
+    "condition, fix",
     [
         ("text", r"got text: false; write `... == 'true'` or `... \| bool`"),
         ("empty", "== 'true'"), ("one", "> 0"), ("zero", "> 0"), ("none", "is not none"),
@@ -69,8 +70,8 @@ def test_a_value_is_not_chosen_by_the_truth_of_a_text(text: str) -> None:
         parse_template(text).render(SCOPE)
 
 
-@pytest.mark.parametrize("true", [True, 1, 1.0, "true", "True", " yes ", "ON", "1"])
-@pytest.mark.parametrize("false", [False, 0, 0.0, "false", "FALSE", "no", "off", "0"])
+@each_case("true", [True, 1, 1.0, "true", "True", " yes ", "ON", "1"])
+@each_case("false", [False, 0, 0.0, "false", "FALSE", "no", "off", "0"])
 def test_the_filter_bool_reads_the_usual_texts(true: Any, false: Any) -> None:
     assert parse_template("${{ x | bool }}").render({"x": true}) is True
     assert parse_template("${{ x | bool }}").render({"x": false}) is False
@@ -96,7 +97,7 @@ steps:
 """
 
 
-@pytest.mark.parametrize(
+@each_case(
     "condition",
     [
         "inputs.deploy", "not inputs.deploy", "inputs.count", "inputs.files", "env.E", "project",

@@ -21,6 +21,7 @@ from orc.scheduler.core.language.filter_examples import FILTER_EXAMPLES, TEST_EX
 from orc.scheduler.core.language.own_filters import OWN_TESTS
 from orc.scheduler.core.language.templates import parse_template
 from orc.scheduler.core.language.text_filters import slug
+from tests.each_case import each_case
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 NUMBERS = st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=50)
@@ -30,9 +31,7 @@ def value_of(expression: str, **names: Any) -> Any:
     return parse_template(f"${{{{ {expression} }}}}").render(names)
 
 
-@pytest.mark.parametrize(
-    ("text", "result"), [*FILTER_EXAMPLES.values(), *TEST_EXAMPLES.values()], ids=str
-)
+@each_case("text, result", [*FILTER_EXAMPLES.values(), *TEST_EXAMPLES.values()])
 def test_each_example_gives_its_result(text: str, result: str) -> None:
     assert value_of(text, steps_output="first\nsecond\n") == json.loads(result)
 
@@ -72,8 +71,8 @@ def test_an_order_follows_from_the_seed_and_loses_nothing(items: list[int], seed
     assert len(chosen) == min(3, len(items))
 
 
-@pytest.mark.parametrize(
-    ("expression", "said"),
+@each_case(
+    "expression, said",
     [
         ("none | map('upper')", "filter 'map': needs a list; got null; write"),
         ("{'a': 1} | map('upper')", "needs a list; got a mapping; write `... | items`"),

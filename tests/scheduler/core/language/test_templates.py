@@ -13,6 +13,7 @@ from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
 from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.shell.insertion import parse_shell
+from tests.each_case import each_case
 from tests.scheduler.profiles import bounded
 from tests.strategies import json_values
 
@@ -177,8 +178,8 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("text", PLACES)
-@pytest.mark.parametrize("value", HOSTILE)
+@each_case("text", PLACES)
+@each_case("value", HOSTILE)
 def test_a_hostile_value_reaches_the_command_as_one_word_unchanged(text: str, value: str) -> None:
     assert shell(text, value) == value
 

@@ -20,6 +20,7 @@ from orc.scheduler.core.commands import (
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.rules.decide import decide
 from tests.builders import EPOCH_S, OWNER, due_steps, job, record, running, step
+from tests.each_case import each_case
 
 # `off` has a false condition, `bad` fails, `weak` fails and is tolerated, `good` succeeds.
 NEEDS = ("off", "bad", "weak", "good")
@@ -58,7 +59,7 @@ def skips(events: list[AnyEvent]) -> dict[str, tuple[str, tuple[str, ...]]]:
     return {e.step: (e.reason, e.because) for e in events if isinstance(e, StepSkipped)}
 
 
-@pytest.mark.parametrize("order", list(permutations(NEEDS)), ids="-".join)
+@each_case("order", list(permutations(NEEDS)))
 def test_steps_are_skipped_alike_in_every_order_of_their_needs_ends(order: tuple[str, ...]) -> None:
     state = running(FLOW)
     events: list[AnyEvent] = []

@@ -21,6 +21,7 @@ from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.shell.insertion import check_words, parse_shell
 from orc.scheduler.core.spec.parse import parse_spec
 from orc.scheduler.step_environment import render_env
+from tests.each_case import each_case
 from tests.scheduler.profiles import bounded
 
 COMMANDS = Path(__file__).with_name("commands")
@@ -43,7 +44,7 @@ def texts(name: str) -> list[str]:
     return content.removesuffix("\n").split("\n---\n")
 
 
-@pytest.mark.parametrize("text", texts("values_stay_data"))
+@each_case("text", texts("values_stay_data"))
 def test_an_everyday_use_of_a_value_is_accepted(text: str) -> None:
     parse_shell(text)
 
@@ -65,7 +66,7 @@ def test_many_of_the_refused_commands_would_run_the_value(
     assert len(ran) >= 10
 
 
-@pytest.mark.parametrize("text", texts("values_would_be_code"))
+@each_case("text", texts("values_would_be_code"))
 def test_a_value_that_would_be_read_again_is_refused(text: str) -> None:
     with pytest.raises(TemplateError):
         parse_shell(text)
@@ -170,7 +171,7 @@ def runs_value(shell: str, text: str, value: str, folder: Path, *, tools: str) -
     return any("PWNED" in names for _, _, names in os.walk(folder))
 
 
-@pytest.mark.parametrize(
+@each_case(
     "words",
     [
         ["bash", "-c", 'echo "$1"', "_", "${{ x }}"],
@@ -192,7 +193,7 @@ def test_words_in_which_a_value_stays_data_are_accepted(words: list[str]) -> Non
     check_words(tuple(words))
 
 
-@pytest.mark.parametrize(
+@each_case(
     "words",
     [
         ["bash", "-c", "echo ${{ x }}"],

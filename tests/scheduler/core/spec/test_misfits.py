@@ -13,6 +13,7 @@ from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.spec.misfits import wanted_at
 from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.core.spec.parse import parse_spec
+from tests.each_case import each_case
 
 SCHEMA = JobSpec.model_json_schema()
 SAMPLES: dict[str, Any] = {
@@ -100,7 +101,7 @@ def bounds(form: dict[str, Any]) -> Iterator[Any]:
             yield from [{}] * ("minProperties" in form)
 
 
-@pytest.mark.parametrize(("path", "found"), PLACES, ids=[dotted(path) for path, _ in PLACES])
+@each_case("path, found", PLACES)
 def test_each_place_words_wrong_types_and_bounds_in_plain_english(
     path: tuple[str | int, ...], found: list[dict[str, Any]]
 ) -> None:

@@ -11,6 +11,7 @@ import yaml
 from orc.cli.jobs.prepare import Submission, prepare
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.spec.schema_sense import impossible_part
+from tests.each_case import each_case
 
 STEP = "steps: {a: {%s}}"
 INPUT = "inputs: {n: {%s}}\nsteps: {a: {value: 1}}"
@@ -146,7 +147,7 @@ def read(keys: str, **inputs: Any) -> None:
     prepare(Submission(path=Path("spec.yaml"), inputs=inputs), {}, executor_names=None)
 
 
-@pytest.mark.parametrize("keys", NEVER)
+@each_case("keys", NEVER)
 def test_what_can_never_hold_is_refused_where_it_stands(keys: str) -> None:
     with pytest.raises(SpecError) as refused:
         read(keys)
@@ -154,7 +155,7 @@ def test_what_can_never_hold_is_refused_where_it_stands(keys: str) -> None:
     assert all(found.line for found in refused.value.problems) or "budget" in keys
 
 
-@pytest.mark.parametrize("keys", MAY_BE)
+@each_case("keys", MAY_BE)
 def test_what_may_hold_is_accepted(keys: str) -> None:
     inputs = {"n": "a"} if "required: true" in keys else {}
     inputs |= {"n": "1"} if "enum: [1, 2.5]" in keys else {}
@@ -220,13 +221,13 @@ SENSIBLE = [
 ]
 
 
-@pytest.mark.parametrize("schema", IMPOSSIBLE)
+@each_case("schema", IMPOSSIBLE)
 def test_a_schema_that_no_value_meets_is_found(schema: str) -> None:
     found = impossible_part(yaml.safe_load(schema))
     assert IMPOSSIBLE[schema] in found
 
 
-@pytest.mark.parametrize("schema", SENSIBLE)
+@each_case("schema", SENSIBLE)
 def test_a_schema_that_a_value_meets_is_accepted(schema: str) -> None:
     assert impossible_part(yaml.safe_load(schema)) == ""
 

@@ -12,6 +12,7 @@ from orc.scheduler.core.spec.check_templates import models_in
 from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.core.spec.parse import parse_spec
 from orc.scheduler.core.spec.rendered_keys import Rendered, rendered
+from tests.each_case import each_case
 
 MODELS: list[type[BaseModel]] = [
     model
@@ -65,7 +66,7 @@ def never() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("spec", never())
+@each_case("spec", never())
 def test_a_template_in_a_key_that_is_not_rendered_is_refused(spec: str) -> None:
     with pytest.raises(SpecError, match="is not rendered here") as refused:
         parse_spec(f"{spec}\n")

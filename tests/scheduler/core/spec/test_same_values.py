@@ -15,6 +15,7 @@ from orc.scheduler.core.spec.inputs import read_input
 from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.spec.parse import parse_spec
 from orc.scheduler.core.strict_json import parse_json
+from tests.each_case import each_case
 from tests.scheduler.profiles import bounded
 from tests.strategies import json_values
 
@@ -60,8 +61,8 @@ def by_option(text: str) -> Any:
 DOORS = [by_json_file, by_json_with_tabs, by_yaml_file, in_a_spec, in_a_spec_of_json, by_option]
 
 
-@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
-@pytest.mark.parametrize(
+@each_case("door", DOORS)
+@each_case(
     "text",
     [
         '"\\ud83d\\ude80"', '"a \\/ b"', r'"\\ud83d\\ude80"', r'"\"\\ud83d\ude80\""', '"é🚀"',
@@ -77,8 +78,8 @@ def test_a_json_text_is_the_same_value_everywhere(door: Any, text: str) -> None:
     assert type(found) is type(expected)
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
+@each_case(
+    "text, value",
     [
         (".5", 0.5), ("5.", 5.0), ("+1", 1), ("-.5", -0.5), ("True", True), ("FALSE", False),
         ("yes", "yes"), ("no", "no"), ("on", "on"), ("off", "off"), ("y", "y"), ("012", "012"),

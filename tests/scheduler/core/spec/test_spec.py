@@ -20,6 +20,7 @@ from orc.scheduler.core.source.yaml_source import ALIASED_NODES_MAX, DEPTH_MAX, 
 from orc.scheduler.core.spec.model import LATER_JOB_KEYS, LATER_STEP_KEYS
 from orc.scheduler.core.spec.parse import parse_spec
 from tests.builders import settings, step
+from tests.each_case import each_case
 from tests.scheduler.profiles import bounded
 from tests.strategies import GOOD_SPEC, mutated_specs
 
@@ -88,8 +89,8 @@ class TestProblems:
         found = problems(f"{HEAD}{key}: 1\nsteps: {{a: {{value: 1}}}}\n")
         assert found == [(2, f"{key}: not supported yet by this version of orc")]
 
-    @pytest.mark.parametrize(
-        ("steps", "piece"),
+    @each_case(
+        "steps, piece",
         [
             ("{a: {}}", "exactly one of"),
             ("{a: {prompt: x, run: y}}", "prompt and run"),
@@ -182,8 +183,8 @@ class TestYaml:
     def test_an_ordinary_alias_is_allowed(self) -> None:
         assert value_of("a: &x {b: 1}\nc: *x") == {"a": {"b": 1}, "c": {"b": 1}}
 
-    @pytest.mark.parametrize(
-        ("text", "value"),
+    @each_case(
+        "text, value",
         [
             ("no", "no"),
             ("on", "on"),
@@ -307,8 +308,8 @@ class TestResolve:
             (one,) = definition.steps
             assert [definition.silence_of(one, target) for target in one.targets()] == expected
 
-    @pytest.mark.parametrize("name", ["TEMPERATURE", "TIMEOUT_S", "MAX_RETRIES", "JITTER", "TOP_P"])
-    @pytest.mark.parametrize("value", ["warm", "-1", "nan", "inf", "1e99"])
+    @each_case("name", ["TEMPERATURE", "TIMEOUT_S", "MAX_RETRIES", "JITTER", "TOP_P"])
+    @each_case("value", ["warm", "-1", "nan", "inf", "1e99"])
     def test_an_environment_that_is_no_number_is_one_problem(self, name: str, value: str) -> None:
         with pytest.raises(SpecError, match=name) as caught:
             resolve(self.BARE, environment={name: value})
@@ -441,7 +442,7 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         parse_duration(text)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "path",
     [
         "a",
@@ -468,7 +469,7 @@ def test_a_plain_path_may_be_written(path: str) -> None:
     assert path_problem(path) == ""
 
 
-@pytest.mark.parametrize(
+@each_case(
     "path",
     ["", "/a", "~a", "../a", "a/../b", "a//b", "./a", "a/", "a\\b", "a\0", "a\nb", "C:x", "con", "a.",
      " a", "u\u0308", "\u202ea", "a" * 201, "/".join(["abc"] * 300), "nul.txt", "a*",
