@@ -6,6 +6,8 @@ runs `orc.cli.main` from its beginning and ends. What a whole new interpreter wo
 do before that - half a second of imports - is left out. Tests that are about
 the start itself, or that look for the process by its environment, start a real
 one: the system shows the environment of the server for a forked process.
+
+A shell has the same with the folder of `ShellOrc` in its PATH.
 """
 
 from __future__ import annotations
@@ -28,14 +30,19 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 ROOT = Path(__file__).parents[1]
 _PACKAGES = ("orc.ledger", "orc.scheduler", "orc.projections", "orc.cli")
 _NOT_NEEDED = (
-    "projections.datasette",
-    "orc.worker.function_worker",
-    "orc.scheduler.effects.reaper",
+    "orc.projections.datasette",
+    "orc.projections.pages",
+    "orc.scheduler.drivers",
+    "orc.cli.mcp",
 )
+_FOR_PAGES = ("datasette.cli", "datasette.app", "uvicorn", "orc.projections.datasette.plugin")
+"""What a server of pages imports; it is imported before the first of them is forked."""
+
 _LATE = (
     *(
         "orc.providers.ollama",
@@ -47,6 +54,7 @@ _LATE = (
 )
 """What a run imports when it needs it."""
 
+_PAGE_SERVERS = {"browse", "datasette"}
 _SIZE = struct.Struct("!I")
 _server: _Client | None = None
 
@@ -69,6 +77,9 @@ class _Client:
 
     def is_mine(self) -> bool:
         return self._pid == os.getpid() and self._process.poll() is None
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def close(self) -> None:
         if self._pid == os.getpid():
@@ -94,13 +105,14 @@ class _Client:
         *,
         outputs: tuple[int, int],
         has_terminal: bool = False,
+        program: str = "orc",
     ) -> socket.socket:
         """Fork a process; the socket gets the line with its id, and then that with its status.
 
         With `has_terminal`, the outputs are a terminal, which becomes the process's own.
         """
         wanted = {
-            "argv": ["orc", *arguments],
+            "argv": [program, *arguments],
             "cwd": str(cwd),
             "env": dict(env),
             "has_terminal": has_terminal,
@@ -116,11 +128,61 @@ class _Client:
         return report
 
 
+_SHELL_ORC = """\
+#!{python} -IS
+# The descriptor is there in a shell of the test, and in no process that orc starts.
+import array, fcntl, json, os, signal, socket, struct, sys
+try:
+    is_there = os.fstat({fd}).st_ino == {inode}
+except OSError:
+    is_there = False
+if not is_there or "browse" in sys.argv:
+    os.execv({orc!r}, [{orc!r}, *sys.argv[1:]])
+report, its = socket.socketpair()
+wanted = dict(argv=["orc", *sys.argv[1:]], cwd=os.getcwd(), env=dict(os.environ), has_terminal=False)
+request = json.dumps(wanted).encode()
+with open(__file__) as own, socket.socket(fileno=os.dup({fd})) as server, its:
+    fcntl.flock(own, fcntl.LOCK_EX)
+    fds = array.array("i", [its.fileno(), 1, 2, 0])
+    server.sendmsg([struct.pack("!I", len(request))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+    server.sendall(request)
+_, status = report.makefile("r")
+code = os.waitstatus_to_exitcode(int(status))
+if code < 0:
+    signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+os._exit(code)
+"""
+
+
+class ShellOrc:
+    """A folder with an `orc` that lets the server fork, for the PATH of a shell.
+
+    The shell inherits `fds`. Where they are missing, as in a step of a job, it is the `orc` of this
+    installation; so it is for `browse`, as in `start_orc`. It passes no signals on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fds = [_client().fileno()]
+        program = folder / "orc"
+        program.write_text(
+            _SHELL_ORC.format(
+                python=sys.executable,
+                fd=self.fds[0],
+                inode=os.fstat(self.fds[0]).st_ino,
+                orc=str(Path(sys.executable).with_name("orc")),
+            )
+        )
+        program.chmod(0o700)
+
+
 class ForkedProcess(subprocess.Popen[str]):
     """A forked `orc` with pipes for both of its outputs, to be used like any `Popen`.
 
     With a `screen`, that terminal is its stdin and both of its outputs. It is no child of this
-    process, so that the server has to tell how it ended.
+    process, so that the server has to tell how it ended. The program may also be `datasette`, whose
+    outputs are of no interest.
     """
 
     def __init__(
@@ -130,9 +192,16 @@ class ForkedProcess(subprocess.Popen[str]):
         cwd: Path,
         env: Mapping[str, str],
         screen: int | None = None,
+        program: Literal["orc", "datasette"] = "orc",
     ) -> None:
         self.stdin = self.stdout = self.stderr = None
-        if screen is not None:
+        if program != "orc":
+            with open(os.devnull, "w") as nothing:
+                outputs = (nothing.fileno(), nothing.fileno())
+                self._report = _client().begin(
+                    arguments, cwd, env, outputs=outputs, program=program
+                )
+        elif screen is not None:
             outputs = (screen, screen)
             self._report = _client().begin(arguments, cwd, env, outputs=outputs, has_terminal=True)
         else:
@@ -143,7 +212,7 @@ class ForkedProcess(subprocess.Popen[str]):
             os.close(its_err)
             self.stdout = os.fdopen(out)
             self.stderr = os.fdopen(err)
-        self.args = ["orc", *arguments]
+        self.args = [program, *arguments]
         self.returncode: int | None = None
         self.text_mode = True
         self._input = None
@@ -219,11 +288,14 @@ def _serve(fd: int) -> None:
     gc.freeze()
     with socket.socket(fileno=fd) as requests:
         while True:
-            header, fds, _, _ = socket.recv_fds(requests, _SIZE.size, 3)
+            header, fds, _, _ = socket.recv_fds(requests, _SIZE.size, 4)
             if len(header) < _SIZE.size:
                 return
             (size,) = _SIZE.unpack(header)
-            request = requests.recv(size, socket.MSG_WAITALL)
+            request = json.loads(requests.recv(size, socket.MSG_WAITALL))
+            if not _PAGE_SERVERS.isdisjoint(request["argv"]):
+                for name in _FOR_PAGES:
+                    import_module(name)
             if os.fork() == 0:
                 requests.close()
                 _attend(request, fds, main)
@@ -232,28 +304,33 @@ def _serve(fd: int) -> None:
             _reap()
 
 
-def _attend(request: bytes, fds: list[int], main: object) -> None:
+def _attend(request: dict[str, object], fds: list[int], main: object) -> None:
     """Between server and `orc`: waits for it, and says how it ended."""
-    reply, out, err = fds
+    reply, *files = fds
     pid = os.fork()
     if pid == 0:
         os.close(reply)
-        _become_orc(json.loads(request), out, err, main)
-    os.close(out)
-    os.close(err)
+        _become_orc(request, files, main)
+    for taken in files:
+        os.close(taken)
     os.write(reply, f"{pid}\n".encode())
     _, status = os.waitpid(pid, 0)
     os.write(reply, f"{status}\n".encode())
     os._exit(0)
 
 
-def _become_orc(request: dict[str, object], out: int, err: int, main: object) -> None:
+def _become_orc(request: dict[str, object], files: list[int], main: object) -> None:
+    """Run with these files as stdout, stderr and, if there is a third one, stdin."""
     import traceback
 
+    out, err, *others = files
     if request["has_terminal"]:
         os.setsid()
         os.dup2(out, 0)
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        sys.stdin = os.fdopen(0, closefd=False)
+    elif others:
+        os.dup2(others[0], 0)
         sys.stdin = os.fdopen(0, closefd=False)
     os.dup2(out, 1)
     os.dup2(err, 2)
@@ -269,7 +346,12 @@ def _become_orc(request: dict[str, object], out: int, err: int, main: object) ->
     sys.argv = list(request["argv"])  # type: ignore[call-overload]
     code: object = 0
     try:
-        main()  # type: ignore[operator]
+        if sys.argv[0] == "datasette":
+            from datasette.cli import cli
+
+            cli()
+        else:
+            main()  # type: ignore[operator]
     except SystemExit as ended:
         code = ended.code
     except BaseException:

@@ -67,12 +67,10 @@ def start_orc(*arguments: str, cwd: Path, **extra: str) -> subprocess.Popen[str]
     """Start `orc` with pipes for both of its outputs; end it with `end_process`.
 
     The process is forked as in `run_orc`. A whole new one starts where a variable is for the
-    interpreter, where the test finds the process by its variables (`processes_with`), and for
-    `browse`, whose server is not among what the other commands import.
+    interpreter, and where the test finds the process by its variables (`processes_with`).
     """
     environment = orc_environment(**extra)
-    is_new = "browse" in arguments or any(map(_NEEDS_NEW_PROCESS.match, extra))
-    if not is_new:
+    if not any(map(_NEEDS_NEW_PROCESS.match, extra)):
         return ForkedProcess(list(map(str, arguments)), cwd=cwd, env=environment)
     return subprocess.Popen(
         [ORC, *arguments],

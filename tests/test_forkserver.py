@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.forkserver import ForkedProcess
-from tests.processes import WAIT_S, end_process, start_orc
+from tests.forkserver import ForkedProcess, ShellOrc
+from tests.processes import WAIT_S, end_process, orc_environment, start_orc
 
 
 def test_a_forked_process_says_how_it_ended_and_what_it_wrote(tmp_path: Path) -> None:
@@ -46,3 +47,29 @@ def test_a_process_that_is_found_by_its_variables_is_a_new_one(
         assert process.wait(WAIT_S) == 0
     finally:
         end_process(process)
+
+
+def test_a_shell_has_an_orc_that_is_forked_with_its_files_variables_and_folder(
+    tmp_path: Path,
+) -> None:
+    orc = ShellOrc(tmp_path)
+    work = tmp_path / "work"
+    work.mkdir()
+    path = f"{orc.folder}{os.pathsep}{os.environ['PATH']}"
+
+    def run(script: str, fds: list[int]) -> tuple[int, str]:
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], cwd=work, env={**orc_environment(), "PATH": path},
+            pass_fds=fds, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=WAIT_S, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    (work / "spec.yaml").write_text('project: p\nsteps: {a: {value: "${{ 1 + 1 }}"}}\n')
+    assert run("orc show latest 2> err", orc.fds) == (6, "")
+    assert f"there is no ledger at {work}" in (work / "err").read_text()
+    assert run("orc validate /dev/stdin < spec.yaml", orc.fds)[0] == 0
+    assert run("ORC_DB=own.db orc run spec.yaml", orc.fds)[0] == 0
+    assert (work / "own.db").is_file()
+    code, piped = run("orc list --db own.db --json | orc --version", orc.fds)
+    assert (code, piped) == run("orc --version", [])

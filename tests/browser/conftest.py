@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import shutil
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    expect,
+    sync_playwright,
+)
 
-from tests.processes import orc_environment, wait_until
+from tests.forkserver import ForkedProcess
+from tests.processes import end_process, orc_environment, wait_until
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -24,11 +30,12 @@ _QUIET = (
     "--disable-component-update --disable-sync"
 ).split()
 _WAIT_MS = 15_000
+expect.set_options(timeout=_WAIT_MS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """The browser, for one module: while it is open, no other event loop can run in this thread."""
+    """The browser, for this folder: while it is open, no other event loop can run in this thread."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium")
     with sync_playwright() as playwright:
@@ -63,19 +70,16 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[[Path], str]]:
     """A function that starts `datasette LEDGER` and returns its address."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[ForkedProcess] = []
 
     def start(database: Path) -> str:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "datasette", "serve", str(database), "--port", str(port)]
+        arguments = ["serve", str(database), "--port", str(port)]
         started.append(
-            subprocess.Popen(
-                command,
-                env=orc_environment(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+            ForkedProcess(
+                arguments, cwd=database.parent, env=orc_environment(), program="datasette"
             )
         )
         url = f"http://127.0.0.1:{port}"
@@ -84,8 +88,7 @@ def serve() -> Iterator[Callable[[Path], str]]:
 
     yield start
     for process in started:
-        process.terminate()
-        process.wait(timeout=30)
+        end_process(process)
 
 
 def _answers(address: str) -> bool:

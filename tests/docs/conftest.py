@@ -7,11 +7,15 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.forkserver import ShellOrc
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -91,16 +95,25 @@ def run_shell(
     script: str, folder: Path, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a shell script, without settings unless they are given; stderr is part of stdout."""
+    plain = plain_environment()
+    orc = shell_orc()
     return subprocess.run(
         ["/bin/sh", "-ec", script],
         cwd=folder,
-        env={**(environment or {}), **plain_environment()},
+        env={**(environment or {}), **plain, "PATH": f"{orc.folder}{os.pathsep}{plain['PATH']}"},
+        pass_fds=orc.fds,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=WAIT_S,
         check=False,
     )
+
+
+@cache
+def shell_orc() -> ShellOrc:
+    """The `orc` of shells in this process."""
+    return ShellOrc(Path(tempfile.mkdtemp(prefix="shell-orc-")))
 
 
 def words_of(line: str) -> list[str] | None:
