@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from orc.about import install_command
+from orc.ledger.wording import visible
 
 _BASE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _ON = ("true", "1")
@@ -46,6 +48,11 @@ def why_not(environment: Mapping[str, str]) -> str:
             f"no telemetry is sent: OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, and orc sends "
             "http/protobuf only (port 4318 of a collector)"
         )
+    for signal in ("traces", "metrics"):
+        variable, address = _variable_of(environment, signal), _endpoint(environment, signal)
+        problem = "" if address is None else _address_problem(environment[variable].strip())
+        if problem:
+            return f"no telemetry is sent: {variable} {problem}"
     try:
         is_there = find_spec("opentelemetry.exporter.otlp.proto.http") is not None
     except ModuleNotFoundError:
@@ -58,8 +65,28 @@ def why_not(environment: Mapping[str, str]) -> str:
 def _endpoint(environment: Mapping[str, str], signal: str) -> str | None:
     if environment.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() == "none":
         return None
-    own = environment.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
-    base = environment.get(_BASE, "").strip()
-    if own or not base:
-        return own or None
-    return f"{base.rstrip('/')}/v1/{signal}"
+    variable = _variable_of(environment, signal)
+    given = environment.get(variable, "").strip()
+    if variable != _BASE or not given:
+        return given or None
+    return f"{given.rstrip('/')}/v1/{signal}"
+
+
+def _variable_of(environment: Mapping[str, str], signal: str) -> str:
+    """The variable that says where the signal goes."""
+    own = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"
+    return own if environment.get(own, "").strip() else _BASE
+
+
+def _address_problem(address: str) -> str:
+    """Why no request can be sent to the address; empty if one can. A password in it is not quoted."""
+    shown = "its value" if "@" in address else repr(address)
+    try:
+        parts = urlsplit(address)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_address = is_address and parts.port != 0
+    except ValueError:
+        is_address = False
+    if is_address and address.isprintable() and " " not in address:
+        return ""
+    return f"must be an address such as http://localhost:4318; {visible(shown)} is none"

@@ -149,6 +149,32 @@ def test_what_cannot_be_sent_is_one_line_that_says_what_to_do(
     assert collector.requests == 0
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("foo", "'foo' is none"),
+        ("localhost:4318", "'localhost:4318' is none"),
+        ("grpc://localhost:4317", "'grpc://localhost:4317' is none"),
+        ("http://", "'http://' is none"),
+        ("http://c:port", "'http://c:port' is none"),
+        ("http://[::1", "'http://[::1' is none"),
+        ("ftp://me:secret@c", "its value is none"),
+    ],
+)
+def test_an_address_that_is_none_is_said_before_the_run(
+    address: str, shown: str, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", raising=False)
+    said = orc("run", "spec.yaml")
+    assert said.code == 0
+    (line,) = [line for line in said.err.splitlines() if "telemetry" in line]
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT must be an address such as http://" in line
+    assert shown in line
+    assert "secret" not in line
+    assert said.err.index(line) < said.err.index("started")
+
+
 def test_without_the_extra_the_line_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orc.cli.jobs.telemetry.wanted.find_spec", lambda name: None)
     assert "pip install 'orc-ledger[otel]'" in why_not({})
