@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from orc.about import version
+from orc.cli.mcp.arguments import tools_left_out, unknown_tool, wrong_arguments
 from orc.cli.mcp.orc_calls import LIMIT, CallRefused, OrcCalls
 from orc.cli.mcp.spec_files import input_options, spec_below
 
@@ -45,21 +46,42 @@ class Serves:
     actions: bool
 
 
+class ToolServer(MCPServer):
+    """The server, which words a wrong call itself."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        """Call a tool. Raises ToolError, also for a tool or an argument that is not there."""
+        offered = {tool.name: tool for tool in await self.list_tools()}
+        if name not in offered:
+            raise ToolError(unknown_tool(name, offered))
+        schema = offered[name].input_schema
+        if problem := wrong_arguments(name, schema, arguments, None):
+            raise ToolError(problem)
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            problem = wrong_arguments(name, schema, arguments, error.__cause__)
+            raise ToolError(problem) from error
+
+
 def build_server(serves: Serves) -> MCPServer:
     """The server with its tools."""
-    server = MCPServer("orc", instructions=INSTRUCTIONS, version=version(), log_level="ERROR")
     calls = OrcCalls(serves.database, serves.specs or serves.database.parent)
-    tools = [*_reading(calls)]
+    reading, acting = _reading(calls), _acting(calls) if serves.actions else []
     if serves.specs is not None:
-        tools += _about_specs(calls, serves.specs)
-    for tool in tools:
+        reading += _about_specs(calls, serves.specs)
+        acting += [_running(calls, serves.specs)] if serves.actions else []
+    left_out = tools_left_out([tool.__name__ for tool in (*reading, *acting)])
+    more = f" This server lacks tools that `orc mcp` can have: {left_out}." if left_out else ""
+    server = ToolServer(
+        "orc", instructions=f"{INSTRUCTIONS}{more}", version=version(), log_level="ERROR"
+    )
+    for tool in reading:
         _add(server, tool, ToolAnnotations(read_only_hint=True, open_world_hint=False))
-    if serves.actions:
-        acting = [*_acting(calls)]
-        if serves.specs is not None:
-            acting.append(_running(calls, serves.specs))
-        for tool in acting:
-            _add(server, tool, ToolAnnotations(read_only_hint=False, destructive_hint=True))
+    for tool in acting:
+        _add(server, tool, ToolAnnotations(read_only_hint=False, destructive_hint=True))
     return server
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -159,6 +160,41 @@ def test_what_a_command_refuses_is_an_error_of_the_tool(here: Path, job_id: str)
                 assert "greater than or equal" in await refusal(client, "list_jobs", **bound)
 
     trio.run(ask)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("plan", {"spec": "a.yaml"}, "no tool plan: .* `orc mcp --specs DIR`"),
+        ("run", {"spec": "a.yaml"}, "`orc mcp --specs DIR --allow-actions`"),
+        ("approve", {"job": "latest", "step": "gate"}, "`orc mcp --allow-actions`"),
+        ("list_job", {}, "there is no tool 'list_job'; this server has diff, list_jobs"),
+        (
+            "show_step",
+            {},
+            r"job is missing \(a job's id, .*\); step is missing \(.*\)\. The tool needs job, step",
+        ),
+        ("show_job", {"job": "latest", "steps": 1}, "show_job: it has no argument 'steps'"),
+        (
+            "show_job",
+            {"job": "latest", "part": "all"},
+            "part must be state, events, files or timeline, ",
+        ),
+        ("show_job", {"job": 3}, "job must be a text, and is 3"),
+        ("list_jobs", {"count": 0}, "count must be at least 1, and is 0"),
+        ("list_jobs", {"count": "many"}, "count must be a whole number, and is 'many'"),
+        ("list_jobs", {"status": ["\x1b" * 99]}, r"status must be a text, and is \['"),
+    ],
+)
+async def test_a_wrong_call_is_told_in_our_words(
+    here: Path, tool: str, arguments: dict[str, Any], said: str
+) -> None:
+    async with client_of() as client:
+        assert "plan, validate (with --specs DIR)" in (client.instructions or "")
+        told = await refusal(client, tool, **arguments)
+    assert re.search(said, told), told
+    assert "pydantic" not in told
+    assert "\x1b" not in told
 
 
 def test_specs_are_below_the_folder_only(here: Path) -> None:
