@@ -24,7 +24,8 @@ class ProviderError(Exception):
 
     `usage` has the tokens of a call whose reply cannot be used, if they are known. `unsent`
     means that the request cannot have reached the model. `is_partial` means that the reply had
-    begun: `usage` is what was counted until then, and the model may have written more.
+    begun: `usage` is what was counted until then, and the model may have written more. `not_ready`
+    means that the server may only have to be waited for: it does not answer, or it is loading.
     """
 
     kind: TransientKind | PermanentKind
@@ -35,6 +36,7 @@ class ProviderError(Exception):
         self.usage = usage
         self.unsent = False
         self.absent = False
+        self.not_ready = False
         self.is_partial = False
 
 
@@ -54,11 +56,13 @@ class TransientError(ProviderError):
         usage: Usage | None = None,
         unsent: bool = False,
         absent: bool = False,
+        not_ready: bool = False,
     ) -> None:
         super().__init__(message, usage=usage)
         self.kind = kind
         self.unsent = unsent
         self.absent = absent
+        self.not_ready = not_ready
         self.retry_after_s = None if retry_after_s is None else _clamp(retry_after_s)
 
 

@@ -28,6 +28,8 @@ LONGER = "raise `timeout` (or TIMEOUT_S) if it needs longer"
 """What to do where a server was silent for too long."""
 
 _SCANNED_MAX = 64 * 1024
+_NO_SERVER_YET = (502, 503)
+"""What a server that starts, or a proxy before it, answers without saying why."""
 _SECONDS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _PART_MIN = 6
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -170,7 +172,16 @@ def build_judged_error(
         case "refused" if status not in (401, 408, 409, 429):
             return PermanentError("refused", message)
         case "overloaded" | "loading" if status not in (401, 408, 429):
-            return TransientError("server_error", message, retry_after_s=retry_after_s)
+            return TransientError(
+                "server_error",
+                message,
+                retry_after_s=retry_after_s,
+                not_ready=meaning == "loading",
+            )
+        case None if status in _NO_SERVER_YET:
+            return TransientError(
+                "server_error", message, retry_after_s=retry_after_s, not_ready=True
+            )
     return build_status_error(status, message, retry_after_s=retry_after_s)
 
 
@@ -244,6 +255,14 @@ def is_absent(error: BaseException, host: str) -> bool:
     """Whether nothing listens at the address of this machine to which a connection failed."""
     refused = any(isinstance(cause, ConnectionRefusedError) for cause in find_causes(error))
     return refused and is_loopback(host)
+
+
+def is_not_ready(error: BaseException) -> bool:
+    """Whether a connection failed that a server which is starting may accept soon."""
+    return not any(
+        isinstance(cause, ssl.SSLError) or find_shortage(cause) is not None
+        for cause in find_causes(error)
+    )
 
 
 def _refuse_constant(name: str) -> Any:

@@ -29,6 +29,7 @@ from orc.providers.http import (
     find_causes,
     is_absent,
     is_loopback,
+    is_not_ready,
     parse_error_words,
     parse_retry_after,
     safe_text,
@@ -218,6 +219,7 @@ class OllamaServer:
             "`ollama serve`, or use the recorded replies: `orc run SPEC --provider replay`",
             unsent=isinstance(error, httpx.ConnectError),
             absent=is_absent(error, self._url.host),
+            not_ready=is_not_ready(error),
         )
 
 

@@ -25,6 +25,7 @@ from orc.providers.http import (
     describe_failure,
     find_causes,
     is_absent,
+    is_not_ready,
     parse_error_words,
     parse_json,
     parse_retry_after,
@@ -220,6 +221,7 @@ class Failures:
             f"{self._who} does not answer ({describe_failure(error)})",
             unsent=isinstance(error, httpx2.ConnectError),
             absent=is_absent(error, httpx2.URL(self.endpoint).host),
+            not_ready=is_not_ready(error),
         )
 
 

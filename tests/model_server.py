@@ -64,10 +64,10 @@ Answerer = Callable[[Asked], Says | Fails]
 class ModelServer:
     """The server, as a context manager; `seen` has the requests so far."""
 
-    def __init__(self, answer: Answerer = lambda asked: Says("ok")) -> None:
+    def __init__(self, answer: Answerer = lambda asked: Says("ok"), *, port: int = 0) -> None:
         self.answer = answer
         self.seen: list[Asked] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.owner = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 

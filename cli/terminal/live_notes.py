@@ -26,6 +26,9 @@ def wait_note(
     held = held_by_circuit(state, step_id, now_s)
     if held is not None:
         circuit = state.circuits.get(held)
+        if circuit is not None and circuit.waits_since is not None:
+            waited = duration_text(max(0.0, now_s - circuit.waits_since))
+            return "waiting", f"for server {safe(held)}, {waited}"
         until = None if circuit is None else circuit.retry_at
         left = "" if until is None else _left(until - now_s)
         return "waiting", f"for the circuit of {held}{left}"

@@ -150,7 +150,12 @@ def describe_change(recorded: Recorded) -> str:
         case StepInterrupted():
             if event.reason == "worker":
                 return f"{safe(event.step)} interrupted: its worker was lost"
+            if event.reason == "server":
+                return ""
             return f"{safe(event.step)} interrupted ({safe(event.reason)})"
+        case CircuitOpened() if event.waits_since is not None:
+            waited = duration_text(event.retry_at - event.cooldown_s - event.waits_since)
+            return _said(f"waiting for server {safe(event.target)}, {waited}:", event.message)
         case StepReused():
             if event.reason == "amend":
                 return f"{safe(event.step)} did not change: it keeps its result"

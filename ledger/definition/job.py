@@ -93,6 +93,12 @@ class JobDef(Resolved):
         known = (step.timeout_s, of_server, self.silence_s, step.facts.timeout_s)
         return next(filter(None, known), math.inf)
 
+    def server_wait_of(self, step: StepDef, target: TargetDef) -> float | None:
+        """For how many seconds a step waits for a server that is not ready; None: it does not."""
+        server = self.servers.get(target.provider)
+        of_server = None if server is None else server.wait_for_server_s
+        return of_server if step.wait_for_server_s is None else step.wait_for_server_s
+
     def step(self, name: str) -> StepDef | None:
         """The definition of the step with this id; None if there is no such step.
 

@@ -97,6 +97,7 @@ class StepDef(Resolved):
     timeout_s: float | None = None
     attempt_timeout_s: float | None = None
     total_timeout_s: float | None = None
+    wait_for_server_s: float | None = None
     continue_on_error: bool = False
     templates: dict[str, Any] = {}
     job_target: TargetDef | None = None

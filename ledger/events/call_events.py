@@ -74,7 +74,8 @@ class LlmFailed(StepEvent):
 
     With `partial`, the reply had begun: `usage` is what was counted until it broke off.
     `unsent` marks a call whose request cannot have reached the model, and `absent` one for which no
-    server was running on this machine. `price` is as in `llm.responded`.
+    server was running on this machine. `not_ready` marks a failure of a server that may only have to be
+    waited for: it does not answer, or it is loading. `price` is as in `llm.responded`.
     """
 
     type: Literal["llm.failed"] = "llm.failed"
@@ -90,6 +91,7 @@ class LlmFailed(StepEvent):
     charged_nano_usd: int | None = None
     unsent: bool | None = None
     absent: bool | None = None
+    not_ready: bool | None = None
     price: PriceDef | None = None
     partial: bool | None = None
 

@@ -120,7 +120,8 @@ class CircuitOpened(JobEvent):
     """Calls to a target failed `failures` times in a row: its steps do not start for a while.
 
     After `cooldown_s`, at `retry_at` in seconds since 1970, one step may try. `kind` and
-    `message` describe the last failure.
+    `message` describe the last failure. With `waits_since`, in seconds since 1970, the server was not
+    ready, and the steps wait for it (`wait_for_server`).
     """
 
     type: Literal["circuit.opened"] = "circuit.opened"
@@ -130,6 +131,7 @@ class CircuitOpened(JobEvent):
     retry_at: float
     kind: FailureKind
     message: str
+    waits_since: float | None = None
 
 
 class CircuitClosed(JobEvent):

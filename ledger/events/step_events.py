@@ -224,12 +224,13 @@ class ApprovalDecided(StepEvent):
 class StepInterrupted(StepEvent):
     """An attempt was interrupted by a signal, a cancellation or a crash; it has no outcome.
 
-    `worker` means that its worker was lost.
+    `worker` means that its worker was lost, and `server` that its server is not ready: the step waits
+    for it (`wait_for_server`).
     """
 
     type: Literal["step.interrupted"] = "step.interrupted"
     attempt: int
-    reason: Literal["signal", "cancel", "crash", "worker"]
+    reason: Literal["signal", "cancel", "crash", "worker", "server"]
     duration_s: float | None = None
     log: Payload | None = None
 

@@ -41,7 +41,8 @@ class PriceDef(Frozen):
 class ServerDef(Frozen):
     """A named server. `key` is the name of an environment variable; None if it needs no key.
 
-    `timeout_s` is how long it may send nothing, for steps that set no timeout. `prices` are by model;
+    `timeout_s` is how long it may send nothing, for steps that set no timeout;
+    `wait_for_server_s` how long steps wait until it is ready. `prices` are by model;
     None if they are unknown here. `limit_field` None sends both names to servers that are not OpenAI's.
     """
 
@@ -51,6 +52,7 @@ class ServerDef(Frozen):
     headers: dict[str, str | HeaderDef] = Field({})
     query: dict[str, str] = Field({})
     timeout_s: float | None = None
+    wait_for_server_s: float | None = None
     prices: dict[str, PriceDef] | None = None
     default_model: str | None = None
     limit_field: LimitField | None = None

@@ -47,6 +47,7 @@ INTERRUPTED_BY = {
     "cancel": "the job was cancelled",
     "crash": "the process that ran the job crashed",
     "worker": "the worker that ran it was lost",
+    "server": "its server was not ready, and the step waited for it",
 }
 """Why an attempt was interrupted, by the reason in the event."""
 

@@ -116,6 +116,9 @@ def _circuit(
 def _wait_for_circuit(recorded: Recorded, waited_s: float) -> Wait:
     event = recorded.event
     assert isinstance(event, CircuitOpened)
+    if event.waits_since is not None:
+        text = f"the server of {event.target} was not ready (wait_for_server)"
+        return Wait("server", text, (recorded.version,), waited_s)
     text = (
         f"the circuit of {event.target} was open after {count_text(event.failures, 'failed call')} "
         f"in a row, the last one with {event.kind}"

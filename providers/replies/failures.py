@@ -40,7 +40,10 @@ _WORDS: tuple[tuple[Meaning, str], ...] = (
     ("over_limit", r"request too large for"),
     (
         "loading",
-        r"loading model|model is (currently )?loading|still loading|is being loaded|warming up",
+        r"loading model|still loading|is being loaded|warming up|model loading"
+        r"|(model|server|service|engine|llm)\b[^.]{0,200}? is ((currently|still|not yet|now) )?"
+        r"(being )?(loading|starting|initiali[sz]ing|not ready)"
+        r"|(model|server|service) (is )?not (yet )?(ready|loaded yet)|llama runner to start",
     ),
     (
         "context_length",

@@ -72,6 +72,7 @@ class Failed:
     """The attempt failed: `final`, never to be retried; not `tolerable`, also for `continue_on_error`.
 
     `on_content`: the reply itself was wrong. `absent`: no server ran at an address of this machine.
+    `not_ready`: the server may only have to be waited for.
     """
 
     kind: FailureKind
@@ -80,6 +81,7 @@ class Failed:
     retry_after_s: float | None = None
     on_content: bool = False
     absent: bool = False
+    not_ready: bool = False
     final: bool = False
     tolerable: bool = True
     exit_code: int | None = None

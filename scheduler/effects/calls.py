@@ -334,6 +334,7 @@ class Caller:
                 usage=None if error.usage is None else TokenUsage(**asdict(error.usage)),
                 unsent=error.unsent or None,
                 absent=error.absent or None,
+                not_ready=error.not_ready or None,
                 price=self._request.price,
                 partial=error.is_partial or None,
             )
@@ -344,6 +345,7 @@ class Caller:
             duration_s=duration_s,
             retry_after_s=retry_after_s,
             absent=error.absent,
+            not_ready=error.not_ready,
         )
         return CallFailed(failed)
 

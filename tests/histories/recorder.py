@@ -70,10 +70,12 @@ from tests.builders import (
     OWNER,
     amended,
     call_failed,
+    closed,
     failed,
     file,
     interrupted,
     job,
+    opened,
     placed,
     reattached,
     record,
@@ -150,6 +152,7 @@ def histories() -> dict[str, History]:
         "settings": partial(_flow, SETTINGS),
         "read": _read_a_table,
         "absent": _ask_a_server_that_is_not_there,
+        "loading": _wait_for_a_server,
         "uncounted": _get_replies_without_counts,
         "named": _ask_a_named_server,
         "taken": _take_over_items,
@@ -337,6 +340,22 @@ def _ask_a_server_that_is_not_there() -> Iterator[Stand]:
             call_failed("back", call=2, model="other", **gone),
             failed("back", kind="connection", retry_at=EPOCH_S + 1.0, delay_s=1.0),
             started("back", 2),
+        )
+        yield stand
+
+
+@contextmanager
+def _wait_for_a_server() -> Iterator[Stand]:
+    """The server loads its model; the step waits, and is answered."""
+    waiting = step("ask", provider="fake", model="m", wait_for_server_s=60.0)
+    with stand_for(Plan(()), job(waiting), models={}) as stand:
+        loading: dict[str, Any] = {"kind": "server_error", "not_ready": True}
+        stand.append(
+            JobStarted(owner=OWNER),
+            *(started("ask"), requested("ask"), call_failed("ask", **loading)),
+            opened(retry_at=1.0, failures=1, cooldown_s=1.0, waits_since=EPOCH_S),
+            interrupted("ask", reason="server"),
+            *(started("ask", 2), requested("ask", 2), responded("ask", 2), closed()),
         )
         yield stand
 

@@ -23,6 +23,7 @@ EXECUTION_FIELDS = {
     "timeout_s",
     "attempt_timeout_s",
     "total_timeout_s",
+    "wait_for_server_s",
     "continue_on_error",
     "cache",
     "executor",

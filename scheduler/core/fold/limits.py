@@ -5,6 +5,9 @@ failures in a row. When its cooldown is over, it lets one step through, the prob
 the probe's call closes the circuit or opens it again. A provider's concurrency limit is halved
 when it reports a rate limit, and grows by one per round of replies (additive increase,
 multiplicative decrease). Limits per minute are left to `scheduler/rates.py`.
+
+A server that is not ready, because it starts or loads its model, is waited for by a circuit of its
+target too, if a step asks for that (`wait_for_server`): its attempts do not count.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from orc.ledger.events import (
 from orc.ledger.kinds import NOT_RUNNING, TRANSIENT
 from orc.scheduler.core.fold.state import AdaptiveRoom, Circuit, JobState
 
+PROBE_WAIT_MAX_S = 10.0
+"""The longest wait between two calls to a server that is not ready; the first one is a second."""
 EXECUTOR_SLOTS = 1000
 """The limit of an executor that `concurrency` does not name. The engine queues what does not fit."""
 
@@ -53,6 +58,10 @@ def pick_target(
     for place, target in enumerate(state.routes[lane]):
         if lets_through(state, target.name, now, probing=probing):
             return place
+        circuit = state.circuits.get(target.name)
+        if circuit is not None and circuit.waits_since is not None:
+            # The fallback is for a server that does not come.
+            return None
     return None
 
 
@@ -95,7 +104,7 @@ def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float)
     """The events of the target's circuit that the end of a call causes."""
     target = state.target_of(event.step)
     definition = state.definition.circuit
-    if target is None or not definition.threshold:
+    if target is None:
         return []
     circuit = state.circuits.get(target.name) or Circuit()
     is_open = circuit.retry_at is not None
@@ -104,6 +113,58 @@ def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float)
         return []
     if isinstance(event, LlmResponded) or event.kind not in TRANSIENT:
         return [CircuitClosed(target=target.name)] if is_open else []
+    is_waiting = circuit.waits_since is not None
+    is_awaited = awaits_server(state, event.step, event.not_ready, now)
+    if is_awaited or (is_waiting and event.not_ready):
+        return [_waiting(state, event, circuit, now, is_over=not is_awaited)]
+    if is_waiting:
+        # The server is there, and this is its first failure.
+        circuit = Circuit()
+    found = _outage(state, event, circuit, now) if definition.threshold else []
+    return found or ([CircuitClosed(target=target.name)] if is_waiting else [])
+
+
+def awaits_server(state: JobState, step_id: str, not_ready: bool | None, now: float) -> bool:
+    """Whether the step waits for its server, which is not ready, without using up an attempt."""
+    target = state.target_of(step_id)
+    if not not_ready or target is None:
+        return False
+    wait_s = state.definition.server_wait_of(state.graph.steps[step_id], target)
+    circuit = state.circuits.get(target.name)
+    since = None if circuit is None else circuit.waits_since
+    return wait_s is not None and now < (now if since is None else since) + wait_s
+
+
+def _waiting(
+    state: JobState, event: LlmFailed, circuit: Circuit, now: float, *, is_over: bool
+) -> CircuitOpened:
+    """The circuit of a server that is waited for; if that `is_over`, its steps fail one by one."""
+    target = state.target_of(event.step)
+    assert target is not None
+    since = now if circuit.waits_since is None else circuit.waits_since
+    failures = circuit.failures + 1 if circuit.waits_since is not None else 1
+    wait_s = state.definition.server_wait_of(state.graph.steps[event.step], target) or 0.0
+    cooldown_s = max(
+        min(2.0 ** min(failures - 1, 20), PROBE_WAIT_MAX_S), event.retry_after_s or 0.0
+    )
+    retry_at = now if is_over else min(now + cooldown_s, since + wait_s)
+    return CircuitOpened(
+        target=target.name,
+        failures=failures,
+        cooldown_s=round(retry_at - now, 6),
+        retry_at=retry_at,
+        kind=event.kind,
+        message=event.message,
+        waits_since=since,
+    )
+
+
+def _outage(state: JobState, event: LlmFailed, circuit: Circuit, now: float) -> list[AnyEvent]:
+    """The opening of the circuit after a transient failure, if it is enough for that."""
+    target = state.target_of(event.step)
+    assert target is not None
+    definition = state.definition.circuit
+    is_open = circuit.retry_at is not None
     if not is_open and not waits_for_server(state, event.step, event.absent):
         return []
     failures = circuit.failures + 1
@@ -140,7 +201,9 @@ def call_ended(state: JobState, event: LlmResponded | LlmFailed, version: int) -
     elif not waits_for_server(state, event.step, event.absent):
         return
     if isinstance(event, LlmFailed) and event.kind in TRANSIENT:
-        state.circuits.setdefault(target.name, Circuit()).failures += 1
+        circuit = state.circuits.setdefault(target.name, Circuit())
+        if circuit.waits_since is None or not event.not_ready:
+            circuit.failures = 1 if circuit.waits_since is not None else circuit.failures + 1
     elif target.name in state.circuits:
         state.circuits[target.name].failures = 0
     if isinstance(event, LlmFailed):
@@ -167,6 +230,9 @@ def circuit_opened(state: JobState, event: CircuitOpened) -> None:
     circuit = state.circuits.setdefault(event.target, Circuit())
     circuit.retry_at = event.retry_at
     circuit.probe = None
+    circuit.waits_since = event.waits_since
+    if event.waits_since is not None:
+        circuit.failures = event.failures
 
 
 def circuit_closed(state: JobState, event: CircuitClosed) -> None:

@@ -61,12 +61,13 @@ class Circuit:
     """The circuit of one target. `failures` counts the transient failures in a row.
 
     It is open while `retry_at` (seconds since 1970) is set. `probe` is the step that was let
-    through after that time.
+    through after that time. `waits_since`: since when its steps wait until the server is ready.
     """
 
     failures: int = 0
     retry_at: float | None = None
     probe: str | None = None
+    waits_since: float | None = None
 
 
 @dataclass(slots=True)
@@ -335,6 +336,7 @@ class JobState:
             "failed": sorted(self.failed),
             "circuits": {
                 name: (circuit.failures, circuit.retry_at, circuit.probe)
+                + (() if circuit.waits_since is None else (circuit.waits_since,))
                 for name, circuit in sorted(self.circuits.items())
             },
             "adaptive": {

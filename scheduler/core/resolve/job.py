@@ -241,6 +241,7 @@ class _Resolver:
                 common["output_schema"] = step.output.json_schema
                 common["repair"] = step.output.repair
             common["attempt_timeout_s"] = step.attempt_timeout or defaults.attempt_timeout
+            common["wait_for_server_s"] = step.wait_for_server or defaults.wait_for_server
             params = {} if facts.embeds else self._params(step)
             targets = (self.models.embedding if facts.embeds else self.models.prompt)(path, step)
             return step_def(common, {**targets, "params": params})

@@ -125,6 +125,8 @@ def _resolve(spec: ServerSpec, preset: ServerDef | None) -> ServerDef:
         values["query"] = dict(spec.query)
     if spec.timeout is not None:
         values["timeout_s"] = spec.timeout
+    if spec.wait_for_server is not None:
+        values["wait_for_server_s"] = spec.wait_for_server
     if spec.prices is not None:
         values["prices"] = _prices(spec)
     if spec.model is not None:

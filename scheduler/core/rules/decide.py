@@ -57,7 +57,7 @@ from orc.scheduler.core.commands import (
 )
 from orc.scheduler.core.fold.cancelling import end_cancelled
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.fold.limits import circuit_events, pick_target
+from orc.scheduler.core.fold.limits import awaits_server, circuit_events, pick_target
 from orc.scheduler.core.fold.placing import open_remote, where_it_ran
 from orc.scheduler.core.fold.questions import REJECT
 from orc.scheduler.core.fold.queued_job import TAKES_MAX
@@ -316,6 +316,16 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
                     spent=outcome.spent,
                     needed=outcome.needed,
                     duration_s=outcome.duration_s,
+                )
+            ]
+        case Failed() if awaits_server(state, command.step, outcome.not_ready, command.now):
+            return [
+                StepInterrupted(
+                    step=command.step,
+                    attempt=command.attempt,
+                    reason="server",
+                    duration_s=outcome.duration_s,
+                    log=outcome.log,
                 )
             ]
         case Failed():

@@ -87,6 +87,7 @@ class DefaultsSpec(Strict):
     timeout: Duration | OrTemplate | None = None
     attempt_timeout: Duration | OrTemplate | None = None
     total_timeout: Duration | OrTemplate | None = None
+    wait_for_server: Duration | None = None
     continue_on_error: bool | None = None
     on_unknown: Literal["retry", "ask", "fail"] | None = None
     limits: LimitsSpec | None = None
@@ -268,6 +269,11 @@ class StepSpec(Strict):
     )
     total_timeout: Duration | OrTemplate | None = Field(
         None, description="The time limit of all attempts and waits, from the first start."
+    )
+    wait_for_server: Duration | None = Field(
+        None,
+        description="How long to wait for a server that does not answer yet or is loading. Default: "
+        "that of the server, or no wait.",
     )
     continue_on_error: bool | None = Field(
         None,

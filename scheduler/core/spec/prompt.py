@@ -237,6 +237,11 @@ class ServerSpec(Strict):
         None,
         description="How long the server may send nothing, for steps that have no `timeout`.",
     )
+    wait_for_server: Duration | None = Field(
+        None,
+        description="How long steps wait while the server does not answer yet or is loading. Default: "
+        "no wait.",
+    )
     prices: Literal["free"] | dict[str, ServerPriceSpec] | None = Field(
         None,
         description="Prices by model; `*` is any other model. `free` for models that cost nothing.",

@@ -40,7 +40,7 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.SUBMISSION: "provider model timeout attempt_timeout total_timeout",
         Rendered.ATTEMPT: "system",
         Rendered.INSIDE: "fallback params retry limits",
-        Rendered.NEVER: "cache retry_on continue_on_error on_unknown executor cwd env",
+        Rendered.NEVER: "cache wait_for_server retry_on continue_on_error on_unknown executor cwd env",
     },
     "StepSpec": {
         Rendered.READY: "provider model base_url timeout attempt_timeout total_timeout",
@@ -51,7 +51,8 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.INSIDE: "messages embed fallback params tools approval steps loop budget output files "
         "limits resources retry score",
         Rendered.NEVER: "repeat max_turns cache python workflow as_ on_unknown idempotent needs secrets "
-        "workspace cwd executor labels queue_timeout retry_on continue_on_error",
+        "workspace cwd executor labels queue_timeout wait_for_server retry_on "
+        "continue_on_error",
     },
     "ParamsSpec": {
         Rendered.READY: "temperature top_p max_tokens stop seed top_k min_p presence_penalty "
@@ -76,8 +77,8 @@ _TABLE: dict[str, dict[Rendered, str]] = {
     "BudgetSpec": {Rendered.NEVER: "max_cost_usd max_tokens max_calls on_exceeded"},
     "ServerSpec": {
         Rendered.INSIDE: "rate headers prices",
-        Rendered.NEVER: "api base_url key query plain_http model timeout concurrency "
-        "limit_field json_mode tools_strict stream reasoning_field",
+        Rendered.NEVER: "api base_url key query plain_http model timeout wait_for_server "
+        "concurrency limit_field json_mode tools_strict stream reasoning_field",
     },
     "ServersFile": {Rendered.INSIDE: "servers"},
     "HeaderSpec": {Rendered.NEVER: "env prefix"},
