@@ -124,7 +124,7 @@ class Kind:
 
 
 _WORKING = ("files", "retry", "retry_on", "timeout", "total_timeout", "limits")
-_TALKING = ("tools", "max_turns")
+_TALKING = ("tools", "max_turns", "cache_prompt")
 _TARGET = ("provider", "model", "base_url", "attempt_timeout", "wait_for_server")
 _ASKING = ("system", *_TARGET, "fallback", "params", *_TALKING)
 _REACHING_OUT = ("secrets", "on_unknown", "cache", "workspace")

@@ -13,7 +13,7 @@ from itertools import groupby, takewhile
 from typing import Any
 
 from orc.providers.anthropic_schema import fit_schema
-from orc.providers.contract import Message, Request, Tool, ToolCall
+from orc.providers.contract import CachedPrefix, Message, Request, Tool, ToolCall
 from orc.providers.errors import PermanentError
 from orc.providers.http import safe_text
 from orc.providers.instructions import instruct
@@ -31,6 +31,8 @@ _ASKED = frozenset({"model", "messages", "stream", "system", "tools", "max_token
 # The key that the API's documentation proposes for an input that was not a JSON object
 # (platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming).
 _BROKEN_INPUT = "INVALID_JSON"
+_MARK = {"type": "ephemeral"}
+_UNMARKABLE = frozenset({"thinking", "redacted_thinking"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def build_asked(request: Request) -> Asked:
     elif by_tool:
         body |= _build_answer_tool(request)
     headers = _add_options(body, request.options)
+    if request.cached is not None:
+        _mark_cached(body, request, request.cached, leading=len(leading))
     return Asked(body, headers, by_tool)
 
 
@@ -220,3 +224,61 @@ def _build_result(message: Message) -> dict[str, Any]:
         "content": _build_parts(message),
     }
     return {**result, "is_error": True} if message.get("is_error") else result
+
+
+def _mark_cached(
+    body: dict[str, Any], request: Request, cached: CachedPrefix, *, leading: int
+) -> None:
+    """Mark what the API is to cache for five minutes: what stands before a mark, at most four of them.
+
+    These are the tools, the system text, the beginning of the messages that is the same in each
+    request, and with tools the last message, from which the next turn continues. The first `leading`
+    messages of the request are its system text. The rules are on
+    platform.claude.com/docs/en/build-with-claude/prompt-caching.
+    """
+    if body.get("tools"):
+        body["tools"] = _marked(body["tools"])
+    if body.get("system"):
+        body["system"] = _marked(_blocks(body["system"]))
+    messages = body["messages"]
+    whole = max(0, cached.messages - leading)
+    # The fixed messages come before any result of a tool, so that none of them were joined. The API
+    # left out those that are empty.
+    skipped = sum(not _is_sent(message) for message in request.messages[leading : leading + whole])
+    whole -= skipped
+    if cached.parts and whole < len(messages):
+        _mark_message(messages[whole], parts=cached.parts)
+    elif whole:
+        _mark_message(messages[whole - 1])
+    # With a mark of the spec's own on the request, there is no place for a fourth one here.
+    if request.tools and len(messages) > whole and "cache_control" not in body:
+        _mark_message(messages[-1])
+
+
+def _is_sent(message: Any) -> bool:
+    return message["role"] != "assistant" or bool(
+        message.get("content") or message.get("tool_calls") or message.get("native")
+    )
+
+
+def _mark_message(message: dict[str, Any], *, parts: int | None = None) -> None:
+    blocks = _blocks(message["content"])
+    upto = len(blocks) if parts is None else parts
+    message["content"] = [*_marked(blocks[:upto]), *blocks[upto:]]
+
+
+def _blocks(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return content
+
+
+def _marked(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The blocks with a mark on the last one that can have it."""
+    marked = list(blocks)
+    for place in reversed(range(len(marked))):
+        block = marked[place]
+        if block.get("type") not in _UNMARKABLE and block.get("text") != "":
+            marked[place] = {**block, "cache_control": _MARK}
+            break
+    return marked

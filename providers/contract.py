@@ -79,6 +79,19 @@ Operation = Literal["chat", "embeddings"]
 
 
 @dataclass(frozen=True, slots=True)
+class CachedPrefix:
+    """What a server is asked to keep in its cache: tools, system text and the first messages.
+
+    These are the first `messages`, and the first `parts` of the next one: the same in each request
+    of a step, and of its items. So is `key`, by which a server can choose the machine.
+    """
+
+    messages: int
+    parts: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request to a model.
 
@@ -87,10 +100,11 @@ class Request:
     unchanged. `json_output` requests a JSON reply, and `output_schema` one that matches the
     JSON Schema, through the API's own feature if it has one; the scheduler checks the reply.
     `timeout_s` limits the silence of the server: the wait for the connection, for the beginning of
-    the answer, and between two bytes. The caller limits the whole call. `step` and `ordinal` identify
-    the call within the job and are not sent; neither is `repetition`, which keeps the replies of
-    equal requests apart in the caches. A request of the operation `embeddings` is for the vectors of
-    the texts that are the parts of its one message.
+    the answer, and between two bytes. The caller limits the whole call. `cached` asks the server to
+    cache the beginning of the prompt, which changes what a call costs and not what it says. `step`
+    and `ordinal` identify the call within the job and are not sent; neither is `repetition`, which
+    keeps the replies of equal requests apart in the caches. A request of the operation `embeddings`
+    is for the vectors of the texts that are the parts of its one message.
     """
 
     model: str
@@ -101,6 +115,7 @@ class Request:
     json_output: bool = False
     output_schema: Mapping[str, Any] | None = None
     tools: tuple[Tool, ...] = ()
+    cached: CachedPrefix | None = None
     timeout_s: float = 120.0
     step: str = ""
     ordinal: int = 1

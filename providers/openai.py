@@ -25,6 +25,7 @@ from orc.providers.contract import (
 from orc.providers.errors import ProviderError
 from orc.providers.openai_api import Account, AccountProvider, build_refusal
 from orc.providers.openai_body import (
+    add_cache_key,
     add_options,
     build_content,
     build_function,
@@ -83,6 +84,7 @@ class OpenAI(AccountProvider):
         request = with_own_native(request, api=self.name, server=self._account.server_name)
         body = _build_body(request, self._quirks)
         self._name_limit(body)
+        add_cache_key(body, request, is_vendors_own=self._is_vendors_own)
         arriving = _ArrivingChunks(request, on_delta, self._failures, self._quirks)
         try:
             # A server that does not stream answers with one document, which is heard as one event.

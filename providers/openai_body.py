@@ -48,6 +48,15 @@ def add_options(
     body.update(options)
 
 
+def add_cache_key(body: dict[str, Any], request: Request, *, is_vendors_own: bool) -> None:
+    """Add the key by which OpenAI sends requests with the same beginning to the same machine.
+
+    OpenAI caches by itself; compatible servers do, too, or do not, and some refuse an unknown field.
+    """
+    if request.cached is not None and is_vendors_own:
+        body.setdefault("prompt_cache_key", request.cached.key)
+
+
 def build_system(request: Request, quirks: Quirks = NO_QUIRKS) -> str | None:
     """The system text, with an instruction to answer in JSON if the APIs need one.
 

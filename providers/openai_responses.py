@@ -23,6 +23,7 @@ from orc.providers.contract import (
 from orc.providers.errors import ProviderError
 from orc.providers.openai_api import Account, AccountProvider, build_refusal
 from orc.providers.openai_body import (
+    add_cache_key,
     add_options,
     build_content,
     build_function,
@@ -68,6 +69,7 @@ class OpenAIResponses(AccountProvider):
         """See `Provider.send`."""
         request = with_own_native(request, api=self.name, server=self._account.server_name)
         body = _build_body(request, self._quirks)
+        add_cache_key(body, request, is_vendors_own=self._is_vendors_own)
         arriving = _ArrivingResponse(request, on_delta, self._failures)
         try:
             headers = await self._account.hear(

@@ -9,17 +9,22 @@ from typing import Any
 
 from orc.ledger import LedgerReader
 from orc.ledger.definition import EmbedDef, PartDef, StepDef
+from orc.ledger.digest import digest_json
 from orc.ledger.events import FileRef, Payload
 from orc.providers import Message
-from orc.providers.contract import ImagePart, Part, TextPart
+from orc.providers.contract import CachedPrefix, ImagePart, Part, TextPart
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.state import StepState
 from orc.scheduler.core.images import image_type
-from orc.scheduler.core.language.templates import render_value
+from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.language.values import to_plain
 from orc.scheduler.core.spec.base import shown_value
 from orc.scheduler.effects.contract import KnownReply, KnownResult
 from orc.scheduler.scopes import Variables
+
+_SHARED = frozenset({"project", "task_description", "inputs", "env", "job", "steps"})
+"""The names that mean the same for each item of a step and for each of its repetitions."""
+_KEY_CHARS = 32
 
 RenderText = Callable[[str], str]
 ReadPayload = Callable[[Payload | None], Any]
@@ -107,3 +112,40 @@ def _read_image(
         raise TemplateError(str(error)) from None
     data = base64.b64encode(ledger.read_blob(sha256)).decode()
     return ImagePart(type="image", media_type=media_type, data=data)
+
+
+def cached_prefix(definition: StepDef, step_id: str, project: str) -> CachedPrefix | None:
+    """The beginning of the prompt that is to be cached; None without `cache_prompt`."""
+    if not definition.cache_prompt:
+        return None
+    whole = 0
+    parts = 0
+    for message in definition.messages:
+        if isinstance(message.content, str):
+            is_whole = _is_shared(message.content)
+        else:
+            parts = _shared_parts(message.content)
+            is_whole = parts == len(message.content)
+        if not is_whole:
+            break
+        whole += 1
+        parts = 0
+    outer = step_id.partition("[")[0].partition("#")[0]
+    key = digest_json([project, outer, definition.model])[:_KEY_CHARS]
+    return CachedPrefix(messages=whole, parts=parts, key=f"orc-{key}")
+
+
+def _shared_parts(parts: tuple[PartDef, ...]) -> int:
+    for number, part in enumerate(parts):
+        if not _is_shared(part.text or part.image or ""):
+            return number
+    return len(parts)
+
+
+def _is_shared(text: str) -> bool:
+    """Whether the text has no template, or only names that each item sees alike."""
+    return all(
+        reference.path[0] in _SHARED
+        for expression in parse_template(text).expressions
+        for reference in expression.references
+    )

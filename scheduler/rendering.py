@@ -47,7 +47,13 @@ from orc.scheduler.executors.contract import (
 from orc.scheduler.executors.surroundings import local_environment
 from orc.scheduler.inputs.placed import StepInputs
 from orc.scheduler.inputs.values import InputReads
-from orc.scheduler.messages import known_replies, known_results, render_messages, render_texts
+from orc.scheduler.messages import (
+    cached_prefix,
+    known_replies,
+    known_results,
+    render_messages,
+    render_texts,
+)
 from orc.scheduler.scopes import Scopes, StepViews, Variables, repetition_of
 from orc.scheduler.step_environment import StepEnvironment, job_variables, render_command
 from orc.scheduler.work_folder import WorkFolder
@@ -273,6 +279,7 @@ class Renderer:
             request=replace(
                 request,
                 model=target.model,
+                cached=cached_prefix(definition, step_id, self._state.project),
                 timeout_s=silence_s,
                 step=step_id,
                 ordinal=step.calls_recorded + 1,

@@ -47,6 +47,8 @@ class Says:
     input_tokens: int = 10
     output_tokens: int = 5
     is_cut: bool = False
+    cached: tuple[int, int] = (0, 0)
+    """Tokens that the messages API read from its cache and wrote there, besides `input_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +253,9 @@ def _messages(asked: Asked, said: Says) -> Iterator[str]:
         return _event({"type": kind, **more}, name=kind)
 
     usage = {"input_tokens": said.input_tokens, "output_tokens": 0}
+    if any(said.cached):
+        read, written = said.cached
+        usage |= {"cache_read_input_tokens": read, "cache_creation_input_tokens": written}
     message: dict[str, Any] = {"id": "m-1", "type": "message", "role": "assistant"}
     message["model"] = asked.model
     message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}

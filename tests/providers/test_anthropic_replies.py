@@ -51,7 +51,7 @@ async def test_a_reply_has_its_model_request_id_and_token_counts(
     begun = start(input_tokens=3, cache_read_input_tokens=5, cache_creation_input_tokens=7)
     last = end(output_tokens=11, output_tokens_details={"thinking_tokens": 2})
     server.will(stream(begun, text("Be", "cause."), last))
-    usage = Usage(input_tokens=15, output_tokens=11, cached_tokens=5, reasoning_tokens=2)
+    usage = Usage(15, 11, cached_tokens=5, reasoning_tokens=2, cache_write_tokens=7)
     assert await ask(provider) == Reply("Because.", "claude-m-1", "stop", usage, request_id="req_1")
 
 

@@ -173,6 +173,8 @@ def _call_value(call: CallTurn) -> dict[str, Any]:
         "duration_s": row.duration_s,
         "input_tokens": row.input_tokens,
         "output_tokens": row.output_tokens,
+        "cached_tokens": row.cached_tokens,
+        "cache_write_tokens": row.cache_write_tokens,
         "cost_usd": row.cost_usd,
         "failure": row.failure,
         "params": dict(texts.params or {}),

@@ -157,10 +157,17 @@ def _facts(row: CallRow) -> str:
     if row.duration_s is not None:
         facts.append(duration_text(row.duration_s))
     if row.input_tokens is not None:
-        facts.append(f"{count_text(row.input_tokens, 'token')} in")
+        facts.append(f"{count_text(row.input_tokens, 'token')} in{_caching(row)}")
         facts.append(f"{number_text(row.output_tokens or 0)} out")
         facts.append(f"cost {cost_text(row.cost_nano_usd, int(row.cost_nano_usd is None))}")
     return ", ".join(facts)
+
+
+def _caching(row: CallRow) -> str:
+    """How much of the input the provider read from its cache and wrote there."""
+    counts = ((row.cached_tokens, "from"), (row.cache_write_tokens, "to"))
+    said = [f"{number_text(count)} {way} its cache" for count, way in counts if count]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _turn(turn: Turn, role: str) -> Iterator[str]:

@@ -26,6 +26,7 @@ EXECUTION_FIELDS = {
     "wait_for_server_s",
     "continue_on_error",
     "cache",
+    "cache_prompt",
     "executor",
     "resources",
     "labels",

@@ -172,6 +172,9 @@ class ModelChoice:
             "tools": tools,
             "max_turns": step.max_turns,
             "cache": self._cache_of(step),
+            "cache_prompt": bool(
+                defaults.cache_prompt if step.cache_prompt is None else step.cache_prompt
+            ),
         }
 
     def embedding(self, path: Path, step: StepSpec) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class DefaultsSpec(Strict):
         None, description="Other models, tried in this order if the first fails."
     )
     cache: CacheScope | None = None
+    cache_prompt: bool | None = None
     params: ParamsSpec | None = None
     system: Text | None = None
     retry: Retry | None = None
@@ -126,6 +127,10 @@ class StepSpec(Strict):
         None,
         description="Where to look for an earlier result: of an equal model call, or of an equal "
         "command or function.",
+    )
+    cache_prompt: bool | None = Field(
+        None,
+        description="Whether the provider is asked to cache the beginning of the prompt.",
     )
     run: Word | list[Word] | None = Field(
         None,

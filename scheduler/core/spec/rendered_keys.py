@@ -40,7 +40,8 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.SUBMISSION: "provider model timeout attempt_timeout total_timeout",
         Rendered.ATTEMPT: "system",
         Rendered.INSIDE: "fallback params retry limits",
-        Rendered.NEVER: "cache wait_for_server retry_on continue_on_error on_unknown executor cwd env",
+        Rendered.NEVER: "cache cache_prompt wait_for_server retry_on continue_on_error on_unknown "
+        "executor cwd env",
     },
     "StepSpec": {
         Rendered.READY: "provider model base_url timeout attempt_timeout total_timeout",
@@ -50,8 +51,8 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.CONDITION: "if_",
         Rendered.INSIDE: "messages embed fallback params tools approval steps loop budget output files "
         "limits resources retry score",
-        Rendered.NEVER: "repeat max_turns cache python workflow as_ on_unknown idempotent needs secrets "
-        "workspace cwd executor labels queue_timeout wait_for_server retry_on "
+        Rendered.NEVER: "repeat max_turns cache cache_prompt python workflow as_ on_unknown idempotent "
+        "needs secrets workspace cwd executor labels queue_timeout wait_for_server retry_on "
         "continue_on_error",
     },
     "ParamsSpec": {

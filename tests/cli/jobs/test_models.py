@@ -219,6 +219,71 @@ def test_pictures_beside_the_spec_and_of_steps_reach_the_model(
     assert base64.b64encode(DOT + b"2").decode() in body
 
 
+CACHED = """\
+project: p
+provider: anthropic/claude-haiku-5-5
+defaults: {cache_prompt: true, params: {max_tokens: 50}}
+steps:
+  ask:
+    for_each: [One?, Two?]
+    as: question
+    max_parallel: 1
+    system: The same.
+    messages:
+      - role: user
+        content: [{text: "Of ${{ project }}", }, {text: "${{ question }}"}]
+  other: {prompt: Three?, cache_prompt: false, needs: ask}
+"""
+
+
+def test_the_beginning_of_a_prompt_is_cached_counted_priced_and_shown(
+    server: ModelServer, here: Path
+) -> None:
+    def answer(asked: Asked) -> Says:
+        return Says("ok", cached=(0, 2000) if "One?" in asked.last else (2000, 0))
+
+    server.answer = answer
+    assert orc("run", write("spec.yaml", CACHED)).code == 0
+    bodies = [asked.body for asked in server.seen]
+    first, second = (body["messages"][0]["content"] for body in bodies[:2])
+    assert (
+        first[0]
+        == second[0]
+        == {
+            "type": "text",
+            "text": "Of p",
+            "cache_control": {"type": "ephemeral"},
+        }
+    )
+    assert [first[1]["text"], second[1]["text"]] == ["One?", "Two?"]
+    assert bodies[0]["system"] == bodies[1]["system"]
+    assert "cache_control" not in json.dumps(bodies[2])
+    counts = "SELECT input_tokens, cached_tokens, cache_write_tokens, cost_nano_usd FROM llm_calls"
+    assert rows(f"{counts} ORDER BY call_id LIMIT 2") == [
+        {
+            "input_tokens": 2010,
+            "cached_tokens": 0,
+            "cache_write_tokens": 2000,
+            "cost_nano_usd": 10 * 100 + 2000 * 125 + 5 * 500,
+        },
+        {
+            "input_tokens": 2010,
+            "cached_tokens": 2000,
+            "cache_write_tokens": 0,
+            "cost_nano_usd": 10 * 100 + 2000 * 10 + 5 * 500,
+        },
+    ]
+    [job] = rows("SELECT job_id FROM jobs")
+    shown = orc("show", job["job_id"], "ask[0]").out
+    assert "2,010 tokens in (2,000 to its cache), 5 out" in shown
+    found = orc("cost", job["job_id"], "--json").json()
+    assert "cache_write_tokens" in json.dumps(found)
+    refused = orc(
+        "validate", write("spec.yaml", "project: p\nsteps: {a: {run: ls, cache_prompt: true}}")
+    )
+    assert refused.code == 2
+
+
 def test_a_picture_that_cannot_be_sent_is_refused_by_its_place_in_the_spec(here: Path) -> None:
     text = "project: p\nsteps:\n  look:\n    messages:\n      - role: user\n        content:\n"
     said = orc("validate", write("spec.yaml", text + "          - image: gone.png\n"))
