@@ -16,7 +16,7 @@ from orc.providers.anthropic_schema import fit_schema
 from orc.providers.contract import CachedPrefix, Message, Request, Tool, ToolCall
 from orc.providers.errors import PermanentError
 from orc.providers.http import safe_text
-from orc.providers.instructions import instruct
+from orc.providers.instructions import document_words, instruct
 
 MAX_TOKENS_DEFAULT = 8192
 """The default token limit of a reply: the API requires a limit and has no default."""
@@ -195,17 +195,29 @@ def _build_part(part: Any) -> dict[str, Any]:
         case {"type": "image", "media_type": media_type, "data": data}:
             source = {"type": "base64", "media_type": media_type, "data": data}
             return {"type": "image", "source": source}
+        case {"type": "document", "media_type": media_type, "name": name, "text": text}:
+            source = {"type": "text", "media_type": media_type, "data": text}
+            return {"type": "document", "source": source, "title": name}
+        case {"type": "document", "media_type": media_type, "name": name, "data": data}:
+            source = {"type": "base64", "media_type": media_type, "data": data}
+            return {"type": "document", "source": source, "title": name}
     kind = safe_text(str(part["type"]), length_max=80)
     raise PermanentError("bad_request", f"Anthropic does not support a part of type {kind!r}")
 
 
 def _join_text(message: Message) -> str:
-    content = _build_parts(message)
+    content = message.get("content", "")
     if isinstance(content, str):
         return content
-    if any(part["type"] != "text" for part in content):
-        raise PermanentError("bad_request", "Anthropic supports only text in a system message")
-    return "\n".join(part["text"] for part in content)
+    texts = []
+    for part in content:
+        words = part["text"] if part["type"] == "text" else None
+        if part["type"] == "document":
+            words = document_words(part)
+        if words is None:
+            raise PermanentError("bad_request", "Anthropic supports only text in a system message")
+        texts.append(words)
+    return "\n".join(texts)
 
 
 def _build_call(call: ToolCall) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class ProviderEntry:
     """Whether models run on the user's machine, so that tokens cost nothing."""
     is_recorded: bool = False
     """Whether it answers from recorded replies, at the prices of the recorded provider."""
+    unread: frozenset[str] = frozenset()
+    """The kinds of files that its models cannot read: "image", "PDF"."""
     embeds: bool = False
     """Whether its API computes vectors of texts."""
     embedding_model: str = ""
@@ -61,6 +63,7 @@ _ENTRIES = (
         default_model="llama3.2",
         model_variables=("OLLAMA_MODEL",),
         local=True,
+        unread=frozenset({"PDF"}),
         address_variable="OLLAMA_BASE_URL",
         default_address="http://localhost:11434",
         embeds=True,
@@ -119,6 +122,7 @@ _ENTRIES = (
         default_model="mlx-community/Llama-3.2-3B-Instruct-4bit",
         model_variables=("MLX_MODEL_PATH", "MLX_MODEL"),
         local=True,
+        unread=frozenset({"PDF", "image"}),
         has_address=False,
         section="mlx",
         package="mlx-lm",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, Protocol, Required, TypedDict, runtime_checkable
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -28,7 +28,22 @@ class ImagePart(TypedDict):
     data: str
 
 
-Part = TextPart | ImagePart
+class DocumentPart(TypedDict, total=False):
+    """A document in a message: a text, or the bytes of a PDF document (`data`, in base64).
+
+    `sha256` is the digest of the bytes. A request is recorded with it, and without `data`.
+    """
+
+    type: Required[Literal["document"]]
+    media_type: Required[str]
+    name: Required[str]
+    text: str
+    sha256: str
+    size_bytes: int
+    data: str
+
+
+Part = TextPart | ImagePart | DocumentPart
 
 
 class ToolCall(TypedDict):

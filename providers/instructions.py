@@ -1,10 +1,10 @@
-"""Asks for JSON in the system text, for APIs that have no JSON mode or also require the text."""
+"""Says in words what an API has no field for: that the answer be JSON, what a document says."""
 
 from __future__ import annotations
 
 import json
 
-from orc.providers.contract import Request
+from orc.providers.contract import DocumentPart, Request
 
 _INSTRUCTION = "Answer with one JSON value and nothing else."
 
@@ -19,6 +19,12 @@ def instruct(system: str | None, request: Request) -> str | None:
     else:
         return system
     return f"{system}\n\n{instruction}" if system else instruction
+
+
+def document_words(part: DocumentPart) -> str | None:
+    """The document as a text with its name, for APIs without documents; None if it is no text."""
+    text = part.get("text")
+    return None if text is None else f"Document {json.dumps(part['name'])}:\n\n{text}"
 
 
 def speaks_of_json(request: Request) -> bool:

@@ -17,7 +17,7 @@ from orc.ledger.wording import count_text, duration_text, number_text
 from orc.providers.contract import Message, OnDelta, Reply, Request, ToolCall, Usage
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import LONGER, replace_surrogates, safe_text
-from orc.providers.instructions import instruct
+from orc.providers.instructions import document_words, instruct
 from orc.providers.mlx_model import LocalModel
 from orc.providers.mlx_store import Store, open_store
 from orc.providers.mlx_text import Splitter
@@ -194,9 +194,18 @@ def _turn(message: Message) -> dict[str, Any]:
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    if any(part["type"] != "text" for part in content):
-        raise PermanentError("bad_request", "mlx-lm supports only text, and a message has an image")
-    return "\n".join(part["text"] for part in content)
+    texts = []
+    for part in content:
+        words = part["text"] if part["type"] == "text" else None
+        if part["type"] == "document":
+            words = document_words(part)
+        if words is None:
+            what = "a PDF document" if part["type"] == "document" else "an image"
+            raise PermanentError(
+                "bad_request", f"mlx-lm supports only text, and a message has {what}"
+            )
+        texts.append(words)
+    return "\n".join(texts)
 
 
 def _stops(stop: Any) -> tuple[str, ...]:

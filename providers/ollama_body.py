@@ -12,7 +12,7 @@ from typing import Any
 from orc.providers.contract import Message, Request, Tool, ToolCall
 from orc.providers.errors import PermanentError
 from orc.providers.http import safe_text
-from orc.providers.instructions import instruct
+from orc.providers.instructions import document_words, instruct
 
 # Later entries override earlier ones: `num_predict` overrides its portable name `max_tokens`.
 _OPTIONS = {
@@ -133,6 +133,13 @@ def _build_content(content: Any) -> dict[str, Any]:
             texts.append(part["text"])
         elif part["type"] == "image":
             images.append(part["data"])
+        elif part["type"] == "document":
+            words = document_words(part)
+            if words is None:
+                raise PermanentError(
+                    "bad_request", "Ollama reads no PDF documents; send their text"
+                )
+            texts.append(words)
         else:
             kind = safe_text(str(part["type"]), length_max=80)
             raise PermanentError("bad_request", f"Ollama does not support a part of type {kind!r}")

@@ -139,6 +139,10 @@ def _build_message(message: Message) -> dict[str, Any]:
                 message,
                 text=lambda text: {"type": "text", "text": text},
                 image=lambda url: {"type": "image_url", "image_url": {"url": url}},
+                document=lambda name, url: {
+                    "type": "file",
+                    "file": {"filename": name, "file_data": url},
+                },
             )
             return {"role": "user", "content": content}
         case "tool":

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from orc.providers.contract import NO_QUIRKS, Message, Quirks, Request, Tool
 from orc.providers.errors import PermanentError
 from orc.providers.http import safe_text
-from orc.providers.instructions import instruct, speaks_of_json
+from orc.providers.instructions import document_words, instruct, speaks_of_json
 
 DEPTH_MAX = 10
 PROPERTIES_MAX = 5000
@@ -86,11 +86,15 @@ def json_form(
 
 
 def build_content(
-    message: Message, *, text: Callable[[str], Any], image: Callable[[str], Any]
+    message: Message,
+    *,
+    text: Callable[[str], Any],
+    image: Callable[[str], Any],
+    document: Callable[[str, str], Any],
 ) -> str | list[Any]:
-    """The content of a user message: a string, or its parts converted by `text` and `image`.
+    """The content of a user message: a string, or its parts, each converted by its function.
 
-    `image` gets a data URL.
+    `image` gets a data URL, and `document` the name of a PDF document and its data URL.
     """
     content = message.get("content", "")
     if isinstance(content, str):
@@ -101,6 +105,10 @@ def build_content(
             parts.append(text(part["text"]))
         elif part["type"] == "image":
             parts.append(image(f"data:{part['media_type']};base64,{part['data']}"))
+        elif part["type"] == "document":
+            words = document_words(part)
+            url = f"data:{part['media_type']};base64,{part.get('data', '')}"
+            parts.append(document(part["name"], url) if words is None else text(words))
         else:
             raise _build_part_error(part["type"])
     return parts
@@ -113,9 +121,12 @@ def join_text(message: Message) -> str:
         return content
     texts = []
     for part in content:
-        if part["type"] != "text":
+        words = part["text"] if part["type"] == "text" else None
+        if part["type"] == "document":
+            words = document_words(part)
+        if words is None:
             raise _build_part_error(part["type"])
-        texts.append(part["text"])
+        texts.append(words)
     return "\n".join(texts)
 
 

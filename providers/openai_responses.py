@@ -124,6 +124,11 @@ def _build_items(message: Message) -> Iterator[dict[str, Any]]:
                 message,
                 text=lambda text: {"type": "input_text", "text": text},
                 image=lambda url: {"type": "input_image", "image_url": url},
+                document=lambda name, url: {
+                    "type": "input_file",
+                    "filename": name,
+                    "file_data": url,
+                },
             )
             yield {"role": "user", "content": content}
         case "tool":

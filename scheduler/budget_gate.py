@@ -115,7 +115,7 @@ class BudgetGate:
         self._changed = trio.Event()
 
     def _worst_case(self, event: LlmRequested) -> WorstCase:
-        tokens = _size(event.request)
+        tokens = _size(event.request) + (event.attached_bytes or 0)
         step = self._state.graph.steps[event.step]
         longest = 0 if step.facts.embeds else step.params.get("max_tokens")
         if longest is not None:

@@ -1,54 +1,84 @@
-"""Renders what a model gets: messages of texts and images, texts that become vectors, and what the
+"""Renders what a model gets: messages of texts and files, texts that become vectors, and what the
 ledger has of earlier calls."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orc.ledger import LedgerReader
 from orc.ledger.definition import EmbedDef, PartDef, StepDef
-from orc.ledger.digest import digest_json
+from orc.ledger.digest import Digest, digest_json
+from orc.ledger.errors import FileTooLarge
 from orc.ledger.events import FileRef, Payload
+from orc.ledger.file_owners import OwnedFile
+from orc.ledger.secrets.masking import Mask
 from orc.providers import Message
-from orc.providers.contract import CachedPrefix, ImagePart, Part, TextPart
+from orc.providers.contract import CachedPrefix, DocumentPart, ImagePart, Part, TextPart
+from orc.scheduler.core.attached import (
+    REQUEST_BYTES_MAX,
+    image_type_of,
+    kind_of,
+    media_type_of,
+)
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.fold.state import StepState
-from orc.scheduler.core.images import image_type
+from orc.scheduler.core.fold.state import JobState, StepState
+from orc.scheduler.core.language.expressions import Expression
 from orc.scheduler.core.language.templates import parse_template, render_value
-from orc.scheduler.core.language.values import to_plain
+from orc.scheduler.core.language.values import to_plain, to_text
 from orc.scheduler.core.spec.base import shown_value
 from orc.scheduler.effects.contract import KnownReply, KnownResult
+from orc.scheduler.inputs.values import FileValue
 from orc.scheduler.scopes import Variables
 
 _SHARED = frozenset({"project", "task_description", "inputs", "env", "job", "steps"})
 """The names that mean the same for each item of a step and for each of its repetitions."""
 _KEY_CHARS = 32
 
-RenderText = Callable[[str], str]
 ReadPayload = Callable[[Payload | None], Any]
 FindFile = Callable[[str], FileRef]
 
 
 def render_messages(
-    definition: StepDef, *, text: RenderText, find: FindFile, ledger: LedgerReader
+    definition: StepDef, *, scope: Variables, find: FindFile, ledger: LedgerReader, mask: Mask
 ) -> tuple[Message, ...]:
-    """The step's messages; `text` renders one template, `find` finds a file. Raises TemplateError."""
+    """The step's messages under the scope; `find` finds a file. Raises TemplateError."""
+    files = _AttachedFiles(scope, find, ledger, mask)
 
     def render(part: PartDef) -> Part:
-        if part.text is not None:
-            return TextPart(type="text", text=text(part.text))
-        return _read_image(part, text=text, find=find, ledger=ledger)
+        return files.read(part) if part.text is None else _text_part(part.text, scope)
 
     return tuple(
         Message(
             role=message.role,
-            content=text(message.content)
+            content=render_text(message.content, scope=scope)
             if isinstance(message.content, str)
             else [render(part) for part in message.content],
         )
         for message in definition.messages
+    )
+
+
+def render_text(text: str, *, scope: Variables) -> str:
+    """A text with its templates rendered. Raises TemplateError."""
+    return to_text(parse_template(text).render(scope))
+
+
+def find_file(path: str, *, files: Mapping[str, OwnedFile], state: JobState) -> FileRef:
+    """A file that the step may see, by its path in `outputs/` or in the project's folder."""
+    for name in (path, f"{state.project}/{path}"):
+        if name in files:
+            return files[name].file
+        owner = state.owned.step_of(name)
+        if owner is not None:
+            raise TemplateError(
+                f"the file {path[:200]!r} is of step {owner!r}, which this step does not depend on; "
+                f"add `needs: [{owner}]`"
+            )
+    raise TemplateError(
+        f"the file {path[:200]!r} does not exist: no step has written it; an input that is a file "
+        "is named as a whole, as ${{ inputs.NAME }}"
     )
 
 
@@ -98,20 +128,62 @@ def _flat(value: Any, where: str) -> Iterator[str]:
         )
 
 
-def _read_image(
-    part: PartDef, *, text: RenderText, find: FindFile, ledger: LedgerReader
-) -> ImagePart:
-    path = part.image or ""
-    sha256 = part.sha256
-    if sha256 is None:
-        path = text(path)
-        sha256 = find(path).sha256
-    try:
-        media_type = image_type(path)
-    except ValueError as error:
-        raise TemplateError(str(error)) from None
-    data = base64.b64encode(ledger.read_blob(sha256)).decode()
-    return ImagePart(type="image", media_type=media_type, data=data)
+class _AttachedFiles:
+    """Reads the images, documents and texts of one request from the ledger."""
+
+    def __init__(self, scope: Variables, find: FindFile, ledger: LedgerReader, mask: Mask) -> None:
+        self._scope = scope
+        self._find = find
+        self._ledger = ledger
+        self._mask = mask
+        self._left = REQUEST_BYTES_MAX
+
+    def read(self, part: PartDef) -> ImagePart | DocumentPart:
+        """The part with the content of its file. Raises TemplateError."""
+        path, sha256 = self._locate(part)
+        try:
+            content = self._ledger.read_blob(sha256)
+            media_type = (media_type_of if part.image is None else image_type_of)(content, path)
+        except (FileTooLarge, ValueError) as error:
+            raise TemplateError(str(error)) from None
+        self._left -= len(content)
+        if self._left < 0:
+            raise TemplateError(
+                f"the files of one request have more than {REQUEST_BYTES_MAX:,} bytes together"
+            )
+        name = path.rpartition("/")[2]
+        match kind_of(media_type):
+            case "text":
+                text = self._mask.text(content.decode("utf-8-sig"))
+                return DocumentPart(type="document", media_type=media_type, name=name, text=text)
+            case "image":
+                data = base64.b64encode(content).decode()
+                return ImagePart(type="image", media_type=media_type, data=data)
+            case "PDF":
+                return DocumentPart(
+                    type="document",
+                    media_type=media_type,
+                    name=name,
+                    sha256=sha256,
+                    size_bytes=len(content),
+                    data=base64.b64encode(content).decode(),
+                )
+
+    def _locate(self, part: PartDef) -> tuple[str, Digest]:
+        written = part.path or ""
+        if part.sha256 is not None:
+            return written, part.sha256
+        parts = parse_template(written).parts
+        if len(parts) == 1 and isinstance(parts[0], Expression):
+            value = parts[0].evaluate(self._scope)
+            if isinstance(value, FileValue) and part.image is None:
+                return value.file.path, value.file.sha256
+        path = render_text(written, scope=self._scope)
+        return path, self._find(path).sha256
+
+
+def _text_part(text: str, scope: Variables) -> TextPart:
+    return TextPart(type="text", text=render_text(text, scope=scope))
 
 
 def cached_prefix(definition: StepDef, step_id: str, project: str) -> CachedPrefix | None:
@@ -137,7 +209,7 @@ def cached_prefix(definition: StepDef, step_id: str, project: str) -> CachedPref
 
 def _shared_parts(parts: tuple[PartDef, ...]) -> int:
     for number, part in enumerate(parts):
-        if not _is_shared(part.text or part.image or ""):
+        if not _is_shared(part.text or part.path or ""):
             return number
     return len(parts)
 

@@ -19,7 +19,6 @@ from orc.ledger.files.project_places import spec_folder
 from orc.ledger.gathered import gathered_value
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Request
-from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.upstream import Upstream, may_replace
 from orc.scheduler.core.language.templates import parse_template, render_value
@@ -49,9 +48,11 @@ from orc.scheduler.inputs.placed import StepInputs
 from orc.scheduler.inputs.values import InputReads
 from orc.scheduler.messages import (
     cached_prefix,
+    find_file,
     known_replies,
     known_results,
     render_messages,
+    render_text,
     render_texts,
 )
 from orc.scheduler.scopes import Scopes, StepViews, Variables, repetition_of
@@ -239,14 +240,18 @@ class Renderer:
         return self._reads.restored(self.payload(payload))
 
     def _prompt(self, step_id: str, definition: StepDef, scope: Variables) -> PromptRequest:
-        text = partial(_text, scope=scope)
+        def find(path: str) -> FileRef:
+            return find_file(path, files=self._upstream.files(step_id), state=self._state)
+
         messages = render_messages(
-            definition, text=text, find=partial(self._image_file, step_id), ledger=self._ledger
+            definition, scope=scope, find=find, ledger=self._ledger, mask=self.mask
         )
         request = Request(
             model="",
             messages=messages,
-            system=None if definition.system is None else text(definition.system),
+            system=None
+            if definition.system is None
+            else render_text(definition.system, scope=scope),
             params=_seeded(definition.params, repetition_of(self._state, step_id)),
             json_output=definition.format == "json",
             output_schema=definition.output_schema,
@@ -347,20 +352,6 @@ class Renderer:
         attempt = self._state.steps[step_id].attempts
         return self._workspace.attempt_folder(step_id, attempt, shared=shared)
 
-    def _image_file(self, step_id: str, path: str) -> FileRef:
-        """A file that the step may see, by its path in `outputs/` or in the project's folder."""
-        files = self._upstream.files(step_id)
-        for name in (path, f"{self._state.project}/{path}"):
-            if name in files:
-                return files[name].file
-            owner = self._state.owned.step_of(name)
-            if owner is not None:
-                raise TemplateError(
-                    f"the image {path[:200]!r} is a file of step {owner!r}, which this step does not "
-                    f"depend on; add `needs: [{owner}]`"
-                )
-        raise TemplateError(f"the image {path[:200]!r} does not exist: no step has written it")
-
     def places(self, step_id: str) -> dict[Place, Path]:
         """The folders of the step's current attempt on this machine."""
         folder = self._folder(step_id)
@@ -385,10 +376,6 @@ class Renderer:
         return self._workspace.log_path(step_id, self._state.steps[step_id].attempts)
 
 
-def _text(text: str, *, scope: Variables) -> str:
-    return to_text(parse_template(text).render(scope))
-
-
 def _seeded(params: Mapping[str, Any], repetition: int) -> Mapping[str, Any]:
     """The parameters of a repetition: with the same seed, all replies could be the same."""
     seed = params.get("seed")
@@ -399,9 +386,9 @@ def _seeded(params: Mapping[str, Any], repetition: int) -> Mapping[str, Any]:
 
 def _file(file: FileDef, scope: Variables) -> RenderedFile:
     assert file.path is not None
-    path = _text(file.path, scope=scope)
+    path = render_text(file.path, scope=scope)
     problem = path_problem(path)
     if problem:
         raise PathProblem(problem)
     content = file.content
-    return RenderedFile(path, None if content is None else _text(content, scope=scope))
+    return RenderedFile(path, None if content is None else render_text(content, scope=scope))

@@ -71,11 +71,11 @@ class _KnownFiles(SpecFiles):
     def __init__(self, folder: Path, definition: JobDef) -> None:
         super().__init__(folder)
         self._known = {
-            join(step.folder, part.image): part.sha256
+            join(step.folder, part.path): part.sha256
             for step in walk_steps(definition.steps)
             for message in step.messages
             for part in (message.content if isinstance(message.content, tuple) else ())
-            if part.image is not None and part.sha256 is not None
+            if part.path is not None and part.sha256 is not None
         }
         self._shipped = definition.ship
         self._patterns: tuple[str, ...] | None = None

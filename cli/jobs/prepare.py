@@ -127,6 +127,7 @@ def prepare(
         expand=lambda name: str(written_path(name)),
         output_dir=None if submission.output_dir is None else str(submission.output_dir.absolute()),
         take_file=files.take,
+        judge_file=files.judge,
         read_text=files.read_text,
         read_template=lambda name: read_spec_or_template(files, name),
         ship=lambda patterns: read_shipped(files, patterns),

@@ -66,7 +66,7 @@ def _needed(state: JobState, kept: Collection[str] | None) -> Iterator[tuple[str
         for message in definition.messages:
             for part in message.content if isinstance(message.content, tuple) else ():
                 if part.sha256 is not None:
-                    yield f"an image of step {definition.id!r}", part.sha256
+                    yield f"a file of a message of step {definition.id!r}", part.sha256
 
 
 def _of(what: str, payload: Payload | None) -> Iterator[tuple[str, Digest]]:

@@ -13,15 +13,21 @@ Required = Literal["no", "name", "yes"]
 
 
 class PartDef(Resolved):
-    """A part of a message: a text (the template `text`) or an image.
+    """A part of a message: a text (the template `text`), an image, or a file of any kind.
 
-    An image is either a blob (`sha256`) or a file that a step wrote (the template `image`
-    renders its path).
+    An image and a file are either a blob (`sha256`), or the templates `image` and `file` render the
+    path of a file that a step wrote; `file` can also give an input that is a file.
     """
 
     text: str | None = None
     image: str | None = None
+    file: str | None = None
     sha256: Digest | None = None
+
+    @property
+    def path(self) -> str | None:
+        """The path or template of an image or a file; None for a text."""
+        return self.image if self.file is None else self.file
 
 
 class MessageDef(Resolved):

@@ -22,6 +22,8 @@ class LlmRequested(StepEvent):
     the most that the call can cost, and is charged if its outcome stays unknown. `reserved` is
     what a budget reserves for it. `corrects` is what was wrong with the reply before, which the
     call asks the model to correct. `operation` is what it asks for, if that is not an answer.
+    `attached_bytes` is the size in base64 of the documents that are sent with it, of which the request
+    has only the digests.
     """
 
     type: Literal["llm.requested"] = "llm.requested"
@@ -40,6 +42,7 @@ class LlmRequested(StepEvent):
     worst_case: WorstCase | None = None
     corrects: str | None = None
     operation: Literal["embeddings"] | None = None
+    attached_bytes: int | None = None
 
 
 class LlmResponded(StepEvent):

@@ -59,6 +59,11 @@ def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     if part.get("type") == "text":
         return {"type": "text", "content": part.get("text")}
+    if part.get("type") == "document":
+        kind = {"modality": "document", "mime_type": part.get("media_type")}
+        if "text" in part:
+            return {**kind, "type": "text", "content": part["text"]}
+        return {**kind, "type": "uri", "uri": f"sha256:{part.get('sha256')}"}
     # A trace does not contain images; the ledger has their bytes under this digest.
     try:
         digest = digest_bytes(base64.b64decode(part.get("data") or ""))

@@ -61,7 +61,7 @@ def read_exchange(reader: LedgerReader, call: CallRow) -> Exchange:
 
 
 def content_text(content: Any) -> str:
-    """The text of a message. An image becomes a note of its type and length."""
+    """The text of a message. An image or a PDF document becomes a note of its type."""
     if not isinstance(content, list):
         return str(content or "")
     return "\n".join(map(_part_text, content))
@@ -70,6 +70,9 @@ def content_text(content: Any) -> str:
 def _part_text(part: Mapping[str, Any]) -> str:
     if part["type"] == "text":
         return str(part["text"])
+    if part["type"] == "document":
+        head = f"[{part.get('media_type')}, {part.get('name')}]"
+        return f"{head}\n{part['text']}" if "text" in part else head
     return f"[{part.get('media_type', part['type'])}, {len(part.get('data', ''))} characters of base64]"
 
 

@@ -38,7 +38,7 @@ from orc.providers import (
 )
 from orc.providers.embeddings.vectors import pack_vectors
 from orc.providers.reply_bounds import NAME_CHARS_MAX, check_reply
-from orc.providers.request_key import prompt_values, request_values
+from orc.providers.request_key import attached_bytes, prompt_values, request_values
 from orc.scheduler.core.commands import Failed, shorten_message
 from orc.scheduler.effects.contract import (
     Journal,
@@ -243,6 +243,7 @@ class Caller:
                 changed=changed,
                 corrects=corrects,
                 operation=None if asked.operation == "chat" else asked.operation,
+                attached_bytes=attached_bytes(asked) or None,
             ),
             blob,
         )

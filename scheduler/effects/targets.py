@@ -33,6 +33,7 @@ def provider_facts() -> dict[str, ProviderFacts]:
             entry.model_variables,
             entry.has_address,
             embeds=entry.embeds,
+            unread=entry.unread,
             embedding_model=entry.embedding_model,
         )
         for entry in REGISTRY.values()

@@ -159,6 +159,7 @@ def histories() -> dict[str, History]:
         "forked": _fork_items,
         "hooks": _run_hooks,
         "embed": _embed,
+        "documents": _read_a_document,
     }
 
 
@@ -376,6 +377,21 @@ def _get_replies_without_counts() -> Iterator[Stand]:
             *(started("b"), requested("b")),
             call_failed("b", kind="server_error", **partly),
             failed("b", kind="server_error"),
+        )
+        yield stand
+
+
+@contextmanager
+def _read_a_document() -> Iterator[Stand]:
+    """A call with a document beside it, whose prompt went to the provider's cache."""
+    ask = step("ask", prompt="?").model_copy(update={"cache_prompt": True})
+    with stand_for(Plan(()), job(ask), models={}) as stand:
+        used = TokenUsage(input_tokens=9, output_tokens=1, cache_write_tokens=7)
+        stand.append(
+            JobStarted(owner=OWNER),
+            *(started("ask"), requested("ask", attached_bytes=12)),
+            responded("ask").model_copy(update={"usage": used}),
+            succeeded("ask"),
         )
         yield stand
 

@@ -14,6 +14,7 @@ from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.files.descriptors import is_descriptor
 from orc.ledger.files.written import written_path
 from orc.ledger.wording import size_text
+from orc.scheduler.core.attached import TEXT, image_type_of, media_type_of
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.source.yaml_source import SIZE_MAX
 
@@ -57,6 +58,13 @@ class SpecFiles:
         self.contents[digest] = content
         self._names[digest] = name
         return digest
+
+    def judge(self, name: str, key: str) -> str:
+        """The media type of a file of a message, by its content. Raises ValueError if none reads it."""
+        content = self.contents.get(self.take(name))
+        if content is None:
+            return TEXT  # known from before, when it was judged
+        return image_type_of(content, name) if key == "image" else media_type_of(content, name)
 
     def shipped(self, patterns: tuple[str, ...]) -> tuple[ShippedDef, ...] | None:
         """The files that were shipped for these patterns before; None if they must be read."""

@@ -34,7 +34,7 @@ from orc.scheduler.core.resolve.job_inputs import resolve_inputs, workflow_input
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
 from orc.scheduler.core.resolve.servers import BROKEN, named_servers, resolve_servers, used_servers
-from orc.scheduler.core.resolve.step_keys import has_images, limits_of, own_keys, required_of
+from orc.scheduler.core.resolve.step_keys import has_files, limits_of, own_keys, required_of
 from orc.scheduler.core.resolve.targets import near_provider
 from orc.scheduler.core.resolve.whole_job import problems_of_whole
 from orc.scheduler.core.resolve.workflow import read_workflow
@@ -232,7 +232,7 @@ class _Resolver:
         if facts.runs_code or step.tools:
             common["workspace"] = workspace
             common["secrets"] = tuple(dict.fromkeys((*self.secrets, *step.secrets)))
-        if facts.runs_code or step.tools or has_images(step):
+        if facts.runs_code or step.tools or has_files(step):
             common["folder"] = self.folder
         # Secrets of the specs around a workflow count too; the key would not contain their values.
         cache = "off" if common.get("secrets") else step.cache or "off"

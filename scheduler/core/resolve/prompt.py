@@ -19,7 +19,7 @@ from orc.ledger.definition import (
 )
 from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
-from orc.scheduler.core.images import image_type
+from orc.scheduler.core.attached import TEXT, check_image_name, kind_of
 from orc.scheduler.core.language.templates import has_template, texts_in
 from orc.scheduler.core.resolve.servers import KnownServer
 from orc.scheduler.core.resolve.settings import TARGET_KEYS
@@ -40,6 +40,11 @@ class Report(Protocol):
 def refuse_file(name: str) -> Digest:
     """The `take_file` of specs without a folder. Raises ValueError."""
     raise ValueError(f"{name} cannot be read, because the spec has no folder")
+
+
+def judge_by_name(name: str, key: str) -> str:
+    """The `judge_file` of specs without a folder, whose files were refused before."""
+    return TEXT
 
 
 def refuse_text(name: str) -> str:
@@ -68,10 +73,11 @@ class Settings:
     `inputs` are texts from the command line, or JSON values from Python. `submit_dir` is absolute, or
     empty if there is none; `output_dir`, which overrides the spec's, is absolute. `expand` replaces
     `~` in a path of the spec. `take_file` stores a file that the spec names, and
-    returns its digest. `read_text` returns the text of a file, `read_template`
+    returns its digest, and `judge_file` gives its media type for a part `image` or `file` of a message.
+    `read_text` returns the text of a file, `read_template`
     the text of a spec file or a built-in template. `ship` reads and stores the files of the spec's
     folder that match its patterns. `read_input` reads an input that is a file, files or a table. All
-    six raise ValueError. `rows_of` gives the rows or files of such an input; None if it cannot.
+    seven raise ValueError. `rows_of` gives the rows or files of such an input; None if it cannot.
     `servers` are those that the spec may name without defining them.
 
     `executors` replaces the executors of the spec: by the ids of steps, and "" for all. The names in
@@ -92,6 +98,7 @@ class Settings:
     expand: Callable[[str], str] = str
     output_dir: str | None = None
     take_file: Callable[[str], Digest] = refuse_file
+    judge_file: Callable[[str, str], str] = judge_by_name
     read_text: Callable[[str], str] = refuse_text
     read_template: Callable[[str], str] = refuse_text
     ship: Callable[[tuple[str, ...]], tuple[ShippedDef, ...]] = refuse_ship
@@ -133,6 +140,7 @@ class ModelChoice:
             if (text := getattr(spec.job, key) or getattr(spec.job.defaults, key, None))
             and has_template(text)
         }
+        self._kinds: dict[Path, str] = {}
         self.real_provider, self.model, self._base_url = self._of_job()
         self.provider = REPLAY if self._replayed else self.real_provider
 
@@ -160,6 +168,10 @@ class ModelChoice:
             targets["fallback"] = tuple(
                 other for other in others if (other.provider, other.model, other.base_url) != first
             )
+        known = [each for each in others if not has_template(each.provider)]
+        if targets["provider"]:
+            known.append(TargetDef(provider=targets["provider"]))
+        self._check_files(known, path)
         tools = tuple(_tool(tool) for tool in step.tools)
         written = [_tool_with_templates(tool) for tool in step.tools]
         if texts_in(written):
@@ -199,16 +211,28 @@ class ModelChoice:
         )
 
     def _part(self, part: PartSpec, path: tuple[str | int, ...]) -> PartDef:
-        if part.image is None:
-            return PartDef(text=part.text)
-        if has_template(part.image):
-            return PartDef(image=part.image)
+        written = PartDef.model_validate(part.model_dump())
+        if written.path is None or has_template(written.path):
+            return written
+        key = "image" if part.file is None else "file"
         try:
-            image_type(part.image)
-            return PartDef(image=part.image, sha256=self._settings.take_file(part.image))
+            if key == "image":
+                check_image_name(written.path)
+            sha256 = self._settings.take_file(written.path)
+            media_type = self._settings.judge_file(written.path, key)
         except ValueError as error:
-            self._report(f"{dotted(path)}.image: {error}", *path, "image")
-            return PartDef(image=part.image)
+            self._report(f"{dotted(path)}.{key}: {error}", *path, key)
+            return written
+        self._kinds[(*path, key)] = kind_of(media_type)
+        return written.model_copy(update={"sha256": sha256})
+
+    def _check_files(self, targets: Collection[TargetDef], path: Path) -> None:
+        """Report the files in the messages of a step that one of its models cannot read."""
+        for place, kind in self._kinds.items():
+            if place[: len(path)] == path:
+                reasons = (self._rules.file_problem(each.provider, kind) for each in targets)
+                if reason := next(filter(None, reasons), ""):
+                    self._report(f"{dotted(place)}: {reason}", *place)
 
     def _of_job(self) -> tuple[str, str, str | None]:
         """The job-level provider, model and address.

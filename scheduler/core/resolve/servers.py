@@ -55,6 +55,7 @@ class KnownServer:
             is_server=True,
             unusable=self.unusable,
             embeds=api is not None and api.embeds,
+            unread=frozenset() if api is None else api.unread,
         )
 
 

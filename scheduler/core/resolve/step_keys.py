@@ -11,10 +11,11 @@ from orc.scheduler.core.spec.model import DefaultsSpec, StepSpec
 from orc.scheduler.core.spec.room import FileSpec
 
 
-def has_images(step: StepSpec) -> bool:
-    """Whether a message of the step has an image."""
+def has_files(step: StepSpec) -> bool:
+    """Whether a message of the step has an image or another file."""
     contents = [message.content for message in step.messages or ()]
-    return any(part.image for parts in contents if isinstance(parts, list) for part in parts)
+    parts = (part for parts in contents if isinstance(parts, list) for part in parts)
+    return any(part.image or part.file for part in parts)
 
 
 def required_of(file: FileSpec, *, is_strict: bool) -> Required:

@@ -14,8 +14,8 @@ class ProviderFacts:
     """The facts about a provider or a named server that are needed to check a spec.
 
     `default_model` is empty if a target must name its model. `unusable` says why the server cannot
-    be used here. `embeds`: its API computes vectors, and `embedding_model` is its model for that, if
-    a target need not name one.
+    be used here. `unread` are the kinds of files that its models cannot read. `embeds`: its API
+    computes vectors, and `embedding_model` is its model for that, if a target need not name one.
     """
 
     default_model: str
@@ -25,6 +25,7 @@ class ProviderFacts:
     unusable: str = ""
     embeds: bool = False
     embedding_model: str = ""
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,15 @@ class TargetRules:
             return f"{provider!r} has no default model for vectors; write {provider}/MODEL"
         variables = " or ".join(facts.model_variables)
         return f"{provider!r} has no default model; write {provider}/MODEL, or set {variables}"
+
+    def file_problem(self, provider: str, kind: str) -> str:
+        """Why a message for the provider cannot have a file of this kind; empty if it can."""
+        facts = self.providers.get(provider)
+        if facts is None or kind not in facts.unread:
+            return ""
+        others = (name for name, other in self.providers.items() if not other.is_server)
+        able = ", ".join(sorted(name for name in others if kind not in self.providers[name].unread))
+        return f"{provider!r} cannot read a file of the kind {kind}; use {able}, or send its text"
 
     def address_problem(self, provider: str, base_url: str) -> str:
         """Why the provider cannot have this address; empty if it can.

@@ -108,9 +108,11 @@ def _check_parts(
     if isinstance(message.content, str):
         return
     for place, part in enumerate(message.content):
-        if (part.text is None) == (part.image is None):
+        if sum(each is not None for each in (part.text, part.image, part.file)) != 1:
             at = document.place((*path, "content", place))
-            yield Problem(f"{where}.messages: a part must have either `text` or `image`", *at)
+            yield Problem(
+                f"{where}.messages: a part must have one of `text`, `image` and `file`", *at
+            )
 
 
 def _check_embed(

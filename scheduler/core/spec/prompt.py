@@ -300,13 +300,19 @@ class EmbedSpec(Strict):
 
 
 class PartSpec(Strict):
-    """A part of a message: a text, or an image."""
+    """A part of a message: a text, an image, or a file."""
 
     text: Filled | None = Field(None, description="A text.")
     image: Filled | None = Field(
         None,
         description="The path of a PNG, JPEG, GIF or WebP file, relative to the spec; or a template "
         "with the path of a file that a step wrote.",
+    )
+    file: Filled | None = Field(
+        None,
+        description="An image, a PDF document or a text file, judged by its content: its path relative "
+        "to the spec; or a template with the path of a file that a step wrote, or with an input that "
+        "is a file.",
     )
 
 

@@ -68,7 +68,7 @@ _TABLE: dict[str, dict[Rendered, str]] = {
     "EmbedSpec": {Rendered.ATTEMPT: "texts", Rendered.NEVER: "dimensions per_request"},
     "OutputSpec": {Rendered.READY: "json_schema", Rendered.NEVER: "format repair"},
     "MessageSpec": {Rendered.ATTEMPT: "content", Rendered.NEVER: "role"},
-    "PartSpec": {Rendered.ATTEMPT: "text image"},
+    "PartSpec": {Rendered.ATTEMPT: "text image file"},
     "FileSpec": {Rendered.ATTEMPT: "path content glob", Rendered.NEVER: "required"},
     "ApprovalSpec": {
         Rendered.ATTEMPT: "message",

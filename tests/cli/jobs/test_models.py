@@ -219,6 +219,115 @@ def test_pictures_beside_the_spec_and_of_steps_reach_the_model(
     assert base64.b64encode(DOT + b"2").decode() in body
 
 
+PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\n%%EOF\n"
+FILES = """\
+project: p
+provider: {provider}/model-a
+inputs:
+  rules: {{type: file, default: rules.txt}}
+secrets: [PARTS_SECRET]
+steps:
+  write:
+    run: 'printf "the Rhine" > notes.md; cp $ORC_SPEC_DIR/paper.bin two.pdf'
+    files: ['*.md', '*.pdf']
+  look:
+    needs: write
+    messages:
+      - role: user
+        content:
+          - file: paper.bin
+          - file: notes.md
+          - file: ${{{{ inputs.rules }}}}
+          - file: ${{{{ steps.write.files['two.pdf'].path }}}}
+          - text: What is this?
+"""
+
+
+@pytest.mark.parametrize("provider", ["openai", "openai-responses", "anthropic"])
+def test_documents_of_the_spec_of_steps_and_of_inputs_reach_the_model(
+    provider: str, server: ModelServer, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer = lambda asked: Says("ok")
+    monkeypatch.setenv("PARTS_SECRET", KEY)
+    (here / "paper.bin").write_bytes(PDF)
+    (here / "rules.txt").write_text(f"No dogs. {KEY}", "utf-8")
+    text = FILES.format(provider=provider).replace(
+        "- file: notes.md", "- file: ${{ steps.write.files['notes.md'].path }}"
+    )
+    said = orc("run", write("spec.yaml", text))
+    assert said.code == 0, said.err
+    body = json.dumps(server.seen[0].body)
+    assert body.count(base64.b64encode(PDF).decode()) == 2
+    assert "the Rhine" in body
+    assert "No dogs." in body
+    assert KEY not in body
+    blobs = [bytes(str(row["content"]), "utf-8") for row in rows("SELECT content FROM blobs")]
+    assert not any(base64.b64encode(PDF) in blob for blob in blobs), "the bytes are there once"
+    [job] = rows("SELECT job_id FROM jobs")
+    shown = orc("show", job["job_id"], "look")
+    assert "[application/pdf, paper.bin]" in shown.out
+    assert "[text/plain, notes.md]\nthe Rhine" in shown.out
+    assert orc("verify", job["job_id"]).code == 0
+    forked = orc("fork", job["job_id"], "--from", "look")
+    assert forked.code == 0, forked.err
+    assert json.dumps(server.seen[1].body) == body
+    [events] = rows(
+        "SELECT count(*) AS n FROM events WHERE type = 'llm.requested' AND "
+        "json_extract(data, '$.attached_bytes') > 0 AND job_id = "
+        f"'{job['job_id']}'"
+    )
+    assert events["n"] == 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "content", "problem"),
+    [
+        ("ollama", "a.pdf", PDF, "'ollama' cannot read a file of the kind PDF; use anthropic,"),
+        (
+            "anthropic",
+            "a.bin",
+            b"\xff\xfe\x00",
+            "'a.bin' is neither an image (PNG, JPEG, GIF, WebP)",
+        ),
+        ("anthropic", "a.txt", b"x" * (4 * 1024 * 1024 + 1), "can have 4,194,304"),
+        ("anthropic", "a.pdf", None, "cannot read"),
+    ],
+)
+def test_a_file_that_cannot_be_sent_is_refused_by_its_place_in_the_spec(
+    here: Path, provider: str, name: str, content: bytes | None, problem: str
+) -> None:
+    if content is not None:
+        (here / name).write_bytes(content)
+    text = f"project: p\nprovider: {provider}\nsteps:\n  look:\n    messages:\n      - role: user\n"
+    text += f"        content:\n          - file: {name}\n"
+    said = orc("validate", write("spec.yaml", text))
+    assert said.code == 2
+    assert "spec.yaml:8:19: steps.look.messages[0].content[0].file: " in said.err
+    assert problem in said.err
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("gone.pdf", "the file 'gone.pdf' does not exist: no step has written it"),
+        ("secret.txt", "is of step 'other', which this step does not depend on"),
+    ],
+)
+def test_a_file_that_no_step_gives_fails_the_step(
+    server: ModelServer, here: Path, file: str, problem: str
+) -> None:
+    message = "messages: [{role: user, content: [{file: '${{ steps.name.output }}'}]}]"
+    text = "project: p\nprovider: openai/model-a\nsteps:\n"
+    text += "  other: {run: 'echo > secret.txt', files: [secret.txt]}\n"
+    text += f"  name: {{value: {file}}}\n"
+    text += "  later: {run: 'until [ -e $ORC_SPEC_DIR/runs ]; do sleep 0.1; done; sleep 0.5'}\n"
+    text += f"  look: {{needs: [name, later], {message}}}\n"
+    said = orc("run", write("spec.yaml", text))
+    assert said.code == 1
+    assert problem in said.err
+    assert server.seen == []
+
+
 CACHED = """\
 project: p
 provider: anthropic/claude-haiku-5-5
@@ -292,7 +401,7 @@ def test_a_picture_that_cannot_be_sent_is_refused_by_its_place_in_the_spec(here:
     said = orc("validate", write("spec.yaml", text + "          - image: notes.txt\n"))
     assert "'notes.txt' is not a supported image; supported: png, jpg, jpeg, gif, webp" in said.err
     said = orc("validate", write("spec.yaml", text + "          - {image: a.png, text: b}\n"))
-    assert "a part must have either `text` or `image`" in said.err
+    assert "a part must have one of `text`, `image` and `file`" in said.err
 
 
 def test_a_fallback_answers_when_the_first_model_cannot(server: ModelServer) -> None:
