@@ -16,6 +16,7 @@ from typing import Any
 
 from orc.ledger import LedgerReader, Recorded
 from orc.ledger.definition import JobDef, ScoreDef, StepDef
+from orc.scheduler.signals import POLL_S
 from tests.scheduler.flow_stand import own_name
 from tests.scheduler.watches import demand
 
@@ -155,6 +156,8 @@ class ScoreModel:
     unanswered: dict[int, str] = field(default_factory=dict)
     """The kinds of the signals that a later process of the job has to answer."""
     _waiting: dict[int, str] = field(default_factory=dict)
+    _heard: dict[int, float] = field(default_factory=dict)
+    """When the process of now could know of each, in seconds of its life."""
     _results: dict[str, _Result] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
     """The names of the scores that are left of the step whose scores are being recorded."""
@@ -166,9 +169,9 @@ class ScoreModel:
         self._steps = {step.id: step for step in _all_steps(self.definition.steps)}
         self._results = {step.id: _Result() for step in self.definition.steps}
 
-    def hear(self, number: int, kind: str, data: Mapping[str, Any]) -> None:
-        """Note a signal that a person has sent."""
-        self.sent[number] = data
+    def hear(self, number: int, kind: str, data: Mapping[str, Any], *, at: float) -> None:
+        """Note a signal that a person has sent, at a time of a life."""
+        self.sent[number], self._heard[number] = data, at
         if kind == "tag":
             # An earlier one may have nothing to change when it is read.
             self._waiting = {old: name for old, name in self._waiting.items() if name != "tag"}
@@ -179,9 +182,21 @@ class ScoreModel:
         """Note a new process, which reads what was sent before it."""
         self.unanswered |= self._waiting
         self._waiting.clear()
+        self._heard = dict.fromkeys(self._heard, 0.0)
 
-    def observe(self, batch: Iterable[Recorded]) -> None:
-        """Check committed events."""
+    def _excuse(self, now: float | None) -> None:
+        """Let the end of the job, at this time of a life, come before it has looked for a signal.
+
+        The one who sent it finds no owner then, and records it. An end that only its ledger tells of
+        may have come at any time.
+        """
+        unseen = [number for number, at in self._heard.items() if now is None or now <= at + POLL_S]
+        for number in unseen:
+            self._waiting.pop(number, None)
+            self.unanswered.pop(number, None)
+
+    def observe(self, batch: Iterable[Recorded], *, now: float | None) -> None:
+        """Check committed events, and when in a life they were; None after it."""
         for recorded in batch:
             event: Any = recorded.event
             for waiting in (self._waiting, self.unanswered):
@@ -201,6 +216,9 @@ class ScoreModel:
                     left = [name for name, result in self._results.items() if result.due]
                     is_late = any(failure.step is None for failure in _failures(event))
                     demand(not left or is_late, f"{event.type} before {left} are scored")
+                    self._excuse(now)
+                case "job.cancelled":
+                    self._excuse(now)
                 case "step.expanded":
                     self._results |= {name: _Result() for name in event.children}
                 case "step.started":

@@ -249,7 +249,7 @@ class _Simulation:
         if data is not None:
             created_at = format_time(stand.wall_s)
             number = ledger.send_signal(stand.job_id, kind=kind, data=data, created_at=created_at)
-            self._scores.hear(number, kind, data)
+            self._scores.hear(number, kind, data, at=trio.current_time())
 
     def _amend(self, stand: Stand, state: JobState, edited: JobDef) -> JobState:
         """Give the job, which no process runs, other scores, as `orc resume --spec` does."""
@@ -297,7 +297,7 @@ class _Simulation:
                 f"   {recorded.version:>4} {moment:>8} {event.type}{place} {more}".rstrip()
             )
         self._judge.observe(batch)
-        self._scores.observe(batch)
+        self._scores.observe(batch, now=now)
         demand(self._versions <= EVENTS_MAX, "it goes on for ever")
 
     def _check_end(self, stand: Stand, state: JobState) -> None:
