@@ -41,9 +41,9 @@ def test_a_line_of_a_hundred_megabytes_is_streamed_and_cut(tmp_path: Path) -> No
     )
 
     assert ended.returncode == 0, ended.stderr
-    assert "out failed (output_too_large)" in ended.stderr
+    assert "out failed (output_too_large" in ended.stderr
     assert "the log was cut at 64 MiB" in ended.stderr
-    assert "deep failed (schema)" in ended.stderr
+    assert "deep failed (schema" in ended.stderr
     (log,) = tmp_path.glob("runs/*/logs/err.1.log")
     assert log.stat().st_size == 64 * 1024 * 1024
     (log,) = tmp_path.glob("runs/*/logs/both.1.log")

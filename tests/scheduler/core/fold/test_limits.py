@@ -53,6 +53,15 @@ def opened_circuit(**fields: Any) -> Play:
     return play
 
 
+def test_a_provider_has_room_for_as_many_steps_as_its_limit_and_no_more() -> None:
+    play = Play(crowd(4, lanes={"fake": 2}))
+    assert play.ready() == ["s0", "s1"]
+    play.ask("s0", "s1")
+    assert play.ready() == []
+    play.answer("s0")
+    assert play.ready() == ["s2"]
+
+
 class TestOpening:
     def test_failures_in_a_row_open_the_circuit_in_the_batch_of_the_last(self) -> None:
         play = Play(crowd(3))
