@@ -14,6 +14,7 @@ from orc.ledger.errors import FileTooLarge
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.file_owners import OwnedFile
 from orc.ledger.secrets.masking import Mask
+from orc.ledger.wording import size_text
 from orc.providers import Message
 from orc.providers.contract import CachedPrefix, DocumentPart, ImagePart, Part, TextPart
 from orc.scheduler.core.attached import (
@@ -149,7 +150,8 @@ class _AttachedFiles:
         self._left -= len(content)
         if self._left < 0:
             raise TemplateError(
-                f"the files of one request have more than {REQUEST_BYTES_MAX:,} bytes together"
+                f"the files of one request have more than {size_text(REQUEST_BYTES_MAX)} together; "
+                "attach fewer, or smaller ones"
             )
         name = path.rpartition("/")[2]
         match kind_of(media_type):

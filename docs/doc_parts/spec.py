@@ -152,6 +152,7 @@ def _shape_name(shape: dict[str, Any]) -> str:
 
 
 _MAPPINGS = {
+    "EmbedSpec": "[mapping](#vectors)",
     "FileSpec": "[mapping](#files)",
     "HookSpec": "[mapping](#hooks)",
     "InputSpec": "[input](#inputs)",

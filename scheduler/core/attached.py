@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from orc.ledger.wording import size_text
+
 Kind = Literal["image", "PDF", "text"]
 
 IMAGES = ("png", "jpg", "jpeg", "gif", "webp")
@@ -41,8 +43,8 @@ def media_type_of(content: bytes, name: str) -> str:
     limit = TEXT_BYTES_MAX if found == TEXT else FILE_BYTES_MAX
     if len(content) > limit:
         raise ValueError(
-            f"{name[:200]!r} has {len(content):,} bytes; a file of this kind for a model can have "
-            f"{limit:,}"
+            f"{name[:200]!r} has {size_text(len(content))}; a file of this kind for a model can have "
+            f"{size_text(limit)}; give a smaller one"
         )
     return found
 

@@ -14,7 +14,7 @@ import trio
 
 from orc.ledger import failpoints, pack
 from orc.ledger.bounds import INNER_LEVELS_MAX, check_value
-from orc.ledger.digest import clean_json, clean_text, digest_json
+from orc.ledger.digest import clean_text, digest_json
 from orc.ledger.events import (
     CacheHit,
     LlmFailed,
@@ -33,13 +33,12 @@ from orc.providers import (
     ProviderError,
     Reply,
     Request,
-    ToolCall,
     TransientError,
 )
-from orc.providers.embeddings.vectors import pack_vectors
 from orc.providers.reply_bounds import NAME_CHARS_MAX, check_reply
 from orc.providers.request_key import attached_bytes, prompt_values, request_values
 from orc.scheduler.core.commands import Failed, shorten_message
+from orc.scheduler.effects.answers import Answer, answer_of, reply_content
 from orc.scheduler.effects.contract import (
     Journal,
     PromptRequest,
@@ -59,20 +58,6 @@ class CallFailed(Exception):
     def __init__(self, failed: Failed) -> None:
         super().__init__(failed.message)
         self.failed = failed
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A reply from the ledger or the provider, with the number and digest of its call."""
-
-    call: int
-    request_sha256: str
-    text: str
-    finish_reason: str
-    tool_calls: tuple[ToolCall, ...]
-    native: Any
-    reasoning: str = ""
-    vectors: Any = None
 
 
 @dataclass(slots=True)
@@ -180,7 +165,7 @@ class Caller:
                 version=known.version,
             )
         )
-        return _answer(known.call, request_sha256, known.reply, known.finish_reason)
+        return answer_of(known.call, request_sha256, known.reply, known.finish_reason)
 
     async def _from_cache(
         self, asked: Request, request_sha256: Any, found: CachedReply, corrects: str | None
@@ -211,7 +196,7 @@ class Caller:
             blob,
         )
         self._on_delta(self._request.step, str(kept["text"]))
-        return _answer(call, request_sha256, kept, found.finish_reason)
+        return answer_of(call, request_sha256, kept, found.finish_reason)
 
     async def _send(
         self,
@@ -253,7 +238,7 @@ class Caller:
         failpoints.hit("call.after_reply")
         try:
             check_reply(reply)
-            content = _reply_content(reply)
+            content = reply_content(reply)
             check_value(content, levels_max=INNER_LEVELS_MAX)
             content = self._mask.value(content)
             payload, blob = pack(content)
@@ -280,7 +265,7 @@ class Caller:
             ),
             blob,
         )
-        return _answer(call, request_sha256, content, reply.finish_reason)
+        return answer_of(call, request_sha256, content, reply.finish_reason)
 
     async def _receive(self, asked: Request, call: int, watch: Stopwatch) -> Reply:
         step, name = self._request.step, self._request.target.provider
@@ -367,37 +352,10 @@ def _name(text: str) -> str:
     return clean_text(text)[:NAME_CHARS_MAX]
 
 
-def _reply_content(reply: Reply) -> dict[str, Any]:
-    """The reply as the ledger stores it: `text`, and the other parts if they are present."""
-    content: dict[str, Any] = {"text": clean_text(reply.text)}
-    if reply.reasoning:
-        content["reasoning"] = clean_text(reply.reasoning)
-    if reply.tool_calls:
-        content["tool_calls"] = clean_json(reply.tool_calls)
-    if reply.native is not None:
-        content["native"] = clean_json(reply.native)
-    if reply.vectors is not None:
-        content["vectors"] = pack_vectors(reply.vectors)
-    return content
-
-
 async def _embed(provider: Provider, request: Request) -> Reply:
     if isinstance(provider, Embedder):
         return await provider.embed(request)
     raise PermanentError(
         "environment",
         f"{provider.name} has no embeddings; give the step another `provider`",
-    )
-
-
-def _answer(call: int, request_sha256: str, reply: Mapping[str, Any], finish_reason: str) -> Answer:
-    return Answer(
-        call=call,
-        request_sha256=request_sha256,
-        text=str(reply["text"]),
-        finish_reason=finish_reason,
-        tool_calls=tuple(reply.get("tool_calls", ())),
-        native=reply.get("native"),
-        reasoning=str(reply.get("reasoning") or ""),
-        vectors=reply.get("vectors"),
     )

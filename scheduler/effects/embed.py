@@ -19,8 +19,9 @@ from orc.providers import Message, Provider, Vectors
 from orc.providers.embeddings.vectors import unpack_vectors
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.core.vector_files import VECTOR_FILES
+from orc.scheduler.effects.answers import Answer
 from orc.scheduler.effects.aside import aside
-from orc.scheduler.effects.calls import Answer, Caller, CallFailed, TimeLimit
+from orc.scheduler.effects.calls import Caller, CallFailed, TimeLimit
 from orc.scheduler.effects.contract import (
     Journal,
     PromptRequest,

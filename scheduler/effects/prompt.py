@@ -21,7 +21,8 @@ from orc.providers import Message, Provider, Request, Tool, ToolCall
 from orc.providers.replies.ends import classify
 from orc.scheduler.core.commands import Failed, shorten_message
 from orc.scheduler.core.reply_warnings import CUT, EMPTY, ONLY_REASONING, UNKNOWN_END
-from orc.scheduler.effects.calls import Answer, Caller, CallFailed, OnDelta, TimeLimit
+from orc.scheduler.effects.answers import Answer
+from orc.scheduler.effects.calls import Caller, CallFailed, OnDelta, TimeLimit
 from orc.scheduler.effects.contract import (
     Journal,
     KnownResult,

@@ -77,6 +77,7 @@ def write_files(folder: Path) -> None:
     """The files that the examples name."""
     (folder / "scripts").mkdir()
     (folder / "notes").mkdir()
+    (folder / "papers").mkdir()
     for name, text in (
         ("review.yaml", REVIEW),
         ("train.py", ""),
