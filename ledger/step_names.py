@@ -48,7 +48,7 @@ def _name_of_key(key: str) -> str:
 def lineage(step_id: str) -> Iterator[str]:
     """The step's id, then the ids of the steps that contain it, innermost first: `x#2`, `x`."""
     yield step_id
-    while (place := max(step_id.rfind(mark) for mark in "[#/")) > 0:
+    while (place := max(step_id.rfind("["), step_id.rfind("#"), step_id.rfind("/"))) > 0:
         step_id = step_id[:place]
         yield step_id
 

@@ -25,8 +25,13 @@ def ask_missing(spec: Path, given: dict[str, Any]) -> dict[str, Any]:
 
     A spec that cannot be read is reported later, by `prepare`.
     """
+    if not _is_on_terminal():
+        return given
     try:
         text, name = read_spec_file(spec)
+        if "inputs" not in text:
+            # A large spec takes long to read, and `prepare` reads it again.
+            return given
         declared = examine(text, source_name=name)[0].job.inputs
     except (SpecError, UsageProblem):
         return given

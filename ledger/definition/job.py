@@ -117,7 +117,8 @@ def walk_steps(steps: Iterable[StepDef]) -> Iterator[StepDef]:
     """The steps and all steps inside them, depth first."""
     for step in steps:
         yield step
-        yield from walk_steps(step.steps)
+        if step.steps:
+            yield from walk_steps(step.steps)
 
 
 def dump_job(definition: JobDef) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from orc.ledger.definition.base import LOCAL, Resolved
 from orc.ledger.definition.flow import ApprovalDef, ForEachDef, LoopDef, ScoreDef
 from orc.ledger.definition.limits import DEFAULT_LIMITS, BudgetDef, LimitsDef, RetryDef
 from orc.ledger.definition.parts import EmbedDef, FileDef, MessageDef, TargetDef, ToolDef
+from orc.ledger.definition.shared_defaults import NO_ENTRIES
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
 
@@ -59,7 +60,7 @@ class StepDef(Resolved):
     loop: LoopDef | None = None
     steps: tuple[StepDef, ...] = ()
     inputs: dict[str, Any] | None = None
-    read: dict[str, ReadInput] = {}
+    read: dict[str, ReadInput] = NO_ENTRIES
     approval: ApprovalDef | None = None
     budget: BudgetDef | None = None
     on_unknown: OnUnknown = "retry"
@@ -67,13 +68,13 @@ class StepDef(Resolved):
     model: str | None = None
     base_url: str | None = None
     fallback: tuple[TargetDef, ...] = ()
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = NO_ENTRIES
     system: str | None = None
     messages: tuple[MessageDef, ...] = ()
     embed: EmbedDef | None = None
     run: str | tuple[str, ...] | None = None
     function: str | None = None
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = NO_ENTRIES
     value: Any = None
     format: Literal["text", "json"] = "text"
     output_schema: dict[str, Any] | None = None
@@ -83,15 +84,15 @@ class StepDef(Resolved):
     cache: CacheScope = "off"
     cache_prompt: bool = False
     files: tuple[FileDef, ...] = ()
-    score: dict[str, ScoreDef] = {}
-    env: dict[str, str | None] = {}
+    score: dict[str, ScoreDef] = NO_ENTRIES
+    env: dict[str, str | None] = NO_ENTRIES
     secrets: tuple[str, ...] = ()
     workspace: str | None = None
     folder: str = ""
     cwd: Cwd = "work"
     limits: LimitsDef = DEFAULT_LIMITS
     executor: str = LOCAL
-    resources: dict[str, tuple[float, ...]] = {}
+    resources: dict[str, tuple[float, ...]] = NO_ENTRIES
     labels: tuple[str, ...] = ()
     queue_timeout_s: float | None = None
     retry: RetryDef = RetryDef.model_construct()
@@ -101,7 +102,7 @@ class StepDef(Resolved):
     total_timeout_s: float | None = None
     wait_for_server_s: float | None = None
     continue_on_error: bool = False
-    templates: dict[str, Any] = {}
+    templates: dict[str, Any] = NO_ENTRIES
     job_target: TargetDef | None = None
 
     def targets(self) -> tuple[TargetDef, ...]:

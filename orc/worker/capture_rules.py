@@ -16,6 +16,8 @@ DEPTH_MAX = 64
 """The maximum depth of listed folders; deeper files are left out."""
 
 _VARIABLE = re.compile(r"(?:^|/)(\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^/}]*\}))")
+_LETTERS = re.compile("[A-Za-z0-9_-]+")
+"""Characters that every file system has."""
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])( *\..*)?\Z", re.IGNORECASE
 )
@@ -141,7 +143,7 @@ def _part_problem(part: str, *, glob: bool) -> str:
     if _GIT.fullmatch(part):
         return "files in .git are not allowed, because git runs commands from them"
     forbidden = _FORBIDDEN - _GLOB_ALLOWED if glob else _FORBIDDEN
-    for character in part:
+    for character in "" if _LETTERS.fullmatch(part) else part:
         if character in forbidden or unicodedata.category(character) in _UNSEEN:
             return f"the character {character!a} is not allowed in a file name"
     if unicodedata.normalize("NFC", part) != part:

@@ -120,6 +120,8 @@ def refuse_secrets_in_spec(
     mask: Mask, definition: JobDef, text: str, source_name: str, files: Iterable[tuple[str, bytes]]
 ) -> None:
     """Raise SpecError for a spec that contains the value of a secret: its text is stored unmasked."""
+    if not mask:
+        return
     problems = [
         # Without line and column of the problem, since the line would be printed.
         Problem(f"line {number} contains {_secret_hint(name)}")

@@ -29,6 +29,9 @@ def unknown_columns(
     items: _Fields | None = None,
 ) -> Iterator[tuple[Path, str]]:
     """The texts that name such a column or field, each with the problem."""
+    if not read:
+        # Only what was read has known columns and fields.
+        return
     for step_id, step in steps.items():
         path: Path = (*base, step_id)
         known = {**(items or {})}

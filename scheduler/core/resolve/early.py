@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from orc.ledger.definition import StepDef
+from orc.ledger.definition.shared_defaults import NO_ENTRIES
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.templates import parse_template, texts_in
@@ -19,6 +20,8 @@ from orc.scheduler.core.spec.parse import Spec
 
 _TEXTS_OF_JOB = ("task_description", "provider", "model", "base_url")
 _TEXTS_OF_DEFAULTS = ("provider", "model")
+_NO_DEFAULT = object()
+_DEFAULTS = {name: field.default for name, field in StepDef.model_fields.items()}
 _SETTINGS = ("timeout_s", "attempt_timeout_s", "total_timeout_s", "output_schema")
 
 
@@ -50,11 +53,15 @@ class EarlySettings:
 
     def of_steps(self, steps: tuple[StepDef, ...], base: Path = ("steps",)) -> tuple[StepDef, ...]:
         """The steps with the settings that are known. Those of a workflow are left to the run."""
-        return tuple(self._step(step, (*base, step.id)) for step in steps)
+        return tuple(
+            self._step(step, (*base, step.id)) if step.templates or step.steps else step
+            for step in steps
+        )
 
     def _step(self, step: StepDef, path: Path) -> StepDef:
         try:
-            step = render_early(step, self._scope, self._rules)
+            if step.templates:
+                step = render_early(step, self._scope, self._rules)
         except BadSetting as error:
             self._report(f"{dotted(path)}.{error}", *error.path(path))
         except TemplateError as error:
@@ -108,16 +115,27 @@ def known_duration(duration_s: float | TemplateText) -> float | None:
 def step_def(common: Mapping[str, Any], own: Mapping[str, Any]) -> StepDef:
     """The definition with these fields; settings that have templates are put under `templates`."""
     fields = {**common, **own}
+    fields.pop("templates", None)
     templates = {**common.get("templates", {}), **own.get("templates", {})}
     for key in _SETTINGS:
-        if texts_in(fields.get(key)):
+        if fields.get(key) is not None and texts_in(fields[key]):
             templates[key] = _plain(fields.pop(key))
     params = fields.get("params", {})
     late = {name: value for name, value in params.items() if texts_in(value)}
     if late:
         templates["params"] = _plain(late)
         fields["params"] = {name: params[name] for name in params if name not in late}
-    return StepDef(**{**fields, "templates": templates})
+    if templates:
+        fields["templates"] = templates
+    # A field that has its default is left out: it needs no check, and a step no memory for its name.
+    return StepDef(**{key: given for key, given in fields.items() if not _is_default(key, given)})
+
+
+def _is_default(key: str, value: Any) -> bool:
+    default = _DEFAULTS.get(key, _NO_DEFAULT)
+    if default is NO_ENTRIES:
+        return isinstance(value, dict) and not value
+    return value is default or (type(value) is type(default) and bool(value == default))
 
 
 def _plain(value: Any) -> Any:

@@ -85,6 +85,7 @@ class _Resolver:
         self.around = around
         self.settings = settings
         self.problems: list[Problem] = []
+        self._retries: dict[str, RetryDef] = {}  # of steps without `retry`, by their kind
         self.environment = settings.environment
         self.spec = spec
         self.inputs: dict[str, Any] = {}
@@ -222,9 +223,8 @@ class _Resolver:
             "retry_on": self._retry_on(step, facts),
             "timeout_s": step.timeout or defaults.timeout,
             "total_timeout_s": step.total_timeout or defaults.total_timeout,
-            "continue_on_error": defaults.continue_on_error if tolerant is None else tolerant,
+            "continue_on_error": bool(defaults.continue_on_error if tolerant is None else tolerant),
         }
-        common["continue_on_error"] = bool(common["continue_on_error"])
         if facts.does_work:
             common["on_unknown"] = resolve_doubt(step, defaults)
         if not (facts.is_container or facts.asks_person):
@@ -350,6 +350,8 @@ class _Resolver:
         return CircuitDef(threshold=int(threshold or 0), cooldown_s=cooldown_s or 0.0)
 
     def _retry(self, step: StepSpec, facts: Kind) -> RetryDef:
+        if step.retry is None and facts.name in self._retries:
+            return self._retries[facts.name]
         spec = step.retry or self.spec.job.defaults.retry
         jitter = self._env_number("JITTER", JITTER)
         if spec is None:
@@ -357,19 +359,20 @@ class _Resolver:
             if facts.calls_model:
                 attempts = self._env_number("MAX_RETRIES", attempts)
             spec = RetrySpec(max_attempts=max(1, int(attempts or 1)))
-        return RetryDef(
+        found = RetryDef(
             max_attempts=spec.max_attempts,
             backoff=spec.backoff,
             initial_s=spec.initial,
             max_s=spec.max if "max" in spec.model_fields_set else max(spec.max, spec.initial),
             jitter=spec.jitter if spec.jitter is not None else min(max(jitter or 0.0, 0.0), 1.0),
         )
+        if step.retry is None:
+            self._retries[facts.name] = found
+        return found
 
     def _retry_on(self, step: StepSpec, facts: Kind) -> tuple[FailureKind, ...]:
         named = step.retry_on if step.retry_on is not None else self.spec.job.defaults.retry_on
-        if named is not None:
-            return tuple(named)
-        return facts.retry_on
+        return facts.retry_on if named is None else tuple(named)
 
     def _env_number(self, name: str, default: float | None) -> float | None:
         text = self.environment.get(name)

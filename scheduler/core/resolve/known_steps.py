@@ -91,7 +91,8 @@ class _Forms:
                 yield from ((name, form) for form in self._of_step(name, step, inner or []))
             if step.inputs is not None and inner is not None:
                 inner = _scopes_of_workflow(step, inner)
-            yield from self.of(step.steps, inner, f"{name}/")
+            if step.steps:
+                yield from self.of(step.steps, inner, f"{name}/")
 
     def _of_step(self, name: str, step: StepDef, scopes: list[Scope]) -> Iterator[StepDef]:
         """The forms of the step, whose items and rounds are still together."""

@@ -48,6 +48,8 @@ def find_shared_paths(definition: JobDef) -> Iterator[SharedPath]:
     names = FileNames()
     writers: dict[str, list[_Writer]] = {}
     for step_id, step in graph.steps.items():
+        if not (step.files or step.steps):
+            continue
         fan_outs = list(graph.fan_outs_around(step_id))
         shared = {
             index: graph.same_in(fan_outs, step_id, file) for index, file in enumerate(step.files)

@@ -18,7 +18,8 @@ def walk(steps: Iterable[StepDef], prefix: str = "") -> Iterator[tuple[str, Step
     for step in steps:
         name = f"{prefix}{step.id}"
         yield name, step
-        yield from walk(step.steps, f"{name}/")
+        if step.steps:
+            yield from walk(step.steps, f"{name}/")
 
 
 def too_long_names(steps: Iterable[StepDef], prefix: str = "", around: int = 0) -> Iterator[str]:

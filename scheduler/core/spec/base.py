@@ -50,9 +50,11 @@ class Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_null(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None:
+            return value
         is_any = cls.model_fields[info.field_name or ""].annotation is Any
         is_taken = cls.takes_null or info.field_name in cls.nullable
-        if value is None and not (is_any or is_taken):
+        if not (is_any or is_taken):
             raise ValueError(no_value())
         return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -37,7 +38,7 @@ def refused_templates(document: Document) -> Iterator[tuple[Path, Problem]]:
 def _refused(model: type[BaseModel], value: Any, path: Path) -> Iterator[Path]:
     if not isinstance(value, Mapping):
         return
-    fields = {field.alias or name: name for name, field in model.model_fields.items()}
+    fields = _fields_by_key(model)
     for key, item in value.items():
         where: Path = (*path, key)
         if not path and str(key).startswith(IGNORED_PREFIX):
@@ -56,8 +57,13 @@ def _refused(model: type[BaseModel], value: Any, path: Path) -> Iterator[Path]:
                 yield from _templates_in_keys(item, where)
 
 
+@cache
+def _fields_by_key(model: type[BaseModel]) -> dict[str, str]:
+    return {field.alias or name: name for name, field in model.model_fields.items()}
+
+
 def _refused_inside(model: type[BaseModel], name: str, value: Any, path: Path) -> Iterator[Path]:
-    [inner] = set(models_in(model.model_fields[name].annotation))
+    inner, is_by_name = _model_inside(model, name)
     if isinstance(value, list):
         for index, item in enumerate(value):
             if isinstance(item, str):
@@ -66,11 +72,19 @@ def _refused_inside(model: type[BaseModel], name: str, value: Any, path: Path) -
                 yield from _refused(inner, item, (*path, index))
     elif isinstance(value, str):
         yield from _short_form(name, value, path)
-    elif isinstance(value, Mapping) and _is_by_name(model.model_fields[name].annotation):
+    elif isinstance(value, Mapping) and is_by_name:
         for key, item in value.items():
             yield from _refused(inner, item, (*path, key))
     else:
         yield from _refused(inner, value, path)
+
+
+@cache
+def _model_inside(model: type[BaseModel], name: str) -> tuple[type[BaseModel], bool]:
+    """The model of the mappings in a field, and whether the field has them by name."""
+    annotation = model.model_fields[name].annotation
+    [inner] = set(models_in(annotation))
+    return inner, _is_by_name(annotation)
 
 
 def _short_form(name: str, text: str, path: Path) -> Iterator[Path]:

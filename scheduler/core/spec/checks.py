@@ -48,6 +48,7 @@ _ONLY_FOR = {
     "with_": ("workflow",),
 }
 """Keys that only some kinds of steps may have, and the keys that mark these kinds."""
+_STEP_ID = re.compile(STEP_ID_PATTERN[1:-1])
 
 
 def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[Problem]:
@@ -176,58 +177,57 @@ def _check_shadows(
 def _check_ids(all_ids: Mapping[str, Any], document: Document, base: Path) -> Iterator[Problem]:
     by_folded: dict[str, str] = {}
     for step_id in all_ids:
-        place = document.place((*base, step_id), key=True)
-        where = dotted((*base, step_id))
-        if not re.fullmatch(STEP_ID_PATTERN[1:-1], step_id) or len(step_id) > STEP_ID_LENGTH_MAX:
+        path: Path = (*base, step_id)
+        if not _STEP_ID.fullmatch(step_id) or len(step_id) > STEP_ID_LENGTH_MAX:
             yield Problem(
                 f"{dotted(base)}: {step_id[:80]!r} is not a valid step id: use at most "
                 f"{STEP_ID_LENGTH_MAX} letters, digits, - and _, starting with a letter or _",
-                *place,
+                *document.place(path, key=True),
             )
             continue
         reason = path_problem(step_id)
         if reason:
-            yield Problem(f"{where}: {reason}", *place)
+            yield Problem(f"{dotted(path)}: {reason}", *document.place(path, key=True))
         other = by_folded.setdefault(step_id.casefold(), step_id)
         if other != step_id:
             yield Problem(
-                f"{where}: differs from {other!r} by case only, so that their logs would be the "
+                f"{dotted(path)}: differs from {other!r} by case only, so that their logs would be the "
                 "same file on some file systems; rename one",
-                *place,
+                *document.place(path, key=True),
             )
 
 
 def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Problem]:
-    where = dotted(path)
-    given = [key for key in KIND_OF_KEY if key in step.model_fields_set]
-    place = document.place(path, key=True)
+    is_set = step.model_fields_set
+    given = [key for key in KIND_OF_KEY if key in is_set]
     if len(given) != 1:
         found = f"this step has {' and '.join(given)}" if given else "this step has none"
+        place, where = document.place(path, key=True), dotted(path)
         yield Problem(
             f"{where}: a step must have exactly one of {', '.join(KIND_OF_KEY)}; {found}", *place
         )
         return
     for key, marks in _ONLY_FOR.items():
-        if key in step.model_fields_set and given[0] not in marks:
+        if key in is_set and given[0] not in marks:
             reason = (
                 f"is allowed in a step with {' or '.join(marks)} only; this step has {given[0]}"
             )
             if key == "executor":
                 reason = executor_problem(step) or reason
             yield Problem(
-                f"{where}.{key.rstrip('_')}: {reason}",
+                f"{dotted(path)}.{key.rstrip('_')}: {reason}",
                 *document.place((*path, key.rstrip("_")), key=True),
             )
     if step.on_unknown is not None and step.idempotent is (step.on_unknown != "retry"):
         means = "retry" if step.idempotent else "ask"
         yield Problem(
-            f"{where}.idempotent: {str(step.idempotent).lower()} means `on_unknown: {means}`, but "
-            f"this step has `on_unknown: {step.on_unknown}`; remove one of them",
+            f"{dotted(path)}.idempotent: {str(step.idempotent).lower()} means `on_unknown: {means}`, "
+            f"but this step has `on_unknown: {step.on_unknown}`; remove one of them",
             *document.place((*path, "idempotent"), key=True),
         )
     if step.python is not None and not FUNCTION.match(step.python):
         yield Problem(
-            f"{where}.python: must be package.module:function; got {step.python!r}",
+            f"{dotted(path)}.python: must be package.module:function; got {step.python!r}",
             *document.place((*path, "python")),
         )
     if isinstance(step.run, list):
@@ -235,7 +235,7 @@ def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
     if step.run is not None and (
         not step.run or not (step.run if isinstance(step.run, str) else step.run[0]).strip()
     ):
-        yield Problem(f"{where}.run: is empty", *document.place((*path, "run")))
+        yield Problem(f"{dotted(path)}.run: is empty", *document.place((*path, "run")))
 
 
 def _check_words(path: Path, words: list[str], document: Document) -> Iterator[Problem]:

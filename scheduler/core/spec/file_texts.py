@@ -56,4 +56,5 @@ def mappings_of_steps(value: Any, path: Path = ()) -> Iterator[tuple[dict[str, A
             if isinstance(step, dict):
                 inner: Path = (*path, "steps", step_id)
                 yield step, inner
-                yield from mappings_of_steps({"steps": step.get("steps")}, inner)
+                if "steps" in step:
+                    yield from mappings_of_steps({"steps": step["steps"]}, inner)

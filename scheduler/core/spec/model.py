@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from orc.ledger.definition import Cwd
+from orc.ledger.definition.shared_defaults import NO_ITEMS
 from orc.ledger.kinds import KIND_OF_KEY, FailureKind
 from orc.scheduler.core.spec.base import (
     IGNORED_PREFIX,
@@ -116,7 +117,7 @@ class StepSpec(Strict):
         None, description="Other models, tried in this order if the first fails."
     )
     params: ParamsSpec | None = Field(None, description="Parameters of the model calls.")
-    tools: list[Tool] = Field([], description="Tools that the model may call.")
+    tools: list[Tool] = Field(NO_ITEMS, description="Tools that the model may call.")
     max_turns: int = Field(
         10,
         ge=1,
@@ -211,19 +212,19 @@ class StepSpec(Strict):
         "before an interrupted attempt runs again. Default: true.",
     )
     needs: Names = Field(
-        [],
+        NO_ITEMS,
         description="Steps that must end before this one starts. Steps that its expressions refer "
         "to are added automatically.",
     )
     output: OutputSpec | None = Field(None, description="The format of the step's output.")
-    files: list[File] = Field([], description="Files to write or to capture.")
+    files: list[File] = Field(NO_ITEMS, description="Files to write or to capture.")
     env: Variables | None = Field(
         None,
         description="Environment variables of the command or function; null passes the caller's "
         "value on.",
     )
     secrets: list[str] = Field(
-        [],
+        NO_ITEMS,
         description="Environment variables of the caller that the command or function gets. Their "
         "values are masked everywhere and never recorded.",
     )
@@ -323,7 +324,8 @@ class JobSpec(Strict):
     params: ParamsSpec | None = Field(None, description="Parameters of all model calls.")
     rate: dict[str, RateSpec] = Field({}, description="Limits per minute, by provider or server.")
     servers: dict[ServerName, ServerSpec] = Field(
-        {}, description="Named servers; a step calls their models by `provider: NAME/MODEL`."
+        {},
+        description="Named servers; a step calls their models by `provider: NAME/MODEL`.",
     )
     cache: CacheScope | None = Field(
         None,
@@ -350,7 +352,9 @@ class JobSpec(Strict):
     timeout_s: float | None = Field(None, gt=0, description="The same as `timeout`, in seconds.")
     budget: BudgetSpec | None = Field(None, description="Limits the model calls of the job.")
     tags: list[Tag] = Field(
-        [], max_length=50, description="Words by which the job is found and compared with others."
+        [],
+        max_length=50,
+        description="Words by which the job is found and compared with others.",
     )
     keep_work: Literal["failed", "always"] | None = Field(
         None,
@@ -385,5 +389,5 @@ class JobSpec(Strict):
 
 def kind_of(step: StepSpec) -> str | None:
     """The step's kind; None if it has no kind, or more than one."""
-    given = [key for key in KIND_OF_KEY if key in step.model_fields_set]
-    return KIND_OF_KEY[given[0]] if len(given) == 1 else None
+    given = KIND_OF_KEY.keys() & step.model_fields_set
+    return KIND_OF_KEY[given.pop()] if len(given) == 1 else None

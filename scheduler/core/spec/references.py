@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from orc.ledger.kinds import KIND_OF_KEY, facts_of
@@ -123,18 +124,13 @@ def texts_of(step: StepSpec) -> Iterator[tuple[Path, str, Place]]:
 
     Texts of members are not included.
     """
-    for key in _BEFORE:
+    for key, place in _searched(frozenset(step.model_fields_set)):
         value = getattr(step, key)
-        if value is not None:
-            for path, text in _texts((key,), value):
-                yield path, text, "before"
-    if step.if_ is not None:
-        yield ("if",), step.if_, "condition"
-    for key in _INSIDE:
-        value = getattr(step, key)
-        if value is not None:
+        if place != "condition":
             for path, text in _texts((key.rstrip("_"),), value):
-                yield path, text, "inside"
+                yield path, text, place
+        elif value is not None:
+            yield ("if",), value, place
     if step.loop is not None and step.loop.until is not None:
         yield ("loop", "until"), step.loop.until, "until"
     for name, score in (step.score or {}).items():
@@ -142,6 +138,15 @@ def texts_of(step: StepSpec) -> Iterator[tuple[Path, str, Place]]:
             text = getattr(score, key)
             if text is not None and has_template(text):
                 yield ("score", name, key), text, "score"
+
+
+@lru_cache(maxsize=1024)
+def _searched(given: frozenset[str]) -> tuple[tuple[str, Place], ...]:
+    """Which of the fields that a step has are searched for expressions, in order. Defaults have none."""
+    found: list[tuple[str, Place]] = [(key, "before") for key in _BEFORE if key in given]
+    if "if_" in given:
+        found.append(("if_", "condition"))
+    return (*found, *((key, "inside") for key in _INSIDE if key in given))
 
 
 def texts_of_job(job: JobSpec) -> Iterator[tuple[Path, str]]:
@@ -192,6 +197,8 @@ def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
     if isinstance(value, str):
         if has_template(value):
             yield path, value
+    elif value is None or isinstance(value, int | float):
+        return
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _texts((*path, key), item)

@@ -1,0 +1,48 @@
+"""Steps share the objects of their defaults, and keep only what differs from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orc.ledger.definition import StepDef, dump_step
+from orc.ledger.definition.shared_defaults import NO_ENTRIES, NO_ITEMS
+from orc.scheduler.core.resolve.early import step_def
+
+
+def test_steps_share_the_empty_mappings_of_their_defaults() -> None:
+    first, second = (StepDef(id=name, kind="value") for name in ("a", "b"))
+    assert first.env is second.env is NO_ENTRIES
+    assert first.env == {}
+    assert dump_step(first) == {"id": "a", "kind": "value"}
+
+
+def test_a_shared_default_cannot_be_changed() -> None:
+    with pytest.raises(TypeError, match="cannot be changed"):
+        NO_ENTRIES["a"] = 1
+    with pytest.raises(TypeError, match="cannot be changed"):
+        NO_ITEMS.append(1)
+    assert NO_ENTRIES == {}
+    assert NO_ITEMS == []
+
+
+def test_a_field_with_its_default_is_not_kept_for_a_step() -> None:
+    common: dict[str, Any] = {
+        "id": "a",
+        "kind": "value",
+        "env": {},
+        "needs": (),
+        "retry_on": (),
+        "timeout_s": None,
+    }
+    step = step_def(common, {"value": 0})
+    assert step.model_fields_set == {"id", "kind", "value"}
+    assert step_def({**common, "timeout_s": 0.0, "continue_on_error": True}, {}).timeout_s == 0.0
+
+
+@pytest.mark.parametrize("value", [None, False, 0, 0.0, "", [], {}])
+def test_an_empty_value_of_a_step_is_kept(value: object) -> None:
+    step = step_def({"id": "a", "kind": "value"}, {"value": value})
+    assert step.value == value
+    assert type(step.value) is type(value)
