@@ -1,6 +1,7 @@
 """Prints each measured figure and its ratio to a yardstick.
 
-Options: --json, --rounds N, --only PART (such as `cluster`; may be given again).
+Options: --json, --rounds N, --only PART (such as `cluster`; may be given again), --record (one round;
+keeps the figures in `benchmarks/results.json` and renders `docs/performance.md`).
 
 Every round measures the yardstick right before and right after the job that is compared with it,
 because the speed of a disk changes within seconds. The ratio is the median over all rounds.
@@ -13,6 +14,7 @@ import json
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -25,8 +27,10 @@ from benchmarks import (
     items,
     jobs,
     pages,
+    recording,
     scores,
     start,
+    submission,
     yardsticks,
 )
 from benchmarks.figures import figure_of, line_of
@@ -40,23 +44,34 @@ _COMPARED = "/compare?job={0}&job={1}"
 
 
 def main() -> None:
-    """Run every measurement; a few minutes at the default of three rounds."""
+    """Run every measurement, or those that are named."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--rounds", type=int)
     parts = {measure.__name__[1:]: measure for measure in _MEASURES}
     parser.add_argument("--only", action="append", choices=parts, metavar="PART")
     options = parser.parse_args()
+    rounds = options.rounds or (1 if options.record else 3)
+    chosen = options.only or [
+        name for name in parts if not (options.record and name in recording.LONG)
+    ]
     tune_collector()
     figures: list[dict[str, Any]] = []
     # In the current folder, not in /tmp, which may be in memory, where a sync costs nothing.
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as name:
         folder = Path(name).absolute()
-        for name_of_part in options.only or parts:
-            for figure in parts[name_of_part](folder, options.rounds):
-                figures.append(figure)
-                if not options.json:
-                    print(line_of(figure), flush=True)
+        for name_of_part in chosen:
+            began = time.monotonic()
+            found = parts[name_of_part](folder, rounds)
+            figures += found
+            if not options.json:
+                print("\n".join(map(line_of, found)), flush=True)
+            if options.record and found:
+                took_s = time.monotonic() - began
+                recording.record_part(name_of_part, found, rounds=rounds, took_s=took_s)
+    if options.record:
+        recording.render_page()
     if options.json:
         print(json.dumps(figures, indent=2))
 
@@ -219,6 +234,13 @@ def _start(folder: Path, rounds: int) -> list[dict[str, Any]]:
         )
         for each in commands
     ]
+
+
+def _submission(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """What each step costs until it is recorded, in memory where the system has `/dev/shm`."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else folder) as name:
+        return submission.figures(Path(name), rounds)
 
 
 def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:
@@ -397,6 +419,7 @@ _MEASURES = (
     _commands,
     _captures,
     _start,
+    _submission,
     _pages,
     _evaluations,
     _scores,

@@ -65,7 +65,7 @@ def _run_s(folder: Path, spec: str, times: int) -> float:
         place.mkdir()
         (place / "spec.yaml").write_text(spec, "utf-8")
         ledger = ["--db", str(place / "runs.db")]
-        found.append(_spend([ORC, "run", "spec.yaml", "--quiet", *ledger], place).cpu_s)
+        found.append(spend([ORC, "run", "spec.yaml", "--quiet", *ledger], place).cpu_s)
     return statistics.median(found)
 
 
@@ -76,13 +76,14 @@ def _used(folder: Path, count: int, times: int) -> list[float]:
         place.mkdir()
         (place / "spec.yaml").write_text(items(count), "utf-8")
         ledger = ["--db", str(place / "runs.db")]
-        run = _spend([ORC, "run", "spec.yaml", "--quiet", *ledger], place)
-        verify = _spend([ORC, "verify", *ledger], place)
+        run = spend([ORC, "run", "spec.yaml", "--quiet", *ledger], place)
+        verify = spend([ORC, "verify", *ledger], place)
         found.append((run.cpu_s, verify.cpu_s, run.memory_bytes))
     return [statistics.median(column) for column in zip(*found, strict=True)]
 
 
-def _spend(arguments: Sequence[str], folder: Path) -> Used:
+def spend(arguments: Sequence[str], folder: Path) -> Used:
+    """Run a program in the folder, without output, and return what it used."""
     null = subprocess.DEVNULL
     process = subprocess.Popen(arguments, cwd=folder, stdout=null, stderr=null)
     _, status, used = os.wait4(process.pid, 0)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from doc_parts import commands, events, manual, project, promises, spec, tables
+from doc_parts import commands, events, manual, performance, project, promises, spec, tables
 from glossary_links import link_words
 
 from orc.projections.tables.schema import render_statements
@@ -25,6 +25,7 @@ PAGES = (
     "docs/decisions.md",
     "docs/environment.md",
     "docs/events.md",
+    "docs/performance.md",
     "docs/promises.md",
     "docs/spec.md",
     "docs/providers.md",
@@ -52,6 +53,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "later-keys": spec.render_later_keys,
     "decisions": project.render_decisions,
     "encoders": project.render_encoders,
+    "performance": performance.render_performance,
     "promises": promises.render_promises,
     "threats": promises.render_threats,
     **{f"{name}-keys": spec.keys_of(model) for name, model in spec.spec_models().items()},

@@ -1,0 +1,120 @@
+"""The recorded figures of `benchmarks/results.json`, as the tables of `docs/performance.md`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from doc_parts.markup import table
+
+_RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results.json"
+_HEADS = (
+    "work", "figure", "yardstick", "ratio", "target", "CPU a step", "peak memory",
+)  # fmt: skip
+_PARTS = {
+    "chain": (
+        "A chain on the disk",
+        "Each step is a commit of its own, and a commit waits for the disk: no program that keeps "
+        "each step is faster than one row a commit.",
+    ),
+    "fans": (
+        "A fan",
+        "Many steps end in one commit. The limit is the processor: what one step costs, and the rows "
+        "that SQLite inserts.",
+    ),
+    "items": (
+        "Items of a fan-out",
+        "The limit is the processor and the memory of the state: both must grow with the items only.",
+    ),
+    "layers": (
+        "Layers",
+        "A layer ends in a few commits. The limit is that of a chain and of a fan.",
+    ),
+    "prompts": (
+        "Replayed prompts",
+        "Three commits a step, shared by those that run at the same time.",
+    ),
+    "calls": (
+        "Calls to a model",
+        "The limit is the SDK itself, which sends the same requests alone.",
+    ),
+    "commands": ("Commands", "The limit is the start of a process by the system."),
+    "captures": (
+        "Commands with files",
+        "The limit is the start of a process, and the copy of a file.",
+    ),
+    "costs": (
+        "Costs of a step",
+        "The limit is the processor: the yardstick does the least that the work needs.",
+    ),
+    "start": (
+        "Start-up",
+        "The limit is the interpreter and the packages without which the command cannot work.",
+    ),
+    "submission": (
+        "Submission",
+        "The limit is libyaml, which parses the text once and checks nothing.",
+    ),
+    "pages": ("Pages of a million events", "The limit is Datasette's own page of one table."),
+    "evaluations": (
+        "Pages of evaluations",
+        "The limit is the same page with a tenth of the items.",
+    ),
+    "scores": ("Scores", "The limit is the same numbers computed by the yardstick."),
+    "cluster": (
+        "Steps on a cluster",
+        "The limit is the same work on this machine, and the network between the two.",
+    ),
+}
+"""By part of the benchmarks: a title, and what bounds the figures physically."""
+
+
+def render_performance() -> str:
+    """The machine, and a table for each part that was recorded."""
+    if not _RESULTS.exists():
+        return "No figures are recorded. `python -m benchmarks --record` measures and records them."
+    found = json.loads(_RESULTS.read_text("utf-8"))
+    machine, parts = found["machine"], found["parts"]
+    said = [
+        f"Measured on {machine['processor']}, {machine['processors']} processors, "
+        f"{machine['memory_gb']} GB, {machine['system']}, Python {machine['python']}, "
+        f"SQLite {machine['sqlite']}."
+    ]
+    known = [name for name in _PARTS if name in parts]
+    for name in (*known, *sorted(parts.keys() - _PARTS.keys())):
+        title, limit = _PARTS.get(name, (name.capitalize(), ""))
+        part = parts[name]
+        said.append(f"### {title}")
+        said.append(f"{limit} Measured on {part['date']}: `{part['command']}`.".strip())
+        said.append(table(_HEADS, [_row(figure) for figure in part["figures"]]))
+    return "\n\n".join(said)
+
+
+def _row(figure: dict[str, Any]) -> tuple[str, ...]:
+    work, unit = _divided(figure["name"])
+    beside, beside_unit = _divided(figure["beside"])
+    ratio, yard = figure["ratio"], figure["beside_value"]
+    return (
+        work,
+        f"{_number(figure['value'])} {unit}".strip(),
+        "" if yard is None else f"{beside}: {_number(yard)} {beside_unit or unit}".strip(),
+        "" if ratio is None else f"{ratio:.2f}",
+        figure["target"],
+        _optional(figure.get("cpu_us_a_step"), "us"),
+        _optional(figure.get("peak_mb"), "MB"),
+    )
+
+
+def _divided(name: str) -> tuple[str, str]:
+    """What was measured, and its unit: `fan of 10,000: steps/s`."""
+    work, colon, unit = name.rpartition(": ")
+    return (work, unit) if colon else (name, "")
+
+
+def _optional(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{_number(value)} {unit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
