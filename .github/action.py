@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import orc
-from orc.ledger.wording import cost_text, count_text, duration_text, number_text, visible
+from orc.ledger.wording import (
+    calls_cost_text,
+    cost_text,
+    count_text,
+    duration_text,
+    number_text,
+    steps_text,
+    visible,
+)
 from orc.scheduler.core.language.text_filters import to_markdown
 
 Call = Callable[[list[str]], tuple[int, str]]
@@ -88,11 +96,12 @@ def summary(spec: str, ran: Ran) -> str:
         return (
             f"## orc: no job\n\n{code_span(spec)} was refused, exit code {ran.code}: see the log.\n"
         )
-    spent = cost_text(round(job.cost_known_usd * 1e9), job.calls_unpriced)
+    spent = calls_cost_text(job.calls, round(job.cost_known_usd * 1e9), job.calls_unpriced)
+    good = sum(step.status == "succeeded" for step in job.steps)
     parts = [
         f"## {code_span(job.project)}: {job.status}",
-        f"{count_text(len(job.steps), 'step')}, {duration_text(job.duration_s)}, "
-        f"{count_text(job.tokens, 'token')}, cost {spent}; exit code {ran.code}; "
+        f"{steps_text(good, len(job.steps))}, {duration_text(job.duration_s)}, "
+        f"{count_text(job.tokens, 'token')}, {spent and f'cost {spent}; '}exit code {ran.code}; "
         f"{code_span(job.job_id)}",
         to_markdown([row_of(step) for step in job.steps[:ROWS_MAX]]),
     ]

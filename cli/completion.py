@@ -36,15 +36,26 @@ def complete_jobs(incomplete: str, ctx: typer.Context | None = None) -> list[str
     return _starting(incomplete, _column(ctx, query, JOBS_MAX))
 
 
+def complete_asking_steps(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The step ids that start with `incomplete`, of those that wait for a decision of a person."""
+    return _steps_of_job(
+        ctx, incomplete, "status = 'waiting' AND question IS NOT NULL AND decision IS NULL"
+    )
+
+
 def complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
     """The step ids that start with `incomplete`, of the job on the command line."""
+    return _steps_of_job(ctx, incomplete, "status <> 'removed'")
+
+
+def _steps_of_job(ctx: typer.Context, incomplete: str, condition: str) -> list[str]:
     try:
         with read_tables(_database(ctx)) as (connection, path):
             # Parsing stops at the option that is being completed, since it has no value yet.
             # The job may therefore still be among the unparsed arguments.
             job_id = find_job(connection, ctx.params["job"] or ctx.args[0], path=path)
             rows = connection.execute(
-                "SELECT name FROM steps WHERE job_id = ? AND status <> 'removed' ORDER BY position",
+                f"SELECT name FROM steps WHERE job_id = ? AND {condition} ORDER BY position",
                 (job_id,),
             ).fetchall()
     except Exception:

@@ -10,7 +10,7 @@ loading typer, so that `orc list` would take twice as long to start.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -43,9 +43,19 @@ class PlainCommand(TyperCommand):
             args = [f"{MINUS}{arg[1:]}" if _REMOVED.fullmatch(arg) else arg for arg in args]
         return super().parse_args(ctx, args)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The usage line: typer would put braces and second brackets around what has a name."""
+        return ["[OPTIONS]", *argument_words(self.params)]
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command. An unexpected error of a damaged ledger becomes CorruptLedger."""
         return call_command(lambda: super(PlainCommand, self).invoke(ctx), ctx.params)
+
+
+def argument_words(params: Iterable[Any]) -> list[str]:
+    """The arguments of a command as they are written: `JOB`, and `[STEP]` if it may be left out."""
+    arguments = [param for param in params if param.param_type_name == "argument"]
+    return [str(one.metavar) if one.required else f"[{one.metavar}]" for one in arguments]
 
 
 class LazyGroup(TyperGroup):

@@ -226,8 +226,8 @@ ReviewStep = Annotated[
     str | None,
     Argument(
         help="The step that waits for the decision. Without it, the open questions are shown in full.",
-        metavar="[STEP]",
-        complete="complete_steps",
+        metavar="STEP",
+        complete="complete_asking_steps",
     ),
 ]
 Tags = Annotated[

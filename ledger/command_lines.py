@@ -42,15 +42,27 @@ def command_line(*words: object) -> str:
     return " ".join(["orc", *texts, *(_ledger_option() if words[0] not in WITHOUT_LEDGER else ())])
 
 
-def decision_commands(job_id: str, step: str, options: Sequence[str]) -> list[str]:
-    """The command for each option of a step that waits for human review, in the order of options."""
-    return [_decision(job_id, step, option) for option in options]
+def decision_commands(
+    job_id: str, step: str, options: Sequence[str], *, then: str = ""
+) -> list[str]:
+    """The command for each option of a step that waits for human review, in the order of options.
+
+    `then` is the command with which the job goes on after the decision; empty if it goes on by itself.
+    Where it is just `orc resume`, each of the commands does that too.
+    """
+    also = ["--resume"] if is_in_decision(then, job_id) else []
+    return [command_line(*_decision(job_id, step, option), *also) for option in options]
 
 
-def _decision(job_id: str, step: str, option: str) -> str:
+def is_in_decision(then: str, job_id: str) -> bool:
+    """Whether `orc approve --resume` does what this command does."""
+    return then == command_line("resume", job_id)
+
+
+def _decision(job_id: str, step: str, option: str) -> tuple[str, ...]:
     if option in ("approve", "reject"):
-        return command_line(option, job_id, step)
-    return command_line("approve", job_id, step, "--option", option)
+        return option, job_id, step
+    return "approve", job_id, step, "--option", option
 
 
 def quoted(word: object) -> str:

@@ -289,21 +289,22 @@ INTERRUPTED = "interrupted"
 """The shown status of a job or step that was running and has no live owner. Attempts store it."""
 
 QUEUED = "queued"
-"""The shown status of a job of the queue that no process runs: a worker will run it."""
+"""The shown status of a job of the queue that no process runs: a worker will run it. Also that of a
+step whose attempt has started, and waits for a worker of its executor."""
 
-NOT_LIVE = (INTERRUPTED, QUEUED)
-"""The shown statuses of a job that is stored as running and that no process runs."""
+STARTING = "starting"
+"""The shown status of a job that a process in the background is about to run."""
+
+NOT_LIVE = (INTERRUPTED, QUEUED, STARTING)
+"""The shown statuses of a job that no process runs yet, and that neither waits nor has ended."""
 
 CACHED = "cached"
 """The shown status of a step with a reused result."""
 
-QUEUED = "queued"
-"""The shown status of a step whose attempt has started, and waits for a worker of its executor."""
-
 REMOVED = "removed"
 """The tables' status of a step that an amendment removed."""
 
-SHOWN_JOB_STATUSES = (QUEUED, *JOB_OPEN, INTERRUPTED, *JOB_ENDED)
+SHOWN_JOB_STATUSES = (QUEUED, STARTING, *JOB_OPEN, INTERRUPTED, *JOB_ENDED)
 """The statuses of jobs that commands show."""
 
 SHOWN_RESUMABLE = (INTERRUPTED, "waiting", *JOB_ENDED_BADLY)

@@ -192,12 +192,14 @@ def check_header(connection: sqlite3.Connection) -> int:
             application_id, version, tables = _read_header(connection)
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
-            raise NotALedger("the file is not an SQLite database") from error
+            raise NotALedger("the file is not an SQLite database; name a ledger") from error
         raise
     if application_id == 0 and version == 0 and tables == 0:
         return 0
     if application_id != APPLICATION_ID:
-        raise NotALedger("the file is an SQLite database, but not a ledger of orc")
+        raise NotALedger(
+            "the file is an SQLite database, but not a ledger of orc; name another one"
+        )
     if version > len(MIGRATIONS):
         raise LedgerTooNew(
             f"the ledger has schema {version}, and this version of orc knows schemas up to "

@@ -6,12 +6,15 @@ such a value. Machine outputs (`--json`, the manifest, the tables' columns) hold
 - A duration: `0 ms`, `< 1 ms`, `850 ms`, `1.2 s`, `42 s`, `2 m 05 s`, `3 h 12 m`, `4 d 2 h`.
   It is rounded to the last unit that is shown before the unit is chosen, so that 59.96 s is
   `1 m 00 s`. A negative duration (a clock was set back) is `0 ms`.
-- A time of the past, in lists for people: `just now`, `14 s ago`, `3 min ago`, `5 h ago`, `2 d ago`.
+- A time of the past, in lists for people: `just now`, `14 s ago`, `3 m ago`, `5 h ago`, `2 d ago`.
   The exact time is in `--json`, and where one thing is shown in detail.
 - An amount of money: `$0.0042`, `$1.23`, `$1,204.50`. Four decimals below one dollar, two from
   one dollar on; an amount below a tenth of a cent has two significant digits, `$0.000031`.
 - A cost: such an amount, `free` for 0, `unknown` where no part of it is known, and
   `at least $1.23` where a part is.
+- The cost of some calls: empty if no model was called, so that `free` always means calls that cost
+  nothing.
+- The steps of a job: how many of them have succeeded, `4 of 5 steps`, in a table `4/5`.
 - A number of tokens in a table: `1,204`, and `-` where no use of tokens was reported.
 - A count: `1 token`, `1,204 tokens`, `0 tokens`.
 - A size: `812 B`, `3.4 KiB`, `64 MiB`; a unit is 1,024 of the one before it.
@@ -71,7 +74,7 @@ def ago_text(seconds: float) -> str:
     whole = floor(seconds)
     if whole < 1:
         return "just now"
-    for unit, length in (("s", 60), ("min", 60), ("h", 24)):
+    for unit, length in (("s", 60), ("m", 60), ("h", 24)):
         if whole < length:
             return f"{whole} {unit} ago"
         whole //= length
@@ -97,6 +100,20 @@ def cost_text(
         return f"at least {usd_text(known_nano_usd)}"
     unpriced = count_text(calls_unpriced, "call with an unknown price", "calls with unknown prices")
     return f"at least {usd_text(known_nano_usd)} ({unpriced})"
+
+
+def calls_cost_text(
+    calls: int, known_nano_usd: int | None, calls_unpriced: int, *, brief: bool = False
+) -> str:
+    """The cost of this number of calls, as `cost_text`; empty if no model was called."""
+    return cost_text(known_nano_usd, calls_unpriced, brief=brief) if calls else ""
+
+
+def steps_text(succeeded: int, total: int, *, brief: bool = False) -> str:
+    """How many of a job's steps have succeeded: `4 of 5 steps`; brief, for a table, `4/5`."""
+    if brief:
+        return f"{number_text(succeeded)}/{number_text(total)}"
+    return f"{number_text(succeeded)} of {count_text(total, 'step')}"
 
 
 def usd_text(nano_usd: int) -> str:

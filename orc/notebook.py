@@ -15,7 +15,7 @@ from typing import Any
 from orc.cli.jobs.owned_job import Listener
 from orc.ledger import Recorded
 from orc.ledger.kinds import ENDED, NOTABLE
-from orc.ledger.wording import cost_text, count_text, duration_text, number_text, visible
+from orc.ledger.wording import cost_text, count_text, duration_text, steps_text, visible
 from orc.projections.money.prices import CallPricer, PriceTable, Spending
 from orc.scheduler.core.fold.evolve import JobState
 
@@ -91,12 +91,12 @@ class Progress:
         if self._state is None:
             return ""
         steps = self._state.steps.values()
-        ended = sum(step.status in ENDED for step in steps)
+        good = sum(step.status == "succeeded" for step in steps)
         tokens = count_text(self._tokens, "token") if self._tokens else ""
         spent = self._spent
         cost = cost_text(spent.known_nano_usd, spent.calls_unpriced) if self._tokens else ""
         parts = (
-            f"{number_text(ended)} of {count_text(len(steps), 'step')}",
+            steps_text(good, len(steps)),
             duration_text(self._now_s() - self._begun_s),
             tokens,
             cost and f"cost {cost}",

@@ -216,7 +216,7 @@ class OllamaServer:
         return TransientError(
             "connection",
             f"{self._who} does not answer at {self.where} ({describe_failure(error)}). Start it with "
-            "`ollama serve`, or use the recorded replies: `orc run SPEC --provider replay`",
+            "`ollama serve`",
             unsent=isinstance(error, httpx.ConnectError),
             absent=is_absent(error, self._url.host),
             not_ready=is_not_ready(error),

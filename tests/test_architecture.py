@@ -94,7 +94,7 @@ MAY_IMPORT: dict[str, str] = {
     "projections.money": "ledger ledger.servers providers.catalogue",
     "projections.folds": "ledger ledger.files ledger.inputs projections.money",
     "projections.caches": "ledger ledger.transport projections.folds",
-    "projections.tables": "ledger ledger.files projections.folds projections.money",
+    "projections.tables": "ledger ledger.files ledger.transport projections.folds projections.money",
     "projections.scores": "ledger projections.tables",
     "projections.history": (
         "ledger ledger.files ledger.inputs projections.folds projections.money projections.scores "

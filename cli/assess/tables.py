@@ -14,7 +14,7 @@ from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import safe
 from orc.ledger.money import usd_number
 from orc.ledger.wording import (
-    cost_text,
+    calls_cost_text,
     duration_text,
     number_text,
     rate_text,
@@ -295,7 +295,7 @@ def _signed(value: float) -> str:
 
 
 def _cost(used: Used) -> str:
-    return cost_text(used.cost_nano_usd, used.calls_unpriced, brief=True)
+    return calls_cost_text(used.calls, used.cost_nano_usd, used.calls_unpriced, brief=True)
 
 
 def _tokens(used: Used) -> int:

@@ -2,20 +2,24 @@
 
 Any user of the machine can connect to a port of 127.0.0.1, and any site can make a browser do so.
 What is refused here reaches neither Datasette nor the ledger.
+
+The token of a link is in its fragment, which no browser sends, logs or tells another site. The page
+for a browser without a session has a script (`exchange.js`) that sends it in the body of a POST.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from orc.cli.browse.sessions import Sessions
 from orc.projections.pages.notice import Notice, notice_of, send_notice
 from orc.projections.pages.requests import (
     LOOPBACK_NAMES,
     Asgi,
-    address_of,
     foreign_host,
     foreign_site,
     headers,
@@ -23,7 +27,12 @@ from orc.projections.pages.requests import (
 )
 
 PARAMETER = "orc_token"
-"""The name of the token in the query of a link."""
+"""The name of the token in the fragment of a link."""
+
+OPEN_PATH = "/-/orc-open"
+"""Where the token is exchanged for the cookie, by a POST with `orc_token=...`."""
+
+_BODY_BYTES_MAX = 1_000
 
 _COOKIES_MAX = 20
 IsOwnUser = Callable[[dict[str, Any]], bool]
@@ -40,10 +49,15 @@ def gated(app: Asgi, sessions: Sessions, *, is_own_user: IsOwnUser = lambda scop
             await send({"type": "websocket.close", "code": 1008})
         elif refusal := foreign_host(scope, LOOPBACK_NAMES.__contains__):
             await send_notice(scope, send, notice_of(refusal))
-        elif token := _token_of(scope):
-            await _open_link(scope, send, sessions, token, is_own_user)
+        elif scope["method"] == "GET" and not _has_session(scope, sessions):
+            # Also where another site or program led here: it may have been with a link.
+            refusal = foreign_site(scope)
+            notice = _NO_SESSION if refusal is None else notice_of(refusal)
+            await send_notice(scope, send, replace(notice, script=_EXCHANGE))
         elif refusal := foreign_site(scope):
             await send_notice(scope, send, notice_of(refusal))
+        elif scope["method"] == "POST" and scope["path"] == OPEN_PATH:
+            await _open(scope, receive, send, sessions, is_own_user)
         elif not _has_session(scope, sessions):
             await send_notice(scope, send, _NO_SESSION)
         elif not is_own_user(scope):
@@ -59,42 +73,36 @@ def cookie_name(scope: dict[str, Any]) -> str:
     return f"orc_session_{host_of(scope)[1] or '80'}"
 
 
-async def _open_link(
-    scope: dict[str, Any], send: Any, sessions: Sessions, token: str, is_own_user: IsOwnUser
+async def _open(
+    scope: dict[str, Any], receive: Any, send: Any, sessions: Sessions, is_own_user: IsOwnUser
 ) -> None:
-    """Answer a link with a token: with a cookie, or with a page that says how to get a new link.
+    """Answer a token with a cookie, or with how to get a new link.
 
-    A page that leads on, and not a redirect: a link may be opened from another program's page, and
-    a browser sends no `SameSite=Strict` cookie after a redirect that began there.
+    Of a form, the answer is a page that leads on, and not a redirect: the browser may come from
+    another program's page, and it sends no `SameSite=Strict` cookie after a redirect that began there.
     """
-    address = address_of(scope, _query_without_token(scope))
-    opens = Notice(200, "Opening", [], [(address, "Open the page")], leads_to=address)
     if not is_own_user(scope):
         await send_notice(scope, send, _OTHER_USER)
-    elif _has_session(scope, sessions):
-        # The link is not needed, so a page of another site must not lead further with any text as one.
-        refusal = foreign_site(scope)
-        await send_notice(scope, send, opens if refusal is None else notice_of(refusal))
-    elif scope["method"] == "GET" and (cookie := sessions.open(token)) is not None:
-        value = f"{cookie_name(scope)}={cookie}; Path=/; HttpOnly; SameSite=Strict"
-        await send_notice(scope, send, opens, [(b"set-cookie", value.encode())])
-    else:
-        texts = ["A link works once. If this browser used it, go on to the page.", _NEW_LINK]
-        used = Notice(403, "This link was used", texts, [(address, "Go on to the page")])
-        await send_notice(scope, send, used)
+        return
+    body = await _read(receive)
+    token = dict(parse_qsl(body)).get(PARAMETER, "")
+    cookie = sessions.open(token)
+    if cookie is None:
+        await send_notice(scope, send, _USED)
+        return
+    value = f"{cookie_name(scope)}={cookie}; Path=/; HttpOnly; SameSite=Strict"
+    await send_notice(scope, send, _OPENED, [(b"set-cookie", value.encode())])
 
 
-def _token_of(scope: dict[str, Any]) -> str:
-    return dict(_query(scope)).get(PARAMETER, "")
-
-
-def _query_without_token(scope: dict[str, Any]) -> str:
-    return urlencode([pair for pair in _query(scope) if pair[0] != PARAMETER])
-
-
-def _query(scope: dict[str, Any]) -> list[tuple[str, str]]:
-    query = str(scope.get("query_string", b""), "latin-1")
-    return parse_qsl(query, keep_blank_values=True)
+async def _read(receive: Any) -> str:
+    """The body of the request; empty if it is too long."""
+    body = b""
+    while len(body) <= _BODY_BYTES_MAX:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return str(body, "latin-1")
+    return ""
 
 
 def _has_session(scope: dict[str, Any], sessions: Sessions) -> bool:
@@ -118,6 +126,7 @@ def _without_cookie(scope: dict[str, Any]) -> dict[str, Any]:
     return {**scope, "headers": [*rest, *more]}
 
 
+_EXCHANGE = (files("orc.cli.browse") / "exchange.js").read_text("utf-8")
 _NEW_LINK = (
     "For a new link, press Enter in the terminal where `orc browse` runs, or start it again."
 )
@@ -125,6 +134,13 @@ _NO_SESSION = Notice(
     403,
     "This browser is not known",
     ["The pages open with a one-time link of `orc browse`.", _NEW_LINK],
+    form=(OPEN_PATH, PARAMETER),
+)
+_OPENED = Notice(200, "Opened", ["The pages are open."], [("/", "Jobs")], leads_to="/")
+_USED = Notice(
+    403,
+    "This link was used",
+    ["A link works once. If this browser used it, reload the page.", _NEW_LINK],
 )
 _OTHER_USER = Notice(
     403,

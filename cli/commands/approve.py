@@ -23,8 +23,8 @@ def command(
 ) -> int:
     """Approve a step that waits for human review.
 
-    If a process runs the job, the job continues at once; else `orc resume` continues it, or
-    `--resume` here.
+    If a process runs the job, the job continues at once. Else `--resume` continues it here, or
+    `orc resume` later.
     """
     return decide_step(
         job, step, option, comment, database, then_resume=then_resume, as_json=as_json

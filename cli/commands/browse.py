@@ -39,7 +39,7 @@ def command(
         str | None,
         Argument(
             help="The job whose page is opened. Default: the list of jobs.",
-            metavar="[JOB]",
+            metavar="JOB",
             complete="complete_jobs",
         ),
     ] = None,
@@ -130,7 +130,7 @@ def command(
 
         def new_link() -> str:
             query = urlencode({PARAMETER: sessions.new_token()})
-            return f"{address_of(listener)}{page}?{query}"
+            return f"{address_of(listener)}{page}#{query}"
 
         def print_link(url: str) -> None:
             if as_json:

@@ -33,7 +33,8 @@ def command(
     """Cancel a job and stop its commands.
 
     Running commands get SIGTERM, and SIGKILL after ten seconds, also on other machines. A
-    cancelled job can be resumed. Exits 8 if the job had already ended.
+    cancelled job can be resumed. Exits 8 if the job had already ended, unless a process in the
+    background was starting to run it again.
     """
 
     async def call() -> Cancelled:
@@ -46,6 +47,8 @@ def command(
         put_json({"job_id": job_id, "status": done.status, "had_ended": not is_cancelled})
     elif is_cancelled:
         say(f"{job_id} is cancelled; {quoted_command('resume', job_id)} continues it")
+    elif done.is_withdrawn:
+        say(f"{job_id} is not run again; it has ended before: {done.status}")
     else:
         say(f"{job_id} has already ended: {done.status}")
-    return SUCCEEDED if is_cancelled else CANCELLED
+    return SUCCEEDED if is_cancelled or done.is_withdrawn else CANCELLED

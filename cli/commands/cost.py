@@ -17,7 +17,7 @@ from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger import find_job
 from orc.ledger.money import usd_number
-from orc.ledger.wording import cost_text, number_text
+from orc.ledger.wording import calls_cost_text, cost_text, number_text
 from orc.projections.folds.doubts import Doubts
 from orc.projections.money.spending import By, SpendingGroup, read_spending
 from orc.scheduler.core.errors import nearest
@@ -30,7 +30,7 @@ def command(
         str | None,
         Argument(
             help="Only calls of this job. Default: all calls in the ledger.",
-            metavar="[JOB]",
+            metavar="JOB",
             complete="complete_jobs",
         ),
     ] = None,
@@ -110,8 +110,8 @@ def _put_cost(
     )
     put_table(heads, [_row(group) for group in (*groups, total)])
     put()
-    spent = cost_text(total.cost_nano_usd, total.calls_unpriced)
-    put(f"spent {spent}")
+    spent = calls_cost_text(total.calls, total.cost_nano_usd, total.calls_unpriced)
+    put(f"spent {spent or 'nothing: no model was called'}")
     if total.from_cache:
         saved = cost_text(total.saved_nano_usd, total.saved_unpriced)
         put(f"saved by the reply cache {saved}")
@@ -131,7 +131,7 @@ def _row(group: SpendingGroup) -> tuple[str, ...]:
         cost_text(group.saved_nano_usd, group.saved_unpriced, brief=True)
         if group.from_cache
         else "",
-        cost_text(group.cost_nano_usd, group.calls_unpriced, brief=True),
+        calls_cost_text(group.calls, group.cost_nano_usd, group.calls_unpriced, brief=True),
     )
 
 

@@ -13,7 +13,7 @@ from orc.cli.jobs.compare import compare_jobs
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
 from orc.cli.parameters import Argument, Option
-from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
+from orc.cli.terminal.job_cost import with_whole_cost
 from orc.cli.terminal.tables.columns import id_column, number_column, text_column
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, put_piece, safe
@@ -21,7 +21,7 @@ from orc.cli.terminal.times import ago
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
-from orc.ledger.wording import count_text, duration_text, number_text
+from orc.ledger.wording import calls_cost_text, count_text, duration_text, number_text, steps_text
 from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, TextDifference
 from orc.projections.tables.rows import JobRow, StepRow
 
@@ -134,8 +134,7 @@ def _totals(old: JobRow, new: JobRow) -> Iterator[tuple[str, ...]]:
          duration_text(old.duration_s) or "not ended", duration_text(new.duration_s) or "not ended"),
         (
             "cost", _whole(old), _whole(new),
-            brief_cost(old.cost_nano_usd or 0, old.calls_unpriced),
-            brief_cost(new.cost_nano_usd or 0, new.calls_unpriced),
+            _cost(old), _cost(new),
         ),
         ("calls", old.calls, new.calls, number_text(old.calls), number_text(new.calls)),
         ("tokens in", old.input_tokens, new.input_tokens,
@@ -147,10 +146,14 @@ def _totals(old: JobRow, new: JobRow) -> Iterator[tuple[str, ...]]:
         yield name, shown, shown_after, _ratio(one, other)
     yield (
         "steps",
-        f"{old.steps_succeeded}/{old.steps_total}",
-        f"{new.steps_succeeded}/{new.steps_total}",
+        steps_text(old.steps_succeeded, old.steps_total, brief=True),
+        steps_text(new.steps_succeeded, new.steps_total, brief=True),
         "",
     )
+
+
+def _cost(row: JobRow | StepRow) -> str:
+    return calls_cost_text(row.calls, row.cost_nano_usd, row.calls_unpriced, brief=True)
 
 
 def _whole(job: JobRow) -> int | None:
@@ -173,7 +176,7 @@ def _step_row(found: StepDiff) -> tuple[str, ...]:
         both(lambda row: row.status),
         both(lambda row: duration_text(row.duration_s)),
         both(lambda row: number_text(row.tokens) if row.tokens else ""),
-        both(lambda row: brief_cost(row.cost_nano_usd, row.calls_unpriced)),
+        both(_cost),
         ", ".join(map(_what, found.texts)),
     )
 

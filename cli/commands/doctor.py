@@ -21,7 +21,7 @@ _INDENT = " " * 6
 def command(
     spec: Annotated[
         Path | None,
-        Argument(help="A spec, whose named servers are checked.", metavar="[SPEC]"),
+        Argument(help="A spec, whose named servers are checked.", metavar="SPEC"),
     ] = None,
     database: Database = None,
     env_file: EnvFile = None,

@@ -17,7 +17,7 @@ from orc.scheduler.drivers.rooms import SLOTS
 
 Name = Annotated[
     str | None,
-    Argument(help="An executor of the site file. Default: all.", metavar="[NAME]"),
+    Argument(help="An executor of the site file. Default: all.", metavar="NAME"),
 ]
 Clean = Annotated[bool, Option("--clean", help="Remove what ended steps left on the workers.")]
 

@@ -13,7 +13,6 @@ from orc.cli.jobs.listing import JobSummary, list_jobs
 from orc.cli.ledger_access import live_status, read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter, parse_since
 from orc.cli.parameters import Option
-from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
 from orc.cli.terminal.tables.table import put_table
@@ -22,7 +21,13 @@ from orc.cli.terminal.times import ago
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
 from orc.ledger.money import nearest_nano_usd
-from orc.ledger.wording import count_text, duration_text, tokens_text
+from orc.ledger.wording import (
+    calls_cost_text,
+    count_text,
+    duration_text,
+    steps_text,
+    tokens_text,
+)
 from orc.projections.scores.overview import means_text
 from orc.projections.tables.inner_waits import JobWaits
 
@@ -114,14 +119,14 @@ def command(
             job.job_id,
             job.status + _waits(job),
             job.project,
-            f"{job.steps_succeeded}/{job.steps_total}",
+            steps_text(job.steps_succeeded, job.steps_total, brief=True),
             *(_tolerated(job),) * has_tolerated,
             *(means_text(job.scores),) * has_scores,
             *(", ".join(job.tags),) * has_tags,
             duration_text(job.duration_s),
-            tokens_text(job.tokens),
-            brief_cost(
-                nearest_nano_usd(job.cost_known_usd) if job.calls else None, job.calls_unpriced
+            tokens_text(job.tokens) if job.calls else "",
+            calls_cost_text(
+                job.calls, nearest_nano_usd(job.cost_known_usd), job.calls_unpriced, brief=True
             ),
             ago(job.submitted_at),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,16 +15,19 @@ from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import LedgerReader, Payload, has_owner
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import LedgerError, describe_unreadable
 from orc.ledger.files.folder import Folder
 from orc.ledger.kinds import OPEN, facts_of, names_where, sql_list
 from orc.projections.folder.logs import AttemptLog, read_attempt_logs
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import StepRow
-from orc.projections.tables.status import is_in_queue
+from orc.projections.tables.status import may_go_on
 
 _LOG_BYTES_MAX = 64 * 2**20
 _NAMED_MAX = 10
+_OF_STEP = re.compile(r"`orc (\w+) JOB STEP((?: --\w+)*)`")
+"""A command in the hint of a kind."""
 # A running step may get a log later, so it is listed too.
 _HAS_LOGS = f"""job_id = ? AND (
     status = 'running' AND kind IN {sql_list(names_where("runs_code"))} OR step_id IN (
@@ -78,7 +82,7 @@ def _print_logs(
         # Both are read before the attempts: if they say that no attempt can follow, the attempts
         # that are read afterwards are complete.
         has_process = has_owner(ledger.path, job_id)
-        owned = has_process or is_in_queue(ledger.connection, job_id)
+        owned = has_process or may_go_on(ledger.connection, ledger.path, job_id)
         has_more = owned and _has_more(ledger, job_id, step)
         if changes.has_new(at_once=not owned):
             attempts = read_attempt_logs(ledger, job_id, step)
@@ -215,7 +219,10 @@ def _explain_nothing(
         return f"{safe(step)} has no log; the steps inside it have logs: {names}{more}"
     shown_by = facts_of(row.kind).shown_by
     if shown_by is not None:
-        return f"{safe(step)} is a step of kind {row.kind} and has no log; {shown_by}"
+        hint = _OF_STEP.sub(
+            lambda found: quoted_command(found[1], job_id, step, *found[2].split()), shown_by
+        )
+        return f"{safe(step)} is of kind {row.kind} and has no log; {hint}"
     if not attempts:
         return f"{safe(step)} has not started: it is {row.status}"
     return f"{safe(step)} has printed nothing"

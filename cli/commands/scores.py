@@ -40,7 +40,7 @@ def command(
         list[str] | None,
         Argument(
             help="A job; with a second one, the two are compared, case by case.",
-            metavar="[JOB [JOB]]",
+            metavar="JOB [JOB]",
             complete="complete_jobs",
         ),
     ] = None,

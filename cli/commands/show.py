@@ -23,7 +23,6 @@ from orc.cli.terminal.contents.job_value import (
     scores_of,
     step_value,
 )
-from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.job_folder import kept_work, put_kept
 from orc.cli.terminal.job_notes import note_lines
 from orc.cli.terminal.next_lines import put_next
@@ -35,7 +34,14 @@ from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, termin
 from orc.cli.terminal.times import ago, when
 from orc.ledger.command_lines import command_line
 from orc.ledger.kinds import NOT_LIVE
-from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
+from orc.ledger.wording import (
+    calls_cost_text,
+    count_text,
+    duration_text,
+    number_text,
+    steps_text,
+    tokens_text,
+)
 from orc.projections.scores.overview import means_text
 from orc.projections.tables.job_view import JobView, read_view
 from orc.projections.tables.rows import JobRow, StepRow
@@ -172,6 +178,7 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
         put(f"  finished   {ago(job.finished_at)}, {when(job.finished_at)}, after {took}")
     if job.task_description:
         put(paragraph("task      ", job.task_description, indent="  "))
+    put(f"  succeeded  {steps_text(job.steps_succeeded, job.steps_total)}")
     put(f"  used       {_used(job)}")
     for label, line in assessment_lines(tables.connection, tables.job_id):
         put(paragraph(f"{label:<10}", line, indent="  "))
@@ -200,7 +207,7 @@ def _used(job: JobRow) -> str:
     if job.input_tokens + job.output_tokens:
         sent, received = count_text(job.input_tokens, "token"), number_text(job.output_tokens)
         tokens = f"{sent} in, {received} out"
-    cost = cost_text(job.cost_nano_usd, job.calls_unpriced)
+    cost = calls_cost_text(job.calls, job.cost_nano_usd, job.calls_unpriced)
     return f"{count_text(job.calls, 'call')}, {tokens}, cost {cost}"
 
 
@@ -250,7 +257,7 @@ def _cells(
         step.attempts,
         duration_text(step.duration_s),
         tokens_text(used.tokens) if used.calls else "",
-        brief_cost(used.cost_nano_usd, used.calls_unpriced),
+        calls_cost_text(used.calls, used.cost_nano_usd, used.calls_unpriced, brief=True),
         "; ".join(filter(None, (note and first_line(note), more))),
     )
 

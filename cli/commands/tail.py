@@ -14,10 +14,10 @@ from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.event_lines import EventLines
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import say
-from orc.ledger import LedgerReader, Recorded, has_owner
+from orc.ledger import LedgerReader, Recorded
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.events import EVENT_TYPES, JobInterrupted
-from orc.projections.tables.status import is_in_queue
+from orc.projections.tables.status import may_go_on
 from orc.scheduler.core.errors import nearest
 
 _PAGE = 1_000
@@ -29,7 +29,7 @@ def command(
         str | None,
         Argument(
             help="The job. Default: the latest job; with -f, new events of all jobs.",
-            metavar="[JOB]",
+            metavar="JOB",
             complete="complete_jobs",
         ),
     ] = None,
@@ -118,7 +118,7 @@ def print_job(
     With `follow`, also print new events, until the job ends, or until it has no owner any more and is
     not in the queue.
     """
-    owned = follow and _may_go_on(ledger, job_id)
+    owned = follow and may_go_on(ledger.connection, ledger.path, job_id)
     changes, lines = LedgerChanges(ledger), EventLines(ledger, as_json=as_json)
     version, ended = 0, False
     found: deque[Recorded] = deque(maxlen=last)
@@ -130,7 +130,7 @@ def print_job(
         lines.put(recorded)
     while follow and owned and not ended:
         changes.wait()
-        owned = _may_go_on(ledger, job_id)
+        owned = may_go_on(ledger.connection, ledger.path, job_id)
         # The last events may be in a snapshot that was not taken yet.
         has_new = changes.has_new(at_once=not owned)
         if owned and not has_new:
@@ -140,11 +140,6 @@ def print_job(
             if wanted.has(recorded):
                 lines.put(recorded)
     lines.finish()
-
-
-def _may_go_on(ledger: LedgerReader, job_id: str) -> bool:
-    """Whether a process runs the job, or a worker will."""
-    return has_owner(ledger.path, job_id) or is_in_queue(ledger.connection, job_id)
 
 
 def _is_end(recorded: Recorded) -> bool:

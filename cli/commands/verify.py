@@ -21,9 +21,7 @@ _CANNOT_KNOW = (
 
 
 def command(
-    job: Annotated[
-        str | None, Argument(help="The job. Default: all jobs.", metavar="[JOB]")
-    ] = None,
+    job: Annotated[str | None, Argument(help="The job. Default: all jobs.", metavar="JOB")] = None,
     heads: Annotated[
         list[str] | None,
         Option(

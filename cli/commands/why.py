@@ -12,7 +12,7 @@ from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Job, Json
 from orc.cli.parameters import Argument
 from orc.cli.terminal.job_folder import kept_work
-from orc.cli.terminal.paragraphs import block
+from orc.cli.terminal.paragraphs import block, hanging
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.wording import number_text
@@ -65,7 +65,7 @@ def _put_why(ledger: LedgerReader, job: str, step: str, *, is_full: bool, as_jso
 
 
 def _lines(why: Why, *, is_full: bool) -> Iterator[str]:
-    yield _in_full(why.verdict)
+    yield _in_full(why.verdict, indent="  ")
     said = why.statements
     hidden = 0 if is_full else max(0, len(said) - 2 * _NEAR)
     for number, statement in enumerate(said):
@@ -73,14 +73,15 @@ def _lines(why: Why, *, is_full: bool) -> Iterator[str]:
             yield f"  ... {number_text(hidden)} more: --full"
         if not hidden or number < _NEAR or number >= len(said) - _NEAR:
             at = f"{statement.at[11:19]}  " if statement.at else "          "
-            yield f"  {at}{_in_full(statement.text, _cited(statement), indent='        ')}"
+            yield _in_full(f"  {at}{statement.text}", _cited(statement), indent=" " * 12)
 
 
-def _in_full(text: str, cited: str = "", *, indent: str = "") -> str:
+def _in_full(text: str, cited: str = "", *, indent: str) -> str:
     """The text; the lines after its first one, if there are any, are a block below it."""
     first, _, rest = text.partition("\n")
-    below = f"\n{block(rest, indent=indent)}" if rest.strip() else ""
-    return f"{safe(first)}{cited}{below}"
+    # The margin of the block has four cells.
+    below = f"\n{block(rest, indent=indent[4:])}" if rest.strip() else ""
+    return f"{hanging(f'{safe(first)}{cited}', indent=indent)}{below}"
 
 
 def _cited(statement: Statement) -> str:

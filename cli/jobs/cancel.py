@@ -8,18 +8,21 @@ from functools import partial
 
 import trio
 
-from orc.cli.errors import EnvironmentProblem
+from orc.cli.errors import EnvironmentProblem, OwnerSilent
 from orc.cli.jobs.asked_job import Request, ask
 from orc.cli.jobs.caller.executors import open_executors
 from orc.cli.jobs.caller.secrets import hide_secrets
-from orc.cli.jobs.owned_job import Caller, OwnedJob
+from orc.cli.jobs.owned_job import Caller, OwnedJob, own
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state
-from orc.ledger import JobId, failpoints, has_owner
+from orc.ledger import JobId, failpoints
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text
-from orc.ledger.files.runner_log import read_runner
+from orc.ledger.errors import OwnedElsewhere
+from orc.ledger.files.runner_log import withdraw_start
 from orc.ledger.kinds import JOB_ENDED
+from orc.ledger.wording import duration_text
+from orc.projections.tables.status import is_starting
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import CancelJob, shorten_message
 from orc.scheduler.core.fold.placing import open_remote
@@ -30,16 +33,20 @@ from orc.scheduler.workspace import sweep_attempts
 
 _NAMED_MAX = 5
 _START_WAIT_S = 20.0
-"""The time in which a process in the background that is starting takes its job."""
+"""The time in which a process in the background that has taken its job starts to run it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """How the job ended. `had_ended` is whether it had ended before it was to be cancelled."""
+    """How the job ended. `had_ended` is whether it had ended before it was to be cancelled.
+
+    `is_withdrawn`: a process in the background was starting, and will not run the job.
+    """
 
     job_id: JobId
     status: str
     had_ended: bool
+    is_withdrawn: bool = False
 
 
 async def cancel(
@@ -50,18 +57,18 @@ async def cancel(
     The owner of the job gets a signal. A job without an owner is cancelled by this process; what
     executors still run of it is ended first, unless `force` is set and they cannot be reached. A
     job that has ended stays as it is; if it was cancelled, its run folder is published. A process
-    in the background that is starting takes the job first: it would resume a cancelled one. Raises
-    NoSuchJob, LedgerError, EnvironmentProblem for an executor that cannot be reached, and
-    OwnerSilent if the owner has not ended the job within 30 seconds.
+    in the background that is starting does not run the job any more. Raises NoSuchJob, LedgerError,
+    EnvironmentProblem for an executor that cannot be reached, and OwnerSilent if the owner has not
+    ended the job within 30 seconds.
     """
     with open_for_writing(places, os.environ) as ledger:
         job_id = ledger.find_job(name)
-        await _wait_started(places, job_id)
         request = Request(ledger, job_id, Caller(places, os.environ), "ended it")
+        is_withdrawn = await _withdraw(request)
         state = load_state(ledger, job_id)
         had_ended = state.status in JOB_ENDED
         if had_ended and state.status != "cancelled":
-            return Cancelled(job_id, state.status, had_ended)
+            return Cancelled(job_id, state.status, had_ended, is_withdrawn)
         hide_secrets(ledger, state.definition, os.environ, steps=())
         reason = reason and shorten_message(ledger.mask.text(clean_text(reason)))
         signal_id = None
@@ -84,23 +91,33 @@ async def cancel(
             status = load_state(ledger, job_id).status
             if (has_owner and not had_ended) or status not in JOB_ENDED:
                 return None
-            return Cancelled(job_id, status, had_ended)
+            return Cancelled(job_id, status, had_ended, is_withdrawn)
 
         return await ask(request, cancel_here, ended)
 
 
-async def _wait_started(places: Places, job_id: JobId) -> None:
-    """Wait until no process in the background is about to take the job. Raises EnvironmentProblem."""
+async def _withdraw(request: Request) -> bool:
+    """Keep a process in the background that is starting from running the job; whether there was one.
+
+    One that has taken the job already is waited for until it runs it, and then gets the signal. Raises
+    LedgerError, OwnerSilent.
+    """
+    ledger, job_id = request.ledger, request.job_id
     deadline = trio.current_time() + _START_WAIT_S
-    while (runner := read_runner(places.database, job_id)) is not None and runner.is_running:
-        if has_owner(places.database, job_id):
-            return
+    while is_starting(ledger.connection, ledger.path, job_id):
+        try:
+            with own(ledger, job_id, request.caller, wait_s=0):
+                return withdraw_start(ledger.path, job_id)
+        except OwnedElsewhere:
+            if load_state(ledger, job_id).status not in JOB_ENDED:
+                return False
         if trio.current_time() > deadline:
-            raise EnvironmentProblem(
-                f"a process is starting to run {job_id}; when it has started, "
-                f"{quoted_command('cancel', job_id)}"
+            raise OwnerSilent(
+                f"{job_id}: the process that is to run it has not started within "
+                f"{duration_text(_START_WAIT_S)}; when it has, {quoted_command('cancel', job_id)}"
             )
         await trio.sleep(0.05)
+    return False
 
 
 async def _end_commands(owned: OwnedJob, places: Places, *, force: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from orc.cli.errors import UsageProblem
-from orc.ledger.kinds import JOB_OPEN, SHOWN_JOB_STATUSES
+from orc.ledger.kinds import JOB_OPEN, SHOWN_JOB_STATUSES, STARTING
 from orc.ledger.money import usd_number
 from orc.projections.scores.overview import ScoreMean, read_means
 from orc.projections.tables.inner_waits import JobWaits, read_job_waits
@@ -76,7 +76,7 @@ def list_jobs(
         )
     for row in connection.execute(_JOBS, (project, since, tag)):
         job_id, stored, name, done, total, duration_s, tokens, known, unpriced, *more = row
-        if statuses and stored not in statuses and stored != "running":
+        if statuses and stored not in statuses and stored != "running" and STARTING not in statuses:
             continue
         status = shown_status(job_id, stored)
         if statuses and status not in statuses:

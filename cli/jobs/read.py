@@ -65,8 +65,9 @@ class Step:
 class Job:
     """A job as it is now. Times are UTC text, costs US dollars.
 
-    `status` is succeeded, failed, cancelled, waiting, running, queued (a worker will run it) or
-    interrupted (not ended, and no process runs it). `outputs` has the output of each succeeded step
+    `status` is succeeded, failed, cancelled, waiting, running, starting (a process in
+    the background is about to run it), queued (a worker will run it) or interrupted (not ended, and no
+    process runs it). `outputs` has the output of each succeeded step
     by step id, and `outputs_removed` the steps whose outputs were pruned or redacted. `files` has
     the paths of the job's files in the run folder, by their path under `outputs/`; `artifacts` has
     those of the files that commands left in $ORC_ARTIFACTS, by `step/path`. `failures` have `step`,

@@ -19,8 +19,10 @@ from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, 
 from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import REPLAY
 from orc.ledger.files.project_places import spec_folder
+from orc.ledger.files.runner_log import BACKGROUND, read_runner
 from orc.scheduler.executors.remote import RemoteExecutor
 
 
@@ -59,6 +61,7 @@ async def resume(
         async with AsyncExitStack() as stack:
             owned = stack.enter_context(own(ledger, job_id, caller))
             state = owned.fold()
+            _refuse_withdrawn(owned)
             if amendment is None or not amendment.edits_spec:
                 check_replaced(executors, state.definition)
             connected = None
@@ -83,6 +86,18 @@ async def resume(
                 only=only,
                 connected=connected,
             )
+
+
+def _refuse_withdrawn(owned: OwnedJob) -> None:
+    """Refuse to run a job whose start in this process, in the background, was withdrawn."""
+    if not owned.caller.environment.get(BACKGROUND):
+        return
+    seen = read_runner(owned.ledger.path, owned.job_id)
+    if seen is not None and seen.is_withdrawn:
+        raise UsageProblem(
+            f"{owned.job_id} was cancelled before this process ran it: nothing was run; "
+            f"{quoted_command('resume', owned.job_id)} continues it"
+        )
 
 
 async def continue_job(

@@ -7,17 +7,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.wording import number_text, visible
 
+_SPECS, _ACTIONS = ("--specs", "DIR"), ("--allow-actions",)
 _NEEDS = {
-    "plan": "--specs DIR",
-    "validate": "--specs DIR",
-    "run": "--specs DIR --allow-actions",
-    "resume": "--allow-actions",
-    "approve": "--allow-actions",
-    "reject": "--allow-actions",
+    "plan": _SPECS,
+    "validate": _SPECS,
+    "run": (*_SPECS, *_ACTIONS),
+    "resume": _ACTIONS,
+    "approve": _ACTIONS,
+    "reject": _ACTIONS,
 }
-"""The options of `orc mcp` without which a tool is not there."""
+"""The options of the command without which a tool is not there."""
 
 _TYPES = {
     "int": "a whole number",
@@ -34,7 +36,7 @@ def tools_left_out(offered: Collection[str]) -> str:
     by_options: dict[str, list[str]] = {}
     for name, options in _NEEDS.items():
         if name not in offered:
-            by_options.setdefault(options, []).append(name)
+            by_options.setdefault(" ".join(options), []).append(name)
     return "; ".join(
         f"{', '.join(names)} (with {options})" for options, names in by_options.items()
     )
@@ -45,7 +47,7 @@ def unknown_tool(name: str, offered: Collection[str]) -> str:
     if name in _NEEDS:
         return (
             f"this server has no tool {name}: the person who set it up has not allowed it. They start "
-            f"it with `orc mcp {_NEEDS[name]}`"
+            f"it with {quoted_command('mcp', *_NEEDS[name])}"
         )
     return f"there is no tool {_short(name)}; this server has {', '.join(sorted(offered))}"
 

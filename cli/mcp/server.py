@@ -74,7 +74,7 @@ def build_server(serves: Serves) -> MCPServer:
         reading += _about_specs(calls, serves.specs)
         acting += [_running(calls, serves.specs)] if serves.actions else []
     left_out = tools_left_out([tool.__name__ for tool in (*reading, *acting)])
-    more = f" This server lacks tools that `orc mcp` can have: {left_out}." if left_out else ""
+    more = f" This server was started without these tools: {left_out}." if left_out else ""
     server = ToolServer(
         "orc", instructions=f"{INSTRUCTIONS}{more}", version=version(), log_level="ERROR"
     )

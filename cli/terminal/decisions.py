@@ -16,7 +16,7 @@ from orc.cli.terminal.foreground import resume_in_foreground
 from orc.cli.terminal.next_commands import command_to_continue
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, put_json, safe, say
-from orc.ledger.command_lines import command_line, decision_commands
+from orc.ledger.command_lines import command_line, decision_commands, is_in_decision
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
 from orc.ledger.wording import count_text
 from orc.projections.tables.questions import read_questions
@@ -83,14 +83,17 @@ def _say_next(decision: Decision, database: Path | None) -> None:
         then = command_to_continue(ledger, decision.job_id, load_state(ledger, decision.job_id))
     for asked in questions[:_NAMED_MAX]:
         say(paragraph(f"{safe(asked.step)} asks:", asked.message, stream=sys.stderr))
-        answers = decision_commands(decision.job_id, asked.step, asked.options)
+        after = "" if decision.has_owner else then
+        answers = decision_commands(decision.job_id, asked.step, asked.options, then=after)
         for word, answer in zip(chain(("next",), repeat("  or")), answers, strict=False):
             say(f"{word}: {answer}")
     left = len(questions) - _NAMED_MAX
     if left > 0:
         say(f"and {count_text(left, 'more question')}: {command_line('approve', decision.job_id)}")
-    if not decision.has_owner:
-        say(f"{'then' if questions else 'next'}: {then}")
+    if not questions and not decision.has_owner:
+        say(f"next: {then}")
+    elif not decision.has_owner and not is_in_decision(then, decision.job_id):
+        say(f"then: {then}")
 
 
 def _step_missing(job: str, database: Path | None, *, as_json: bool) -> UsageProblem:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import ROUND_UP, Decimal
+from pathlib import Path
 
 from orc.cli.jobs.caller.present import others_present
+from orc.cli.jobs.caller.replies import replies_path
 from orc.cli.jobs.owned_job import Ended
+from orc.cli.terminal.text import safe
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import command_line, decision_commands
+from orc.ledger.definition import REPLAY
 from orc.ledger.events import BudgetExceeded
+from orc.ledger.files.project_places import spec_folder
 from orc.ledger.money import NANO_PER_USD
 from orc.ledger.transport.imported import imported
 from orc.scheduler.core.fold.budgets import JOB, accounts_of
@@ -32,7 +38,10 @@ def next_commands(ended: Ended) -> list[str]:
 def answers_of(ended: Ended, step_id: str) -> list[str]:
     """The command for each option of a step that waits for human review."""
     question = ended.state.steps[step_id].question
-    return [] if question is None else decision_commands(ended.job_id, step_id, question.options)
+    if question is None:
+        return []
+    then = continue_command(ended)
+    return decision_commands(ended.job_id, step_id, question.options, then=then)
 
 
 def continue_command(ended: Ended) -> str:
@@ -60,19 +69,41 @@ def command_to_continue(ledger: LedgerReader, job_id: str, state: JobState) -> s
     return command_line(*words)
 
 
-def line_on_providers(ended: Ended, environment: Mapping[str, str]) -> str | None:
-    """What else is set up, if the job failed since its providers cannot be reached or used here."""
-    if not any(failure.kind in _UNUSABLE for failure in ended.failures):
-        return None
+def lines_on_providers(ended: Ended, environment: Mapping[str, str]) -> list[str]:
+    """What else is set up, if the job failed since its providers cannot be reached or used here.
+
+    Each line has the command that runs the spec with it: the first other provider, and the recorded
+    replies beside the spec.
+    """
     state = ended.state
     steps = [step for step in state.definition.steps if step.facts.calls_model]
+    if not steps or not any(failure.kind in _UNUSABLE for failure in ended.failures):
+        return []
+    spec = _spec_file(ended)
+    if spec is None:
+        return []
     used = {target.provider for step in steps for target in step.targets()}
-    others = others_present(environment, used) if steps else []
-    if not others or state.submitted is None:
+    found = [
+        (other.provider, f"{other.provider} is set up here ({other.because})")
+        for other in others_present(environment, used)[:1]
+    ]
+    beside = replies_path(spec)
+    if REPLAY not in used and beside.is_file():
+        found.append((REPLAY, f"recorded replies are in {safe(beside.name)}"))
+    return [f"{said}: {command_line('run', spec, '--provider', name)}" for name, said in found]
+
+
+def _spec_file(ended: Ended) -> Path | None:
+    """The file of the job's spec, as it is named from here; None if it is not there any more."""
+    submitted = ended.state.submitted
+    if submitted is None:
         return None
-    first = others[0]
-    command = command_line("run", state.submitted.source_name, "--provider", first.provider)
-    return f"{first.provider} is set up here ({first.because}): {command}"
+    path = spec_folder(submitted, ended.database) / Path(submitted.source_name).name
+    if not path.is_file():
+        return None
+    with suppress(ValueError, OSError):
+        return path.relative_to(Path.cwd())
+    return path
 
 
 def _raises(ledger: LedgerReader, job_id: str, state: JobState) -> list[str]:

@@ -8,11 +8,11 @@ from itertools import chain, repeat
 
 from orc.cli.jobs.folders import output_folder
 from orc.cli.jobs.owned_job import Ended
-from orc.cli.terminal.next_commands import answers_of, continue_command, line_on_providers
-from orc.cli.terminal.paragraphs import paragraph
+from orc.cli.terminal.next_commands import answers_of, continue_command, lines_on_providers
+from orc.cli.terminal.paragraphs import hanging, paragraph
 from orc.cli.terminal.text import safe, say
 from orc.ledger import LedgerReader, Recorded
-from orc.ledger.command_lines import command_line, quoted_command
+from orc.ledger.command_lines import command_line, is_in_decision, quoted_command
 from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
@@ -42,7 +42,14 @@ from orc.ledger.events import (
     ToolReturned,
 )
 from orc.ledger.kinds import INTERRUPTED
-from orc.ledger.wording import cost_text, count_text, duration_text, limit_text, number_text
+from orc.ledger.wording import (
+    calls_cost_text,
+    count_text,
+    duration_text,
+    limit_text,
+    number_text,
+    steps_text,
+)
 from orc.projections.folds.doubts import Doubts
 from orc.projections.folds.tolerance_fold import tolerances_of
 from orc.projections.folds.tolerated import Tolerated
@@ -53,7 +60,7 @@ from orc.scheduler.core.fold.placing import open_remote
 
 _LISTED_MAX = 20
 _SPENT = (
-    "SELECT input_tokens + output_tokens, cost_nano_usd, calls_unpriced, calls_in_doubt, "
+    "SELECT calls, input_tokens + output_tokens, cost_nano_usd, calls_unpriced, calls_in_doubt, "
     "in_doubt_nano_usd, in_doubt_unpriced FROM jobs WHERE job_id = ?"
 )
 
@@ -63,6 +70,7 @@ class Totals:
 
     def __init__(self, prices: PriceTable) -> None:
         self.tokens = 0
+        self.calls = 0
         self.spent = Spending()
         self.doubts = Doubts()
         self.tolerated = Tolerated()
@@ -74,6 +82,7 @@ class Totals:
             self.tolerated.add(one.setting, one.kind, one.failures)
         call = self._pricer.take(recorded)
         if call is not None:
+            self.calls += 1
             self.tokens += call.usage.input_tokens + call.usage.output_tokens
             self.spent.add(call.cost_nano_usd)
         return call
@@ -85,18 +94,16 @@ class Totals:
         with LedgerReader.open(ended.database) as ledger:
             row = ledger.connection.execute(_SPENT, (ended.job_id,)).fetchone()
             found.tolerated = total_of(read_tolerated(ledger.connection, ended.job_id))
-        found.tokens, known_nano_usd, found.spent.calls_unpriced, *doubts = row
+        found.calls, found.tokens, known_nano_usd, found.spent.calls_unpriced, *doubts = row
         found.doubts = Doubts(doubts[0], doubts[1] or 0, doubts[2])
         found.spent.known_nano_usd = known_nano_usd or 0
         return found
 
     def summary(self) -> str:
-        """`1,200 tokens, cost $0.0012`; a part that is zero is left out."""
+        """`1,200 tokens, cost $0.0012`; empty if no model was called."""
         tokens = count_text(self.tokens, "token") if self.tokens else ""
-        cost = ""
-        if self.spent.total_nano_usd != 0:
-            cost = f"cost {cost_text(self.spent.known_nano_usd, self.spent.calls_unpriced)}"
-        return ", ".join(filter(None, (tokens, cost)))
+        cost = calls_cost_text(self.calls, self.spent.known_nano_usd, self.spent.calls_unpriced)
+        return ", ".join(filter(None, (tokens, cost and f"cost {cost}")))
 
 
 def describe_change(recorded: Recorded) -> str:
@@ -238,7 +245,7 @@ def ending_line(ended: Ended, totals: Totals | None = None) -> str:
     good = sum(1 for step in steps.values() if step.status == "succeeded")
     totals = totals or Totals.of_job(ended)
     used = ", ".join(filter(None, (totals.tolerated.summary(), totals.summary())))
-    counted = f"{number_text(good)} of {count_text(len(steps), 'step')}"
+    counted = steps_text(good, len(steps))
     is_back = ended.status == INTERRUPTED and ended.state.is_queued
     where = "; it is back in the queue" if is_back else ""
     return f"{ended.job_id} {ended.status}: {counted}{used and f', {used}'}{where}"
@@ -247,9 +254,9 @@ def ending_line(ended: Ended, totals: Totals | None = None) -> str:
 def say_ending(ended: Ended) -> None:
     """Print the last lines about a run: status, failures, and the next command."""
     totals = Totals.of_job(ended)
-    say(ending_line(ended, totals))
+    say(hanging(ending_line(ended, totals), indent="  ", stream=sys.stderr))
     for line in totals.tolerated.lines():
-        say(f"  tolerated: {safe(line)}")
+        say(hanging(f"  tolerated: {safe(line)}", indent="    ", stream=sys.stderr))
     if totals.doubts.calls:
         say(f"  {totals.doubts.text()}")
     if ended.status == "waiting":
@@ -286,8 +293,8 @@ def say_ending(ended: Ended) -> None:
             f"{quoted_command('resume', ended.job_id)} takes them up again, "
             f"{quoted_command('cancel', ended.job_id)} ends them"
         )
-    if (others := line_on_providers(ended, os.environ)) is not None:
-        say(f"  {safe(others)}")
+    for line in lines_on_providers(ended, os.environ):
+        say(f"  {safe(line)}")
     say(f"  next: {continue_command(ended)}")
 
 
@@ -312,4 +319,6 @@ def say_questions(ended: Ended) -> None:
     if ended.state.over_budget:
         say(f"  next: {continue_command(ended)}    (or another amount)")
         return
-    say(f"  then: {continue_command(ended)}")
+    then = continue_command(ended)
+    if not is_in_decision(then, ended.job_id):
+        say(f"  then: {then}")

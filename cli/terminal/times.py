@@ -9,7 +9,7 @@ from orc.ledger.wording import UNKNOWN, ago_text
 
 
 def ago(at: str, *, now_s: float | None = None) -> str:
-    """How long ago a recorded time was: `3 min ago`. `now_s` is in seconds since 1970."""
+    """How long ago a recorded time was: `3 m ago`. `now_s` is in seconds since 1970."""
     try:
         passed = (time.time() if now_s is None else now_s) - datetime.fromisoformat(at).timestamp()
     except (ValueError, OverflowError):

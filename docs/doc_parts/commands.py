@@ -12,6 +12,7 @@ def render_commands() -> str:
     from typer.main import get_command
 
     from orc.cli.app import app
+    from orc.cli.lazy_group import argument_words
 
     root: Any = get_command(app)
     shown = {name: command for name, command in root.commands.items() if not command.hidden}
@@ -19,7 +20,7 @@ def render_commands() -> str:
     for name, command in shown.items():
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
-        usage = " ".join(["orc", name, *(str(p.metavar) for p in arguments), "[OPTIONS]"])
+        usage = " ".join(["orc", name, *argument_words(command.params), "[OPTIONS]"])
         rows = [(f"`{p.metavar}`", str(p.help or "")) for p in arguments]
         rows += [(_option_names(p), str(p.help or "") + _default(p)) for p in options]
         parts.append(f"### {name}\n\n`{usage}`\n\n{command.help}\n\n{table(('', ''), rows)}")

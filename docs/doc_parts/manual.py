@@ -52,9 +52,11 @@ def render_manual() -> str:
 
 
 def _command(name: str, command: Any) -> list[str]:
+    from orc.cli.lazy_group import argument_words
+
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
-    usage = " ".join(["orc", name, *(str(p.metavar) for p in arguments), "[OPTIONS]"])
+    usage = " ".join(["orc", name, *argument_words(command.params), "[OPTIONS]"])
     lines = [f".SS {_text(usage)}", *_paragraphs(str(command.help))]
     for parameter in arguments:
         lines += [".TP", f".I {_text(str(parameter.metavar))}", _text(str(parameter.help or ""))]

@@ -9,18 +9,23 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orc.ledger.errors import StorageError
 from orc.ledger.files.descriptors import NO_LOCKS, open_regular, write_all
 from orc.ledger.files.locks import FileLock, locks_dir
 
+BACKGROUND = "ORC_BACKGROUND"
+"""The variable that says to a process that it has such a log."""
+
 SHOWN_BYTES = 20_000
 """How much of the end of a log is read."""
 
 _SUFFIX = ".runner"
+_WITHDRAWN = "withdrawn"
 _HEAD_BYTES = 32_768
 _PROBE_WAIT_S = 0.25
 """A reader that looks whether the lock is free holds it for a moment."""
@@ -31,7 +36,8 @@ class RunnerSeen:
     """The last process that was started for a job, and what it printed.
 
     `started_at` is UTC text, `command` its words. `version` is that of the job's last event then.
-    `printed` is the end of its output; `stamp` changes with each line of it.
+    `printed` is the end of its output; `stamp` changes with each line of it. A process whose start
+    `is_withdrawn` ends without running the job.
     """
 
     started_at: str
@@ -41,6 +47,12 @@ class RunnerSeen:
     printed: str
     is_cut: bool
     stamp: str
+    is_withdrawn: bool = False
+
+    @property
+    def may_start(self) -> bool:
+        """Whether the process lives and may run the job, if it does not do so already."""
+        return self.is_running and not self.is_withdrawn
 
 
 class RunnerLog:
@@ -76,12 +88,12 @@ def new_runner_log(
     lock = FileLock(path)
     if not lock.acquire(wait_s=_PROBE_WAIT_S):
         return None
-    note = {"started_at": started_at, "command": list(command), "version": version}
+    note = {"started_at": started_at, "command": list(command), "version": version, _WITHDRAWN: 0}
     try:
         os.ftruncate(lock.descriptor, 0)
         output = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
         log = RunnerLog(lock, output)
-        log.write(json.dumps(note))
+        log.write(_first_line(note))
     except OSError as error:
         lock.release()
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
@@ -98,6 +110,44 @@ def clear_runner_log(database: Path, job_id: str) -> None:
             os.ftruncate(lock.descriptor, 0)
         finally:
             lock.release()
+
+
+def withdraw_start(database: Path, job_id: str) -> bool:
+    """Keep the process that is starting for a job from running it; whether there is one.
+
+    Only the owner of the job calls this: the process asks, once it owns the job, whether its start is
+    withdrawn. Raises StorageError.
+    """
+    seen = read_runner(database, job_id)
+    if seen is None or not seen.may_start:
+        return False
+    path = _path(database, job_id)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            head = os.pread(descriptor, _HEAD_BYTES, 0).partition(b"\n")[0]
+            line = _first_line({**json.loads(head), _WITHDRAWN: 1}).encode()
+            # In its place: what the process prints follows.
+            if len(line) == len(head):
+                os.pwrite(descriptor, line, 0)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    return len(line) == len(head)
+
+
+def running_in_background(database: Path) -> Iterator[str]:
+    """The ids of the jobs for which a process in the background lives."""
+    try:
+        names = [name for name in os.listdir(locks_dir(database)) if name.endswith(_SUFFIX)]
+    except OSError:
+        return
+    for name in sorted(names):
+        job_id = name.removesuffix(_SUFFIX)
+        seen = read_runner(database, job_id)
+        if seen is not None and seen.is_running:
+            yield job_id
 
 
 def read_runner(database: Path, job_id: str) -> RunnerSeen | None:
@@ -120,6 +170,7 @@ def read_runner(database: Path, job_id: str) -> RunnerSeen | None:
             printed=printed.decode("utf-8", "replace"),
             is_cut=begin > len(head) + 1,
             stamp=f"{note['started_at']} {size}",
+            is_withdrawn=bool(note.get(_WITHDRAWN)),
         )
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
@@ -130,6 +181,10 @@ def read_runner(database: Path, job_id: str) -> RunnerSeen | None:
 
 def _path(database: Path, job_id: str) -> Path:
     return locks_dir(database) / f"{job_id}{_SUFFIX}"
+
+
+def _first_line(note: Mapping[str, Any]) -> str:
+    return json.dumps(note)
 
 
 def _is_locked(descriptor: int) -> bool:

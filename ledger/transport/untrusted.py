@@ -87,7 +87,7 @@ def _refuse_special(path: Path) -> int:
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        raise NoLedger(f"there is no file {path}") from None
+        raise NoLedger(f"there is no file {path}; name a bundle") from None
     except OSError as error:
         raise NotALedger(f"{path}: {error.strerror}") from None
     if not stat.S_ISREG(found.st_mode):

@@ -17,9 +17,11 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from orc.ledger.command_lines import command_line, ledger_named
+from orc.ledger.kinds import STARTING
 from orc.ledger.money import nearest_nano_usd
-from orc.ledger.wording import cost_text, usd_text, visible
-from orc.projections.tables.status import status_without_owner
+from orc.ledger.reader import LedgerReader
+from orc.ledger.wording import calls_cost_text, usd_text, visible
+from orc.projections.tables.status import starting_text, status_by_processes
 
 SHORT_CHARS = 200
 LONG_CHARS = 10_000
@@ -152,27 +154,42 @@ def _job_status(status: str, place: CellPlace) -> str | None:
     if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
         return None
     is_queued = place.get("queued") == 1
-    shown = status_without_owner(place.database, job_id, status, is_queued=lambda: is_queued)
+    shown = status_by_processes(
+        place.database,
+        job_id,
+        status,
+        is_queued=lambda: is_queued,
+        head=lambda: _head(place.database, job_id),
+    )
     if shown == status:
         return None
     with ledger_named(place.database):
         title = f"no process runs the job; {command_line('resume', job_id)} continues it"
-        if is_queued:
+        if shown == STARTING:
+            title = starting_text()
+        elif is_queued:
             title = f"no worker has taken the job; {command_line('work')} runs it"
     return Markup('<span title="{}">{}</span>').format(title, shown)
 
 
+def _head(database: Path, job_id: str) -> int:
+    with LedgerReader.open(database) as reader:
+        return reader.head(job_id).version
+
+
 def _cost(cost_usd: Any, place: CellPlace) -> str | None:
-    """A cost. An unknown cost and a partial one are shown as such."""
-    unpriced = place.get("calls_unpriced")
+    """A cost. An unknown cost and a partial one are shown as such; without calls there is none."""
+    unpriced, calls = place.get("calls_unpriced"), place.get("calls")
     if not isinstance(unpriced, int):
         # The row of a call: its tokens are known, and its price is not.
         unpriced = int(cost_usd is None and place.get("input_tokens") is not None)
-    if cost_usd is None and not unpriced:
-        return None
-    title = _UNPRICED if unpriced else f"{cost_usd} US dollars"
+    if not isinstance(calls, int):
+        calls = int(cost_usd is not None or unpriced)
     known = None if cost_usd is None else nearest_nano_usd(cost_usd)
-    shown = cost_text(known, unpriced, brief=True)
+    shown = calls_cost_text(calls, known, unpriced, brief=True)
+    if not shown:
+        return None
+    title = _UNPRICED if unpriced else f"{cost_usd or 0} US dollars"
     return Markup('<span title="{}">{}</span>').format(title, shown)
 
 

@@ -43,7 +43,17 @@ pre { background: var(--orc-raised) }
   .rows-and-columns tbody tr td { border-color: var(--orc-border) }
   .rows-and-columns tbody tr td:before { color: var(--orc-muted) }
 }
-.cm-editor { background: #fff; color: #111 }
+.page-header, :is(h1, h2)[style*="border-left"] { border-color: var(--orc-accent) !important }
+.CodeMirror { background: var(--orc-surface); color: var(--orc-text); border-color: var(--orc-line) }
+.CodeMirror-gutters { background: var(--orc-raised); border-color: var(--orc-border) }
+.CodeMirror-linenumber { color: var(--orc-muted) }
+.CodeMirror-cursor { border-left-color: var(--orc-text) }
+.CodeMirror-selected { background: var(--orc-border) }
+.cm-s-default .cm-keyword { color: var(--orc-accent) }
+.cm-s-default :is(.cm-string, .cm-string-2) { color: var(--orc-succeeded) }
+.cm-s-default :is(.cm-number, .cm-atom) { color: var(--orc-cancelled) }
+.cm-s-default :is(.cm-comment, .cm-meta) { color: var(--orc-muted) }
+.cm-s-default :is(.cm-builtin, .cm-variable-2, .cm-operator) { color: var(--orc-cached) }
 """
 
 

@@ -162,7 +162,7 @@ def handle_exception(datasette: Any, request: Any, exception: Exception) -> Iter
     if _has_ledger(datasette) and not datasette.pdb:
         own = "datasette.handle_exception"
         others = [made for made in outcome.get_result() if getattr(made, "__module__", "") != own]
-        outcome.force_result([*others, problem_response(datasette, request, exception)])
+        outcome.force_result([*others, problem_response(datasette, request, exception, _is_ledger)])
 
 
 @_hook

@@ -5,18 +5,21 @@ from __future__ import annotations
 import sqlite3
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from datasette.database import QueryInterrupted
 from datasette.utils import InvalidSql
-from datasette.utils.asgi import Base400, Response
+from datasette.utils.asgi import Base400, NotFound, Response
 from datasette.views.base import DatasetteError
 
 from orc.ledger.wording import size_text
 from orc.projections.datasette.limits import RESULT_BYTES_MAX, VALUE_BYTES_MAX, ResultTooLarge
+from orc.projections.datasette.not_found import find_missing
 from orc.projections.datasette.outgoing import safe_text
 from orc.projections.pages.notice import Notice, notice_headers, render_notice
+from orc.projections.pages.views import html, page_request_of
 
 _TITLES = {400: "This request cannot be answered", 403: "Not allowed", 404: "Not found"}
 _TOO_LARGE = (
@@ -30,9 +33,15 @@ _STOPPED = (
 )
 
 
-def problem_response(datasette: Any, request: Any, error: Exception) -> Any:
+def problem_response(
+    datasette: Any, request: Any, error: Exception, is_ledger: Callable[[Any, str], bool]
+) -> Any:
     """The response to a request that ended with this exception."""
     status, title, message = _explained(error)
+    missing = None
+    if isinstance(error, NotFound):
+        missing = find_missing(datasette, request, is_ledger)
+        message = missing.message
     path = request.path.partition("?")[0]
     is_too_large = isinstance(error, MemoryError | sqlite3.DataError)
     if is_too_large and path.endswith("/blobs") and "_nocol" not in request.args:
@@ -42,9 +51,17 @@ def problem_response(datasette: Any, request: Any, error: Exception) -> Any:
     if path.endswith(".json"):
         said = {"ok": False, "error": message, "status": status, "title": title}
         return Response.json(said, status=status)
+    if missing is not None and missing.ledger is not None:
+        values = {"problem": message, "title": title, "near": missing.near}
+        return html(
+            "problem.html",
+            page_request_of(request, datasette, missing.ledger),
+            {**values, "start": str(datasette.urls.instance())},
+            status=404,
+        )
     home = str(datasette.urls.instance())
     notice = Notice(status, title, [message], [(home, "Start page")])
-    return Response.html(render_notice(notice), status=status, headers=notice_headers())
+    return Response.html(render_notice(notice), status=status, headers=notice_headers(notice))
 
 
 def _explained(error: BaseException) -> tuple[int, str, str]:
@@ -57,10 +74,7 @@ def _explained(error: BaseException) -> tuple[int, str, str]:
         return status, str(error.title or _title(status)), message
     if isinstance(error, Base400):
         status = error.status
-        message = str(error.args[0]) if error.args else ""
-        if status == 404 and message in ("", "404"):
-            message = "There is no page at this address."
-        return status, _title(status), message
+        return status, _title(status), str(error.args[0]) if error.args else ""
     if isinstance(error, MemoryError | ResultTooLarge | sqlite3.DataError):
         return 400, "The answer is too large", _TOO_LARGE
     if isinstance(error, QueryInterrupted):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from orc.ledger.kinds import CUT_SHORT, NOT_LIVE
-from orc.ledger.wording import cost_text, visible
+from orc.ledger.wording import calls_cost_text, steps_text, visible
 from orc.projections.exports.source import ExportSource, read_log, read_logs, unix_ns
 from orc.projections.scores.rows import Score, read_scores
 from orc.projections.tables.rows import AttemptRow, StepRow
@@ -96,7 +96,8 @@ class _Report:
             "orc.input_tokens": job.input_tokens,
             "orc.output_tokens": job.output_tokens,
             "orc.tolerated_failures": self._source.view.all_tolerated.total,
-            "orc.cost": cost_text(job.cost_nano_usd, job.calls_unpriced),
+            "orc.cost": calls_cost_text(job.calls, job.cost_nano_usd, job.calls_unpriced) or None,
+            "orc.steps": steps_text(job.steps_succeeded, job.steps_total),
             "orc.events": self._source.head.version,
             "orc.ledger_head": self._source.head.hash,
         }

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from orc.ledger.digest import clean_json
 from orc.ledger.errors import LedgerError
 from orc.ledger.kinds import JOB_ENDED_BADLY
-from orc.ledger.wording import count_text, number_text
+from orc.ledger.wording import steps_text
 from orc.projections.exports.crate_actions import Actions
 from orc.projections.exports.crate_facts import (
     Entity,
@@ -210,7 +210,7 @@ class _Crate:
         failed = status in JOB_ENDED_BADLY
         tolerated = self._source.view.all_tolerated
         went_on = f"{tolerated.summary()}: {tolerated.text()}; " if tolerated.total else ""
-        succeeded = f"{number_text(job.steps_succeeded)} of {count_text(job.steps_total, 'step')}"
+        succeeded = steps_text(job.steps_succeeded, job.steps_total)
         return {
             "@id": _RUN,
             "@type": "CreateAction",

@@ -13,6 +13,7 @@ from orc.ledger.digest import Digest, canonical_json, digest_bytes
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import (
     FileRef,
+    HookEnded,
     JobAmended,
     JobSubmitted,
     LlmRequested,
@@ -127,6 +128,10 @@ class RunFolder:
                 if event.log is not None:
                     name = f"logs/{log_name(event.step, event.attempt)}"
                     self._add(name, self._text(event.log))
+            case HookEnded() if event.log is not None:
+                # In a folder of their own: a step may have any name.
+                name = f"logs/hooks/{event.hook}.{event.occasion}.log"
+                self._add(name, self._text(event.log))
             case LlmRequested():
                 self._requests[event.step, event.attempt, event.call] = event.request
             case LlmResponded():

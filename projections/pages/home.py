@@ -12,8 +12,17 @@ from typing import Any
 
 from markupsafe import Markup
 
-from orc.ledger.kinds import INTERRUPTED, JOB_OPEN, NOT_LIVE, QUEUED, SHOWN_JOB_STATUSES, sql_list
-from orc.ledger.wording import cost_text, count_text, duration_text, number_text
+from orc.ledger.files.runner_log import running_in_background
+from orc.ledger.kinds import (
+    INTERRUPTED,
+    JOB_OPEN,
+    NOT_LIVE,
+    QUEUED,
+    SHOWN_JOB_STATUSES,
+    STARTING,
+    sql_list,
+)
+from orc.ledger.wording import NOT_REPORTED, calls_cost_text, count_text, duration_text, number_text
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import since_s
 from orc.projections.pictures.bars import draw_bars, draw_progress
@@ -153,11 +162,12 @@ def home_version(connection: sqlite3.Connection, unended: Mapping[str, str]) -> 
 
 
 def read_unended(connection: sqlite3.Connection, database: Path) -> dict[str, str]:
-    """The current status of each job that the tables show as not ended."""
+    """The current status of each job that the tables show as not ended, or that is starting."""
+    of_background = list(islice(running_in_background(database), _UNENDED_MAX))
     rows = connection.execute(
         f"SELECT job_id, status FROM jobs WHERE status IN {sql_list(JOB_OPEN)} "
-        "ORDER BY position DESC LIMIT ?",
-        (_UNENDED_MAX,),
+        f"OR job_id IN ({', '.join('?' * len(of_background))}) ORDER BY position DESC LIMIT ?",
+        (*of_background, _UNENDED_MAX),
     ).fetchall()
     return {job_id: shown_status(connection, database, job_id, status) for job_id, status in rows}
 
@@ -172,8 +182,9 @@ def _find(
         conditions.append(f"job_id IN ({', '.join('?' * len(wanted))})")
         values += wanted
     elif filters.status:
-        conditions.append("status = ?")
-        values.append(filters.status)
+        starting = [job_id for job_id, status in unended.items() if status == STARTING]
+        conditions.append(f"status = ? AND job_id NOT IN ({', '.join('?' * len(starting))})")
+        values += [filters.status, *starting]
     if filters.project:
         conditions.append("name = ?")
         values.append(filters.project)
@@ -288,10 +299,10 @@ def _summary(
     today = datetime.fromisoformat(now)
     days = [f"{today - timedelta(days=back):%Y-%m-%d}" for back in reversed(range(_DAYS))]
     spent = {
-        day: (cost, unpriced, failed, jobs)
-        for day, cost, unpriced, failed, jobs in connection.execute(
+        day: (cost, unpriced, failed, jobs, calls)
+        for day, cost, unpriced, failed, jobs, calls in connection.execute(
             "SELECT substr(submitted_at, 1, 10), sum(cost_nano_usd), sum(calls_unpriced), "
-            "sum(status = 'failed'), count(*) FROM jobs WHERE submitted_at >= ? GROUP BY 1",
+            "sum(status = 'failed'), count(*), sum(calls) FROM jobs WHERE submitted_at >= ? GROUP BY 1",
             (days[0],),
         )
     }
@@ -320,8 +331,8 @@ def _days(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> Markup |
 
 def _sum(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> str:
     chosen = [spent[day] for day in days if day in spent]
-    known = sum(cost or 0 for cost, *_ in chosen)
-    return cost_text(known, sum(unpriced for _, unpriced, *_ in chosen), brief=True)
+    known, unpriced, calls = (sum(day[at] or 0 for day in chosen) for at in (0, 1, 4))
+    return calls_cost_text(calls, known, unpriced, brief=True) or NOT_REPORTED
 
 
 def _address(links: Links, filters: JobFilter, before: int | None) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from orc.ledger.command_lines import is_in_decision
 from orc.ledger.files.locks import has_owner
 from orc.ledger.files.runner_log import read_runner
 from orc.ledger.kinds import JOB_ENDED, NOT_LIVE, SHOWN_RESUMABLE
@@ -29,9 +30,9 @@ from orc.projections.tables.inner_waits import is_asking
 from orc.projections.tables.inside import Usage
 from orc.projections.tables.job_view import JobView, read_circuits, read_files, read_view
 from orc.projections.tables.moment import tables_at
-from orc.projections.tables.questions import answers_to
+from orc.projections.tables.questions import answers_to, continued_by
 from orc.projections.tables.rows import StepRow
-from orc.projections.tables.status import queued_text, shown_status, step_state, step_status
+from orc.projections.tables.status import NEXT_TEXTS, shown_status, step_state, step_status
 from orc.projections.tables.step_notes import failures_of, step_note
 from orc.projections.tables.tags import read_tags
 
@@ -69,7 +70,7 @@ def read_job(
         view = read_view(reader.connection, job_id)
         status = shown_status(reader.connection, database, job_id, view.job.status)
         values = read_values(reader, view, status, links, moment, now=now)
-        runner = runner_note(database, job_id, head) if links.act(job_id) else None
+        runner = runner_note(database, job_id, status, head) if links.act(job_id) else None
         return {**values, "can": can_do(status), "runner": runner}
     with tables_at(database, job_id, moment.version) as connection:
         then = LedgerReader(database, connection)
@@ -118,6 +119,9 @@ def read_values(
         return links.step(job_id, step)
 
     spec = read_spec(reader, job_id, version=moment.version)
+    asking = [step for step in view.steps if is_asking(step)][:FAILURES_MAX]
+    # The command for a decision continues the job, too.
+    is_answered = bool(asking) and is_in_decision(continued_by(reader, job_id), job_id)
     lines, inner_tables = _step_tables(view, is_live=is_live)
     failed, tolerated = failures_of(view)
     return {
@@ -125,7 +129,7 @@ def read_values(
         "status": status,
         "is_over": status in JOB_ENDED,
         "is_resumable": status in SHOWN_RESUMABLE,
-        "queued_text": queued_text(),
+        "next_text": NEXT_TEXTS.get(status, str)(),
         "moment": moment,
         "progress": progress_of(view.job),
         "elapsed_s": elapsed_of(view.job, status, now),
@@ -140,10 +144,8 @@ def read_values(
         "tolerated_steps": tolerated[:FAILURES_MAX],
         "tolerated_left": max(0, len(tolerated) - FAILURES_MAX),
         "is_live": is_live,
-        "asking": [
-            (step, answers_to(reader, job_id, step.name)) for step in view.steps if is_asking(step)
-        ][:FAILURES_MAX],
-        "resume": resume_command(connection, job_id),
+        "asking": [(step, answers_to(reader, job_id, step.name)) for step in asking],
+        "resume": "" if is_answered else resume_command(connection, job_id),
         "graph": draw_graph(nodes_of_view(view, is_live=is_live), link=link),
         "timeline": draw_timeline(timeline, link=link),
         "lines": lines,

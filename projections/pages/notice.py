@@ -31,6 +31,10 @@ class Notice:
     paragraphs: Sequence[str]
     links: Sequence[tuple[str, str]] = ()
     leads_to: str = ""
+    script: str = ""
+    """A script of the page, which may ask this server."""
+    form: tuple[str, str] | None = None
+    """The address of a form with one field, and the name of the field."""
 
 
 def notice_of(refusal: Refusal) -> Notice:
@@ -50,7 +54,7 @@ async def send_notice(
     body = (render_notice(notice) if is_page else _text(notice)).encode()
     media_type = "text/html" if is_page else "text/plain"
     given = {
-        **notice_headers(),
+        **notice_headers(notice),
         "content-type": f"{media_type}; charset=utf-8",
         "content-length": str(len(body)),
     }
@@ -65,15 +69,20 @@ async def send_notice(
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
-def notice_headers() -> dict[str, str]:
+def notice_headers(notice: Notice) -> dict[str, str]:
     """The headers of such a page. Its address may contain a secret, which no referrer may tell."""
+    scripts = ""
+    if notice.script:
+        scripts = f"script-src {_source_of(notice.script)}; connect-src 'self'; "
+    forms = "'none'" if notice.form is None else "'self'"
     return {
         **HEADERS,
         "content-security-policy": (
-            f"default-src 'none'; style-src {_style_source()}; img-src data:; base-uri 'none'; "
-            "form-action 'none'; frame-ancestors 'none'"
+            f"default-src 'none'; style-src {_source_of(read_static('orc.css'))}; img-src data:; "
+            f"{scripts}base-uri 'none'; form-action {forms}; frame-ancestors 'none'"
         ),
-        "referrer-policy": "no-referrer",
+        # Without a referrer, a browser does not tell the origin of a form either.
+        "referrer-policy": "no-referrer" if notice.form is None else "same-origin",
         "cache-control": "no-store",
     }
 
@@ -91,6 +100,6 @@ def _text(notice: Notice) -> str:
 
 
 @cache
-def _style_source() -> str:
-    digest = hashlib.sha256(read_static("orc.css").encode()).digest()
+def _source_of(inline: str) -> str:
+    digest = hashlib.sha256(inline.encode()).digest()
     return f"'sha256-{b64encode(digest).decode()}'"

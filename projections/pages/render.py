@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from markupsafe import Markup, escape
 from orc.ledger.command_lines import command_line
 from orc.ledger.stored import parse_time
 from orc.ledger.wording import (
+    calls_cost_text,
     cost_text,
     count_text,
     duration_text,
@@ -22,6 +24,7 @@ from orc.ledger.wording import (
     rate_text,
     score_text,
     size_text,
+    steps_text,
     tokens_text,
     usd_text,
     visible,
@@ -30,6 +33,7 @@ from orc.projections.contents.ansi import ansi_html
 from orc.projections.history.turns import TEXT_CHARS
 from orc.projections.pictures.marks import mark_of
 from orc.projections.scores.overview import means_text
+from orc.projections.tables.rows import CallRow, JobRow
 from orc.projections.tables.step_notes import skip_text
 
 if TYPE_CHECKING:
@@ -60,6 +64,10 @@ def environment() -> Environment:
     made.filters.update(
         bytes=size_text,
         cost=_cost,
+        call_cost=_call_cost,
+        steps=_steps,
+        file_name=os.path.basename,
+        steps_brief=partial(_steps, brief=True),
         count=number_text,
         counted=count_text,
         day=lambda at: at[:10],
@@ -123,13 +131,17 @@ def since_s(earlier: str, later: str) -> float:
 
 
 def _cost(row: Any) -> str:
-    """The cost of a job, a step or a call; empty if no model was called."""
-    unpriced = getattr(row, "calls_unpriced", None)
-    if unpriced is None:
-        unpriced = int(row.cost_nano_usd is None and row.input_tokens is not None)
-    if row.cost_nano_usd is None and not unpriced:
-        return ""
-    return cost_text(row.cost_nano_usd, unpriced, brief=True)
+    """The cost of a job, a step or a group; empty if no model was called."""
+    return calls_cost_text(row.calls, row.cost_nano_usd, row.calls_unpriced, brief=True)
+
+
+def _call_cost(row: CallRow) -> str:
+    """The cost of a call; empty if it used no tokens."""
+    return "" if row.input_tokens is None else cost_text(row.cost_nano_usd)
+
+
+def _steps(job: JobRow, *, brief: bool = False) -> str:
+    return steps_text(job.steps_succeeded, job.steps_total, brief=brief)
 
 
 def _shown(value: Any) -> Any:

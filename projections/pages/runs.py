@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orc.ledger.files.locks import has_owner
 from orc.ledger.files.runner_log import RunnerSeen, read_runner
-from orc.ledger.kinds import JOB_ENDED, QUEUED, SHOWN_RESUMABLE
+from orc.ledger.kinds import JOB_ENDED, QUEUED, SHOWN_RESUMABLE, STARTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,10 @@ class CanDo:
 
 def can_do(status: str) -> CanDo:
     """The actions for a job with this shown status."""
-    is_live = status == "running"
     return CanDo(
         resume=status in SHOWN_RESUMABLE or status == QUEUED,
         cancel=status not in JOB_ENDED,
-        rerun=not is_live,
+        rerun=status not in ("running", STARTING),
     )
 
 
@@ -37,11 +36,17 @@ class RunnerNote:
     seen: RunnerSeen
 
 
-def runner_note(database: Path, job_id: str, head: int) -> RunnerNote | None:
-    """The job's runner; None without one. `head` is the version of the job's last event."""
+def runner_note(database: Path, job_id: str, status: str, head: int) -> RunnerNote | None:
+    """The job's runner; None without one.
+
+    `status` is the shown one of the job, and `head` the version of its last event.
+    """
     seen = read_runner(database, job_id)
     if seen is None:
         return None
-    if seen.is_running:
-        return RunnerNote("running" if has_owner(database, job_id) else "starting", seen)
-    return RunnerNote("failed" if head <= seen.version else "ended", seen)
+    if status == STARTING:
+        return RunnerNote("starting", seen)
+    if seen.is_running and has_owner(database, job_id):
+        return RunnerNote("running", seen)
+    did_nothing = head <= seen.version and not seen.is_withdrawn
+    return RunnerNote("failed" if did_nothing else "ended", seen)

@@ -11,6 +11,7 @@ from orc.projections.pictures.styles import read_css
 TYPES = {
     "orc.css": "text/css; charset=utf-8",
     "orc.js": "text/javascript; charset=utf-8",
+    "shared.js": "text/javascript; charset=utf-8",
     "tools.js": "text/javascript; charset=utf-8",
     "view.js": "text/javascript; charset=utf-8",
 }

@@ -78,7 +78,7 @@ def page_request_of(request: Any, datasette: Any, name: str) -> PageRequest:
     return PageRequest(
         database=Path(datasette.databases[name].path).absolute(),
         links=links_of(datasette, name),
-        names={key: tilde_decode(value) for key, value in request.url_vars.items()},
+        names={key: tilde_decode(text) for key, text in request.url_vars.items() if text},
         query={key: str(request.args.get(key))[:_TEXT_MAX] for key in request.args},
         known_etag=request.headers.get("if-none-match", ""),
         csrf=request.scope.get("csrftoken", lambda: ""),
@@ -188,6 +188,7 @@ def html(
         "links": links,
         "css": links.static("orc.css", static_digest("orc.css")),
         "js": links.static("orc.js", static_digest("orc.js")),
+        "shared_js": links.static("shared.js", static_digest("shared.js")),
         "tools_js": links.static("tools.js", static_digest("tools.js")),
         "view_js": links.static("view.js", static_digest("view.js")),
         "words": "",

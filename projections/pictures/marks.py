@@ -50,12 +50,7 @@ MARKS: Mapping[str, Mark] = {
             "interrupted", "interrupted", "!", "!", _TRIANGLE, "M0-2v4M0 4.4v.2", False, "#ffe5d0"
         ),
         Mark("running", "running", "▶", ">", _DISC, "M-2.2-3.4v6.8l5.4-3.4z", False, "#cfe2ff"),
-        Mark("queued", "queued", "◷", "+", _DISC, "M0-3.6v3.8l2.6 1.6", True, "#e0e7f5"),
-        Mark("waiting", "waiting", "…", "~", _SQUARE, "M-2.2-3v6M2.2-3v6", False, "#fff3cd"),
-        Mark("cancelled", "cancelled", "⊘", "/", _DISC, "M-4.4 4.4l8.8-8.8", True, "#efd9ee"),
-        Mark("succeeded", "succeeded", "✓", "*", _DISC, "M-3.6 .2l2.6 2.6l4.6-5", False, "#d1e7dd"),
-        Mark("cached", "reused", "↺", "=", _HEXAGON, "M.8-4.4l-3.6 5h5l-3.4 4", False, "#cff4f0"),
-        Mark("skipped", "skipped", "-", "-", _DIAMOND, "M-3 0h6", True, "#e2e3e5"),
+        Mark("starting", "starting", "▷", "^", _DISC, "M-2.2-3.4v6.8l5.4-3.4z", True, "#cfe2ff"),
         Mark(
             "queued",
             "queued",
@@ -66,6 +61,11 @@ MARKS: Mapping[str, Mark] = {
             True,
             "#e7e5f6",
         ),
+        Mark("waiting", "waiting", "…", "~", _SQUARE, "M-2.2-3v6M2.2-3v6", False, "#fff3cd"),
+        Mark("cancelled", "cancelled", "⊘", "/", _DISC, "M-4.4 4.4l8.8-8.8", True, "#efd9ee"),
+        Mark("succeeded", "succeeded", "✓", "*", _DISC, "M-3.6 .2l2.6 2.6l4.6-5", False, "#d1e7dd"),
+        Mark("cached", "reused", "↺", "=", _HEXAGON, "M.8-4.4l-3.6 5h5l-3.4 4", False, "#cff4f0"),
+        Mark("skipped", "skipped", "-", "-", _DIAMOND, "M-3 0h6", True, "#e2e3e5"),
         Mark("pending", "pending", "·", ".", _DISC, "", True, "#ffffff"),
     )
 }

@@ -31,6 +31,7 @@ class Used:
     """What the results of a group used. `cost_nano_usd` is None if nothing was priced."""
 
     results: int = 0
+    calls: int = 0
     cost_nano_usd: int | None = None
     calls_unpriced: int = 0
     input_tokens: int = 0
@@ -110,6 +111,7 @@ def use_of(results: Iterable[Scored]) -> Used:
     times = [one.duration_s for one in each if one.duration_s is not None]
     return Used(
         results=len(each),
+        calls=sum(one.calls for one in each),
         cost_nano_usd=sum(costs) if costs else None,
         calls_unpriced=sum(one.calls_unpriced for one in each),
         input_tokens=sum(one.input_tokens for one in each),

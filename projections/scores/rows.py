@@ -53,6 +53,7 @@ class Scored:
     status: str
     model: str | None
     dimensions: Mapping[str, Any]
+    calls: int
     cost_nano_usd: int | None
     calls_unpriced: int
     input_tokens: int
@@ -242,6 +243,7 @@ def _result(step: StepRow, usage: Usage, orders: list[list[str]]) -> Scored:
         status=step.status,
         model=step.model,
         dimensions=dimensions,
+        calls=usage.calls,
         cost_nano_usd=usage.cost_nano_usd,
         calls_unpriced=usage.calls_unpriced,
         input_tokens=usage.input_tokens,

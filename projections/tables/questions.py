@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 from orc.ledger.command_lines import decision_commands
 from orc.ledger.events import ApprovalRequested
+from orc.ledger.files.locks import has_owner
 from orc.ledger.reader import LedgerReader
+from orc.ledger.transport.imported import resume_command
+from orc.projections.tables.inner_waits import read_job_waits
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import is_in_queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,30 @@ def read_questions(reader: LedgerReader, job_id: str) -> list[Question]:
     return [question for question in found if question is not None]
 
 
-def answers_to(reader: LedgerReader, job_id: str, step: str) -> list[str]:
-    """The command for each option of the step's last question. Raises LedgerError."""
+def answers_to(
+    reader: LedgerReader, job_id: str, step: str, *, then: str | None = None
+) -> list[str]:
+    """The command for each option of the step's last question; see `decision_commands`.
+
+    `then` is `continued_by` if it is not known better. Raises LedgerError.
+    """
     question = read_question(reader, job_id, step)
-    return [] if question is None else decision_commands(job_id, step, question.options)
+    if question is None:
+        return []
+    then = continued_by(reader, job_id) if then is None else then
+    return decision_commands(job_id, step, question.options, then=then)
+
+
+def continued_by(reader: LedgerReader, job_id: str) -> str:
+    """The command with which the job goes on after a decision.
+
+    Empty if a process or a worker does that, or if a budget must be raised too.
+    """
+    if has_owner(reader.path, job_id) or is_in_queue(reader.connection, job_id):
+        return ""
+    if read_job_waits(reader.connection, job_id).over_budget:
+        return ""
+    return resume_command(reader.connection, job_id)
 
 
 def read_question(reader: LedgerReader, job_id: str, step: str) -> Question | None:

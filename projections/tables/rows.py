@@ -33,7 +33,7 @@ class JobRow:
     status: str = column(
         "running, waiting (for a person or a budget), succeeded, failed or cancelled. A job that "
         "is running without a live process is shown as interrupted, or as queued if it is in the "
-        "queue.",
+        "queue; one that a process in the background is about to run as starting.",
         start="running",
         indexed=True,
     )

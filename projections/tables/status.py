@@ -1,4 +1,4 @@
-"""The status to show: the stored one, or `interrupted` or `queued`, which depend on live processes."""
+"""The status to show: the stored one, or one that depends on live processes, such as `interrupted`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.files.locks import has_owner
-from orc.ledger.kinds import CACHED, INTERRUPTED, QUEUED, facts_of
+from orc.ledger.files.runner_log import read_runner
+from orc.ledger.kinds import CACHED, INTERRUPTED, QUEUED, STARTING, facts_of
 from orc.ledger.stored import check_job_id
 
 if TYPE_CHECKING:
@@ -22,8 +23,13 @@ def queued_text() -> str:
     return f"queued: no worker has taken it; start one with {quoted_command('work')}"
 
 
-"""What people read about a job whose shown status is `queued`."""
+def starting_text() -> str:
+    """What is said of a job that a process in the background is about to run."""
+    return "a process in the background is starting to run the job"
 
+
+NEXT_TEXTS = {QUEUED: queued_text, STARTING: starting_text}
+"""What is said, by the shown status, of a job that a process will run."""
 
 IN_QUEUE = (
     "jobs.queued AND NOT EXISTS (SELECT 1 FROM orc_meta WHERE key = 'imported:' || jobs.job_id)"
@@ -34,22 +40,63 @@ IN_QUEUE = (
 def shown_status(connection: sqlite3.Connection, database: Path, job_id: str, stored: str) -> str:
     """The status of a job now.
 
-    A job that is stored as running and that no live process runs is `queued` if a worker will run
-    it, else `interrupted`.
+    A job that a process in the background is about to run is `starting`, whatever is stored. Another
+    one that is stored as running and that no live process runs is `queued` if a worker will run it,
+    else `interrupted`.
     """
     check_job_id(job_id, where=str(database))
-    return status_without_owner(
-        database, job_id, stored, is_queued=lambda: is_in_queue(connection, job_id)
+    return status_by_processes(
+        database,
+        job_id,
+        stored,
+        is_queued=lambda: is_in_queue(connection, job_id),
+        head=lambda: _head(connection, job_id),
     )
 
 
-def status_without_owner(
-    database: Path, job_id: str, stored: str, *, is_queued: Callable[[], bool]
+def status_by_processes(
+    database: Path,
+    job_id: str,
+    stored: str,
+    *,
+    is_queued: Callable[[], bool],
+    head: Callable[[], int],
 ) -> str:
-    """See `shown_status`; `is_queued` is called only for a job that no process runs."""
-    if stored == "running" and not has_owner(database, job_id):
+    """See `shown_status`. `head` reads the version of the job's last event."""
+    # The owner is looked for last: the process may take its job between two of the questions.
+    is_starting = _is_starting(database, job_id, head)
+    if stored == "running" and has_owner(database, job_id):
+        return stored
+    if is_starting:
+        return STARTING
+    if stored == "running":
         return QUEUED if is_queued() else INTERRUPTED
     return stored
+
+
+def is_starting(connection: sqlite3.Connection, database: Path, job_id: str) -> bool:
+    """Whether a process in the background is about to run the job: it has recorded nothing yet."""
+    return _is_starting(database, job_id, lambda: _head(connection, job_id))
+
+
+def may_go_on(connection: sqlite3.Connection, database: Path, job_id: str) -> bool:
+    """Whether a process runs the job or is about to, or a worker will."""
+    # What is starting comes first: it may own the job at the next look.
+    return (
+        is_starting(connection, database, job_id)
+        or has_owner(database, job_id)
+        or is_in_queue(connection, job_id)
+    )
+
+
+def _is_starting(database: Path, job_id: str, head: Callable[[], int]) -> bool:
+    seen = read_runner(database, job_id)
+    return seen is not None and seen.may_start and seen.version == head()
+
+
+def _head(connection: sqlite3.Connection, job_id: str) -> int:
+    query = "SELECT max(version) FROM events WHERE job_id = ?"
+    return int(connection.execute(query, (job_id,)).fetchone()[0] or 0)
 
 
 def is_in_queue(connection: sqlite3.Connection, job_id: str) -> bool:

@@ -39,15 +39,12 @@ from orc.ledger.events import (
 from orc.ledger.kinds import NOT_DONE, OPEN, facts_of
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import is_within, lineage
-from orc.ledger.transport.imported import resume_command
 from orc.ledger.wording import duration_text
 from orc.projections.folds.tolerance_fold import tolerances_of
 from orc.projections.history.definitions import SpecSeen, read_spec
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
-from orc.projections.tables.questions import answers_to
 from orc.projections.tables.rows import StepRow
-from orc.projections.tables.status import is_in_queue
 from orc.projections.why.cache import cache_statement, not_cached
 from orc.projections.why.causes import chain_events, chain_text, read_causes
 from orc.projections.why.pending import pending_statements
@@ -180,13 +177,7 @@ class StepExplainer:
         self._add_tolerated()
         if self.row.status in OPEN:
             self.statements += pending_statements(
-                self.view,
-                self.row,
-                self.spec.definition,
-                is_live=is_live,
-                is_queued=is_in_queue(self.reader.connection, self.view.job.job_id),
-                resume=resume_command(self.reader.connection, self.view.job.job_id),
-                answers=answers_to(self.reader, self.view.job.job_id, self.row.name),
+                self.reader, self.view, self.row, self.spec.definition, is_live=is_live
             )
 
     def _add_tolerated(self) -> None:

@@ -7,11 +7,20 @@ from collections.abc import Iterator, Sequence
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import JobDef
 from orc.ledger.kinds import OPEN
+from orc.ledger.reader import LedgerReader
+from orc.ledger.transport.imported import resume_command
 from orc.ledger.wording import number_text
 from orc.projections.tables.inner_waits import is_asking, is_over_budget
 from orc.projections.tables.job_view import JobView
+from orc.projections.tables.questions import answers_to
 from orc.projections.tables.rows import StepRow
-from orc.projections.tables.status import queued_text, step_status
+from orc.projections.tables.status import (
+    is_in_queue,
+    is_starting,
+    queued_text,
+    starting_text,
+    step_status,
+)
 from orc.projections.tables.step_notes import container_text
 from orc.projections.why.texts import Statement, quoted
 
@@ -19,21 +28,18 @@ _LISTED = 10
 
 
 def pending_statements(
-    view: JobView,
-    row: StepRow,
-    job: JobDef | None,
-    *,
-    is_live: bool,
-    is_queued: bool,
-    resume: str,
-    answers: Sequence[str],
+    reader: LedgerReader, view: JobView, row: StepRow, job: JobDef | None, *, is_live: bool
 ) -> Iterator[Statement]:
     """The reasons why the step has not ended, those of the whole job first.
 
-    `is_live` says whether a process runs the job, `is_queued` whether workers run it otherwise.
-    `resume` is the command that continues the job, `answers` are those that answer the step's question.
+    `is_live` says whether a process runs the job.
     """
-    if view.job.status == "running" and not is_live and is_queued:
+    connection, job_id = reader.connection, view.job.job_id
+    is_queued = is_in_queue(connection, job_id)
+    resume = resume_command(connection, job_id)
+    if is_starting(connection, reader.path, job_id):
+        yield Statement("waits", starting_text(), ())
+    elif view.job.status == "running" and not is_live and is_queued:
         yield Statement("waits", queued_text(), ())
     elif view.job.status == "running" and not is_live:
         text = f"no process runs the job; `{resume}` continues it"
@@ -45,11 +51,17 @@ def pending_statements(
         text = f"the job waits for a larger budget; {how} says with which command it goes on"
         yield Statement("waits", text, ())
     elif view.job.status == "waiting":
-        next_ = f"a worker ({quoted_command('work')})" if is_queued else f"`{resume}`"
-        text = f"the job waits for a person to act; after that, {next_} continues it"
-        yield Statement("waits", text, ())
+        then = f"; {quoted_command('show', job_id)} says with which command it goes on"
+        if is_queued:
+            then = f"; after that, a worker ({quoted_command('work')}) continues it"
+        elif is_asking(row):
+            # Its own commands follow.
+            then = ""
+        yield Statement("waits", f"the job waits for a person to act{then}", ())
     if row.status == "waiting":
-        yield Statement("waits", _waits_for(row, answers, is_live=is_live), ())
+        yield Statement(
+            "waits", _waits_for(row, answers_to(reader, job_id, row.name), is_live=is_live), ()
+        )
     if row.status == "running":
         inside = [child for child in view.children_of.get(row.name, ()) if child.status in OPEN]
         waits = container_text(view, row)

@@ -54,7 +54,7 @@ def test_the_last_update_shows_the_end_and_failed_steps_come_first(
     (first, _), (last, line) = handle.shown[0], handle.shown[-1]
     assert '<progress max="2" value="0">' in first
     assert '<progress max="17" value="17">' in last
-    assert "succeeded: 17 of 17 steps" in line
+    assert "succeeded: 16 of 17 steps" in line
     assert last.index("<td>bad</td>") < last.index("<td>many")
     assert "and 5 more steps" in last
 
@@ -65,7 +65,7 @@ def test_updates_are_bounded_in_number_and_the_end_is_always_shown(
     monkeypatch.setattr(notebook, "UPDATE_S", 1e9)
     handle = run_shown(tmp_path, monkeypatch)
     assert len(handle.shown) <= 4
-    assert "succeeded: 17 of 17 steps" in handle.shown[-1][1]
+    assert "succeeded: 16 of 17 steps" in handle.shown[-1][1]
 
 
 def test_no_text_is_html_and_none_moves_the_cursor() -> None:

@@ -125,3 +125,14 @@ def test_help_names_every_command_once_on_one_screen_and_ends_with_0() -> None:
     assert orc("run", "-h").code == 0
     assert orc("--version").out.startswith("orc ")
     assert orc().code == 2
+
+
+def test_the_usage_line_of_each_command_names_its_arguments_once() -> None:
+    root: Any = get_command(app)
+    for name, command in root.commands.items():
+        usage = " ".join(command.collect_usage_pieces(None))
+        assert not set("{}") & set(usage), f"{name}: {usage}"
+        assert "[[" not in usage, f"{name}: {usage}"
+        for param in command.params:
+            if param.param_type_name == "argument":
+                assert usage.count(f"[{param.metavar}]") == (not param.required), f"{name}: {usage}"

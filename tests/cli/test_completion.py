@@ -128,3 +128,22 @@ def test_the_ledger_that_the_line_names_is_read(specs: Path, completed: Complete
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_zsh_and_fish_get_them_too(specs: Path, completed: Completed, shell: str) -> None:
     assert any("translate" in line for line in completed("orc init tr", shell))
+
+
+def test_a_decision_is_offered_for_the_steps_that_wait_for_one(
+    here: Path, completed: Completed
+) -> None:
+    spec = """\
+project: asks
+steps:
+  done: {value: 1}
+  gate: {approval: May I?}
+  other: {approval: Or this?}
+  after: {needs: gate, value: 2}
+"""
+    assert orc("run", write("spec.yaml", spec)).code == 3
+    assert completed("orc approve latest ") == ["gate", "other"]
+    assert completed("orc reject latest g") == ["gate"]
+    assert orc("approve", "latest", "gate").code == 0
+    assert completed("orc approve latest ") == ["other"]
+    assert "done" in completed("orc why latest ")

@@ -27,7 +27,10 @@ class PageServer:
         self._home = "{0.scheme}://{0.netloc}".format(urlsplit(url))
         cookies = urllib.request.HTTPCookieProcessor(CookieJar())
         self._opener = urllib.request.build_opener(cookies)
-        self._ask(url)
+        # What the script of the first page does.
+        self._ask(
+            urllib.request.Request(f"{self._home}/-/orc-open", urlsplit(url).fragment.encode())
+        )
 
     def see(self, path: str) -> str:
         """The text of a page, without its tags."""

@@ -96,7 +96,15 @@ def test_the_pages_show_no_attempt_that_no_process_runs_as_running(name: str) ->
 
 
 def _html(template: str, values: dict[str, object]) -> str:
-    shared = {"css": "", "view_js": "", "tools_js": "", "js": "", "words": "", "csrf": lambda: ""}
+    shared = {
+        "css": "",
+        "view_js": "",
+        "tools_js": "",
+        "shared_js": "",
+        "js": "",
+        "words": "",
+        "csrf": lambda: "",
+    }
     return render(template, {**shared, **values})
 
 

@@ -33,7 +33,7 @@ async def test_the_error_for_a_refused_connection_says_what_to_do() -> None:
     assert error.kind == "connection"
     assert error.message == (
         f"Ollama does not answer at http://127.0.0.1:{port} (connection refused). Start it with "
-        "`ollama serve`, or use the recorded replies: `orc run SPEC --provider replay`"
+        "`ollama serve`"
     )
 
 

@@ -33,6 +33,7 @@ from orc.ledger.command_lines import ledger_named
 from orc.ledger.errors import LedgerError, OwnedElsewhere
 from orc.ledger.events import JobSubmitted
 from orc.ledger.files.project_places import spec_folder
+from orc.ledger.files.written import current_folder
 from orc.projections.history.definitions import read_spec
 from orc.projections.pages.actions import ForkRequest, InputField, SpecFile, SpecForm, StartRequest
 from orc.projections.pages.decisions import RequestRefused
@@ -81,7 +82,7 @@ class BrowserActions:
             raise RequestRefused("the reason is too long; shorten it", status=413)
         with self._refusing():
             ended = run_sync(cancel, job_id, places=self._places, reason=reason)
-            if ended.had_ended and ended.status != "cancelled":
+            if ended.had_ended and ended.status != "cancelled" and not ended.is_withdrawn:
                 raise UsageProblem(
                     f"{job_id} has already ended: {ended.status}; use Run steps again"
                 )
@@ -151,10 +152,13 @@ class BrowserActions:
             path = self._specs.file(wanted.spec)
             self._hide(path)
             text, source = read_spec_file(path)
-            declared = examine(text, source_name=source)[0].job.inputs
+            spec, problems = examine(text, source_name=source)
+            if problems:
+                raise SpecError(source, problems)
+            declared = spec.job.inputs
             job_id = submit(
                 Submission(
-                    path=path,
+                    path=_from_here(path),
                     provider=wanted.provider,
                     inputs=read_fields(declared, wanted.inputs, path.parent),
                 ),
@@ -201,11 +205,24 @@ class BrowserActions:
                 yield
         except SpecError as error:
             lines = tuple(self._problem_lines(error))
-            raise RequestRefused("The spec is invalid.", status=422, lines=lines) from error
+            title = "The spec is invalid."
+            if all(found.message.startswith("inputs.") for found in error.problems):
+                title = "The inputs do not fit the spec."
+                # The form has a field for each input; the place in the spec says nothing about it.
+                lines = tuple(
+                    mask_output(found.message.removeprefix("inputs.")) for found in error.problems
+                )
+            raise RequestRefused(title, status=422, lines=lines) from error
         except (UsageProblem, OwnedElsewhere) as error:
             raise RequestRefused(mask_output(str(error)), status=status) from error
         except (EnvironmentProblem, LedgerError, OSError) as error:
             raise RequestRefused(mask_output(str(error)), status=503) from error
+
+
+def _from_here(path: Path) -> Path:
+    """The path as it is typed in the current folder, so that the job is named by it."""
+    here = current_folder()
+    return path.relative_to(here) if here is not None and path.is_relative_to(here) else path
 
 
 class _Done:

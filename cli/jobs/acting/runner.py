@@ -15,7 +15,7 @@ from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.places import Places
 from orc.ledger import JobId, LedgerReader, has_owner
 from orc.ledger.failpoints import VARIABLE
-from orc.ledger.files.runner_log import RunnerLog, new_runner_log
+from orc.ledger.files.runner_log import BACKGROUND, RunnerLog, new_runner_log
 from orc.scheduler.clock import Clock
 
 _END_WAIT_S = 5.0
@@ -44,7 +44,7 @@ def start_runner(places: Places, job_id: JobId, environment: Mapping[str, str]) 
         process = subprocess.Popen(
             # -P: no module of the current folder takes the place of one of orc.
             [sys.executable, "-P", "-m", "orc.cli.main", *words],
-            env={name: value for name, value in environment.items() if name != VARIABLE},
+            env=_environment(environment),
             stdin=subprocess.DEVNULL,
             stdout=log.output,
             stderr=log.output,
@@ -61,6 +61,11 @@ def start_runner(places: Places, job_id: JobId, environment: Mapping[str, str]) 
         log.close()
     _started.append(process)
     return True
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in environment.items() if name != VARIABLE}
+    return {**kept, BACKGROUND: "1"}
 
 
 def _new_log(places: Places, job_id: JobId, words: Sequence[str], version: int) -> RunnerLog | None:

@@ -10,6 +10,7 @@ from orc.cli.jobs.caller.read_inputs import beside
 from orc.cli.jobs.caller.spec_files import read_spec_file, read_yaml_bytes
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.source.yaml_source import parse_yaml
+from orc.scheduler.core.spec.inputs import read_input
 from orc.scheduler.core.spec.parse import examine
 
 
@@ -19,11 +20,14 @@ def parse_inputs(pairs: list[str], path: Path | None = None) -> dict[str, Any]:
     Raises UsageProblem, and SpecError for a file that cannot be parsed.
     """
     found: dict[str, Any] = {} if path is None else _read_file(path)
+    wrong = []
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UsageProblem(f"-i: must be KEY=VALUE; got {pair!r}")
+            wrong.append(repr(pair))
         found[name] = value
+    if wrong:
+        raise UsageProblem(f"-i: must be KEY=VALUE; got {', '.join(wrong)}")
     return found
 
 
@@ -54,7 +58,10 @@ def _beside(value: Any, path: Path) -> Any:
 
 
 def check_names(path: Path | None, given: dict[str, Any], spec: Path) -> None:
-    """Raise SpecError for inputs in the file `path` that the spec does not have, with their lines."""
+    """Raise SpecError for what the spec cannot take of the file `path`, with the lines there.
+
+    These are inputs that it does not have, and values that do not fit, unless `given` has others.
+    """
     if path is None:
         return
     try:
@@ -63,13 +70,14 @@ def check_names(path: Path | None, given: dict[str, Any], spec: Path) -> None:
     except (SpecError, UsageProblem):
         return
     document = parse_yaml(read_yaml_bytes(path).decode("utf-8-sig"), source_name=str(path))
-    problems = [
-        Problem(
-            f"the spec has no input {key!r}{nearest(key, declared)}",
-            *document.place((key,), key=True),
-        )
-        for key in document.value
-        if key not in declared
-    ]
+    problems = []
+    for key, value in document.value.items():
+        if key not in declared:
+            said = f"the spec has no input {key!r}{nearest(str(key), declared)}"
+            problems.append(Problem(said, *document.place((key,), key=True)))
+        elif given.get(key) == value:
+            said = read_input(value, declared[key])[1]
+            if said:
+                problems.append(Problem(f"inputs.{key}: {said}", *document.place((key,))))
     if problems:
         raise SpecError(str(path), problems)

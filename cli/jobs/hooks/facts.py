@@ -88,6 +88,8 @@ def _commands(job_id: str, status: str) -> dict[str, str]:
 def _waiting(state: JobState, job_id: str) -> list[dict[str, Any]]:
     """The steps that wait for a person: what for, the question, and the commands that answer it."""
     found = []
+    is_last = not state.is_queued and not state.over_budget
+    then = command_line("resume", job_id) if is_last else ""
     for name in sorted(state.questions):
         question = state.steps[name].question
         if question is not None:
@@ -99,7 +101,7 @@ def _waiting(state: JobState, job_id: str) -> list[dict[str, Any]]:
                     "commands": dict(
                         zip(
                             question.options,
-                            decision_commands(job_id, name, question.options),
+                            decision_commands(job_id, name, question.options, then=then),
                             strict=True,
                         )
                     ),

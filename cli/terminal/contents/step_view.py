@@ -8,13 +8,13 @@ from typing import Any
 
 from orc.cli.terminal.contents.file_text import file_text, json_text, plain_text
 from orc.cli.terminal.contents.step_seen import StepSeen
-from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
 from orc.cli.terminal.tables.table import table
 from orc.cli.terminal.text import safe
 from orc.ledger.command_lines import command_line
 from orc.ledger.errors import LedgerError, describe_unreadable
 from orc.ledger.wording import (
+    calls_cost_text,
     cost_text,
     count_text,
     duration_text,
@@ -51,7 +51,7 @@ def _parts(seen: StepSeen) -> Iterator[str]:
     used = view.usage[step.name]
     if used.calls:
         sent, received = count_text(used.input_tokens, "token"), number_text(used.output_tokens)
-        cost = cost_text(used.cost_nano_usd, used.calls_unpriced)
+        cost = calls_cost_text(used.calls, used.cost_nano_usd, used.calls_unpriced)
         yield f"  used       {count_text(used.calls, 'call')}, {sent} in, {received} out, cost {cost}\n"
     if step.hidden_key is not None:
         yield _indented("key", step.hidden_key)
@@ -96,7 +96,9 @@ def _items(seen: StepSeen) -> Iterator[str]:
             *(means_text(line.means),) * has_scores,
             duration_text(line.step.duration_s),
             tokens_text(line.used.tokens) if line.used.calls else "",
-            brief_cost(line.used.cost_nano_usd, line.used.calls_unpriced),
+            calls_cost_text(
+                line.used.calls, line.used.cost_nano_usd, line.used.calls_unpriced, brief=True
+            ),
         )
         for line in seen.items
     ]

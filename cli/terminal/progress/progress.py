@@ -64,7 +64,7 @@ class Progress:
     def line(self, state: JobState) -> str:
         """Counts and times on one line, for a log."""
         ended, total = self.counts(state)
-        return f"{number_text(ended)} of {count_text(total, 'step')}, {self.text(state)}"
+        return f"{number_text(ended)} of {count_text(total, 'step')} ended, {self.text(state)}"
 
     def left_s(self, state: JobState) -> float | None:
         """The seconds until the job ends, as far as earlier steps tell; None if they do not."""

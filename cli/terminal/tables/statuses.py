@@ -6,6 +6,7 @@ _GOOD, _BAD, _OPEN, _BUSY, _LEFT = "green", "red", "yellow", "cyan", "dim"
 _STYLES = {
     "pending": _LEFT,
     "running": _BUSY,
+    "starting": _BUSY,
     "queued": "blue",
     "waiting": _OPEN,
     "interrupted": _OPEN,

@@ -11,12 +11,11 @@ from typing import Any
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import Response
 
-from orc.ledger.files.runner_log import read_runner
 from orc.ledger.reader import LedgerReader
 from orc.projections.pages.actions import ForkRequest, InputField, PageActions
 from orc.projections.pages.decisions import RequestRefused
 from orc.projections.pages.forms import SentForm, person_text, take_form
-from orc.projections.pages.runs import can_do
+from orc.projections.pages.runs import can_do, runner_note
 from orc.projections.pages.views import PageRequest, answer, html, open_reader
 from orc.projections.tables.job_view import JobView, read_view
 from orc.projections.tables.status import shown_status
@@ -129,7 +128,7 @@ def _page(
         "reason": form.get("reason", ""),
         "once": form.get("once", "") or new_once(),
         "refusal": refusal,
-        "runner": read_runner(page_request.database, job_id),
+        "runner": runner_note(page_request.database, job_id, status, reader.head(job_id).version),
     }
     status_code = 200 if refusal is None else refusal.status
     return html("act.html", page_request, values, status=status_code, cache="private, no-store")

@@ -11,7 +11,7 @@
   let address = location.href;
 
   document.documentElement.classList.add("scripted");
-  const byId = (id) => document.getElementById(id);
+  const { byId } = page;
   // What the server sent for each part: scripts change the parts afterwards.
   const sent = new Map([...document.querySelectorAll("[data-live]")].map((one) => [one.id, one.outerHTML]));
 

@@ -3,19 +3,10 @@
 "use strict";
 
 (() => {
-  const byId = (id) => document.getElementById(id);
+  const { byId, button } = page;
   const COPIED = ".next code, .command-list code, .callout code, .sub > code, pre.text, [data-copy]";
   const SAID_MS = 1500;
   const LINES_MAX = 20000;
-
-  function button(text, label, act) {
-    const made = document.createElement("button");
-    made.type = "button";
-    made.textContent = text;
-    made.setAttribute("aria-label", label);
-    made.addEventListener("click", act);
-    return made;
-  }
 
   function say(text) {
     byId("news").textContent = text;

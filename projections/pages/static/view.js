@@ -3,18 +3,9 @@
 "use strict";
 
 (() => {
-  const byId = (id) => document.getElementById(id);
+  const { byId, button } = page;
   const ZOOM_STEP = 1.25;
   const [ZOOM_MIN, ZOOM_MAX] = [0.05, 8];
-
-  function button(text, label, act) {
-    const made = document.createElement("button");
-    made.type = "button";
-    made.textContent = text;
-    made.setAttribute("aria-label", label);
-    made.addEventListener("click", act);
-    return made;
-  }
 
   function startGraph() {
     const frame = byId("graph-scroll");

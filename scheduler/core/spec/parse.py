@@ -42,6 +42,9 @@ from orc.scheduler.core.spec.prompt import VARIABLE_PATTERN, ServersFile, Server
 from orc.scheduler.core.spec.words import take_as_written
 
 _PROBLEMS_MAX = 100
+_KEYS_OF_SPECS = {"project", "steps", "task_description", "template"}
+_ANY_INPUT = {"required": False}
+"""An input in the place of one that is declared wrongly."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -145,6 +148,10 @@ def examine(
     refused = dict(refused_templates(document))
     raw = dict(document.value)
     raw_steps = raw.pop("steps", None)
+    if not document.value.keys() & _KEYS_OF_SPECS:
+        known = "`project`, and `steps` or `task_description`"
+        message = f"this is no spec of orc: it has none of the keys {known}"
+        raise SpecError(source_name, [Problem(message, 1, 1)])
     job = _validate(JobSpec, raw, (), document, problems)
     steps = _validate_steps(raw_steps, document, problems, given="steps" in document.value)
     checked = job or _usable_part(raw)
@@ -168,15 +175,34 @@ def _uses_app(spec: dict[str, Any]) -> bool:
 
 
 def _usable_part(raw: dict[str, Any]) -> JobSpec:
-    """The job without its invalid keys, so that other checks can still run."""
-    usable = {"project": "unnamed", **raw}
+    """The job without its invalid parts, so that other checks can still run.
+
+    Of inputs and servers, only those that are invalid are left out; an invalid input keeps its name.
+    """
+    usable: dict[str, Any] = {"project": "unnamed", **raw}
     while True:
         try:
             return JobSpec.model_validate(usable)
         except ValidationError as error:
-            for broken in {str(item["loc"][0]) for item in error.errors()}:
-                usable.pop(broken)
+            for key, *inner in {item["loc"][:2] for item in error.errors()}:
+                _leave_out(usable, str(key), *inner)
             usable.setdefault("project", "unnamed")
+
+
+def _leave_out(usable: dict[str, Any], key: str, *inner: str | int) -> None:
+    """Leave out the key of the job, or only what is invalid inside it."""
+    within = usable.get(key)
+    if key not in ("inputs", "servers") or not inner or not isinstance(within, dict):
+        usable.pop(key, None)
+        return
+    name = inner[0]
+    kept = {each: value for each, value in within.items() if each != name}
+    if key == "inputs" and within.get(name) != _ANY_INPUT and name in within:
+        kept[name] = _ANY_INPUT
+    if kept.keys() == within.keys() and kept.get(name) == within.get(name):
+        usable.pop(key)
+        return
+    usable[key] = kept
 
 
 def _validate_steps(

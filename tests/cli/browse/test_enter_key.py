@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.builders import step
 from tests.processes import ORC
 from tests.projections.support import begun, open_in, write
 
-_LINK = re.compile(rb"http://127\.0\.0\.1:\d+/\?orc_token=[\w-]{43}")
+_LINK = re.compile(rb"http://127\.0\.0\.1:\d+/#orc_token=[\w-]{43}")
 
 
 def test_enter_prints_a_new_link(tmp_path: Path) -> None:
@@ -37,8 +38,8 @@ def test_enter_prints_a_new_link(tmp_path: Path) -> None:
         (second,) = _LINK.findall(_read_until(terminal, b"orc_token=" + b"\\S{43}"))
         assert first != second
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(first.decode(), timeout=30)
-        assert urllib.request.urlopen(second.decode(), timeout=30).status == 200
+            _open(first.decode())
+        assert _open(second.decode()) == 200
         os.write(terminal, b"\x03")
         _, status = os.waitpid(process, 0)
         assert os.waitstatus_to_exitcode(status) in (130, -signal.SIGINT)
@@ -48,6 +49,14 @@ def test_enter_prints_a_new_link(tmp_path: Path) -> None:
         if process:
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
+
+
+def _open(link: str) -> int:
+    """The status of the answer to the token of a link."""
+    parts = urlsplit(link)
+    address = f"{parts.scheme}://{parts.netloc}/-/orc-open"
+    with urllib.request.urlopen(address, parts.fragment.encode(), timeout=30) as answer:
+        return int(answer.status)
 
 
 def test_without_a_terminal_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

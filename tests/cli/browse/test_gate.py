@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
+from base64 import b64encode
 from typing import Any
 
 import pytest
 
-from orc.cli.browse.gate import PARAMETER, gated
+from orc.cli.browse.gate import OPEN_PATH, PARAMETER, gated
 from orc.cli.browse.sessions import SESSIONS_MAX, Sessions
 
 HOST = "127.0.0.1:8001"
+
+
+OPENED_ELSEWHERE = {
+    "sec_fetch_site": "cross-site",
+    "sec_fetch_mode": "navigate",
+    "sec_fetch_dest": "document",
+    "accept": "text/html",
+}
 
 
 class Server:
@@ -28,7 +38,13 @@ class Server:
         await send({"type": "http.response.body", "body": b"the ledger"})
 
     def ask(
-        self, address: str = "/", *, method: str = "GET", host: str | None = HOST, **headers: str
+        self,
+        address: str = "/",
+        *,
+        method: str = "GET",
+        host: str | None = HOST,
+        body: str = "",
+        **headers: str,
     ) -> tuple[int, dict[str, str], str]:
         """The status, the headers and the text of the answer; `_` in a header's name is `-`."""
         path, _, query = address.partition("?")
@@ -47,22 +63,30 @@ class Server:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        self.run(scope, send)
+        self.run(scope, send, body)
         found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return sent[0]["status"], found, b"".join(one["body"] for one in sent[1:]).decode()
 
-    def run(self, scope: dict[str, Any], send: Any) -> None:
+    def run(self, scope: dict[str, Any], send: Any, body: str = "") -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body.encode(), "more_body": False}
+
         async def answer() -> None:
-            await self._app(scope, None, send)
+            await self._app(scope, receive, send)
 
         asyncio.run(answer())
 
-    def link(self, page: str = "/") -> str:
-        return f"{page}?{PARAMETER}={self.sessions.new_token()}"
+    def link(self) -> str:
+        """What is in the fragment of a new link."""
+        return f"{PARAMETER}={self.sessions.new_token()}"
+
+    def open(self, link: str, **options: Any) -> tuple[int, dict[str, str], str]:
+        """The answer to the token of a link."""
+        return self.ask(OPEN_PATH, **{"method": "POST", "body": link, **options})
 
     def cookie(self) -> str:
         """A cookie, as a browser gets it."""
-        return self.ask(self.link())[1]["set-cookie"].partition(";")[0]
+        return self.open(self.link())[1]["set-cookie"].partition(";")[0]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +111,7 @@ def test_only_names_of_this_machine_are_answered(host: str | None, status: int) 
     assert server.ask(host=host)[0] == status
     # Not even with a token, which stays usable.
     link = server.link()
-    assert server.ask(link, host=host)[0] == (421 if status == 421 else 200)
+    assert server.open(link, host=host)[0] == (421 if status == 421 else 200)
     assert server.seen == []
 
 
@@ -114,13 +138,12 @@ def test_nothing_is_answered_without_a_cookie(method: str, address: str) -> None
     assert server.ask(address, method=method, cookie=f"a=b; {cookie}; c=d")[0] == 200
 
 
-def test_a_link_gives_a_cookie_once_and_leads_to_its_page_without_the_token() -> None:
+def test_a_link_gives_a_cookie_once() -> None:
     server = Server()
-    link = server.link("/-/orc/runs/job_1")
-    status, headers, page = server.ask(f"{link}&at=3&x=%26", sec_fetch_site="cross-site")
+    link = server.link()
+    status, headers, page = server.open(link)
     assert status == 200
-    assert 'content="0;url=/-/orc/runs/job_1?at=3&amp;x=%26"' in page
-    assert headers["referrer-policy"] == "no-referrer"
+    assert 'content="0;url=/"' in page
     assert headers["cache-control"] == "no-store"
     name, value, *flags = re.split("[=;] ?", headers["set-cookie"])
     assert name == "orc_session_8001"
@@ -128,39 +151,52 @@ def test_a_link_gives_a_cookie_once_and_leads_to_its_page_without_the_token() ->
     assert flags == ["Path", "/", "HttpOnly", "SameSite", "Strict"]
     assert link.partition("=")[2] not in page + str(headers)
 
-    status, headers, page = server.ask(link, accept="text/html")
+    status, headers, page = server.open(link, accept="text/html")
     assert status == 403
     assert "set-cookie" not in headers
     assert "press Enter" in page
-    # The browser that has the cookie goes on to the page.
-    status, headers, page = server.ask(link, cookie=f"{name}={value}")
-    assert status == 200
-    assert "set-cookie" not in headers
-    assert 'url=/-/orc/runs/job_1"' in page
     assert server.seen == []
+
+
+@pytest.mark.parametrize("site", [{}, OPENED_ELSEWHERE], ids=["typed", "led here"])
+def test_the_page_for_a_browser_without_a_session_exchanges_the_token(site: dict[str, str]) -> None:
+    server = Server()
+    status, headers, page = server.ask("/-/orc/runs/job_1?at=3", **{"accept": "text/html", **site})
+    assert status == 403
+    (script,) = re.findall("<script>(.*)</script>", page, re.DOTALL)
+    assert f'fetch("{OPEN_PATH}", {{ method: "POST"' in script
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = headers["content-security-policy"]
+    assert f"script-src 'sha256-{digest}'; connect-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_a_token_in_the_query_opens_nothing() -> None:
+    server = Server()
+    link = server.link()
+    for method in ("GET", "HEAD", "POST"):
+        status, headers, _ = server.ask(f"/?{link}", method=method)
+        assert (status, "set-cookie" in headers) == (403, False)
+    assert server.open(link)[0] == 200
 
 
 def test_a_new_link_makes_the_last_one_useless_if_it_was_not_used() -> None:
     server = Server()
     first, second = server.link(), server.link()
-    assert server.ask(first)[0] == 403
-    assert server.ask(second)[0] == 200
-    assert server.ask(f"/?{PARAMETER}=")[0] == 403
+    assert server.open(first)[0] == 403
+    assert server.open(second)[0] == 200
+    for wrong in (f"{PARAMETER}=", "", PARAMETER, f"{PARAMETER}={'x' * 100_000}", "\xff"):
+        assert server.open(wrong)[0] == 403
 
 
-def test_only_a_get_uses_a_link() -> None:
+def test_only_a_post_of_our_own_page_uses_a_link() -> None:
     server = Server()
     link = server.link()
-    for method in ("HEAD", "POST", "OPTIONS"):
-        assert server.ask(link, method=method)[0] == 403
-    assert server.ask(link)[0] == 200
-
-
-def test_a_link_leads_nowhere_but_to_this_server() -> None:
-    server = Server()
-    for path in ("//evil.example/", "/\\evil.example/", "///evil.example"):
-        page = server.ask(server.link(path))[2]
-        assert re.search(r'content="0;url=/[^/\\]', page), page
+    for method in ("GET", "HEAD", "PUT", "OPTIONS"):
+        assert server.open(link, method=method)[0] == 403
+    assert server.open(link, origin="http://evil.example")[0] == 403
+    assert server.open(link, sec_fetch_site="cross-site")[0] == 403
+    assert server.open(link, sec_fetch_site="same-origin", origin=f"http://{HOST}")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -191,21 +227,6 @@ def test_a_request_of_another_site_or_port_is_refused_even_with_the_cookie(
     assert len(server.seen) == (status == 200)
 
 
-OPENED_ELSEWHERE = {
-    "sec_fetch_site": "cross-site",
-    "sec_fetch_mode": "navigate",
-    "sec_fetch_dest": "document",
-    "accept": "text/html",
-}
-
-
-def test_a_text_in_place_of_a_token_does_not_lead_past_the_page_that_asks() -> None:
-    server = Server()
-    cookie = server.cookie()
-    assert server.ask("/runs?orc_token=any", cookie=cookie, **OPENED_ELSEWHERE)[0] == 403
-    assert server.ask("/runs?orc_token=any", cookie=cookie)[0] == 200
-
-
 def test_a_link_on_another_site_leads_to_a_page_that_the_person_can_go_on_from() -> None:
     server = Server()
     opened = OPENED_ELSEWHERE
@@ -231,7 +252,7 @@ def test_the_pages_do_not_see_the_cookie() -> None:
 def test_another_user_gets_in_neither_with_the_cookie_nor_with_the_link() -> None:
     server = Server(is_own_user=False)
     token = server.sessions.new_token()
-    assert server.ask(f"/?{PARAMETER}={token}")[0] == 403
+    assert server.open(f"{PARAMETER}={token}")[0] == 403
     cookie = server.sessions.open(token)
     assert cookie is not None, "the token was not used up"
     assert server.ask(cookie=f"orc_session_8001={cookie}")[0] == 403

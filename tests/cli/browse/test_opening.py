@@ -12,7 +12,7 @@ import pytest
 
 from orc.cli.browse.opening import Opener
 
-LINK = 'http://127.0.0.1:1/?orc_token=secret&x="<b>'
+LINK = 'http://127.0.0.1:1/#orc_token=secret&x="<b>'
 
 
 def test_the_browser_is_given_a_private_file_and_not_the_link(
@@ -38,7 +38,7 @@ def test_the_browser_is_given_a_private_file_and_not_the_link(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     text = file.read_text("utf-8")
-    assert 'content="0;url=http://127.0.0.1:1/?orc_token=secret&amp;x=&quot;&lt;b&gt;"' in text
+    assert 'content="0;url=http://127.0.0.1:1/#orc_token=secret&amp;x=&quot;&lt;b&gt;"' in text
     assert '<meta name="referrer" content="no-referrer">' in text
     opener.remove_files()
     assert list(tmp_path.iterdir()) == []

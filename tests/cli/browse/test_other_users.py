@@ -105,7 +105,7 @@ def unix(folder: Path) -> Iterator[dict[str, Any]]:
 def test_another_user_sees_nothing_and_decides_nothing(port: dict[str, Any], folder: Path) -> None:
     link = urlsplit(port["url"])
     place = ("127.0.0.1", link.port)
-    own_link = f"{link.path}?{link.query}"
+    opening: Asked = ("POST", "/-/orc-open", ["Sec-Fetch-Site: same-origin"], link.fragment)
     listed = json.loads(run_orc("list", "--json", cwd=folder).stdout.splitlines()[0])
     job = listed["job_id"]
     decide = f"/-/orc/runs/decide/{job}"
@@ -122,12 +122,12 @@ def test_another_user_sees_nothing_and_decides_nothing(port: dict[str, Any], fol
     requests += [("POST", decide, form_headers, form)]
 
     # The other user has even the link, which stays usable for its owner.
-    for status, text in ask(OTHER, place, ("GET", own_link, [], ""), *requests):
+    for status, text in ask(OTHER, place, opening, *requests):
         assert status == 403
         assert "May I?" not in text
         assert job not in text
         assert "et-cookie" not in text
-    ((status, text),) = ask(0, place, ("GET", own_link, [], ""))
+    ((status, text),) = ask(0, place, opening)
     assert status == 200
     cookie = next(line for line in text.splitlines() if line.lower().startswith("set-cookie"))
     with_cookie = [f"Cookie: {cookie.partition(': ')[2].partition(';')[0]}; ds_csrftoken=x"]
@@ -136,7 +136,7 @@ def test_another_user_sees_nothing_and_decides_nothing(port: dict[str, Any], fol
     stolen = [(m, p, [*h, *with_cookie], b) for m, p, h, b in requests]
     # A header that a proxy would add says nothing about the connection.
     stolen += [("GET", "/", [*with_cookie, "X-Forwarded-For: 10.0.0.1"], "")]
-    for status, text in ask(OTHER, place, ("GET", own_link, [], ""), *stolen):
+    for status, text in ask(OTHER, place, opening, *stolen):
         assert status == 403
         assert "May I?" not in text
     events = run_orc("tail", "latest", "--type", "approval.decided", "--json", cwd=folder).stdout
@@ -151,14 +151,15 @@ def test_another_user_sees_nothing_and_decides_nothing(port: dict[str, Any], fol
 def test_another_user_cannot_connect_to_the_socket(unix: dict[str, Any]) -> None:
     link = urlsplit(unix["url"])
     path = unix["socket"]
-    ((status, _),) = ask(OTHER, path, ("GET", f"{link.path}?{link.query}", [], ""))
+    opening: Asked = ("POST", "/-/orc-open", [], link.fragment)
+    ((status, _),) = ask(OTHER, path, opening)
     assert status == 13, "EACCES"
-    answers = ask(0, path, ("GET", "/", [], ""), ("GET", f"/?{link.query}", [], ""))
+    answers = ask(0, path, ("GET", "/", [], ""), opening)
     assert [status for status, _ in answers] == [403, 200]
 
 
 def test_the_link_is_in_the_arguments_of_no_process(port: dict[str, Any]) -> None:
-    token = urlsplit(port["url"]).query.partition("=")[2]
+    token = urlsplit(port["url"]).fragment.partition("=")[2]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             assert token.encode() not in path.read_bytes()

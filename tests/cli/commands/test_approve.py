@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from orc.ledger import LedgerReader, failpoints
 from tests.cli.approval_job import SPEC
 from tests.cli.command_line import orc, write
 from tests.processes import end_process, run_orc, start_orc
+from tests.projections.served import Get, browse
 
 
 @pytest.fixture
@@ -51,6 +53,35 @@ def test_the_job_continues_by_the_decision(
     assert steps["go"]["status"] == went
     (line,) = orc("tail", asked, "--type", "approval.decided", "--json").lines()
     assert (line["option"], line.get("comment")) == (decision, None)
+
+
+def test_one_command_decides_and_continues_wherever_the_question_is_shown(
+    asked: str, here: Path
+) -> None:
+    approve, reject = (f"orc {command} {asked} gate --resume" for command in ("approve", "reject"))
+    run = orc("run", "spec.yaml").err
+    shown = orc("show", asked).out
+    assert f"next: {approve}" in shown.splitlines()
+    assert f"next: {approve}".replace(asked, "") in re.sub("job_[a-z0-9]+", "", run)
+    for text in (run, shown):
+        assert "orc resume" not in text
+    assert f"`{approve}`" in orc("why", asked, "gate").out
+    (ended,) = [line for line in orc("run", "spec.yaml", "--json").lines() if "next" in line]
+    assert ended["next"].endswith(" gate --resume")
+    found: list[str] = []
+
+    async def look(get: Get) -> None:
+        for address in (f"/-/orc/runs/{asked}", f"/-/orc/runs/{asked}/step/gate"):
+            found.append((await get(address)).text)
+
+    browse(here / "runs.db", then=look)
+    for text in found:
+        assert f"<code>{approve}</code>" in text
+        assert f"<code>{reject}</code>" in text
+    assert "To continue this job" not in found[0]
+    said = orc(*approve.split()[1:])
+    assert said.code == 0
+    assert f"{asked} succeeded" in said.err
 
 
 @pytest.mark.parametrize(("command", "went"), [("approve", "succeeded"), ("reject", "skipped")])
@@ -154,7 +185,7 @@ def test_the_last_json_line_says_what_the_job_waits_for(here: Path) -> None:
     options = ["approve", "reject"]
     asked = {"step": "gate", "for": "approval", "question": "Publish?", "options": options}
     assert (last["status"], last["waiting"]) == ("waiting", [asked])
-    assert last["next"] == f"orc approve {last['job_id']} gate"
+    assert last["next"] == f"orc approve {last['job_id']} gate --resume"
 
 
 def test_the_live_table_has_what_is_inside_a_step_below_it(

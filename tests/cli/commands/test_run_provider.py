@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -147,6 +148,24 @@ def test_a_server_that_was_never_started_is_asked_once_and_what_is_set_up_is_nam
         "orc run spec.yaml --provider anthropic\n"
     ) in said.err
     assert types_of("latest").count("llm.requested") == 1
+    assert "replay" not in said.err
+
+
+def test_recorded_replies_are_a_remedy_only_where_they_are(here: Path) -> None:
+    write("provider: ollama\n" + NAMELESS)
+    Path("spec.replay.yaml").write_text(REPLIES)
+    said = orc("run", "spec.yaml")
+    assert said.code == 7
+    remedy = "orc run spec.yaml --provider replay"
+    assert f"  recorded replies are in spec.replay.yaml: {remedy}\n" in said.err
+    assert "SPEC" not in said.err
+    assert orc(*remedy.split()[1:]).code == 0
+    # From another folder, and after the replies are gone.
+    Path("sub").mkdir()
+    os.chdir("sub")
+    assert f"orc run {here}/spec.yaml --provider replay" in orc("run", "../spec.yaml").err
+    Path("../spec.replay.yaml").unlink()
+    assert "replay" not in orc("run", "../spec.yaml").err
 
 
 @pytest.mark.parametrize("provider", ["ollama", "openai", "openai-responses", "anthropic"])

@@ -100,7 +100,7 @@ def test_the_last_events_are_read_at_once_when_the_owner_is_gone(
         asked.append(at_once)
         return False
 
-    monkeypatch.setattr(tail, "has_owner", lambda path, job_id: next(owned))
+    monkeypatch.setattr(tail, "may_go_on", lambda *told: next(owned))
     monkeypatch.setattr(LedgerChanges, "wait", lambda changes: None)
     monkeypatch.setattr(LedgerChanges, "has_new", has_new)
     with LedgerReader.open(here / "runs.db") as ledger:

@@ -96,6 +96,10 @@ def test_what_a_hook_prints_is_recorded_with_secrets_hidden(
     assert "to [secret WEBHOOK_URL]" in log
     assert "oops" in log
     assert b"secret-token" not in Path("runs.db").read_bytes()
+    (path,) = Path("runs").glob("*/logs/hooks/succeeded.*.log")
+    assert path.name == f"succeeded.{events()[-1]['occasion']}.log"
+    assert path.read_text() == log
+    assert orc("verify").code == 0
 
 
 def test_a_value_in_a_hook_never_becomes_shell_text() -> None:
@@ -129,7 +133,8 @@ def test_a_job_that_waits_tells_what_for_and_the_hook_may_answer() -> None:
     [waiting] = json.loads(Path("facts.json").read_text())["waiting"]
     assert (waiting["step"], waiting["for"], waiting["message"]) == ("work", "approval", "Publish?")
     assert list(waiting["commands"]) == ["approve", "later", "reject"]
-    assert "orc approve job_" in waiting["commands"]["approve"]
+    assert waiting["commands"]["approve"].startswith("orc approve job_")
+    assert waiting["commands"]["approve"].endswith(" work --resume")
     kinds = [event["type"] for event in orc("show", "latest", "--events", "--json").lines()]
     assert kinds.index("approval.decided") < kinds.index("hook.ended")
     assert events()[-1]["exit_code"] == 0

@@ -157,7 +157,7 @@ def test_what_a_command_refuses_is_an_error_of_the_tool(here: Path, job_id: str)
         async with client_of() as client:
             assert "job_nothere" in await refusal(client, "show_job", job="job_nothere")
             for bound in ({"limit": 0}, {"limit": -5}, {"offset": -1}):
-                assert "greater than or equal" in await refusal(client, "list_jobs", **bound)
+                assert "must be at least" in await refusal(client, "list_jobs", **bound)
 
     trio.run(ask)
 

@@ -63,7 +63,7 @@ def test_finished_items_tell_how_long_the_others_take(here: Path) -> None:
     progress, state, _ = replayed("each[2]", {"last": 10.0})
     # Three of five items in three seconds; then the last step as long as in earlier jobs.
     assert progress.left_s(state) == pytest.approx(2.0 + 10.0)
-    assert progress.line(state) == "3 of 7 steps, 3.0 s, about 12 s left"
+    assert progress.line(state) == "3 of 7 steps ended, 3.0 s, about 12 s left"
 
 
 def test_a_step_that_never_ran_before_makes_the_estimate_unknown(here: Path) -> None:
@@ -95,9 +95,9 @@ def test_a_log_of_a_long_job_says_how_far_it_is(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("spec.yaml", SPEC)
-    assert "3 of 7 steps" not in orc("run", "spec.yaml").err
+    assert "3 of 7 steps ended" not in orc("run", "spec.yaml").err
     monkeypatch.setattr(display, "PROGRESS_S", 0.0)
-    assert "3 of 7 steps" in orc("run", "spec.yaml").err
+    assert "3 of 7 steps ended" in orc("run", "spec.yaml").err
 
 
 def test_a_display_that_draws_slowly_draws_rarely(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ NOON_S = 1793536200.0
 
 
 def test_a_recorded_time_is_relative_or_exact() -> None:
-    assert ago(AT, now_s=NOON_S + 200) == "3 min ago"
+    assert ago(AT, now_s=NOON_S + 200) == "3 m ago"
     assert when(AT) == "2026-11-01 12:30:00 UTC"
 
 

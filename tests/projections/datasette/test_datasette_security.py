@@ -90,11 +90,33 @@ def test_an_unknown_address_is_answered_with_404_and_not_printed(
         assert answer.status_code == 404
         assert "<h1>Not found</h1>" in answer.text
         assert '<a href="/">Start page</a>' in answer.text
-        assert "script-src" not in answer.headers["content-security-policy"]
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
     (answer,) = answers(database, "/runs/nothing.json")
-    assert answer.json()["error"] == "Table not found"
+    assert answer.json()["error"] == "The ledger has no table or query `nothing`."
     said = capfd.readouterr()
     assert said.out + said.err == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "said", "near"),
+    [
+        ("/nope", "The server has no database <code>nope</code>", None),
+        ("/runs/job", "no table or query <code>job</code>", "/runs/jobs"),
+        ("/runs/event_of_a_job", "no table or query", "/runs/events_of_a_job"),
+        ("/runs/jobs/~3Cb~3E", "<code>jobs</code> has no row <code>&lt;b&gt;</code>", "/runs/jobs"),
+        ("/runs/x/y/z", "There is no page at this address.", None),
+        ("/-/nothing", "There is no page at this address.", None),
+    ],
+)
+def test_a_page_for_nothing_says_what_is_missing_and_what_there_is(
+    database: Path, address: str, said: str, near: str | None
+) -> None:
+    (answer,) = answers(database, address)
+    assert answer.status_code == 404
+    assert said in answer.text
+    assert '<a href="/-/orc/runs">All jobs</a>' in answer.text
+    if near is not None:
+        assert f'<li><a href="{near}">' in answer.text
 
 
 def test_a_mistake_in_an_address_is_on_the_page_and_not_in_the_terminal(

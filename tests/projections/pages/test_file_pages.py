@@ -51,7 +51,7 @@ def test_no_page_of_a_file_has_active_markup(database: Path) -> None:
             # Markdown may have links; the one of the sample leads to this place.
             others = [link for link in found.links if not re.match(r"(/(?!/)|#|data:,$)", link)]
             assert set(others) <= {"https://orc.example/paper"}, page
-            assert answer.text.count("<script") == 2, page
+            assert answer.text.count("<script") == 3, page
             framed = "pdf" in page and "source" not in page
             policy = FRAMING_POLICY if framed else POLICY
             assert answer.headers["content-security-policy"] == policy, page
