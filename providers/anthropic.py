@@ -7,11 +7,12 @@ module imports it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import anthropic
 import httpx2
 import trio
+from anthropic._streaming import ServerSentEvent
 
 from orc.ledger.wording import duration_text
 from orc.providers.anthropic_body import PARAMS, build_asked
@@ -72,6 +73,16 @@ def build_server(server: Server) -> Provider:
     return Anthropic(peer, server.key or _PLACEHOLDER_KEY, server=server.name)
 
 
+class _Events(anthropic.AsyncStream[object]):
+    """A stream whose events need no names: each has its type in its data too."""
+
+    async def _iter_events(self) -> AsyncIterator[ServerSentEvent]:
+        async for event in super()._iter_events():
+            if event.event is None and event.data and not event.data.startswith("[DONE]"):
+                event = ServerSentEvent(event="unnamed", data=event.data)
+            yield event
+
+
 class Anthropic:
     """The Messages API at one address."""
 
@@ -95,7 +106,7 @@ class Anthropic:
             cast_to=object,
             options={"headers": asked.headers, "timeout": build_timeout(request.timeout_s)},
             stream=True,
-            stream_cls=anthropic.AsyncStream[object],
+            stream_cls=_Events,
         )
         try:
             headers = await self._peer.hear(opening, arriving.take)

@@ -6,6 +6,7 @@ This module converts requests and replies. `orc.providers.mlx_store` and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
@@ -21,9 +22,14 @@ from orc.providers.instructions import document_words, instruct
 from orc.providers.mlx_model import LocalModel
 from orc.providers.mlx_store import Store, open_store
 from orc.providers.mlx_text import Splitter
+from orc.providers.replies.ends import read_end
+from orc.providers.replies.reasoning import ThinkSplitter
 
 MAX_TOKENS = 4096
 """The default of `max_tokens`; mlx-lm's own default of 256 would cut off most answers."""
+
+_NAME = re.compile(r'"name"\s*:\s*"([^"\\\s]{1,200})"')
+_ARGUMENTS = re.compile(r'"(?:arguments|parameters)"\s*:')
 
 
 class Mlx:
@@ -97,6 +103,7 @@ class Mlx:
             call=model.call if request.tools else None,
             thinking=model.begins_with_thought(prompt),
         )
+        answer = ThinkSplitter(lambda text: trio.from_thread.run_sync(on_delta, text))
         finish = "stop"
         used = Usage(input_tokens=len(prompt))
         reasoning_tokens = 0
@@ -111,18 +118,28 @@ class Mlx:
                     piece.generation_tokens,
                     reasoning_tokens=reasoning_tokens,
                 )
-                _report(on_delta, splitter.feed(replace_surrogates(piece.text)))
+                answer.feed(splitter.feed(replace_surrogates(piece.text)))
                 if splitter.stopped:
                     break
                 finish = piece.finish_reason or finish
-        _report(on_delta, splitter.finish())
+        answer.feed(splitter.finish())
+        text, tagged = answer.finish()
+        reasoning = "\n".join(filter(None, (splitter.reasoning.strip(), tagged)))
         calls = _read_calls(model, request, splitter.calls, cut=finish == "length", usage=used)
         return Reply(
-            text=splitter.text,
+            text=text,
             model=request.model,
-            finish_reason="tool_calls" if calls else finish,
+            finish_reason=read_end(
+                safe_text(request.model),
+                finish,
+                usage=used,
+                has_text=bool(text.strip()),
+                has_calls=bool(calls),
+            ),
             usage=used,
             tool_calls=calls,
+            native={"thinking": reasoning} if calls and reasoning else None,
+            reasoning=reasoning,
         )
 
 
@@ -149,11 +166,6 @@ def build(environment: Mapping[str, str], base_url: str | None) -> Mlx:
     """
     assert base_url is None, "the check of the spec refuses an address for mlx"
     return Mlx(open_store(environment))
-
-
-def _report(on_delta: OnDelta, text: str) -> None:
-    if text:
-        trio.from_thread.run_sync(on_delta, text)
 
 
 def _render(model: LocalModel, request: Request) -> list[int]:
@@ -186,6 +198,10 @@ def _turn(message: Message) -> dict[str, Any]:
             }
             for call in message["tool_calls"]
         ]
+    native = message.get("native")
+    if native is not None and native["provider"] == Mlx.name:
+        # Templates that show a model its thinking before a call read it under this name.
+        turn["reasoning_content"] = native["content"]["thinking"]
     if message["role"] == "tool":
         turn |= {"tool_call_id": message["tool_call_id"], "name": message.get("name", "")}
     return turn
@@ -219,7 +235,8 @@ def _read_calls(
 ) -> tuple[ToolCall, ...]:
     """The tool calls in the texts between the model's marks.
 
-    Raises TransientError (protocol) for an invalid text, unless the token limit cut it off.
+    A call whose arguments are broken keeps them as a text, so that the model is told. Raises
+    TransientError (protocol) for a text without a name, unless the token limit cut it off.
     """
     found: list[ToolCall] = []
     for text in texts:
@@ -231,11 +248,28 @@ def _read_calls(
             # There are many parsers, and they can raise any exception.
             if cut:
                 continue
+            name = _NAME.search(text)
+            if name is not None:
+                own_id = f"call_{request.ordinal}_{len(found) + 1}"
+                found.append(
+                    {
+                        "id": own_id,
+                        "name": safe_text(name[1]),
+                        "arguments": _broken_arguments(text),
+                    }
+                )
+                continue
             what = safe_text(text, length_max=80)
             raise TransientError(
                 "protocol", f"the model wrote an invalid tool call: {what}", usage=usage
             ) from error
     return tuple(found)
+
+
+def _broken_arguments(text: str) -> str:
+    """The text after the key of the arguments; the whole text if there is none."""
+    begun = _ARGUMENTS.search(text)
+    return text if begun is None else text[begun.end() :].strip()
 
 
 def _call(call: Mapping[str, Any], own_id: str) -> ToolCall:

@@ -14,9 +14,9 @@ Marks = tuple[str, str]
 class Splitter:
     """Receives pieces of raw text and returns the pieces of the answer.
 
-    A piece that could be the start of a mark is held back until that is decided. Thoughts are
-    dropped. `text` is the answer so far, and `calls` has the text of each tool call. `stopped` is
-    true after a stop text, which is not part of the answer.
+    A piece that could be the start of a mark is held back until that is decided. `text` is the answer
+    so far, `reasoning` has the thoughts, and `calls` has the text of each tool call. `stopped` is true
+    after a stop text, which is not part of the answer.
     """
 
     def __init__(
@@ -28,6 +28,7 @@ class Splitter:
         thinking: bool = False,
     ) -> None:
         self.text = ""
+        self.reasoning = ""
         self.calls: list[str] = []
         self.stopped = False
         self._stops = tuple(filter(None, stops))
@@ -97,6 +98,8 @@ class Splitter:
         taken, self._held = self._held[:size], self._held[size:]
         if self._inside == "call":
             self._call_text += taken
+        elif self._inside == "thought":
+            self.reasoning += taken
         if self._inside != "text":
             return ""
         self.text += taken

@@ -61,7 +61,9 @@ class Ollama:
             accept=(JSON_LINES, JSON),
             model=request.model,
         ) as response:
-            return await read_reply(response, request, on_delta, secrets=self._server.secrets)
+            return await read_reply(
+                response, request, on_delta, who=self._server.who, secrets=self._server.secrets
+            )
 
     async def embed(self, request: Request) -> Reply:
         """See `Embedder.embed`."""
@@ -73,9 +75,11 @@ class Ollama:
             accept=(JSON,),
             model=request.model,
         ) as response:
-            body = await read_body(response, max_bytes=embeddings.BODY_MAX_BYTES)
+            body = await read_body(
+                response, who=self._server.who, max_bytes=embeddings.BODY_MAX_BYTES
+            )
         return embeddings.read_reply(
-            body, request, who=self._server_name or "Ollama", secrets=self._server.secrets
+            body, request, who=self._server.who, secrets=self._server.secrets
         )
 
     async def models(self) -> tuple[str, ...]:
@@ -103,33 +107,36 @@ class Ollama:
         """The digest of each model by name; "" if the server reports no digest."""
         with trio.move_on_after(MODELS_WAIT_S):
             async with self._server.answer("GET", "/api/tags", accept=(JSON,)) as response:
-                return _parse_digests(await read_body(response, max_bytes=MODELS_MAX_BYTES))
+                who = self._server.who
+                body = await read_body(response, who=who, max_bytes=MODELS_MAX_BYTES)
+                return _parse_digests(body, who)
         raise TransientError(
             "timeout",
-            f"Ollama at {self.endpoint} did not list its models within {duration_text(MODELS_WAIT_S)}",
+            f"{self._server.who} at {self.endpoint} did not list its models within "
+            f"{duration_text(MODELS_WAIT_S)}",
         )
 
 
-def _parse_digests(body: bytes) -> dict[str, str]:
+def _parse_digests(body: bytes, who: str) -> dict[str, str]:
     try:
         document = parse_json(body.decode("utf-8"))
     except ValueError as error:
-        raise _shape_error("is not JSON") from error
+        raise _shape_error(who, "is not JSON") from error
     if not isinstance(document, dict) or "models" not in document:
-        raise _shape_error("has no `models`")
+        raise _shape_error(who, "has no `models`")
     models = document["models"]
     if models is None:
         # Go encodes an empty list as null.
         return {}
     if not isinstance(models, list):
-        raise _shape_error("has a `models` that is not a list")
-    return dict(map(_parse_model, models))
+        raise _shape_error(who, "has a `models` that is not a list")
+    return dict(_parse_model(model, who) for model in models)
 
 
-def _parse_model(model: Any) -> tuple[str, str]:
+def _parse_model(model: Any, who: str) -> tuple[str, str]:
     name = model.get("name") if isinstance(model, dict) else None
     if not isinstance(name, str):
-        raise _shape_error("has a model without a name")
+        raise _shape_error(who, "has a model without a name")
     digest = model.get("digest")
     return (
         safe_text(name, length_max=_NAME_MAX),
@@ -137,5 +144,5 @@ def _parse_model(model: Any) -> tuple[str, str]:
     )
 
 
-def _shape_error(what: str) -> TransientError:
-    return TransientError("protocol", f"Ollama's list of models {what}")
+def _shape_error(who: str, what: str) -> TransientError:
+    return TransientError("protocol", f"{who}'s list of models {what}")

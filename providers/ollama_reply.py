@@ -41,20 +41,35 @@ LINE_MAX_BYTES = 4 * 1024 * 1024
 AFTER_END_WAIT_S = 0.5
 
 
+class BadReply(Exception):
+    """The reply is not what the API describes; the text continues the sentence "Ollama's reply ..."."""
+
+    def of(self, who: str) -> TransientError:
+        """The error of a call to this server."""
+        return TransientError("protocol", f"{who}'s reply {self}")
+
+
 _Value = TypeVar("_Value", bool, int, str)
 
 
 async def read_reply(
-    response: httpx.Response, request: Request, on_delta: OnDelta, *, secrets: tuple[str, ...]
+    response: httpx.Response,
+    request: Request,
+    on_delta: OnDelta,
+    *,
+    who: str,
+    secrets: tuple[str, ...],
 ) -> Reply:
     """The complete reply; each piece of its text is passed to `on_delta` when it arrives.
 
     Raises ProviderError for an invalid or incomplete reply, and what httpx raises before the
-    end mark. `secrets` are masked in quoted texts of the server.
+    end mark. `who` is the server's name in messages. `secrets` are masked in quoted texts of the server.
     """
-    arriving = _ArrivingLines(request, on_delta, secrets=secrets)
+    arriving = _ArrivingLines(request, on_delta, who=who, secrets=secrets)
     try:
         return await _read_lines(response, arriving)
+    except BadReply as bad:
+        raise arriving.mark_partial(bad.of(who)) from bad.__cause__
     except ProviderError as error:
         raise arriving.mark_partial(error) from error.__cause__
 
@@ -67,7 +82,7 @@ async def _read_lines(response: httpx.Response, arriving: _ArrivingLines) -> Rep
                 break
         arriving.finish_body()
         if arriving.end is None:
-            raise arriving.mark_partial(_protocol_error("stopped before its end mark"))
+            raise BadReply("stopped before its end mark")
         # Read to the end, so that the next call can use this connection. The reply is complete
         # already, so a timeout or a broken connection no longer matters.
         with suppress(httpx.RequestError), trio.move_on_after(AFTER_END_WAIT_S):
@@ -77,14 +92,14 @@ async def _read_lines(response: httpx.Response, arriving: _ArrivingLines) -> Rep
     return arriving.build_reply()
 
 
-async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
+async def read_body(response: httpx.Response, *, who: str, max_bytes: int) -> bytes:
     """The whole body. Raises TransientError if it is too long, and what httpx raises."""
     body = bytearray()
     async with raw_chunks(response) as chunks:
         async for chunk in chunks:
             body += chunk
             if len(body) > max_bytes:
-                raise _protocol_error(f"is longer than {size_text(max_bytes)}")
+                raise BadReply(f"is longer than {size_text(max_bytes)}").of(who)
     return bytes(body)
 
 
@@ -96,9 +111,12 @@ def raw_chunks(response: httpx.Response) -> aclosing[AsyncGenerator[bytes, None]
 class _ArrivingLines:
     """Assembles a reply from its bytes; `end` is the line with `done`."""
 
-    def __init__(self, request: Request, on_delta: OnDelta, *, secrets: tuple[str, ...]) -> None:
+    def __init__(
+        self, request: Request, on_delta: OnDelta, *, who: str, secrets: tuple[str, ...]
+    ) -> None:
         self.end: dict[str, Any] | None = None
         self._request = request
+        self._who = who
         self._secrets = secrets
         self._lines = LineCutter(line_max_bytes=LINE_MAX_BYTES, body_max_bytes=BODY_MAX_BYTES)
         self._text = ThinkSplitter(on_delta)
@@ -110,11 +128,11 @@ class _ArrivingLines:
         self._earlier_calls = sum(len(turn.get("tool_calls", ())) for turn in request.messages)
 
     def take(self, chunk: bytes) -> None:
-        """Add a chunk. Raises TransientError if it is not valid in a reply."""
+        """Add a chunk. Raises BadReply if it is not valid in a reply."""
         try:
             lines = self._lines.feed(chunk)
         except ValueError as error:
-            raise _protocol_error(str(error)) from error
+            raise BadReply(str(error)) from error
         for line in lines:
             self._take_line(line)
 
@@ -142,7 +160,7 @@ class _ArrivingLines:
         reason = _field(self.end, "done_reason", of=str, default="") or "stop"
         usage = self._counts.usage()
         if reason in ("load", "unload"):
-            raise _protocol_error(f"has no answer: Ollama only did {reason!r} of the model")
+            raise BadReply(f"has no answer: {self._who} only did {reason!r} of the model")
         text, tagged = self._text.finish()
         calls = give_ids(
             self._calls,
@@ -158,7 +176,7 @@ class _ArrivingLines:
             text=text,
             model=safe_text(model, length_max=NAME_CHARS_MAX),
             finish_reason=read_end(
-                "Ollama",
+                self._who,
                 safe_text(reason, length_max=NAME_CHARS_MAX),
                 usage=usage if self._counts.is_known else None,
                 has_text=bool(text.strip()),
@@ -176,20 +194,20 @@ class _ArrivingLines:
         if not line.strip():
             return
         if self.end is not None:
-            raise _protocol_error("continues after its end mark")
+            raise BadReply("continues after its end mark")
         if self._broken_start:
             self._broken_start += line + b"\n"
             return
         try:
             document, text = _parse_line(line)
-        except TransientError:
+        except BadReply:
             if self._has_begun or not line.lstrip().startswith((b"{", b"[")):
                 raise
             # Perhaps the first line of a document that has several.
             self._broken_start = line + b"\n"
             return
         if document.get("error") is not None:
-            raise _build_error(parse_error_words(text, secrets=self._secrets))
+            raise _build_error(self._who, parse_error_words(text, secrets=self._secrets))
         self._has_begun = True
         counts = read_counts(document)
         self._counts = self._counts if counts.is_empty else counts
@@ -202,7 +220,7 @@ class _ArrivingLines:
 
     def _take_message(self, message: Any) -> None:
         if not isinstance(message, dict):
-            raise _protocol_error("has a line without a message")
+            raise BadReply("has a line without a message")
         calls = message.get("tool_calls")
         if calls:
             self._take_calls(calls)
@@ -215,7 +233,7 @@ class _ArrivingLines:
         if content is None:
             return
         if not isinstance(content, str):
-            raise _protocol_error("has a message whose content is not a text")
+            raise BadReply("has a message whose content is not a text")
         if content:
             self._text.feed(replace_surrogates(content))
 
@@ -223,7 +241,7 @@ class _ArrivingLines:
         if isinstance(calls, dict):
             calls = [calls]
         if not isinstance(calls, list) or len(self._calls) + len(calls) > CALLS_MAX:
-            raise _protocol_error(f"has a `tool_calls` that is not a list of at most {CALLS_MAX}")
+            raise BadReply(f"has a `tool_calls` that is not a list of at most {CALLS_MAX}")
         self._calls += map(_parse_call, calls)
 
 
@@ -232,16 +250,16 @@ def _parse_line(line: bytes) -> tuple[dict[str, Any], str]:
         text = line.decode("utf-8")
         document = parse_json(text)
     except UnicodeDecodeError as error:
-        raise _protocol_error("is not UTF-8") from error
+        raise BadReply("is not UTF-8") from error
     except ValueError as error:
-        raise _protocol_error(f"has a line that is not JSON: {safe_text(str(error))}") from error
+        raise BadReply(f"has a line that is not JSON: {safe_text(str(error))}") from error
     if not isinstance(document, dict):
-        raise _protocol_error("has a line that is not an object")
+        raise BadReply("has a line that is not an object")
     return document, text
 
 
-def _build_error(words: str) -> ProviderError:
-    message = f"Ollama failed during its reply: {words}"
+def _build_error(who: str, words: str) -> ProviderError:
+    message = f"{who} failed during its reply: {words}"
     return build_judged_error(500, message, find_meaning(code="", kind="", words=words))
 
 
@@ -249,10 +267,10 @@ def _parse_call(call: Any) -> ToolCall:
     """A tool call; its id is empty if the server sends none."""
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
-        raise _protocol_error("has a tool call without a function")
+        raise BadReply("has a tool call without a function")
     name = safe_text(_field(function, "name", of=str, default=""), length_max=NAME_CHARS_MAX)
     if not name:
-        raise _protocol_error("has a tool call without a name")
+        raise BadReply("has a tool call without a name")
     arguments = _parse_arguments(function.get("arguments"))
     return ToolCall(id=read_word(call.get("id")) or "", name=name, arguments=arguments)
 
@@ -274,9 +292,5 @@ def _field(document: dict[str, Any], key: str, *, of: type[_Value], default: _Va
     if value is None:
         return default
     if not isinstance(value, of):
-        raise _protocol_error(f"has a {key} of the wrong type")
+        raise BadReply(f"has a {key} of the wrong type")
     return value
-
-
-def _protocol_error(what: str) -> TransientError:
-    return TransientError("protocol", f"Ollama's reply {what}")

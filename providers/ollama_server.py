@@ -43,17 +43,21 @@ JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 
 _NAME_MAX = 200
+_START = (
+    ". Start it with `ollama serve`"
+)
 
 
 class OllamaServer:
     """The server at a base URL, which may contain credentials; `where` is the URL without them.
 
-    `server` is the named server with this address, if it is one.
+    `server` is the named server with this address, if it is one; `who` is its name in messages.
     """
 
     def __init__(self, base_url: str, server: Server | None = None) -> None:
-        self._who = "Ollama" if server is None else server.name
+        self.who = "Ollama" if server is None else server.name
         self._variable = "OLLAMA_BASE_URL" if server is None else f"servers.{server.name}.base_url"
+        self._remedy = _START if server is None else ""
         self._url = _parse_base_url(base_url, self._variable)
         self._query = {} if server is None else dict(server.query)
         self._headers = {} if server is None else dict(server.headers)
@@ -138,18 +142,19 @@ class OllamaServer:
         to = f" to {target}" if target else ""
         raise PermanentError(
             "bad_request",
-            f"{self._who} at {self.where} answered {response.status_code}, a redirect{to}, which was "
+            f"{self.who} at {self.where} answered {response.status_code}, a redirect{to}, which was "
             "refused; set "
             f"{self._variable} to the final address",
         )
 
     async def _build_refusal(self, response: httpx.Response, model: str) -> ProviderError:
         status = response.status_code
-        answer = f"{self._who} at {self.where} answered {status}"
+        answer = f"{self.who} at {self.where} answered {status}"
         words = await self._read_error_words(response)
         if status == 404 and model and "model" in words and "not found" in words:
             pull = f"ollama pull {shlex.quote(safe_text(model, length_max=_NAME_MAX))}"
-            return PermanentError("bad_request", f"{answer}: {words}. Get it with `{pull}`")
+            there = "" if self._remedy else " there"
+            return PermanentError("bad_request", f"{answer}: {words}. Get it with `{pull}`{there}")
         message = f"{answer}: {words}" if words else answer
         retry_after_s = parse_retry_after(response.headers, now=datetime.now(UTC))
         meaning = find_meaning(code="", kind="", words=words)
@@ -175,21 +180,21 @@ class OllamaServer:
             shown = safe_text(content_type, length_max=80, secrets=self.secrets)
             raise TransientError(
                 "protocol",
-                f"{self._who} at {self.where} answered with {shown or 'no content type'} instead of "
+                f"{self.who} at {self.where} answered with {shown or 'no content type'} instead of "
                 f"JSON; is {self._variable} the address of an Ollama server?",
             )
         if _is_encoded(response):
             raise TransientError(
                 "protocol",
-                f"{self._who} at {self.where} compressed its reply, although the request forbids that",
+                f"{self.who} at {self.where} compressed its reply, although the request forbids that",
             )
 
     def _describe_timeout(self, error: httpx.TimeoutException, timeout_s: float) -> str:
         if isinstance(error, httpx.ConnectTimeout):
             waited = duration_text(timeout_s)
-            return f"{self._who} at {self.where} did not accept a connection within {waited}"
+            return f"{self.who} at {self.where} did not accept a connection within {waited}"
         return (
-            f"{self._who} at {self.where} sent nothing for {duration_text(timeout_s)}; a large "
+            f"{self.who} at {self.where} sent nothing for {duration_text(timeout_s)}; a large "
             f"model may still be loading: {LONGER}"
         )
 
@@ -201,12 +206,12 @@ class OllamaServer:
                 why = safe_text(cause.verify_message)
                 return PermanentError(
                     "environment",
-                    f"the certificate of {self._who} at {self.where} is not trusted ({why})",
+                    f"the certificate of {self.who} at {self.where} is not trusted ({why})",
                 )
         if answered:
             return TransientError(
                 "protocol" if isinstance(error, httpx.RemoteProtocolError) else "connection",
-                f"{self._who} at {self.where} broke off during its reply",
+                f"{self.who} at {self.where} broke off during its reply",
             )
         # httpx raises one class for a server that closes the connection and for one that does
         # not speak HTTP; only the messages differ.
@@ -215,8 +220,7 @@ class OllamaServer:
             return TransientError("protocol", f"the server at {self.where} does not speak HTTP")
         return TransientError(
             "connection",
-            f"{self._who} does not answer at {self.where} ({describe_failure(error)}). Start it with "
-            "`ollama serve`",
+            f"{self.who} does not answer at {self.where} ({describe_failure(error)}){self._remedy}",
             unsent=isinstance(error, httpx.ConnectError),
             absent=is_absent(error, self._url.host),
             not_ready=is_not_ready(error),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -53,6 +54,24 @@ async def test_a_reply_has_its_model_request_id_and_token_counts(
     server.will(stream(begun, text("Be", "cause."), last))
     usage = Usage(15, 11, cached_tokens=5, reasoning_tokens=2, cache_write_tokens=7)
     assert await ask(provider) == Reply("Because.", "claude-m-1", "stop", usage, request_id="req_1")
+
+
+@pytest.mark.parametrize("mark", [b"", b"data: [DONE]\n\n"], ids=["", "done"])
+async def test_events_without_names_are_understood_by_their_types(
+    server: FaultServer, provider: Provider, mark: bytes
+) -> None:
+    whole = [start(input_tokens=3), PING, text("Be", "cause."), end(output_tokens=2)]
+    server.will(stream(*(re.sub(rb"event: [a-z_]+\n", b"", part) for part in whole), mark))
+    reply = await ask(provider)
+    assert (reply.text, reply.usage) == ("Because.", Usage(3, 2))
+
+
+async def test_an_error_without_a_name_is_that_failure(
+    server: FaultServer, provider: Provider
+) -> None:
+    broken = event("error", error={"type": "overloaded_error", "message": "busy"})
+    server.will(stream(start(), text("Be"), broken.replace(b"event: error\n", b"")))
+    assert (await failure(provider)).kind == "server_error"
 
 
 async def test_the_last_counts_are_used(server: FaultServer, provider: Provider) -> None:

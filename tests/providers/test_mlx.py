@@ -12,10 +12,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from orc.providers import PermanentError, TransientError, Usage, build_provider
+from orc.providers import Message, PermanentError, TransientError, Usage, build_provider
 from orc.providers.mlx import MAX_TOKENS, Mlx
 from orc.providers.mlx_store import MlxStore, _hub_offline
-from tests.providers.acts import WEATHER, ask, ignore
+from tests.providers.acts import USER, WEATHER, ask, ignore
 from tests.providers.mlx_script import FakeModel, FakeStore, Script
 
 
@@ -161,6 +161,60 @@ async def test_an_invalid_tool_call_is_a_protocol_error(text: str) -> None:
         await provider.send(ask(tools=(WEATHER,)), on_delta=ignore)
     assert caught.value.kind == "protocol"
     assert caught.value.usage == Usage(7, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ('{"name": "find_weather", "arguments": {"city": "K}', '{"city": "K}'),
+        ('{"name": "find_weather", "arguments": ["K"]}', '["K"]}'),
+        ('{"name": "find_weather", "par": 1', '{"name": "find_weather", "par": 1'),
+    ],
+)
+async def test_broken_arguments_of_a_call_stay_a_text_as_with_every_provider(
+    text: str, arguments: str
+) -> None:
+    provider, _ = play(Script((f"<tool_call>{text}</tool_call>",)))
+    reply = await provider.send(ask(tools=(WEATHER,)), on_delta=ignore)
+    (call,) = reply.tool_calls
+    assert (call["name"], call["arguments"]) == ("find_weather", arguments)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "marks"),
+    [
+        (("<think>", "It is ", "so.", "</think>", "Because."), ("<think>", "</think>")),
+        (("<think>It is so.</th", "ink>\n\nBecause."), None),
+        (("It is so.\n</think>\n", "Because."), None),
+    ],
+    ids=["marks", "tags", "unopened"],
+)
+async def test_reasoning_is_kept_apart_from_the_answer(
+    pieces: tuple[str, ...], marks: tuple[str, str] | None
+) -> None:
+    provider, _ = play(Script(pieces), thought=marks)
+    reply = await provider.send(ask(), on_delta=ignore)
+    assert (reply.text.strip(), reply.reasoning) == ("Because.", "It is so.")
+
+
+async def test_reasoning_before_a_call_goes_back_with_it() -> None:
+    text = '<think>Look.</think><tool_call>{"name": "find_weather", "arguments": {}}</tool_call>'
+    provider, model = play(Script((text,)), Script(("Rain.",)))
+    reply = await provider.send(ask(1, tools=(WEATHER,)), on_delta=ignore)
+    turn: Message = {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": list(reply.tool_calls),
+        "native": {"provider": "mlx", "content": reply.native},
+    }
+    await provider.send(ask(2, messages=(USER, turn), tools=(WEATHER,)), on_delta=ignore)
+    assert model.asked[-1]["messages"][-1]["reasoning_content"] == "Look."
+
+
+async def test_a_reply_that_is_only_reasoning_is_an_empty_text() -> None:
+    provider, _ = play(Script(("<think>", "Hm.")))
+    reply = await provider.send(ask(), on_delta=ignore)
+    assert (reply.text, reply.reasoning, reply.finish_reason) == ("", "Hm.", "stop")
 
 
 async def test_a_call_that_the_token_limit_cut_off_is_dropped() -> None:

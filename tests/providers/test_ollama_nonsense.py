@@ -245,7 +245,7 @@ def test_any_bytes_give_a_complete_reply_or_a_transient_error(
         response = httpx.Response(200, stream=Chunks(chunks))
         request = Request(model="m", messages=(USER,), tools=(CLOCK,))
         try:
-            reply = await read_reply(response, request, heard.append, secrets=())
+            reply = await read_reply(response, request, heard.append, who="Ollama", secrets=())
         except TransientError:
             return
         assert reply.text == "".join(heard)

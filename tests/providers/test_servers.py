@@ -6,15 +6,16 @@ import json
 from typing import Any
 
 import pytest
+import trio
 
 from orc.ledger.servers.server_def import HeaderDef, ServerDef
-from orc.providers import Message, PermanentError, ToolCall, build_server
+from orc.providers import Message, PermanentError, ProviderError, ToolCall, build_server
 from orc.providers.catalogue import REGISTRY
 from orc.providers.servers.presets import PRESETS
 from tests.fault_server import Answer, FaultServer
-from tests.providers.acts import USER, WEATHER
+from tests.providers.acts import USER, WEATHER, ask, ignore
 from tests.providers.openai_script import KEY, SAID, fails, failure, said, send
-from tests.providers.stands.openai import DONE, chunk, stream
+from tests.providers.stands.openai import DONE, JSON, chunk, stream
 
 END = chunk({}, "stop")
 SCHEMA: dict[str, Any] = {
@@ -245,3 +246,44 @@ def test_a_preset_says_where_its_facts_are_from(name: str) -> None:
     assert preset.api in REGISTRY
     assert preset.source.startswith("https://")
     assert preset.base_url.startswith("https://") or preset.is_free or name in ("azure", "litellm")
+
+
+BROKEN = [
+    Answer(status=401, headers=JSON, chunks=(b'{"error": {"message": "no"}}',)),
+    Answer(status=404, headers=JSON, chunks=(b'{"error": "model \'m\' not found"}',)),
+    Answer(status=500, headers=JSON, chunks=(b'{"error": {"message": "no"}}',)),
+    Answer(status=307, headers=(("location", "http://elsewhere.invalid/"),)),
+    Answer(headers=JSON, chunks=(b"{",)),
+    Answer(headers=JSON, chunks=(b"[]",)),
+    Answer(headers=JSON, chunks=(b'{"error": "no"}',)),
+    Answer(headers=JSON, chunks=(b'{"done": true, "done_reason": "load"}',)),
+    Answer(headers=JSON, chunks=(b'{"message": {"content": 7}}',)),
+    Answer(headers=JSON),
+    Answer(headers=(("content-type", "text/html"),), chunks=(b"<html>",)),
+    Answer(raw=b"", ending="cut"),
+    Answer(raw=b"no HTTP\r\n\r\n", ending="cut"),
+]
+
+
+@pytest.mark.parametrize("api", ["openai", "openai-responses", "anthropic", "ollama"])
+@pytest.mark.parametrize("answer", BROKEN, ids=range(len(BROKEN)))
+async def test_every_message_about_a_named_server_has_its_name_and_not_that_of_the_vendor(
+    server: FaultServer, api: Any, answer: Answer
+) -> None:
+    provider = build_server("mine", ServerDef(api=api, base_url=server.url), {})
+    server.will(answer)
+    messages = []
+    with trio.fail_after(60):
+        with pytest.raises(ProviderError) as caught:
+            await provider.send(ask(), on_delta=ignore)
+        messages.append(caught.value.message)
+        server.will(answer)
+        try:
+            await provider.models()
+        except ProviderError as error:
+            messages.append(error.message)
+        await provider.aclose()
+    for message in messages:
+        assert "mine" in message or server.url in message
+        for vendor in ("OpenAI", "Anthropic", "Ollama"):
+            assert vendor not in message.replace("the address of an Ollama server", "")

@@ -156,7 +156,7 @@ def talking(
     """A stand without a submission; its model follows the script and calls the bag's tools."""
     talker = Talker(script, takes_s=takes_s)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orc.scheduler.attempt.open_toolbox", (bag or Bag()).open_toolbox)
+        patch.setattr("orc.scheduler.asking.ask.open_toolbox", (bag or Bag()).open_toolbox)
         with empty_stand(Plan(()), definition, {"fake": talker}) as stand:
             yield stand, talker
 

@@ -132,13 +132,14 @@ def test_a_reply_that_breaks_off_keeps_its_counts_and_is_charged_the_worst_case(
     assert state.spent[""].tokens > 50
 
 
-def test_a_burst_of_429_costs_a_fan_out_no_more_than_the_server_asked_for() -> None:
+@pytest.mark.parametrize("total", [4, 10, 50])
+def test_a_burst_of_429_costs_a_fan_out_no_more_than_the_server_asked_for(total: int) -> None:
     refused_until_s = 2.0
     steps = [
         step(f"s{number}", prompt=f"{number}?", retry=RetryDef(max_attempts=3))
         for number in range(50)
     ]
-    definition = job(*steps).model_copy(
+    definition = job(*steps, total=total).model_copy(
         update={"circuit": CircuitDef(threshold=5, cooldown_s=60.0)}
     )
 
@@ -153,5 +154,6 @@ def test_a_burst_of_429_costs_a_fan_out_no_more_than_the_server_asked_for() -> N
     assert state.status == "succeeded"
     refused = [at for at in talker.sent_at if at - talker.sent_at[0] < refused_until_s]
     again = min(at for at in talker.sent_at if at not in refused) - talker.sent_at[0]
+    assert len(refused) <= total
     assert again <= refused_until_s + 2.0
     assert len(talker.sent_at) - len(refused) == 50
