@@ -20,12 +20,14 @@ _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PRIVATE", re.IGNORE
 _CHANGES_PROGRAMS = re.compile(
     r"(PATH|HOME|SHELL|USER|LOGNAME|TMPDIR|TZ|LANG|ENV|BASH_ENV|(LD|DYLD|LC|ORC|GIT)_.*|PYTHON.*)\Z"
 )
-_secrets: dict[str, str] = {}
+SECRETS_VARIABLE = "ORC_SECRET_VARIABLES"
+"""Tells the processes of orc that this one starts which of their variables are such secrets."""
 
 
 def secrets_of_env_file() -> dict[str, str]:
     """The secrets by name that the file has: variables whose names say that they are some."""
-    return dict(_secrets)
+    names = os.environ.get(SECRETS_VARIABLE, "").split()
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def load_env_file(path: Path | None) -> Path | None:
@@ -55,8 +57,10 @@ def load_env_file(path: Path | None) -> Path | None:
                 "programs of steps; remove it, or set it in the environment"
             )
     for name, value in found.items():
-        if _SECRET.search(name) and value:
-            _secrets[name] = value
         os.environ.setdefault(name, value or "")
-    widen_output_mask(Mask(_secrets))
+    secret = [name for name, value in found.items() if value and _SECRET.search(name)]
+    if secret:
+        os.environ[SECRETS_VARIABLE] = " ".join(secret)
+    # The file may have another value than the environment, which comes first.
+    widen_output_mask(Mask({name: found[name] or "" for name in secret} | secrets_of_env_file()))
     return path

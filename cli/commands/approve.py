@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from orc.cli.options import Comment, Database, Job, Json, ReviewStep, ThenResume
+from orc.cli.options import Comment, Database, EnvFile, Job, Json, ReviewStep, ThenResume
 from orc.cli.parameters import Option
 from orc.cli.terminal.decisions import decide_step
 
@@ -19,6 +19,7 @@ def command(
     comment: Comment = None,
     then_resume: ThenResume = False,
     database: Database = None,
+    env_file: EnvFile = None,
     as_json: Json = False,
 ) -> int:
     """Approve a step that waits for human review.

@@ -24,7 +24,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.assess.browse_scores import scorer
 from orc.cli.jobs.browse_decisions import decider
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
-from orc.cli.options import Database, Json
+from orc.cli.options import Database, EnvFile, Json
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import put_json, safe, say
@@ -44,6 +44,7 @@ def command(
         ),
     ] = None,
     database: Database = None,
+    env_file: EnvFile = None,
     port: Annotated[
         int | None,
         Option(

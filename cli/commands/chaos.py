@@ -19,6 +19,7 @@ from orc.cli.jobs.prepare import prepare_run
 from orc.cli.jobs.sync import first_error
 from orc.cli.options import (
     NUMBER_MAX,
+    EnvFile,
     Executors,
     Inputs,
     InputsFile,
@@ -68,6 +69,7 @@ def command(
         Path | None,
         Option(help="Keep every ledger and run folder in this new folder.", metavar="DIR"),
     ] = None,
+    env_file: EnvFile = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:

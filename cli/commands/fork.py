@@ -16,6 +16,7 @@ from orc.cli.jobs.sync import run_sync
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
+    EnvFile,
     Force,
     FromStep,
     Job,
@@ -69,6 +70,7 @@ def command(
         bool, Option("--no-run", help="Submit the new job and print its id; do not run it.")
     ] = False,
     database: Database = None,
+    env_file: EnvFile = None,
     runs_dir: RunsDir = None,
     replies: JobReplies = None,
     executors: OtherExecutors = None,

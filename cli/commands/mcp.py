@@ -11,7 +11,7 @@ import trio
 from orc.about import install_command
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.ledger_access import find_places
-from orc.cli.options import Database
+from orc.cli.options import Database, EnvFile
 from orc.cli.parameters import Option
 
 
@@ -34,6 +34,7 @@ def command(
         ),
     ] = False,
     database: Database = None,
+    env_file: EnvFile = None,
     as_json: Annotated[
         bool, Option("--json", help="Accepted as everywhere: the protocol is JSON.")
     ] = False,

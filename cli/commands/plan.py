@@ -10,6 +10,7 @@ from orc.cli.jobs.plan import Plan, PlannedStep, plan_run
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
+    EnvFile,
     Inputs,
     InputsFile,
     Json,
@@ -40,6 +41,7 @@ def command(
     ] = False,
     until: Until = None,
     database: Database = None,
+    env_file: EnvFile = None,
     as_json: Json = False,
 ) -> int:
     """Show what a run would do, why, and what it would cost.

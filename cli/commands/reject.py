@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orc.cli.options import Comment, Database, Job, Json, ReviewStep, ThenResume
+from orc.cli.options import Comment, Database, EnvFile, Job, Json, ReviewStep, ThenResume
 from orc.cli.terminal.decisions import decide_step
 
 
@@ -12,6 +12,7 @@ def command(
     comment: Comment = None,
     then_resume: ThenResume = False,
     database: Database = None,
+    env_file: EnvFile = None,
     as_json: Json = False,
 ) -> int:
     """Reject a step that waits for human review; the step fails.

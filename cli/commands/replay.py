@@ -12,7 +12,7 @@ from orc.cli.jobs.replay import Replayed
 from orc.cli.jobs.replay import replay as replay_job
 from orc.cli.jobs.sync import first_error
 from orc.cli.ledger_access import find_places
-from orc.cli.options import Database, Job, Json, Quiet, RunsDir, SpecDir, Trust
+from orc.cli.options import Database, EnvFile, Job, Json, Quiet, RunsDir, SpecDir, Trust
 from orc.cli.output_mask import mask_output
 from orc.cli.terminal.make_display import make_display
 from orc.cli.terminal.paragraphs import paragraph
@@ -26,6 +26,7 @@ SHOWN_MAX = 2_000
 def command(
     job: Job,
     database: Database = None,
+    env_file: EnvFile = None,
     runs_dir: RunsDir = None,
     spec_dir: SpecDir = None,
     trust: Trust = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orc.cli.options import (
     Database,
+    EnvFile,
     Force,
     Job,
     JobReplies,
@@ -26,6 +27,7 @@ def command(
     job: Job,
     steps: StepsAgain,
     database: Database = None,
+    env_file: EnvFile = None,
     replies: JobReplies = None,
     only: Only = None,
     executors: OtherExecutors = None,

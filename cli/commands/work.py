@@ -9,7 +9,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.queue.worker import JOBS_MAX, work
 from orc.cli.jobs.sync import run_sync
 from orc.cli.ledger_access import find_places
-from orc.cli.options import Database, Json, Quiet, Trust
+from orc.cli.options import Database, EnvFile, Json, Quiet, Trust
 from orc.cli.parameters import Option
 from orc.cli.terminal.text import safe, say
 from orc.cli.terminal.worker_display import worker_json, worker_lines
@@ -42,6 +42,7 @@ def command(
         Option("--stop-when-empty", help="Stop when no job is left that this worker can take."),
     ] = False,
     database: Database = None,
+    env_file: EnvFile = None,
     trust: Trust = False,
     quiet: Quiet = False,
     as_json: Json = False,

@@ -386,7 +386,9 @@ for _option in ("--result", "--prompt", "--reply", "--output", "--no-pager"):
 for _option in ("--db", "--json"):
     ELSEWHERE["browse", _option] = "the server: tests/browser"
     ELSEWHERE["cluster", _option] = "the site file beside the ledger: tests/executors"
-for _command in ("run", "resume", "submit", "doctor"):
+for (
+    _command
+) in "run resume submit doctor work rerun fork replay approve reject plan browse mcp chaos".split():
     ELSEWHERE[_command, "--env-file"] = "a key in a file: tests/cli/specs/test_servers.py"
 for _option in ("--quiet", "--json"):
     ELSEWHERE["chaos", _option] = "tests/cli/commands/test_chaos.py"

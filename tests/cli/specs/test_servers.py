@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from orc.cli.env_file import load_env_file
 from tests.cli.command_line import orc, submit, write
 from tests.model_server import Fails, ModelServer, Says
 
@@ -355,3 +358,62 @@ def test_an_env_file_cannot_change_what_programs_run(line: str) -> None:
     said = orc("run", spec, "--env-file", write("e", line))
     assert said.code == 2
     assert "--env-file e" in said.err
+
+
+KEYED = """\
+project: keyed
+servers: {{lab: {{base_url: "{url}/v1", key: LAB_KEY}}}}
+steps:
+  gate: {{approval: Go?}}
+  draft: {{provider: lab/m, prompt: hi, needs: gate}}
+"""
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "approve JOB gate --resume",
+        "resume JOB",
+        "work --stop-when-empty",
+        "rerun JOB --step draft",
+        "fork JOB --from draft",
+    ],
+)
+def test_every_command_that_calls_a_server_reads_an_env_file(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    write(".env", f"LAB_KEY={ONE}\n")
+    with_key = ("--env-file", ".env")
+    spec = write("spec.yaml", KEYED.format(url=pair[0].url))
+    first = "submit" if then.startswith("work") else "run"
+    job_id = orc(first, spec, "--json", *with_key).lines()[-1]["job_id"]
+    os.environ.pop("LAB_KEY", None)
+    words = then.replace("JOB", job_id).split()
+    if then.startswith("work"):
+        orc(*words, *with_key)
+    if not then.startswith("approve"):
+        orc("approve", job_id, "gate")
+    if then.startswith(("rerun", "fork")):
+        assert orc("resume", job_id, *with_key).code == 0
+    os.environ.pop("LAB_KEY", None)
+    assert orc(*words).code != 0, "the key is missing"
+    said = orc(*words, *with_key)
+    assert said.code in (0, 3), said.err
+    assert pair[0].seen[-1].headers["authorization"] == f"Bearer {ONE}"
+
+
+def test_the_secrets_of_an_env_file_are_hidden_by_the_processes_that_orc_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    load_env_file(Path(write("e", "MY_TOKEN=hidden-0123456789\nPLAIN=seen\n")))
+    started = subprocess.run(
+        [sys.executable, "-c", "from orc.cli.env_file import *; print(secrets_of_env_file())"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ,
+    )
+    assert "hidden-0123456789" in started.stdout
+    assert "seen" not in started.stdout
