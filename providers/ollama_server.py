@@ -43,9 +43,7 @@ JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 
 _NAME_MAX = 200
-_START = (
-    ". Start it with `ollama serve`"
-)
+_START = ". Start it with `ollama serve`"
 
 
 class OllamaServer:

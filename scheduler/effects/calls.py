@@ -5,9 +5,8 @@ Each call is recorded. Conversations of several calls are left to `prompt.py`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import trio
@@ -25,7 +24,6 @@ from orc.ledger.events import (
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.values import CachedReply
-from orc.ledger.wording import duration_text
 from orc.providers import (
     Embedder,
     PermanentError,
@@ -45,51 +43,11 @@ from orc.scheduler.effects.contract import (
     ReplyCache,
     Stopwatch,
 )
-from orc.scheduler.effects.deadlines import cut_at
+from orc.scheduler.effects.time_limit import CallFailed, TimeLimit
 
 IDENTIFY_S = 10.0
 
 OnDelta = Callable[[str, str], None]
-
-
-class CallFailed(Exception):
-    """The call returned no usable reply; `failed` is the outcome of the attempt."""
-
-    def __init__(self, failed: Failed) -> None:
-        super().__init__(failed.message)
-        self.failed = failed
-
-
-@dataclass(slots=True)
-class TimeLimit:
-    """The time limit of an attempt. Only model calls and tool calls count against it."""
-
-    limit_s: float
-    left_s: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.left_s = self.limit_s
-
-    async def run(
-        self, work: Callable[[], Any], *, tool: str = "", tool_s: float = math.inf
-    ) -> Any:
-        """Return the value of `work`. Raises CallFailed (kind `timeout`) when no time is left.
-
-        A `tool` has a limit of its own.
-        """
-        started = trio.current_time()
-        allowed_s = min(self.left_s, tool_s)
-        try:
-            with cut_at(started + allowed_s):
-                return await work()
-        finally:
-            self.left_s -= trio.current_time() - started
-        message = (
-            f"{tool} took longer than the timeout of {duration_text(tool_s)}"
-            if tool_s <= allowed_s
-            else f"the attempt took longer than its attempt_timeout of {duration_text(self.limit_s)}"
-        )
-        raise CallFailed(Failed(kind="timeout", message=message, duration_s=allowed_s))
 
 
 class Caller:

@@ -21,7 +21,7 @@ from orc.scheduler.core.commands import Failed
 from orc.scheduler.core.vector_files import VECTOR_FILES
 from orc.scheduler.effects.answers import Answer
 from orc.scheduler.effects.aside import aside
-from orc.scheduler.effects.calls import Caller, CallFailed, TimeLimit
+from orc.scheduler.effects.calls import Caller
 from orc.scheduler.effects.contract import (
     Journal,
     PromptRequest,
@@ -29,6 +29,7 @@ from orc.scheduler.effects.contract import (
     Result,
     Stopwatch,
 )
+from orc.scheduler.effects.time_limit import CallFailed, TimeLimit
 
 TEXT_BYTES_MAX = 300_000
 """How much text a request has, unless one text has more. OpenAI takes 300,000 tokens in a request,

@@ -22,7 +22,7 @@ from orc.providers.replies.ends import classify
 from orc.scheduler.core.commands import Failed, shorten_message
 from orc.scheduler.core.reply_warnings import CUT, EMPTY, ONLY_REASONING, UNKNOWN_END
 from orc.scheduler.effects.answers import Answer
-from orc.scheduler.effects.calls import Caller, CallFailed, OnDelta, TimeLimit
+from orc.scheduler.effects.calls import Caller, OnDelta
 from orc.scheduler.effects.contract import (
     Journal,
     KnownResult,
@@ -34,6 +34,7 @@ from orc.scheduler.effects.contract import (
     ToolProblem,
 )
 from orc.scheduler.effects.text import reply_result
+from orc.scheduler.effects.time_limit import CallFailed, TimeLimit
 
 TOOL_CALLS_MAX = 100
 """The number of tool calls of one reply that are made; the model is told that the others are not."""
