@@ -17,7 +17,7 @@ from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger import find_job
 from orc.ledger.money import usd_number
-from orc.ledger.wording import calls_cost_text, cost_text, number_text
+from orc.ledger.wording import calls_cost_text, cost_text, count_text, number_text, usd_text
 from orc.projections.folds.doubts import Doubts
 from orc.projections.money.spending import By, SpendingGroup, read_spending
 from orc.scheduler.core.errors import nearest
@@ -112,6 +112,10 @@ def _put_cost(
     put()
     spent = calls_cost_text(total.calls, total.cost_nano_usd, total.calls_unpriced)
     put(f"spent {spent or 'nothing: no model was called'}")
+    if total.calls_reported:
+        reported = usd_text(total.reported_nano_usd)
+        calls = count_text(total.calls_reported, "call")
+        put(f"reported by the servers themselves {reported} ({calls})")
     if total.from_cache:
         saved = cost_text(total.saved_nano_usd, total.saved_unpriced)
         put(f"saved by the reply cache {saved}")
@@ -139,6 +143,7 @@ def _value(group: SpendingGroup) -> dict[str, Any]:
     found = asdict(group)
     del found["key"]
     known = usd_number(found.pop("cost_nano_usd"))
+    reported = usd_number(found.pop("reported_nano_usd"))
     saved = usd_number(found.pop("saved_nano_usd"))
     doubts = Doubts(
         found.pop("in_doubt"), found.pop("in_doubt_nano_usd"), found.pop("in_doubt_unpriced")
@@ -149,5 +154,6 @@ def _value(group: SpendingGroup) -> dict[str, Any]:
         "saved_usd": saved,
         "cost_usd": cost,
         "cost_known_usd": known,
+        "reported_usd": reported if group.calls_reported else None,
         "in_doubt": doubts.value(),
     }

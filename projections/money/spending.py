@@ -29,6 +29,7 @@ class SpendingGroup:
     """The calls of one group, and their cost in nano-dollars.
 
     - `calls` were sent. The cost of `calls_unpriced` of them is unknown and not in `cost_nano_usd`.
+    - The servers themselves reported the cost of `calls_reported` of them: `reported_nano_usd`.
     - `from_cache` were answered by recorded replies, which saved `saved_nano_usd`. The saving is
       unknown for `saved_unpriced` of them.
     - `in_doubt` were sent and their outcome is unknown: they cost at most `in_doubt_nano_usd`. The
@@ -43,6 +44,8 @@ class SpendingGroup:
     cache_write_tokens: int = 0
     cost_nano_usd: int = 0
     calls_unpriced: int = 0
+    calls_reported: int = 0
+    reported_nano_usd: int = 0
     from_cache: int = 0
     saved_nano_usd: int = 0
     saved_unpriced: int = 0
@@ -61,6 +64,8 @@ class SpendingGroup:
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             cost_nano_usd=self.cost_nano_usd + other.cost_nano_usd,
             calls_unpriced=self.calls_unpriced + other.calls_unpriced,
+            calls_reported=self.calls_reported + other.calls_reported,
+            reported_nano_usd=self.reported_nano_usd + other.reported_nano_usd,
             from_cache=self.from_cache + other.from_cache,
             saved_nano_usd=self.saved_nano_usd + other.saved_nano_usd,
             saved_unpriced=self.saved_unpriced + other.saved_unpriced,
@@ -90,6 +95,7 @@ def read_spending(
         "coalesce(sum(calls.cached_tokens), 0), coalesce(sum(calls.cache_write_tokens), 0), "
         "coalesce(sum(calls.cost_nano_usd), 0), "
         "count(*) FILTER (WHERE calls.input_tokens IS NOT NULL AND calls.cost_nano_usd IS NULL), "
+        "count(calls.reported_nano_usd), coalesce(sum(calls.reported_nano_usd), 0), "
         "count(*) FILTER (WHERE calls.status = 'from ledger'), coalesce(sum(calls.saved_nano_usd), 0), "
         "count(*) FILTER (WHERE calls.status = 'from ledger' AND calls.saved_nano_usd IS NULL), "
         "coalesce(sum(calls.in_doubt), 0), "

@@ -80,6 +80,7 @@ def llm_responded(writer: Writer, recorded: Recorded, event: LlmResponded) -> No
         model=event.model,
         duration_s=event.duration_s,
         **used,
+        **_in_both_units("reported", event.reported_nano_usd),
         finish_reason=event.finish_reason,
         reply_blob=event.reply.sha256,
         reply_version=recorded.version,

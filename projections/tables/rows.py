@@ -274,6 +274,10 @@ class CallRow:
         by_prices=True,
     )
     cost_nano_usd: int | None = column("The same; its sums are exact.", by_prices=True)
+    reported_usd: float | None = column(
+        "The cost of the call as the server itself reports it; NULL if it reports none."
+    )
+    reported_nano_usd: int | None = column("The same; its sums are exact.")
     worst_case_tokens: int | None = column(
         "The most tokens, sent and received, that the call can use; NULL without max_tokens."
     )

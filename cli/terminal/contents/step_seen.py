@@ -176,6 +176,7 @@ def _call_value(call: CallTurn) -> dict[str, Any]:
         "cached_tokens": row.cached_tokens,
         "cache_write_tokens": row.cache_write_tokens,
         "cost_usd": row.cost_usd,
+        "reported_usd": row.reported_usd,
         "failure": row.failure,
         "params": dict(texts.params or {}),
         "system": texts.system,

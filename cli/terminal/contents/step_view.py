@@ -22,6 +22,7 @@ from orc.ledger.wording import (
     score_text,
     size_text,
     tokens_text,
+    usd_text,
 )
 from orc.projections.history.exchange import Turn
 from orc.projections.history.turns import AttemptTurn, CallTurn, ShownText
@@ -162,6 +163,8 @@ def _facts(row: CallRow) -> str:
         facts.append(f"{count_text(row.input_tokens, 'token')} in{_caching(row)}")
         facts.append(f"{number_text(row.output_tokens or 0)} out")
         facts.append(f"cost {cost_text(row.cost_nano_usd, int(row.cost_nano_usd is None))}")
+    if row.reported_nano_usd is not None:
+        facts.append(f"{usd_text(row.reported_nano_usd)} by the server's own count")
     return ", ".join(facts)
 
 

@@ -417,3 +417,52 @@ def test_the_secrets_of_an_env_file_are_hidden_by_the_processes_that_orc_starts(
     )
     assert "hidden-0123456789" in started.stdout
     assert "seen" not in started.stdout
+
+
+def whole(message: dict[str, object], **usage: object) -> Fails:
+    """A reply as one document, with this usage."""
+    choice = {"message": message, "finish_reason": "stop"}
+    return Fails(200, json.dumps({"choices": [choice], "usage": usage}))
+
+
+def test_a_cost_that_the_server_reports_stands_beside_that_of_orc(
+    pair: tuple[ModelServer, ModelServer],
+) -> None:
+    for server in pair:
+        server.answer = lambda asked: whole(
+            {"content": "ok"}, prompt_tokens=10, completion_tokens=5, cost=0.25
+        )
+    job_id = submit(of(pair))
+    found = {}
+    for step in ("first", "second"):
+        (attempt,) = orc("show", job_id, step, "--json").json()["attempt_texts"]
+        (call,) = attempt["calls"]
+        found[step] = (call["cost_usd"], call["reported_usd"])
+    assert found == {"first": (0.01, 0.25), "second": (None, 0.25)}
+    assert "$0.2500 by the server's own count" in orc("show", job_id, "first").out
+    said = orc("cost")
+    assert "reported by the servers themselves $0.5000 (2 calls)" in said.out
+    totals = orc("cost", "--json").json()["total"]
+    assert (totals["reported_usd"], totals["calls_reported"]) == (0.5, 2)
+
+
+@pytest.mark.parametrize(
+    ("message", "warning"),
+    [
+        ({"content": ""}, "the reply is empty"),
+        ({"content": "", "reasoning_content": "Hm."}, "the reply is only reasoning"),
+        ({"content": "<think>Hm.</think>"}, "the reply is only reasoning"),
+    ],
+    ids=["empty", "reasoning", "tags"],
+)
+def test_an_empty_reply_is_a_warning_and_fails_a_strict_run(
+    pair: tuple[ModelServer, ModelServer], message: dict[str, object], warning: str
+) -> None:
+    pair[0].answer = lambda asked: whole(message, prompt_tokens=10, completion_tokens=5)
+    spec = write("spec.yaml", of(pair).partition("  second:")[0].replace("  two:", "  two: &two"))
+    said = orc("run", spec)
+    assert said.code == 0, said.err
+    assert warning in said.err
+    strict = orc("run", spec, "--strict")
+    assert strict.code == 1
+    assert warning in strict.err

@@ -125,6 +125,8 @@ CREATE TABLE "llm_calls" (
    "reasoning_tokens" INTEGER,
    "cost_usd" REAL,
    "cost_nano_usd" INTEGER,
+   "reported_usd" REAL,
+   "reported_nano_usd" INTEGER,
    "worst_case_tokens" INTEGER,
    "worst_case_usd" REAL,
    "worst_case_nano_usd" INTEGER,
