@@ -5,12 +5,18 @@ The command and the import package are called `orc`; on the package index that n
 
 from __future__ import annotations
 
+from functools import cache
+
 DISTRIBUTION = "orc-ledger"
 """The name for `pip install`."""
 
 
+@cache
 def version() -> str:
-    """The version of the installed distribution; `0 (not installed)` if only sources are there."""
+    """The version of the installed distribution; `0 (not installed)` if only sources are there.
+
+    It is read once in a process: its file takes a quarter of the time of a short run.
+    """
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed
 
