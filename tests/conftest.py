@@ -63,13 +63,14 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three workers for two cores: about a third of the time is spent with waiting for processes.
+    """Two workers for each core: half of a worker's time is spent with waiting for processes.
 
-    Each worker needs some seconds to find the tests, so that many of them gain nothing.
+    With three workers for two cores, a third of the cores' time is idle. Each worker needs some
+    seconds to find the tests, so that many of them gain nothing.
     """
     affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(cores + (cores + 1) // 2, WORKERS_MAX)
+    return min(2 * cores, WORKERS_MAX)
 
 
 if _has_room(MEMORY):

@@ -1,4 +1,4 @@
-"""The templates of `orc init` at other sizes than their own: 0, 1, 3 and 30 items, offline."""
+"""The templates of `orc init` at other sizes than their own: 0, 1, 3 and 12 items, offline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.cli.command_line import orc, write
 
 OPTIONS = ("-p", "replay", "--no-input", "--json")
-SIZES = (1, 3, 30, pytest.param(200, marks=pytest.mark.torture))
+SIZES = (1, 3, 12, pytest.param(200, marks=pytest.mark.torture))
 
 
 def notes(count: int) -> None:
