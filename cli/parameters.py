@@ -7,7 +7,8 @@ takes longer to load than `orc list` takes to run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 Words = str | Callable[[], list[str]]
@@ -58,7 +59,8 @@ class Argument(Declared):
     __slots__ = ()
 
 
-def read_parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Declared]]:
+@cache
+def read_parameters(function: Callable[..., Any]) -> Mapping[str, tuple[Any, Declared]]:
     """The type and the declaration of each parameter of a command's function, in their order."""
     hints = get_type_hints(function, include_extras=True)
     del hints["return"]

@@ -8,7 +8,7 @@ module reads is what typer would read; a test compares the two for all commands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -89,7 +89,7 @@ def _defaults(function: Callable[..., int]) -> dict[str, Any]:
 
 
 def _option_names(
-    declared: dict[str, tuple[Any, Declared]],
+    declared: Mapping[str, tuple[Any, Declared]],
 ) -> Iterator[tuple[str, tuple[str, bool | None]]]:
     """Each name of an option with its parameter and, for a flag, the value that the name stands for."""
     for parameter, (hint, option) in declared.items():
@@ -110,7 +110,7 @@ def _own_name(parameter: str, *, is_flag: bool) -> str:
 
 
 def _read_arguments(
-    declared: dict[str, tuple[Any, Declared]], defaults: dict[str, Any], free: list[str]
+    declared: Mapping[str, tuple[Any, Declared]], defaults: dict[str, Any], free: list[str]
 ) -> dict[str, Any]:
     """The arguments by position; only the last one may take several words."""
     found: dict[str, Any] = {}
