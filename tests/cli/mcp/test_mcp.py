@@ -1,4 +1,7 @@
-"""`orc mcp`: the tools as the official client sees them."""
+"""`orc mcp`: the tools as the official client sees them.
+
+The functions import it: each worker of pytest imports this module, and one or two run its tests.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,17 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from mcp import Client, StdioServerParameters
 
 from orc.cli.mcp.orc_calls import CallRefused, bounded
-from orc.cli.mcp.server import Serves, build_server
 from orc.cli.mcp.spec_files import input_options, spec_below
 from tests.cli.command_line import orc, submit, write
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 SPEC = """\
 project: served
@@ -34,6 +38,10 @@ ACTIONS = {"run", "resume", "approve", "reject"}
 @asynccontextmanager
 async def client_of(*, specs: Path | None = None, actions: bool = False) -> AsyncIterator[Client]:
     """A client in this process."""
+    from mcp import Client
+
+    from orc.cli.mcp.server import Serves, build_server
+
     server = build_server(Serves(Path("runs.db").absolute(), specs, actions))
     async with Client(server) as client:
         yield client
@@ -225,6 +233,8 @@ def test_inputs_that_read_files_stay_in_the_folder_of_the_spec(here: Path) -> No
 
 def test_the_official_client_runs_a_spec_over_stdio(here: Path) -> None:
     write("spec.yaml", SPEC)
+    from mcp import Client, StdioServerParameters
+
     server = StdioServerParameters(
         command=sys.executable,
         args=["-m", "orc.cli.main", "mcp", "--specs", str(here), "--allow-actions", "--db", "x.db"],
