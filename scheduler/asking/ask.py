@@ -7,6 +7,8 @@ from dataclasses import replace
 from orc.providers import Provider
 from orc.providers.catalogue import SECTIONS, facts_of
 from orc.scheduler.attempt_context import AttemptContext, AttemptFolder
+from orc.scheduler.core.commands import Failed
+from orc.scheduler.core.unkept import unkept_problem
 from orc.scheduler.effects.contract import PromptRequest, Result, Toolbox
 from orc.scheduler.effects.embed import EmbedRequest, perform_embed
 from orc.scheduler.effects.prompt import perform_prompt
@@ -17,6 +19,10 @@ async def ask(context: AttemptContext, request: PromptRequest, work: AttemptFold
     """The model's answer. A tool that needs the working folder opens it."""
     provider = context.provider_of(request.target)
     request = _with_supported(context, request, provider)
+    if problem := unkept_problem(request.request.options):
+        # A job of an earlier version may have what a spec of this one may not.
+        message = f"params.{facts_of(provider.name).section}: {problem}"
+        return Result(failed=Failed("bad_request", message, 0.0, final=True))
     toolbox = _open_toolbox(context, request.step, work)
     result = await perform_prompt(
         request,

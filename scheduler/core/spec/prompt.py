@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from orc.scheduler.core.spec.base import Duration, Filled, OrTemplate, Strict, as_list, shorthand
+from orc.scheduler.core.unkept import unkept_problem
 
 VARIABLE_PATTERN = r"^[A-Z_][A-Z0-9_]*$"
 """The names of variables with keys: capitals only, so that a key in their place is noticed."""
@@ -83,6 +84,14 @@ class ParamsSpec(Strict):
     mlx: dict[str, Any] | OrTemplate | None = Field(
         None, description="Further options, passed to mlx-lm only."
     )
+
+    @field_validator("openai", "anthropic", "ollama", "mlx")
+    @classmethod
+    def _is_kept(cls, options: dict[str, Any] | str | None) -> dict[str, Any] | str | None:
+        problem = unkept_problem(options) if isinstance(options, dict) else ""
+        if problem:
+            raise ValueError(problem)
+        return options
 
 
 class OutputSpec(Strict):
