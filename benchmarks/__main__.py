@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks import (
     big_ledger,
     calls,
+    costs,
     evaluations,
     items,
     jobs,
@@ -304,6 +305,11 @@ def _evaluations(folder: Path, rounds: int) -> list[dict[str, Any]]:
     return figures
 
 
+def _costs(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """What a step costs in processor time and memory, without a disk where the system has `/dev/shm`."""
+    return costs.figures(folder, rounds)
+
+
 def _cluster(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """Steps on a cluster, each beside the same on this machine without one."""
     # Imported here, since the help for tests comes with it, which takes memory.
@@ -418,6 +424,7 @@ _MEASURES = (
     _calls,
     _commands,
     _captures,
+    _costs,
     _start,
     _submission,
     _pages,

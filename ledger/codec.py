@@ -60,7 +60,8 @@ def load_event(
         if attempt is not None:
             fields["attempt"] = attempt
     try:
-        return model.model_validate(fields)
+        # As `model_validate`, which first looks at options that are not used here.
+        return model.__pydantic_validator__.validate_python(fields)  # type: ignore[no-any-return]
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -337,8 +337,8 @@ def row_to_recorded(row: tuple[Any, ...]) -> Recorded:
     event = load_event(type_name, step=step, attempt=attempt, data=fields)
     if has_large:
         _check_numbers(event, where=f"event {version} of {job_id}")
-    if type_name in _WITH_FILES:
-        _check_paths(event, where=f"event {version} of {job_id}")
+    if type_name in _WITH_FILES and (files := _files_of(event)):
+        _check_paths(files, where=f"event {version} of {job_id}")
     return Recorded(job_id, version, recorded_at, event, position, digest)
 
 
@@ -363,11 +363,16 @@ def _check_numbers(values: Any, *, where: str) -> None:
 _WITH_FILES = frozenset(("file.written", "step.reused", "step.succeeded", "step.failed"))
 
 
-def _check_paths(event: AnyEvent, *, where: str) -> None:
-    """Raise CorruptLedger if a file of the event is outside the job's folder, or has no valid mode."""
-    files: list[FileRef | FileWritten] = [event] if isinstance(event, FileWritten) else []
-    files += getattr(event, "artifacts", None) or ()
-    files += getattr(event, "files", ())
+def _files_of(event: AnyEvent) -> list[FileRef | FileWritten]:
+    if isinstance(event, FileWritten):
+        return [event]
+    # A missing attribute of a model is found slowly.
+    fields = event.__dict__
+    return [*(fields.get("files") or ()), *(fields.get("artifacts") or ())]
+
+
+def _check_paths(files: Iterable[FileRef | FileWritten], *, where: str) -> None:
+    """Raise CorruptLedger if a file is outside the job's folder, or has no valid mode."""
     for file in files:
         check_path(file.path, where=where)
         check_mode(file.mode, where=where)

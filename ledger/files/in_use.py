@@ -25,8 +25,9 @@ class FilesInUse:
     """
 
     def __init__(self, path: Path, *, has_wal: bool) -> None:
-        self._path = path
-        self._wal = path.with_name(path.name + "-wal") if has_wal else None
+        # Texts, since these paths are looked at before each commit.
+        self._path = str(path)
+        self._wal = f"{path}-wal" if has_wal else None
         found = os.stat(path)
         self._identity = (found.st_dev, found.st_ino)
         self._wal_identity: tuple[int, int] | None = None
@@ -56,7 +57,7 @@ class FilesInUse:
             )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
     except OSError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from json.encoder import encode_basestring_ascii
+from math import isfinite
 from typing import Any
 
 
@@ -20,6 +21,12 @@ def _render(value: Any, line: str) -> str:
     kind = type(value)
     if kind is str:
         return encode_basestring_ascii(value)
+    if kind is int:
+        return repr(value)
+    if kind is float and isfinite(value):
+        return repr(value)
+    if not value and kind in (dict, list):
+        return "{}" if kind is dict else "[]"
     if kind is dict and value and all(type(key) is str for key in value):
         inner = f"{line}  "
         pairs = [

@@ -18,6 +18,8 @@ from orc.projections.tables.binding import Bound, bind
 from orc.projections.tables.statements import ORDER, STATEMENTS
 
 PREVIEW_CHARS = 200
+# Made once, since `json.dumps` makes one for each value.
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 _PLACES = {statement: place for place, statement in enumerate(ORDER)}
 _BOUND: dict[str, Bound] = {}
@@ -113,7 +115,5 @@ def preview(payload: Payload) -> tuple[str | None, str | None]:
         return None, None
     value = payload.value
     # Sorted, as in the stored event: a rebuilt row must be equal.
-    text = (
-        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-    )
+    text = value if isinstance(value, str) else _encode(value)
     return text[:PREVIEW_CHARS], None

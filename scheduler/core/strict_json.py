@@ -16,12 +16,7 @@ def parse_json(text: str, *, levels_max: int = LEVELS_MAX) -> Any:
     and infinite numbers; of these, Unstorable for a value over the bounds of `ledger/bounds.py`.
     """
     try:
-        value = json.loads(
-            text.removeprefix("\ufeff"),
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_object,
-            parse_float=_float,
-        )
+        value = _DECODER.decode(text.removeprefix("\ufeff"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except json.JSONDecodeError:
@@ -51,3 +46,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key appears twice in one object")
     return found
+
+
+# Made once, since `json.loads` makes one for each text.
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant, object_pairs_hook=_object, parse_float=_float
+)

@@ -13,7 +13,7 @@ from typing import Any
 
 from orc.ledger.bounds import LEVELS_MAX
 from orc.ledger.definition import LimitsDef
-from orc.ledger.digest import clean_json, clean_text
+from orc.ledger.digest import clean_text
 from orc.ledger.kinds import FailureKind
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.secrets.masking import Mask
@@ -28,6 +28,7 @@ from orc.worker.function_worker import ANSWER_BYTES_MAX
 TAIL_CHARS = 300
 """How much of the end of stderr a message quotes."""
 _MESSAGE_CHARS_MAX = 1000
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _ANSWER_FRAME = len('{"value": }\n')
 
 
@@ -138,8 +139,8 @@ def _read_answer(
         message = "the return value is too large" + _too_large(limit)
         failed = Failed(kind="output_too_large", message=message, duration_s=duration_s)
         return Result(failed=failed)
-    value = mask.value(clean_json(answer["value"]))
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    value = mask.value(answer["value"])
+    text = value if isinstance(value, str) else _encode(value)
     return Result(value=value, text=text)
 
 

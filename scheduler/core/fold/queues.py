@@ -62,6 +62,7 @@ class WorkQueues:
         self._state = state
         self._items: list[WorkItem] = []
         self._items_read = 0
+        self._version = -1
         self._lanes: dict[_Lane, deque[_Entry]] = {}
         self._places: dict[str, int] = {}
         self._last_place = 0
@@ -76,6 +77,7 @@ class WorkQueues:
         self._catch_up()
         while self._retries and self._retries[0][0] <= now:
             _, step_id, ticket = heapq.heappop(self._retries)
+            self._version = -1
             if self._has_ticket(step_id, ticket):
                 # The state still says `waiting`, until `step.started`.
                 self._put(step_id, ticket)
@@ -181,10 +183,16 @@ class WorkQueues:
             entry = heapq.heappop(self._queue_ends)
             if self._is_queued_until(entry):
                 overdue.append(ExpireQueued(entry[1], self._state.steps[entry[1]].attempts))
+        if overdue:
+            self._version = -1
         return overdue
 
     def _catch_up(self) -> None:
         """Read the new work items, and drop invalid entries from the fronts."""
+        if self._version == self._state.version and self._items is self._state.work_items:
+            # Only an event makes an entry invalid; what was taken out since is noted as -1.
+            return
+        self._version = self._state.version
         if self._items is not self._state.work_items:
             self._clear()
         for item in self._items[self._items_read :]:

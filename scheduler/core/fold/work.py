@@ -101,7 +101,10 @@ def clear_work(state: JobState) -> None:
 def takes_slot(state: JobState, step_id: str) -> bool:
     """Whether the step takes a slot while it runs. Containers and approvals take none."""
     definition = state.graph.steps[step_id]
-    return definition.shape is None and definition.facts.holds_slot
+    facts = definition.facts
+    # What `shape` says, in parts, since each event asks.
+    is_one = definition.for_each is None and definition.loop is None and not facts.is_container
+    return is_one and facts.holds_slot
 
 
 def runs_elsewhere(state: JobState, step_id: str) -> bool:
