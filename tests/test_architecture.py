@@ -235,7 +235,17 @@ OUTSIDE = {
         "tree_sitter",
         "tree_sitter_bash",
     },
-    "scheduler": {"trio", "tenacity", "pydantic", "json_repair", "jsonschema", "referencing"},
+    "scheduler": {
+        "trio",
+        "tenacity",
+        "pydantic",
+        "json_repair",
+        "jsonschema",
+        "referencing",
+        "anyio",  # with the extra `mcp`, in one module
+        "mcp",
+        "mcp_types",
+    },
     "scheduler/drivers": {"distributed"},
     "projections": {
         "pydantic",

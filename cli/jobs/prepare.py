@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from orc.about import install_command
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.budgets import check_prices
 from orc.cli.jobs.caller.executors import KnownExecutors
@@ -213,12 +215,17 @@ def _names_of(definition: JobDef) -> set[str]:
 
 
 def refuse_missing_extras(definition: JobDef, environment: Mapping[str, str]) -> None:
-    """Refuse a job with a provider, also as a fallback, whose optional package is not installed.
+    """Refuse a job with MCP tools or a provider, also as a fallback, whose package is not installed.
 
     A missing fallback would otherwise be found only during the run. Raises EnvironmentProblem with
     the command that installs the package.
     """
     for step in known_steps(definition, target_rules(environment, definition.servers)):
+        if any(tool.mcp is not None for tool in step.tools) and find_spec("mcp") is None:
+            raise EnvironmentProblem(
+                f"step {step.id!r} has tools of an MCP server: mcp is not installed: "
+                f"{install_command('mcp')}"
+            )
         for target in step.targets():
             server = definition.servers.get(target.provider)
             api = target.provider if server is None else server.api

@@ -82,10 +82,12 @@ class TargetDef(Resolved):
 
 
 class ToolDef(Resolved):
-    """A tool of a prompt: a built-in one, or the Python function `function`.
+    """A tool of a prompt: a built-in one, the Python function `function`, or those of an MCP server.
 
     If `description` and `parameters` are None, they are read from the function's docstring
     and annotations. `allow` lists the programs that `run_command` may start; empty means any.
+    `mcp` starts a server: a file beside the spec, or the words of a command. Its tools are those in
+    `allow`, or all; `name` goes before their names, unless it is empty.
     """
 
     name: str
@@ -93,3 +95,4 @@ class ToolDef(Resolved):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     allow: tuple[str, ...] = ()
+    mcp: str | tuple[str, ...] | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import trio
+
 from orc.providers import Provider
 from orc.providers.catalogue import SECTIONS, facts_of
 from orc.scheduler.attempt_context import AttemptContext, AttemptFolder
@@ -16,15 +18,32 @@ from orc.scheduler.effects.tools import open_toolbox
 
 
 async def ask(context: AttemptContext, request: PromptRequest, work: AttemptFolder) -> Result:
-    """The model's answer. A tool that needs the working folder opens it."""
+    """The model's answer. A tool that needs the working folder opens it; MCP servers end with it."""
+    if not context.state.graph.steps[request.step].tools:
+        return await _ask(context, request, None)
+    error: Exception | None = None
+    result = Result()
+    async with trio.open_nursery() as nursery:
+        toolbox = _open_toolbox(context, request.step, work, nursery)
+        try:
+            result = await _ask(context, request, toolbox)
+        except Exception as raised:
+            # The nursery would put it into a group.
+            error = raised
+        nursery.cancel_scope.cancel()
+    if error is not None:
+        raise error
+    return result if result.failed is not None else replace(result, written=toolbox.written())
+
+
+async def _ask(context: AttemptContext, request: PromptRequest, toolbox: Toolbox | None) -> Result:
     provider = context.provider_of(request.target)
     request = _with_supported(context, request, provider)
     if problem := unkept_problem(request.request.options):
         # A job of an earlier version may have what a spec of this one may not.
         message = f"params.{facts_of(provider.name).section}: {problem}"
         return Result(failed=Failed("bad_request", message, 0.0, final=True))
-    toolbox = _open_toolbox(context, request.step, work)
-    result = await perform_prompt(
+    return await perform_prompt(
         request,
         provider=provider,
         journal=context.journal,
@@ -33,9 +52,6 @@ async def ask(context: AttemptContext, request: PromptRequest, work: AttemptFold
         cache=None if request.cache == "off" else context.cache,
         mask=context.mask,
     )
-    if toolbox is None or result.failed is not None:
-        return result
-    return replace(result, written=toolbox.written())
 
 
 async def embed(context: AttemptContext, request: EmbedRequest) -> Result:
@@ -71,14 +87,14 @@ def _with_supported(
     )
 
 
-def _open_toolbox(context: AttemptContext, step_id: str, work: AttemptFolder) -> Toolbox | None:
-    tools = context.state.graph.steps[step_id].tools
-    if not tools:
-        return None
+def _open_toolbox(
+    context: AttemptContext, step_id: str, work: AttemptFolder, nursery: trio.Nursery
+) -> Toolbox:
     return open_toolbox(
-        tools,
+        context.state.graph.steps[step_id].tools,
         context.renderer.tool_context(step_id, open_folder=work.open),
         workers=context.workers,
         groups=context.groups,
         mask=context.mask,
+        nursery=nursery,
     )

@@ -1,4 +1,4 @@
-"""The toolbox of one attempt: built-in tools and the spec's Python functions.
+"""The toolbox of one attempt: built-in tools, the spec's Python functions, and those of MCP servers.
 
 Arguments are checked against the tool's schema before the call. A mistake of the model (a name,
 an argument, a path) becomes an error result for the model; that the machine has run out of
@@ -7,10 +7,13 @@ something is no mistake of the model, and ends the attempt.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import trio
 
 from orc.ledger.definition import DEFAULT_LIMITS, LimitsDef, ToolDef
 from orc.ledger.digest import canonical_json, clean_json
@@ -28,6 +31,7 @@ from orc.scheduler.effects.contract import (
     ToolProblem,
 )
 from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.mcp_server import Launch, McpServer
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.schemas import find_misfits
 from orc.scheduler.effects.tool_command import describe_command, run_tool_command
@@ -65,12 +69,13 @@ def open_toolbox(
     workers: WorkerPool,
     groups: ProcessGroups,
     mask: Mask,
+    nursery: trio.Nursery | None = None,
 ) -> Toolbox:
     """A toolbox with these tools. It reads and starts nothing before its `open`.
 
-    Secrets in results are masked.
+    MCP servers end with the nursery. Secrets in results are masked.
     """
-    return _Toolbox(tools, context, workers, groups, mask)
+    return _Toolbox(tools, context, workers, groups, mask, nursery)
 
 
 class _Toolbox:
@@ -81,8 +86,12 @@ class _Toolbox:
         workers: WorkerPool,
         groups: ProcessGroups,
         mask: Mask,
+        nursery: trio.Nursery | None,
     ) -> None:
-        self._tools = {tool.name: tool for tool in tools}
+        self._tools = {tool.name: tool for tool in tools if tool.mcp is None}
+        self._servers = tuple(tool for tool in tools if tool.mcp is not None)
+        self._server_of: dict[str, McpServer] = {}
+        self._nursery = nursery
         self._shown: dict[str, Tool] = {}
         self._context = context
         self._workers = workers
@@ -99,17 +108,23 @@ class _Toolbox:
 
     async def open(self) -> tuple[Tool, ...]:
         """See `Toolbox.open`."""
-        if any(tool.function for tool in self._tools.values()):
+        if self._servers or any(tool.function for tool in self._tools.values()):
             await self._open_folder()
         for name, tool in self._tools.items():
             self._shown[name] = await self._describe(tool)
+        for tool in self._servers:
+            await self._start(tool)
         return tuple(self._shown.values())
 
     async def call(self, name: str, arguments: Mapping[str, Any] | str) -> KnownResult:
         """See `Toolbox.call`."""
         try:
             checked = self._check(name, arguments)
-            known = await self._call(self._tools[name], checked)
+            server = self._server_of.get(name)
+            if server is None:
+                known = await self._call(self._tools[name], checked)
+            else:
+                known = await server.call(name, checked)
             return _bounded(replace(known, result=self._mask.value(known.result)))
         except ToolMistake as mistake:
             return KnownResult(self._mask.text(str(mistake)), is_error=True)
@@ -135,6 +150,9 @@ class _Toolbox:
             raise ToolMistake(
                 "the arguments are not a JSON object; call the tool again with a JSON object"
             )
+        if name in self._server_of:
+            # The server checks them by its schema, which could make any check here take for ever.
+            return arguments
         misfits = find_misfits(arguments, self._shown[name]["parameters"])
         if misfits:
             raise ToolMistake(f"the arguments do not fit the tool's schema: {'; '.join(misfits)}")
@@ -167,6 +185,36 @@ class _Toolbox:
             groups=self._groups,
             mask=self._mask,
         )
+
+    async def _start(self, tool: ToolDef) -> None:
+        """Start an MCP server and offer its tools. Raises ToolProblem."""
+        context = self._context
+        assert tool.mcp is not None
+        assert self._nursery is not None
+        server = McpServer(
+            Launch(
+                shown=_shown_server(tool),
+                argv=_argv(tool.mcp, Path(context.import_dir)),
+                env=context.env,
+                cwd=context.cwd,
+                log_path=context.log_path,
+                log_bytes=context.limits.log_bytes,
+            ),
+            prefix=tool.name,
+            allow=tool.allow,
+            groups=self._groups,
+            mask=self._mask,
+        )
+        for found in await server.start(self._nursery):
+            name = found["name"]
+            if name in self._shown:
+                raise ToolProblem(
+                    f"the MCP server {_shown_server(tool)} offers the tool {name!r}, and so does "
+                    "another tool of the step; give the server a `name`, which goes before the names "
+                    "of its tools"
+                )
+            self._shown[name] = found
+            self._server_of[name] = server
 
     async def _describe(self, tool: ToolDef) -> Tool:
         if tool.function is None:
@@ -215,6 +263,18 @@ class _Toolbox:
                 "the files of the steps before could not be placed in the working folder: "
                 f"{find_shortage(error) or error}"
             ) from error
+
+
+def _argv(mcp: str | tuple[str, ...], folder: Path) -> list[str]:
+    """The command of a server: a file beside the spec, or words, of which `./WORD` is such a file."""
+    if isinstance(mcp, tuple):
+        return [str(folder / word) if word.startswith("./") else word for word in mcp]
+    path = str(folder / mcp)
+    return [sys.executable, path] if mcp.endswith(".py") else [path]
+
+
+def _shown_server(tool: ToolDef) -> str:
+    return tool.name or (tool.mcp if isinstance(tool.mcp, str) else " ".join(tool.mcp or ())[:80])
 
 
 def _bounded(known: KnownResult) -> KnownResult:

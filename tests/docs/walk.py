@@ -5,7 +5,7 @@
   only one.
 - `yaml` and other files: written to the file that the first line names (`# hello.yaml`), or the one
   after `#!/bin/sh`.
-- `python`: run; what it prints is output.
+- `python`: run, unless it is such a file; what it prints is output.
 - `text`: lines that the last commands printed, in this order; `...` is any text.
 
 Models are those of a server on this machine, whatever provider a line names.
@@ -98,7 +98,7 @@ class Walk:
                     self._shell(block)
                 case "text":
                     check_shown(block.text, self._printed)
-                case "python":
+                case "python" if not _FILE.match(block.text):
                     self._python(block)
                 case _:
                     self._file(block)

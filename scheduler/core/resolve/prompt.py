@@ -366,6 +366,9 @@ def _tool(spec: ToolSpec) -> ToolDef:
 def _tool_with_templates(spec: ToolSpec) -> dict[str, Any]:
     if spec.builtin is not None:
         return {"name": spec.builtin, "allow": list(spec.allow or ())}
+    if spec.mcp is not None:
+        mcp = list(spec.mcp) if isinstance(spec.mcp, list) else spec.mcp
+        return {"name": spec.name or "", "mcp": mcp, "allow": list(spec.allow or ())}
     # A tool with neither key is reported by the spec's checks.
     return {
         "name": tool_name(spec),

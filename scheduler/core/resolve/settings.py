@@ -193,7 +193,7 @@ def _tools(step: StepDef, value: Any, rules: TargetRules) -> list[dict[str, Any]
             )
         tool["allow"] = [_text(f"{key}.allow", name) for name in _flat(tool.get("allow", []))]
         if not tool["allow"] and step.templates["tools"][number].get("allow"):
-            raise BadSetting(f"{key}.allow", "must name at least one program")
+            raise BadSetting(f"{key}.allow", "must have at least one name")
     return list(value)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import texts_in
+from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.prompt import (
@@ -52,7 +53,7 @@ def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Pro
         for reason in _tool_problems(tool):
             yield Problem(f"{where}.tools[{index}]: {reason}", *place)
         name = tool_name(tool)
-        if names.setdefault(name, index) != index:
+        if name and names.setdefault(name, index) != index:
             yield Problem(
                 f"{where}.tools[{index}]: tools[{names[name]}] has the name {name!r} too; give "
                 "one of them another `name`",
@@ -155,20 +156,24 @@ def _check_output(
 
 
 def _tool_problems(tool: ToolSpec) -> Iterator[str]:
-    if (tool.builtin is None) == (tool.python is None):
-        yield "must have either `builtin` or `python`"
+    if [tool.builtin, tool.python, tool.mcp].count(None) != 2:
+        yield "must have either `builtin`, `python` or `mcp`"
         return
     if tool.python is not None and not FUNCTION.match(tool.python):
         yield f"must be package.module:function; got {tool.python!r}"
     name = tool_name(tool)
-    if not _TOOL_NAME.match(name):
+    is_server = tool.mcp is not None
+    if not _TOOL_NAME.match(name) and (name or not is_server):
         yield f"{name!r} is not a valid tool name: use at most 64 letters, digits, - and _"
-    if tool.builtin is not None:
-        for key in ("name", "description", "parameters"):
-            if getattr(tool, key) is not None:
-                yield f"`{key}` is allowed with `python` only"
-    if tool.allow is not None and tool.builtin != "run_command":
-        yield "`allow` is allowed with `builtin: run_command` only"
+    if tool.builtin is not None and tool.name is not None:
+        yield "`name` is allowed with `python` or `mcp` only"
+    for key in ("description", "parameters"):
+        if tool.python is None and getattr(tool, key) is not None:
+            yield f"`{key}` is allowed with `python` only"
+    if tool.allow is not None and tool.builtin != "run_command" and not is_server:
+        yield "`allow` is allowed with `builtin: run_command` or `mcp` only"
+    if isinstance(tool.mcp, str) and (reason := path_problem(tool.mcp.removeprefix("./"))):
+        yield f"mcp: {reason}; a command is written as a list of arguments"
     if isinstance(tool.parameters, dict) and not texts_in(tool.parameters):
         reason = parameters_problem(tool.parameters)
         if reason:

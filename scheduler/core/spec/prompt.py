@@ -132,15 +132,23 @@ Target = Annotated[
 
 
 class ToolSpec(Strict):
-    """A tool that a model may call: a built-in tool, or a Python function."""
+    """A tool that a model may call: a built-in tool, a Python function, or those of an MCP server."""
 
     name: Filled | None = Field(
-        None, description="The tool's name for the model. Default: the function's name."
+        None,
+        description="The tool's name for the model. Default: the function's name. Of an MCP server: "
+        "a word before the names of its tools. Default: none.",
     )
     builtin: Literal["read_file", "write_file", "list_files", "run_command"] | None = Field(
         None, description="A built-in tool of orc. Short form: its name."
     )
     python: Filled | None = Field(None, description="A Python function: `package.module:function`.")
+    mcp: Filled | list[Filled] | None = Field(
+        None,
+        min_length=1,
+        description="An MCP server, whose tools are offered: a file beside the spec, or a command as a "
+        "list of arguments.",
+    )
     description: str | None = Field(
         None, description="A description for the model. Default: the function's docstring."
     )
@@ -152,7 +160,8 @@ class ToolSpec(Strict):
     allow: list[Filled] | None = Field(
         None,
         min_length=1,
-        description="For `run_command`: the allowed programs. Default: any program.",
+        description="For `run_command`: the allowed programs. Default: any program. For `mcp`: the "
+        "offered tools of the server. Default: all.",
     )
 
 

@@ -63,7 +63,7 @@ _TABLE: dict[str, dict[Rendered, str]] = {
     "TargetSpec": {Rendered.READY: "provider model base_url"},
     "ToolSpec": {
         Rendered.READY: "description parameters allow",
-        Rendered.NEVER: "name builtin python",
+        Rendered.NEVER: "name builtin python mcp",
     },
     "EmbedSpec": {Rendered.ATTEMPT: "texts", Rendered.NEVER: "dimensions per_request"},
     "OutputSpec": {Rendered.READY: "json_schema", Rendered.NEVER: "format repair"},
