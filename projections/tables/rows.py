@@ -19,6 +19,7 @@ from typing import ClassVar
 from orc.projections.tables.assessments import NoteRow, ScoreRow, TagRow
 from orc.projections.tables.circuits import CircuitRow
 from orc.projections.tables.columns import Row, TableInfo, column
+from orc.projections.tables.file_rows import FileRow as FileRow
 from orc.projections.tables.tolerated import ToleratedRow
 
 
@@ -359,31 +360,6 @@ class ToolRow:
     )
     result_blob: str | None = column(
         "The blob with the result, if it is larger.", refers="blobs.sha256"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """A row of `files`; `path` is relative to the job's `outputs/`."""
-
-    TABLE: ClassVar = TableInfo(
-        "files", "Files", "One row for each path that a job's steps wrote, with its latest file."
-    )
-
-    file_id: str = column("`job/path`.", key=True)
-    name: str = column("The path of the file.")
-    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
-    step_id: str = column("The step that wrote the file.", refers="steps.step_id")
-    path: str = column("The path of the file, relative to the `outputs/` of the run folder.")
-    sha256: str = column("The blob with the file's bytes.", refers="blobs.sha256", indexed=True)
-    size_bytes: int = column("The size of the file.")
-    media_type: str = column("The media type, for example text/markdown.")
-    written_at: str = column("When the file was last written.")
-    attempt: int | None = column(
-        "The attempt that wrote the file; NULL if it was copied from another step's result."
-    )
-    mode: str | None = column(
-        "The permission bits as three octal digits, for example 755; NULL for an ordinary file."
     )
 
 
