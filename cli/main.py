@@ -140,6 +140,7 @@ def _explain(error: Exception) -> int:
     from orc.cli.named_secrets import hide_named_secrets
     from orc.cli.output_mask import mask_output
     from orc.cli.terminal.text import safe, say
+    from orc.ledger.command_lines import next_command
     from orc.ledger.exit_codes import SIGNALS, SUCCEEDED, USAGE
     from orc.scheduler.core.errors import SpecError
 
@@ -172,8 +173,11 @@ def _explain(error: Exception) -> int:
     if isinstance(error, FileNotFoundError) and not (error.filename or _has_folder()):
         return code
     # Masked before it is split, since a secret may have several lines.
-    for line in mask_output(_message(error)).splitlines():
+    told = mask_output(_message(error))
+    for line in told.splitlines():
         say(f"orc: {safe(line)}")
+    if command := next_command(told):
+        say(f"next: {safe(command)}")
     return code
 
 

@@ -7,6 +7,7 @@ command would otherwise find another ledger. `ledger_named` says which ledger is
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,11 @@ from orc.ledger.wording import visible
 
 WITHOUT_LEDGER = ("init", "schema", "validate", "chaos")
 """The commands that have no option `--db`."""
+
+_QUOTED = re.compile(r"`(orc [^`\n]+)`")
+_TO_COMPLETE = re.compile(r"(?:^|[=.])[A-Z][A-Z_]+(?![a-z0-9])")
+"""In a word that stands for something: STEP, inputs.NAME=VALUE."""
+_NOT_NEXT = ("cancel", "prune", "redact")
 
 _named: ContextVar[Path | None] = ContextVar("ledger of the commands in messages", default=None)
 
@@ -63,6 +69,20 @@ def _decision(job_id: str, step: str, option: str) -> tuple[str, ...]:
     if option in ("approve", "reject"):
         return option, job_id, step
     return "approve", job_id, step, "--option", option
+
+
+def next_command(message: str) -> str:
+    """The one command that a message tells to give; empty if there is none.
+
+    There is none if the message names several, if one must be completed, or if one would end or remove
+    something: a person decides about that.
+    """
+    found = set(_QUOTED.findall(message))
+    if len(found) != 1:
+        return ""
+    (command,) = found
+    name, *others = command.split()[1:] or [""]
+    return "" if name in _NOT_NEXT or any(map(_TO_COMPLETE.search, others)) else command
 
 
 def quoted(word: object) -> str:

@@ -44,16 +44,24 @@ pre { background: var(--orc-raised) }
   .rows-and-columns tbody tr td:before { color: var(--orc-muted) }
 }
 .page-header, :is(h1, h2)[style*="border-left"] { border-color: var(--orc-accent) !important }
-.CodeMirror { background: var(--orc-surface); color: var(--orc-text); border-color: var(--orc-line) }
-.CodeMirror-gutters { background: var(--orc-raised); border-color: var(--orc-border) }
-.CodeMirror-linenumber { color: var(--orc-muted) }
-.CodeMirror-cursor { border-left-color: var(--orc-text) }
-.CodeMirror-selected { background: var(--orc-border) }
-.cm-s-default .cm-keyword { color: var(--orc-accent) }
-.cm-s-default :is(.cm-string, .cm-string-2) { color: var(--orc-succeeded) }
-.cm-s-default :is(.cm-number, .cm-atom) { color: var(--orc-cancelled) }
-.cm-s-default :is(.cm-comment, .cm-meta) { color: var(--orc-muted) }
-.cm-s-default :is(.cm-builtin, .cm-variable-2, .cm-operator) { color: var(--orc-cached) }
+body form :is(input, button)[type=submit] {
+  background: var(--orc-accent); border-color: var(--orc-accent); color: var(--orc-accent-text)
+}
+body form button[type=button] {
+  background: var(--orc-surface); border-color: var(--orc-line); color: var(--orc-text)
+}
+body .CodeMirror {
+  background: var(--orc-surface); color: var(--orc-text); border-color: var(--orc-line)
+}
+body .CodeMirror-gutters { background: var(--orc-raised); border-color: var(--orc-border) }
+body .CodeMirror-linenumber { color: var(--orc-muted) }
+body .CodeMirror-cursor { border-left-color: var(--orc-text) }
+body .CodeMirror-selected { background: var(--orc-border) }
+body .cm-s-default .cm-keyword { color: var(--orc-accent) }
+body .cm-s-default :is(.cm-string, .cm-string-2) { color: var(--orc-succeeded) }
+body .cm-s-default :is(.cm-number, .cm-atom) { color: var(--orc-cancelled) }
+body .cm-s-default :is(.cm-comment, .cm-meta) { color: var(--orc-muted) }
+body .cm-s-default :is(.cm-builtin, .cm-variable-2, .cm-operator) { color: var(--orc-cached) }
 """
 
 

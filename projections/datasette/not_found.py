@@ -20,7 +20,7 @@ _NAME_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingPage:
     """What is not there: `ledger` is the name of the ledger that was asked, or of the only one.
 
     `near` are addresses with similar names.
@@ -31,31 +31,33 @@ class Missing:
     near: tuple[tuple[str, str], ...] = ()
 
 
-def find_missing(datasette: Any, request: Any, is_ledger: Callable[[Any, str], bool]) -> Missing:
+def find_missing(
+    datasette: Any, request: Any, is_ledger: Callable[[Any, str], bool]
+) -> MissingPage:
     """What the address of the request asks for in vain."""
     path = request.path.partition("?")[0].removeprefix(datasette.setting("base_url").rstrip("/"))
     parts = [_named(part) for part in path.strip("/").split("/")]
     ledgers = [name for name in datasette.databases if is_ledger(datasette, name)]
     only = ledgers[0] if len(ledgers) == 1 else None
     if not parts[0] or parts[0] == "-" or len(parts) > 3:
-        return Missing("There is no page at this address.", only)
+        return MissingPage("There is no page at this address.", only)
     try:
         database = str(datasette.get_database(route=parts[0]).name)
     except KeyError:
-        return Missing(f"The server has no database `{parts[0]}`.", only)
+        return MissingPage(f"The server has no database `{parts[0]}`.", only)
     if len(parts) == 1:
-        return Missing(f"The database `{parts[0]}` has no such page.", only)
+        return MissingPage(f"The database `{parts[0]}` has no such page.", only)
     if database not in ledgers:
         what = f"table or query `{parts[1]}`" if len(parts) == 2 else f"such row in `{parts[1]}`"
-        return Missing(f"The database `{database}` has no {what}.", only)
+        return MissingPage(f"The database `{database}` has no {what}.", only)
     known = [*SHOWN, *QUERIES]
     if len(parts) == 3 and parts[1] in known:
         table = (str(datasette.urls.table(database, parts[1])), f"all rows of {parts[1]}")
-        return Missing(f"The table `{parts[1]}` has no row `{parts[2]}`.", database, (table,))
+        return MissingPage(f"The table `{parts[1]}` has no row `{parts[2]}`.", database, (table,))
     near = [
         (str(datasette.urls.table(database, name)), name) for name in near_names(parts[1], known)
     ]
-    return Missing(f"The ledger has no table or query `{parts[1]}`.", database, tuple(near))
+    return MissingPage(f"The ledger has no table or query `{parts[1]}`.", database, tuple(near))
 
 
 def _named(part: str) -> str:

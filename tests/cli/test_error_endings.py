@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from orc.ledger.command_lines import next_command
+from tests.cli.command_line import orc, write
+
 ROOT = Path(__file__).resolve().parents[2]
 ERRORS = {"UsageProblem", "EnvironmentProblem", "OwnerSilent"}
 ACTION = re.compile(
@@ -36,6 +39,35 @@ ELSEWHERE = {
     "cli/terminal/contents/step_seen.py": "removed bytes do not come back",
 }
 """Modules with a message whose end comes from elsewhere."""
+
+
+@pytest.mark.parametrize(
+    ("message", "command"),
+    [
+        ("no job has 'x' in its id; `orc list` shows all jobs", "orc list"),
+        (
+            "see `orc list --db 'a b.db'`, and once more: `orc list --db 'a b.db'`",
+            "orc list --db 'a b.db'",
+        ),
+        ("resume it with `orc resume job_1 --budget +0.05`", "orc resume job_1 --budget +0.05"),
+        ("wait for it, or end it: `orc cancel job_1`", ""),
+        ("`orc rerun job_1 STEP` runs a step again", ""),
+        ("`orc fork job_1 --set inputs.a=VALUE` makes another", ""),
+        ("`orc show job_1` or `orc list`", ""),
+        ("start it with `ollama serve`", ""),
+        ("name another file", ""),
+    ],
+)
+def test_an_error_ends_with_the_one_command_to_give(message: str, command: str) -> None:
+    assert next_command(message) == command
+
+
+def test_the_next_command_is_a_line_of_its_own(here: Path) -> None:
+    orc("run", write("spec.yaml", "project: p\nsteps: {a: {value: 1}}\n"), "--quiet")
+    said = orc("show", "job_nothere")
+    assert said.code == 6
+    assert said.err.splitlines()[-1] == "next: orc list"
+    assert "next:" not in orc("run", "nothere.yaml").err
 
 
 def messages(source: str) -> Iterator[str]:
