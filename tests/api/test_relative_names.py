@@ -26,6 +26,9 @@ STEPS: Mapping[str, tuple[Mapping[str, Any], Any]] = {
 }
 """Steps that name files, and their outputs; `{here}` is the folder of the file with the step."""
 
+PNG = b"\x89PNG\r\n\x1a\n"
+"""How a picture begins; what follows tells one from another."""
+
 PROMPTS: Mapping[str, Mapping[str, Any]] = {
     "text": {"prompt": {"file": "ask.md"}, "system": {"file": "who.md"}},
     "default": {"prompt": "Hi."},
@@ -77,10 +80,10 @@ def layout(folder: Path) -> Path:
             "def data(): return json.load(open('data.json'))\n",
             "ask.md": f"asks {here}",
             "who.md": f"is {here}",
-            "dot.png": f"picture of {here}",
         }
         for name, text in files.items():
             write(folder / here / name, text)
+        (folder / here / "dot.png").write_bytes(PNG + here.encode())
         (folder / here / "tool.sh").chmod(0o755)
     return folder / "spec.yaml"
 
@@ -144,7 +147,7 @@ def test_texts_and_pictures_are_read_beside_the_file_with_the_step(
     assert found_in(definition, group, "default").system == f"is {here}"
     (message,) = found_in(definition, group, "picture").messages
     assert not isinstance(message.content, str)
-    assert message.content[0].sha256 == digest_bytes(f"picture of {here}".encode())
+    assert message.content[0].sha256 == digest_bytes(PNG + here.encode())
 
 
 @pytest.mark.parametrize("group", FOLDERS)

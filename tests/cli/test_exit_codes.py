@@ -24,6 +24,7 @@ ERRORS = sorted(path for package in PACKAGES for path in (ROOT / package).rglob(
 # Errors that are always caught, so that they end no command.
 CAUGHT = {
     "BadOutcome": "ends an attempt",
+    "BadReply": "becomes an error of a provider",
     "BadSetting": "ends an attempt, or becomes a problem of a spec",
     "BrokenOff": "an error of a provider",
     "CallFailed": "ends an attempt",
