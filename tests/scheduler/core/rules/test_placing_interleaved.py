@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +50,7 @@ from tests.builders import (
     step,
     submitted,
 )
-from tests.scheduler.profiles import bounded
+from tests.scheduler.profiles import bounded, long
 from tests.simulation.judge import Judge
 
 AWAY: dict[str, Any] = {"kind": "run", "run": "true", "executor": "cluster"}
@@ -190,9 +191,21 @@ class Play:
         assert len([name for name in (*running, *ready) if name == "here"]) <= 1
 
 
-@bounded(300)
+@bounded(100)
 @given(MOVES)
 def test_whatever_the_engine_does_the_events_are_true(moves: list[Any]) -> None:
+    check_play(moves)
+
+
+@pytest.mark.torture
+@long
+@given(MOVES)
+def test_whatever_the_engine_does_in_many_plays_the_events_are_true(moves: list[Any]) -> None:
+    check_play(moves)
+
+
+def check_play(moves: list[Any]) -> None:
+    """Play the moves. Each step has one end, and every prefix of the events can be resumed."""
     play = Play()
     for move in moves:
         play.move(*move)
