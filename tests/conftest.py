@@ -29,6 +29,7 @@ pytest_plugins = ["tests.budget"]
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
 WORKERS_MAX = 8
+STARTED_IN = Path.cwd()
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for the workers and every process of a test
 sys.dont_write_bytecode = False
@@ -85,3 +86,10 @@ def _temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         patches.setenv("TMPDIR", str(folder))
         patches.setattr(tempfile, "tempdir", None)
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def _returns() -> Iterator[None]:
+    """The next test starts where the first one did: the folder of this one may be removed."""
+    yield
+    os.chdir(STARTED_IN)
