@@ -102,12 +102,16 @@ $(DIST_VENV)/.installed: Makefile
 	$(DIST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check build
 	@touch $@
 
-# mlx has wheels for Apple silicon and for Linux only; elsewhere its tests are skipped.
+# mlx has wheels for Apple silicon and for Linux only; elsewhere its tests are skipped. llmock has an
+# environment of its own, since it is a plugin of pytest too.
 $(PROVIDERS_VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(PROVIDERS_VENV)
 	$(PROVIDERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mlx]' || \
 	  { echo "mlx-lm cannot be installed here: its tests are skipped" >&2; \
 	    $(PROVIDERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'; }
+	$(PYTHON) -m venv $(PROVIDERS_VENV)/llmock
+	$(PROVIDERS_VENV)/llmock/bin/python -m pip install --quiet --disable-pip-version-check llmock || \
+	  echo "llmock cannot be installed here: its tests are skipped" >&2
 	$(PROVIDERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check oteltap || \
 	  echo "oteltap cannot be installed here: its test is skipped" >&2
 	@touch $@

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ROOT / ".node" / "node_modules" / ".bin" / "llmock"
-START_S = 30.0
+START_S = 90.0
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def serve_aimock(folder: Path, fixtures: Sequence[dict[str, Any]]) -> Iterator[s
         pytest.skip("aimock is not installed: make test-providers")
     path = folder / "fixtures.json"
     path.write_text(json.dumps({"fixtures": list(fixtures)}))
-    port = _free_port()
+    port = free_port()
     with (folder / "aimock.log").open("wb") as log:
         process = subprocess.Popen(
             [COMMAND, "--port", str(port), "--fixtures", path, "--chunk-size", "5", "--strict"],
@@ -37,26 +37,28 @@ def serve_aimock(folder: Path, fixtures: Sequence[dict[str, Any]]) -> Iterator[s
             stderr=subprocess.STDOUT,
         )
         try:
-            _wait_until_it_listens(process, port, folder / "aimock.log")
+            wait_until_it_listens(process, port, folder / "aimock.log")
             yield f"http://127.0.0.1:{port}"
         finally:
             process.kill()
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Return when the process accepts connections."""
     deadline = time.monotonic() + START_S
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
             ended = process.poll() is not None or time.monotonic() > deadline
-            assert not ended, f"aimock does not listen: {log.read_text()[-2000:]}"
+            assert not ended, f"the server does not listen: {log.read_text()[-2000:]}"
         else:
             return
