@@ -43,8 +43,8 @@ def media_type_of(content: bytes, name: str) -> str:
     limit = TEXT_BYTES_MAX if found == TEXT else FILE_BYTES_MAX
     if len(content) > limit:
         raise ValueError(
-            f"{name[:200]!r} has {size_text(len(content))}; a file of this kind for a model can have "
-            f"{size_text(limit)}; give a smaller one"
+            f"{name[:200]!r} is larger than {size_text(limit)}, the most for a file of this kind; give "
+            "a smaller one"
         )
     return found
 

@@ -85,7 +85,7 @@ def test_documents_of_the_spec_of_steps_and_of_inputs_reach_the_model(
             b"\xff\xfe\x00",
             "'a.bin' is neither an image (PNG, JPEG, GIF, WebP)",
         ),
-        ("anthropic", "a.txt", b"x" * (4 * 1024 * 1024 + 1), "can have 4,194,304"),
+        ("anthropic", "a.txt", b"x" * (4 * 1024 * 1024 + 1), "is larger than 4 MiB, the most"),
         ("anthropic", "a.pdf", None, "cannot read"),
     ],
 )
