@@ -64,7 +64,7 @@ def test_as_json_the_pieces_are_between_the_events(served: ModelServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "words"), [("tow", "did you mean 'two'?"), ("three", "calls no model")]
+    ("step", "words"), [("tow", "did you mean 'two'?"), ("three", "no model writes a text")]
 )
 def test_a_step_that_cannot_be_streamed_is_refused_before_anything_runs(
     here: Path, step: str, words: str
