@@ -152,7 +152,7 @@ def _shape_name(shape: dict[str, Any]) -> str:
 
 
 _MAPPINGS = {
-    "EmbedSpec": "[mapping](#vectors)",
+    "EmbedSpec": "[mapping](#embed)",
     "FileSpec": "[mapping](#files)",
     "HookSpec": "[mapping](#hooks)",
     "InputSpec": "[input](#inputs)",
