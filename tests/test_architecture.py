@@ -78,7 +78,7 @@ MAY_IMPORT: dict[str, str] = {
         "ledger ledger.inputs ledger.secrets orc.worker scheduler.core scheduler.core.language "
         "scheduler.core.tables"
     ),
-    "scheduler.asking": "ledger providers scheduler scheduler.effects",
+    "scheduler.asking": "ledger providers scheduler scheduler.core scheduler.effects",
     "scheduler": (
         "ledger ledger.files ledger.inputs ledger.secrets orc.worker providers scheduler.asking "
         "scheduler.core "

@@ -554,6 +554,7 @@ NAMED = {
     "ledger/transport/untrusted.py",
     "projections/tables/rows.py",
     "projections/why/explainer.py",
+    "scheduler/drivers/addresses.py",
     "scheduler/drivers/dask_cluster.py",
     "scheduler/drivers/dask_driver.py",
     "scheduler/executors/capacity.py",

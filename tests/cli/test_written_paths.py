@@ -158,11 +158,11 @@ def test_a_home_folder_is_found_behind_every_kind_of_option_and_key(here: Path) 
         "s.yaml": "project: p\noutput_dir: ~/out\ninputs: {n: {}}\nsteps:\n"
         "  a: {value: '${{ inputs.n }}', files: [{path: a.txt}]}\n"
         "  b: {if: 1 == 2, prompt: {file: ~/p.md}, system: {file: ~/p.md}}\n"
-        "  c: {if: 1 == 2, messages: [{role: user, content: [{image: ~/i.png}]}]}\n"
+        "  c: {if: 1 == 2, messages: [{role: user, content: [{image: ~/i.gif}]}]}\n"
         "  d: {workflow: ~/lib/w.yaml}\n",
         "t.yaml": "project: t\ntemplate: ~/lib/w.yaml\n",
         "home/p.md": "hi",
-        "home/i.png": "",
+        "home/i.gif": "GIF89a",
         "home/in.yaml": "n: given",
         "home/lib/w.yaml": "project: w\nsteps: {e: {if: 1 == 2, prompt: {file: ~/p.md}}}\n",
     }.items():

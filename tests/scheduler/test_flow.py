@@ -289,7 +289,7 @@ def test_an_item_called_each_hides_the_place_of_the_item() -> None:
         ),
         (
             "prompt: hi, tools: [{builtin: run_command, allow: ['${{ steps.t.output.w }}']}]",
-            "tools[0].allow: must name at least one program",
+            "tools[0].allow: must have at least one name",
         ),
         ("value: '${{ steps.t.items }}'", "step 't' has no `for_each` or `matrix`"),
     ],
