@@ -140,7 +140,7 @@ def _explain(error: Exception) -> int:
     from orc.cli.named_secrets import hide_named_secrets
     from orc.cli.output_mask import mask_output
     from orc.cli.terminal.text import safe, say
-    from orc.ledger.command_lines import next_command
+    from orc.ledger.command_lines import next_command, with_advice
     from orc.ledger.exit_codes import SIGNALS, SUCCEEDED, USAGE
     from orc.scheduler.core.errors import SpecError
 
@@ -173,7 +173,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, FileNotFoundError) and not (error.filename or _has_folder()):
         return code
     # Masked before it is split, since a secret may have several lines.
-    told = mask_output(_message(error))
+    told = with_advice(mask_output(_message(error)), getattr(error, "advice", ""))
     for line in told.splitlines():
         say(f"orc: {safe(line)}")
     if command := next_command(told):

@@ -23,6 +23,7 @@ WITHOUT_LEDGER = ("init", "schema", "validate", "chaos")
 _QUOTED = re.compile(r"`(orc [^`\n]+)`")
 _TO_COMPLETE = re.compile(r"(?:^|[=.])[A-Z][A-Z_]+(?![a-z0-9])")
 """In a word that stands for something: STEP, inputs.NAME=VALUE."""
+_SAYS_WHAT = re.compile(r"\b(name|write|use|give|try|free|run a spec)\b")
 _NOT_NEXT = ("cancel", "prune", "redact")
 
 _named: ContextVar[Path | None] = ContextVar("ledger of the commands in messages", default=None)
@@ -83,6 +84,13 @@ def next_command(message: str) -> str:
     (command,) = found
     name, *others = command.split()[1:] or [""]
     return "" if name in _NOT_NEXT or any(map(_TO_COMPLETE.search, others)) else command
+
+
+def with_advice(message: str, advice: str) -> str:
+    """The message, with what to do if it does not say that after a semicolon or by a command."""
+    if not advice or ";" in message or "`" in message or _SAYS_WHAT.search(message):
+        return message
+    return f"{message}; {advice}"
 
 
 def quoted(word: object) -> str:

@@ -33,22 +33,26 @@ from orc.ledger import exit_codes
 class LedgerError(Exception):
     """Base of this package's errors.
 
-    Each subclass sets the exit code of a command that ends with the error.
+    Each subclass sets the exit code of a command that ends with the error, and `advice`: what to do,
+    for messages that do not say it themselves.
     """
 
     exit_code: ClassVar[int]
+    advice: ClassVar[str] = ""
 
 
 class VersionConflict(LedgerError):
     """Another process appended to the stream after it was read."""
 
     exit_code = exit_codes.OWNED
+    advice = "give the same command again"
 
 
 class OwnedElsewhere(LedgerError):
     """Another live process owns the job."""
 
     exit_code = exit_codes.OWNED
+    advice = "wait until it has ended"
 
     def __init__(self, job_id: str, owner: str) -> None:
         super().__init__(f"{job_id} is being run by {owner}")
@@ -60,18 +64,21 @@ class NoSuchJob(LedgerError):
     """The name matches no job, or more than one."""
 
     exit_code = exit_codes.NO_JOB
+    advice = "name another job"
 
 
 class NoLedger(LedgerError):
     """There is no ledger file at the path."""
 
     exit_code = exit_codes.NO_JOB
+    advice = "name another file"
 
 
 class NotALedger(LedgerError):
     """The path exists and is not a ledger of orc."""
 
     exit_code = exit_codes.USAGE
+    advice = "name another file"
 
 
 class UnclearPath(LedgerError, ValueError):
@@ -155,12 +162,16 @@ class StorageError(LedgerError):
     """The disk is full, failing or read-only, or the file was deleted or replaced."""
 
     exit_code = exit_codes.STORAGE
+    advice = (
+        "free some space, or check the disk and the permissions, and give the same command again"
+    )
 
 
 class CorruptLedger(LedgerError):
     """Stored bytes are damaged or contradict each other."""
 
     exit_code = exit_codes.VERIFICATION
+    advice = "go on with an intact copy, such as a backup or a new bundle"
 
 
 def describe_unreadable(error: LedgerError) -> str:

@@ -142,7 +142,8 @@ def _refuse_taken(names: Iterable[str], taken: set[str], *, within: str = "") ->
             shown = safe_text(f"{within}{name}", length_max=80)
             raise PermanentError(
                 "bad_request",
-                f"the option {shown!r} is not allowed for Anthropic: the request itself sets it",
+                f"the option {shown!r} is not allowed for Anthropic: the request itself sets it; "
+                "remove it from params",
             )
 
 
@@ -202,7 +203,10 @@ def _build_part(part: Any) -> dict[str, Any]:
             source = {"type": "base64", "media_type": media_type, "data": data}
             return {"type": "document", "source": source, "title": name}
     kind = safe_text(str(part["type"]), length_max=80)
-    raise PermanentError("bad_request", f"Anthropic does not support a part of type {kind!r}")
+    raise PermanentError(
+        "bad_request",
+        f"Anthropic does not support a part of type {kind!r}; use another provider for this step",
+    )
 
 
 def _join_text(message: Message) -> str:
@@ -215,7 +219,10 @@ def _join_text(message: Message) -> str:
         if part["type"] == "document":
             words = document_words(part)
         if words is None:
-            raise PermanentError("bad_request", "Anthropic supports only text in a system message")
+            raise PermanentError(
+                "bad_request",
+                "Anthropic supports only text in a system message; move the rest to a user's message",
+            )
         texts.append(words)
     return "\n".join(texts)
 

@@ -170,7 +170,10 @@ def build(environment: Mapping[str, str], base_url: str | None) -> Mlx:
 
 def _render(model: LocalModel, request: Request) -> list[int]:
     if request.tools and model.call is None:
-        raise PermanentError("bad_request", f"{safe_text(request.model)} does not support tools")
+        raise PermanentError(
+            "bad_request",
+            f"{safe_text(request.model)} does not support tools; use another model for this step",
+        )
     messages = [_turn(message) for message in request.messages]
     system = instruct(request.system, request)
     if system:
@@ -181,7 +184,7 @@ def _render(model: LocalModel, request: Request) -> list[int]:
         raise PermanentError(
             "context_length",
             f"the prompt has {count_text(len(prompt), 'token')}, and {safe_text(request.model)} "
-            f"accepts at most {number_text(model.context_max)}",
+            f"accepts at most {number_text(model.context_max)}; shorten it, or use another model",
             usage=Usage(),
         )
     return prompt
@@ -218,7 +221,9 @@ def _text(content: Any) -> str:
         if words is None:
             what = "a PDF document" if part["type"] == "document" else "an image"
             raise PermanentError(
-                "bad_request", f"mlx-lm supports only text, and a message has {what}"
+                "bad_request",
+                f"mlx-lm supports only text, and a message has {what}; "
+                "use another provider for this step",
             )
         texts.append(words)
     return "\n".join(texts)

@@ -113,7 +113,7 @@ class Ollama:
         raise TransientError(
             "timeout",
             f"{self._server.who} at {self.endpoint} did not list its models within "
-            f"{duration_text(MODELS_WAIT_S)}",
+            f"{duration_text(MODELS_WAIT_S)}; try again",
         )
 
 

@@ -142,7 +142,10 @@ def _build_content(content: Any) -> dict[str, Any]:
             texts.append(words)
         else:
             kind = safe_text(str(part["type"]), length_max=80)
-            raise PermanentError("bad_request", f"Ollama does not support a part of type {kind!r}")
+            raise PermanentError(
+                "bad_request",
+                f"Ollama does not support a part of type {kind!r}; use another provider for this step",
+            )
     built: dict[str, Any] = {"content": "\n".join(texts)}
     if images:
         built["images"] = images

@@ -204,7 +204,8 @@ class OllamaServer:
                 why = safe_text(cause.verify_message)
                 return PermanentError(
                     "environment",
-                    f"the certificate of {self.who} at {self.where} is not trusted ({why})",
+                    f"the certificate of {self.who} at {self.where} is not trusted ({why}); "
+                    "correct the address, or let this machine trust the certificate",
                 )
         if answered:
             return TransientError(
@@ -215,7 +216,9 @@ class OllamaServer:
         # not speak HTTP; only the messages differ.
         gone = str(error).startswith("Server disconnected")
         if isinstance(error, httpx.RemoteProtocolError) and not gone:
-            return TransientError("protocol", f"the server at {self.where} does not speak HTTP")
+            return TransientError(
+                "protocol", f"the server at {self.where} does not speak HTTP; correct its address"
+            )
         return TransientError(
             "connection",
             f"{self.who} does not answer at {self.where} ({describe_failure(error)}){self._remedy}",

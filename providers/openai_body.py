@@ -167,7 +167,10 @@ def is_strict(schema: Mapping[str, Any]) -> bool:
 
 def _build_part_error(kind: str) -> PermanentError:
     shown = safe_text(str(kind), length_max=80)
-    return PermanentError("bad_request", f"OpenAI does not support a part of type {shown!r} here")
+    return PermanentError(
+        "bad_request",
+        f"OpenAI does not support a part of type {shown!r} here; use another provider for this step",
+    )
 
 
 class _StrictSchema(BaseModel):

@@ -89,6 +89,7 @@ def _read(name: str, variable: str, environment: Environment) -> str:
         raise PermanentError("environment", f"{variable} is not set: the server {name!r} needs it")
     if not is_sendable(value):
         raise PermanentError(
-            "environment", f"{variable} contains a character that a header cannot hold"
+            "environment",
+            f"{variable} contains a character that a header cannot hold; set it again",
         )
     return value

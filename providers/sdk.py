@@ -127,7 +127,7 @@ class Peer:
             return tuple(sorted(self.failures.show(model.id) for model in models))
         raise TransientError(
             "timeout",
-            f"{self.endpoint} did not list its models within {duration_text(MODELS_WAIT_S)}",
+            f"{self.endpoint} did not list its models within {duration_text(MODELS_WAIT_S)}; try again",
         )
 
     def _build_http(self) -> httpx2.AsyncClient:
@@ -212,7 +212,8 @@ def read_key(environment: Mapping[str, str], variable: str) -> str:
     key = environment.get(variable, "").strip()
     if not _HEADER_WORD.fullmatch(key):
         raise PermanentError(
-            "environment", f"{variable} contains a character that a header cannot hold"
+            "environment",
+            f"{variable} contains a character that a header cannot hold; set it again",
         )
     return key
 

@@ -204,10 +204,12 @@ class Failures:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 why = safe_text(cause.verify_message)
                 return PermanentError(
-                    "environment", f"the certificate of {self._who} is not trusted ({why})"
+                    "environment",
+                    f"the certificate of {self._who} is not trusted ({why}); "
+                    "correct its address, or let this machine trust the certificate",
                 )
         if isinstance(error, httpx2.ConnectTimeout):
-            message = f"{self._who} did not accept a connection in time"
+            message = f"{self._who} did not accept a connection in time; check its address"
             return TransientError("timeout", message, unsent=True)
         if isinstance(error, httpx2.TimeoutException):
             return TransientError("timeout", self._describe_silence(error.request))
@@ -215,10 +217,14 @@ class Failures:
         # not speak HTTP; only the messages differ.
         gone = str(error).startswith("Server disconnected")
         if isinstance(error, httpx2.RemoteProtocolError) and not gone:
-            return TransientError("protocol", f"the server at {self.endpoint} does not speak HTTP")
+            return TransientError(
+                "protocol",
+                f"the server at {self.endpoint} does not speak HTTP; correct its address",
+            )
         return TransientError(
             "connection",
-            f"{self._who} does not answer ({describe_failure(error)})",
+            f"{self._who} does not answer ({describe_failure(error)}); "
+            "check that it runs, and its address",
             unsent=isinstance(error, httpx2.ConnectError),
             absent=is_absent(error, httpx2.URL(self.endpoint).host),
             not_ready=is_not_ready(error),

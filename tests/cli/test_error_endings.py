@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orc.ledger.command_lines import next_command
+from orc.ledger.command_lines import next_command, with_advice
+from orc.ledger.errors import CorruptLedger, NoSuchJob
 from tests.cli.command_line import orc, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,16 @@ ELSEWHERE = {
 )
 def test_an_error_ends_with_the_one_command_to_give(message: str, command: str) -> None:
     assert next_command(message) == command
+
+
+def test_an_error_of_the_ledger_says_what_to_do_also_if_its_message_does_not() -> None:
+    damaged = with_advice("runs.db: blob abc is missing", CorruptLedger.advice)
+    assert damaged.endswith(
+        "is missing; go on with an intact copy, such as a backup or a new bundle"
+    )
+    for said in ("it is gone; name another", "`orc list` shows all jobs", "run a spec first"):
+        assert with_advice(said, NoSuchJob.advice) == said
+    assert with_advice("it is gone", "") == "it is gone"
 
 
 def test_the_next_command_is_a_line_of_its_own(here: Path) -> None:
