@@ -172,10 +172,9 @@ async def test_a_secret_in_a_description_is_masked(server: Callable[..., Any]) -
         assert "[secret KEY]" in tool["description"]
 
 
-async def test_a_pattern_of_a_server_is_not_matched_here(server: Callable[..., Any]) -> None:
-    async with server("pattern") as (found, _):
-        arguments = {"a": "a" * 60 + "!"}
-        assert await found.call("act", arguments) == KnownResult("fine", is_error=False)
+def test_a_pattern_of_a_server_is_not_matched_here(tmp_path: Path) -> None:
+    tool = {"mcp": [sys.executable, "./hostile.py", "pattern"]}
+    assert results(run(ask(tmp_path, tool, ("act", {"a": "aaaa!"})))) == {"act": "fine"}
 
 
 def members(script: Path, mode: str) -> list[int]:
