@@ -15,7 +15,8 @@ from tests.model_server import Asked, ModelServer, Says
 __all__ = ["server"]
 
 ONE = "steps: {a: {prompt: hi}}\n"
-PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\n%%EOF\n"
+PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\n%%EOF\n" + b" " * 20_000
+"""More than the rest of a request has."""
 FILES = """\
 project: p
 provider: {provider}/model-a
@@ -68,11 +69,12 @@ def test_documents_of_the_spec_of_steps_and_of_inputs_reach_the_model(
     assert forked.code == 0, forked.err
     assert json.dumps(server.seen[1].body) == body
     [events] = rows(
-        "SELECT count(*) AS n FROM events WHERE type = 'llm.requested' AND "
-        "json_extract(data, '$.attached_bytes') > 0 AND job_id = "
-        f"'{job['job_id']}'"
+        "SELECT json_extract(data, '$.attached_bytes') AS attached, "
+        "json_extract(data, '$.worst_case.input_tokens') AS worst FROM events "
+        f"WHERE type = 'llm.requested' AND job_id = '{job['job_id']}'"
     )
-    assert events["n"] == 1
+    assert events["attached"] == 2 * len(base64.b64encode(PDF))
+    assert events["worst"] > events["attached"]
 
 
 @pytest.mark.parametrize(
