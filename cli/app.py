@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from orc.cli.command_table import ABOUT
 from orc.cli.lazy_group import LazyGroup
 
 app = typer.Typer(
     name="orc",
     cls=LazyGroup,
-    help="Run pipelines of model calls, commands and functions from a YAML file. Every step is "
-    "recorded, so that a job can be resumed after any crash.",
+    help=ABOUT,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

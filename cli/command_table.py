@@ -11,6 +11,12 @@ from importlib import import_module
 from keyword import iskeyword
 from typing import NamedTuple
 
+ABOUT = (
+    "Run pipelines of model calls, commands and functions from a YAML file. Every step is recorded, so "
+    "that a job can be resumed after any crash."
+)
+"""What orc is, as `orc --help` says it."""
+
 COMMANDS = {
     "run": "Submit a spec as a job and run it to its end.",
     "submit": "Put a spec into the queue; orc work runs it.",

@@ -1,7 +1,7 @@
 """The entry point of `orc`: it runs the typer application and turns errors into exit codes.
 
-An expected error is printed as one message. Only a bug in orc prints a traceback. `--version` is
-answered without loading the application.
+An expected error is printed as one message. Only a bug in orc prints a traceback. `--version` and
+`--help` are answered without loading the application.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import sys
 from types import TracebackType
 
 from orc.cli.collector import leave_to_exit, pause_collector
+
+_ABOUT_ORC = (["--version"], ["-V"], ["--help"], ["-h"])
+"""The command lines that are answered without loading the application."""
 
 
 def main() -> None:
@@ -56,7 +59,7 @@ def _run() -> int:
     printed = sys.stdout
     code: object
     try:
-        code = _print_version() if sys.argv[1:] in (["--version"], ["-V"]) else _run_command()
+        code = _print_about() if sys.argv[1:] in _ABOUT_ORC else _run_command()
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit) as error:
         # Typer turns a closed pipe into an exit, with a stream of its own in place of stdout.
@@ -74,10 +77,15 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
-def _print_version() -> int:
-    from orc.about import version
+def _print_about() -> int:
+    if sys.argv[1] in ("-h", "--help"):
+        from orc.cli.root_help import root_help
 
-    print(f"orc {version()}")
+        print(root_help())
+    else:
+        from orc.about import version
+
+        print(f"orc {version()}")
     return 0
 
 

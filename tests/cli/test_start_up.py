@@ -31,7 +31,7 @@ SLOW_OF_ORC = {
 }
 LOADS = {
     "--version": "",
-    "--help": "typer",
+    "--help": "",
     "list --help": "typer",
     "list": "",
     "show JOB": "",
