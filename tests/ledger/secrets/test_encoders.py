@@ -392,7 +392,9 @@ def test_pieces_are_masked_like_the_whole(value: str, cuts: list[int]) -> None:
 @given(value=VALUES, text=st.text(max_size=200))
 def test_text_without_the_value_is_unchanged(value: str, text: str) -> None:
     mask = Mask({"K": value})
-    half = value[: len(value) // 2]
+    # Each line of a secret of several is a secret, too.
+    line = next(iter(value.splitlines()), "")
+    half = line[: len(line) // 2]
     parts = [text, half, *(encode(half) for encode in FIRST.values())]
     for content in parts:
         assert mask.text(content) == content

@@ -322,7 +322,7 @@ async def test_a_lack_of_processes_is_the_failure_of_the_attempt(
 _WITH_LITTLE_MEMORY = """
 import os, sqlite3, sys
 os.chdir(sys.argv[1])
-sqlite3.connect(":memory:").execute("PRAGMA hard_heap_limit = 900000")
+sqlite3.connect(":memory:").execute("PRAGMA hard_heap_limit = 1200000")
 from orc.cli.main import main
 sys.argv = ["orc", "run", "spec.yaml"]
 main()
