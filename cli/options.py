@@ -59,6 +59,14 @@ Force = Annotated[
     bool,
     Option("--force", help="Overwrite files in output_dir that orc did not write."),
 ]
+NoWait = Annotated[
+    bool,
+    Option(
+        "--no-wait",
+        help="Leave the job as soon as servers that work on batches are all that it waits for (exit "
+        "code 3); `orc resume` continues it.",
+    ),
+]
 KeepWork = Annotated[
     bool,
     Option("--keep-work", help="Keep the working folders of all attempts, in the run folder."),

@@ -49,6 +49,16 @@ PLACES = {
 }
 """Every place that a run reaches, with the state of the program at that place."""
 
+BATCH_PLACES = {
+    "batch.before_submit": "batch.submitted is committed with its requests; nothing is sent",
+    "batch.after_submit": "the server has answered that it has the batch; that is not recorded",
+    "batch.accepted": "batch.accepted is committed; the server works",
+    "batch.ended": "batch.ended is committed; no result is read",
+    "batch.before_read": "the results are about to be read",
+    "batch.after_read": "the results are read, and none of them is recorded",
+}
+"""Places that only steps whose calls are submitted in batches reach."""
+
 EXECUTOR_PLACES = {
     "placed.before_commit": "a copy asks and is about to be placed; step.placed is not committed",
     "placed.after_commit": "step.placed is committed; the worker has no permission to start",
@@ -79,7 +89,7 @@ COMMAND_PLACES = {
 }
 """Places that only other commands reach."""
 
-_KNOWN = {**PLACES, **EXECUTOR_PLACES, **COMMAND_PLACES}
+_KNOWN = {**PLACES, **BATCH_PLACES, **EXECUTOR_PLACES, **COMMAND_PLACES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class Kind:
 
 
 _WORKING = ("files", "retry", "retry_on", "timeout", "total_timeout", "limits")
-_TALKING = ("tools", "max_turns", "cache_prompt")
+_TALKING = ("tools", "max_turns", "cache_prompt", "batch")
 _TARGET = ("provider", "model", "base_url", "attempt_timeout", "wait_for_server")
 _ASKING = ("system", *_TARGET, "fallback", "params", *_TALKING)
 _REACHING_OUT = ("secrets", "on_unknown", "cache", "workspace")
@@ -242,12 +242,15 @@ JobStatus = Literal[
 the job has no owner and needs a person to continue.
 """
 
-WaitsFor = Literal["retry", "approval", "in_doubt", "budget"]
+WaitsFor = Literal["retry", "approval", "in_doubt", "budget", "batch"]
 """What a waiting step waits for: its next attempt, a human review, an answer about an attempt
-in doubt, or a raised budget."""
+in doubt, a raised budget, or a server that works on the batch with its call."""
 
 PersonNeeded = Literal["approval", "in_doubt", "budget"]
 """Why a job needs a person to continue."""
+
+WaitReason = Literal[PersonNeeded, "batch"]
+"""Why a job waits without an owner: for a person, or for a server that works on its batches."""
 
 OPEN: tuple[StepStatus, ...] = ("pending", "running", "waiting")
 """Statuses of a step that has not ended."""

@@ -142,6 +142,15 @@ def count_text(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number_text(number)} {noun if number == 1 else plural or _plural(noun)}"
 
 
+def batch_text(status: str, requests: int, answered: int, failed: int) -> str:
+    """Where a batch of requests stands: `in progress, 3 of 10 answered`."""
+    if status == "submitted":
+        return f"submitted, {count_text(requests, 'request')}"
+    said = "in progress" if status == "accepted" else status
+    failures = f", {number_text(failed)} failed" if failed else ""
+    return f"{said}, {number_text(answered)} of {number_text(requests)} answered{failures}"
+
+
 def number_text(number: int | None) -> str:
     """A whole number with its thousands apart: `1,204`."""
     return UNKNOWN if number is None else f"{number:,}"

@@ -8,6 +8,7 @@ module imports it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import anthropic
 import httpx2
@@ -15,9 +16,12 @@ import trio
 from anthropic._streaming import ServerSentEvent
 
 from orc.ledger.wording import duration_text
-from orc.providers.anthropic_body import PARAMS, build_asked
+from orc.providers.anthropic_body import PARAMS, Asked, build_asked
 from orc.providers.anthropic_reply import Arriving
-from orc.providers.contract import OnDelta, Provider, Reply, Request, Server
+from orc.providers.batches.anthropic import AnthropicBatches
+from orc.providers.batches.contract import BatchApi
+from orc.providers.batches.door import BatchDoor
+from orc.providers.contract import OnDelta, Provider, Reply, Request, Server, ignore_text
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
 from orc.providers.sdk_errors import Api, api_of
@@ -98,7 +102,7 @@ class Anthropic:
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`."""
-        asked = build_asked(with_own_native(request, api=self.name, server=self._server))
+        asked = self._asked(request)
         arriving = Arriving(request, on_delta, self._peer.failures, by_tool=asked.by_tool)
         opening = self._open_client().post(
             "/v1/messages",
@@ -113,6 +117,30 @@ class Anthropic:
         except ProviderError as error:
             raise arriving.mark_partial(error) from None
         return arriving.build_reply(self._peer.failures.show(headers.get("request-id", "")) or None)
+
+    def open_batches(self) -> BatchApi:
+        """See `Batching.open_batches`."""
+        headers = {"x-api-key": self._key, "anthropic-version": "2023-06-01"}
+        return AnthropicBatches(
+            BatchDoor(self._peer, headers), build=self._build_body, read=self._read_message
+        )
+
+    def _asked(self, request: Request) -> Asked:
+        return build_asked(with_own_native(request, api=self.name, server=self._server))
+
+    def _build_body(self, request: Request) -> dict[str, Any]:
+        asked = self._asked(request)
+        if asked.headers:
+            named = ", ".join(sorted(asked.headers))
+            raise PermanentError("bad_request", f"a batch has no place for the header {named}")
+        return asked.body
+
+    def _read_message(self, document: object, request: Request) -> Reply:
+        by_tool = self._asked(request).by_tool
+        arriving = Arriving(request, ignore_text, self._peer.failures, by_tool=by_tool)
+        if not arriving.take(document):
+            raise self._peer.failures.build_protocol_error("stopped before its end")
+        return arriving.build_reply(None)
 
     async def models(self) -> tuple[str, ...]:
         """See `Provider.models`."""

@@ -40,6 +40,8 @@ class ProviderEntry:
     """The environment variables for the key and for the server's address."""
     default_address: str | None = None
     """The address of a server on this machine, if the variable is not set."""
+    has_batches: bool = False
+    """Whether its API takes requests in batches (`orc.providers.batches`)."""
     section: str | None = None
     """The key below `params` for further fields of its API; None if it has no such section."""
     billed_as: str | None = None
@@ -82,6 +84,7 @@ _ENTRIES = (
     ProviderEntry(
         name="openai",
         module="orc.providers.openai",
+        has_batches=True,
         embeds=True,
         embedding_model="text-embedding-3-small",
         # Later models take functions only by the other API, and no `temperature`.
@@ -95,6 +98,7 @@ _ENTRIES = (
     ProviderEntry(
         name="openai-responses",
         module="orc.providers.openai_responses",
+        has_batches=True,
         embeds=True,
         embedding_model="text-embedding-3-small",
         default_model="gpt-6-luna",
@@ -109,6 +113,7 @@ _ENTRIES = (
     ProviderEntry(
         name="anthropic",
         module="orc.providers.anthropic",
+        has_batches=True,
         default_model="claude-haiku-5-5",
         model_variables=("ANTHROPIC_MODEL",),
         key_variable="ANTHROPIC_API_KEY",

@@ -234,6 +234,10 @@ OnDelta = Callable[[str], None]
 """Called with each piece of text when it arrives. It must not block."""
 
 
+def ignore_text(text: str) -> None:
+    """The `OnDelta` of a caller that waits for the whole reply."""
+
+
 class Provider(Protocol):
     """One model API, at one address."""
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orc.providers.batches.contract import BatchApi
+from orc.providers.batches.openai import OpenAIBatches
 from orc.providers.contract import (
     NO_QUIRKS,
     Message,
@@ -21,11 +23,11 @@ from orc.providers.contract import (
     Request,
     Server,
     ToolCall,
+    ignore_text,
 )
 from orc.providers.errors import ProviderError
 from orc.providers.openai_api import Account, AccountProvider, build_refusal
 from orc.providers.openai_body import (
-    add_cache_key,
     add_options,
     build_content,
     build_function,
@@ -81,10 +83,8 @@ class OpenAI(AccountProvider):
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`."""
-        request = with_own_native(request, api=self.name, server=self._account.server_name)
-        body = _build_body(request, self._quirks)
-        self._name_limit(body)
-        add_cache_key(body, request, is_vendors_own=self._is_vendors_own)
+        request = self._with_own_native(request)
+        body = self._build_body(request)
         arriving = _ArrivingChunks(request, on_delta, self._failures, self._quirks)
         try:
             # A server that does not stream answers with one document, which is heard as one event.
@@ -94,6 +94,29 @@ class OpenAI(AccountProvider):
         except ProviderError as error:
             raise arriving.mark_partial(error) from None
         return arriving.build_reply(headers)
+
+    def open_batches(self) -> BatchApi:
+        """See `Batching.open_batches`."""
+        return OpenAIBatches(
+            self._account.open_door(),
+            "/chat/completions",
+            build=lambda request: self._build_body(self._with_own_native(request)),
+            read=self._read_document,
+        )
+
+    def _with_own_native(self, request: Request) -> Request:
+        return with_own_native(request, api=self.name, server=self._account.server_name)
+
+    def _build_body(self, request: Request) -> dict[str, Any]:
+        body = _build_body(request, self._quirks)
+        self._name_limit(body)
+        return body
+
+    def _read_document(self, document: object, request: Request) -> Reply:
+        arriving = _ArrivingChunks(request, ignore_text, self._failures, self._quirks)
+        if not arriving.take(document):
+            raise self._failures.build_protocol_error("stopped before its end")
+        return arriving.build_reply({})
 
     def _name_limit(self, body: dict[str, Any]) -> None:
         """Give the limit on the reply the name or the names that the server takes."""

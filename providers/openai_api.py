@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
+from orc.providers.batches.door import BatchDoor
 from orc.providers.contract import NO_QUIRKS, Reply, Request, Server, Usage
 from orc.providers.embeddings.openai_embeddings import PATH, EmbeddingsDocument, build_body
 from orc.providers.errors import PermanentError
@@ -99,6 +100,15 @@ class Account:
             "/models", cast_to=httpx2.Response, options={"timeout": build_timeout(MODELS_WAIT_S)}
         )
         return await self.peer.list_models(getting)
+
+    def open_door(self) -> BatchDoor:
+        """HTTP for batches, with the key of the account."""
+        headers = {"authorization": f"Bearer {self._key}"}
+        if self._organization:
+            headers["openai-organization"] = self._organization
+        if self._project:
+            headers["openai-project"] = self._project
+        return BatchDoor(self.peer, headers)
 
     def _open_client(self) -> openai.AsyncOpenAI:
         http = self.peer.open_http()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
+from orc.providers.batches.contract import BatchApi
+from orc.providers.batches.openai import OpenAIBatches
 from orc.providers.contract import (
     NO_QUIRKS,
     Message,
@@ -19,6 +21,7 @@ from orc.providers.contract import (
     Request,
     Server,
     ToolCall,
+    ignore_text,
 )
 from orc.providers.errors import ProviderError
 from orc.providers.openai_api import Account, AccountProvider, build_refusal
@@ -67,7 +70,7 @@ class OpenAIResponses(AccountProvider):
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`."""
-        request = with_own_native(request, api=self.name, server=self._account.server_name)
+        request = self._with_own_native(request)
         body = _build_body(request, self._quirks)
         add_cache_key(body, request, is_vendors_own=self._is_vendors_own)
         arriving = _ArrivingResponse(request, on_delta, self._failures)
@@ -78,6 +81,24 @@ class OpenAIResponses(AccountProvider):
         except ProviderError as error:
             raise arriving.mark_partial(error) from None
         return arriving.build_reply(headers)
+
+    def open_batches(self) -> BatchApi:
+        """See `Batching.open_batches`."""
+        return OpenAIBatches(
+            self._account.open_door(),
+            "/responses",
+            build=lambda request: _build_body(self._with_own_native(request), self._quirks),
+            read=self._read_document,
+        )
+
+    def _with_own_native(self, request: Request) -> Request:
+        return with_own_native(request, api=self.name, server=self._account.server_name)
+
+    def _read_document(self, document: object, request: Request) -> Reply:
+        arriving = _ArrivingResponse(request, ignore_text, self._failures)
+        if not arriving.take(document):
+            raise self._failures.build_protocol_error("stopped before its end")
+        return arriving.build_reply({})
 
 
 def _build_body(request: Request, quirks: Quirks = NO_QUIRKS) -> dict[str, Any]:

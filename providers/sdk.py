@@ -89,7 +89,7 @@ class Peer:
         most AFTER_END_WAIT_S; a timeout or a broken connection then no longer matters. Raises
         ProviderError, and what `take` raises.
         """
-        with self._translating():
+        with self.translating():
             stream = await opening
         try:
             is_complete = False
@@ -117,7 +117,7 @@ class Peer:
 
     async def get_json(self, getting: Awaitable[httpx2.Response]) -> Any:
         """The JSON value of a response that is not a stream."""
-        with self._translating():
+        with self.translating():
             return parse_json((await getting).content.decode("utf-8"))
 
     async def list_models(self, getting: Awaitable[httpx2.Response]) -> tuple[str, ...]:
@@ -151,14 +151,15 @@ class Peer:
             ) from None
 
     async def _next(self, stream: EventStream) -> object:
-        with self._translating():
+        with self.translating():
             try:
                 return await stream.__anext__()
             except StopAsyncIteration:
                 return _END
 
     @contextmanager
-    def _translating(self) -> Iterator[None]:
+    def translating(self) -> Iterator[None]:
+        """Translate every exception of the block to ProviderError."""
         try:
             yield
         except Exception as error:

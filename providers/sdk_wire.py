@@ -21,6 +21,10 @@ EVENT_MAX_LINES = 1000
 LONG_DOCUMENT_MAX_BYTES = 256 * 1024 * 1024
 _LONG_DOCUMENT = "/embeddings"
 
+PLAIN = "orc.plain"
+"""The extension of a request whose response is no stream of events, whatever its method. Its value is
+the most bytes of the response, whose lines may then have any length; 0 for the usual limits."""
+
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _BLANK_MAX_BYTES = 64 * 1024
 
@@ -34,7 +38,8 @@ class BoundedBody(httpx2.AsyncByteStream):
         self._failures = failures
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        is_post = self._request.method == "POST"
+        plain: int | None = self._request.extensions.get(PLAIN)
+        is_post = self._request.method == "POST" and plain is None
         async with aclosing(cast(AsyncGenerator[bytes, None], aiter(self._stream))) as chunks:
             begun = await self._read_start(chunks) if is_post else b""
             if begun.lstrip(_BLANK)[:1] in (b"{", b"["):
@@ -43,7 +48,7 @@ class BoundedBody(httpx2.AsyncByteStream):
                 yield await self._read_document(begun, chunks)
                 return
             # The response to every POST is an event stream, whatever its content type says.
-            bounds = _EventBounds() if is_post else _Bounds()
+            bounds = _EventBounds() if is_post else _SizeBound(plain) if plain else _Bounds()
             chunk: bytes | None = begun
             while chunk is not None:
                 self._feed(bounds, chunk)
@@ -75,7 +80,7 @@ class BoundedBody(httpx2.AsyncByteStream):
         line = bytes(body).strip(_BLANK).replace(b"\r", b" ").replace(b"\n", b" ")
         return b"event: message_document\ndata: " + line + b"\n\n"
 
-    def _feed(self, bounds: _Bounds, chunk: bytes) -> None:
+    def _feed(self, bounds: _Bounds | _SizeBound, chunk: bytes) -> None:
         try:
             bounds.feed(chunk)
         except ValueError as error:
@@ -90,6 +95,18 @@ class BoundedBody(httpx2.AsyncByteStream):
             return await anext(chunks, None)
         except Exception as error:
             raise self._failures.build_broken_off(error, self._request) from None
+
+
+class _SizeBound:
+    """Raises ValueError if the body is too long."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = self._left = bytes_max
+
+    def feed(self, chunk: bytes) -> None:
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise ValueError(f"is longer than {size_text(self._bytes_max)}")
 
 
 class _Bounds:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import assert_never
+from typing import Literal, assert_never
 
 from orc.ledger import pack
 from orc.ledger.bounds import check_value
@@ -27,6 +27,7 @@ from orc.scheduler.core.resolve.unseen_files import hint_for
 from orc.scheduler.core.rules.files import find_conflict
 from orc.scheduler.effects.aside import aside
 from orc.scheduler.effects.contract import (
+    BatchLost,
     PromptRequest,
     Result,
     Stopwatch,
@@ -89,8 +90,9 @@ async def perform_attempt(
     watch = Stopwatch()
     try:
         return await _perform_attempt(context, step_id, watch, placed, on_work_done)
-    except Lost:
-        return Finished(Interrupted("worker", watch.elapsed()))
+    except (Lost, BatchLost) as lost:
+        reason: Literal["worker", "batch"] = "worker" if isinstance(lost, Lost) else "batch"
+        return Finished(Interrupted(reason, watch.elapsed()))
     except OverBudget as error:
         return Finished(replace(error.outcome, duration_s=watch.elapsed()))
     except Exception as error:

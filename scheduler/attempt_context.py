@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import trio
+
+from orc.ledger import Ledger
 from orc.ledger.definition import TargetDef
 from orc.ledger.files.file_store import FileStore
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
+from orc.scheduler.batches.room import BatchRoom
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.effects.calls import OnDelta
-from orc.scheduler.effects.contract import Journal, ReplyCache
+from orc.scheduler.effects.contract import Batcher, Journal, ReplyCache
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.executors.contract import Executor
+from orc.scheduler.executors.local import LocalExecutor
+from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.shared_folder import SharedFolder
+from orc.scheduler.turn import Message
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import Workspace
 
@@ -47,12 +54,69 @@ class AttemptContext:
     cache: ReplyCache | None = None
     keeps_work: Literal["failed", "always"] | None = None
     build_late: BuildProvider | None = None
+    batches: BatchRoom | None = None
+
+    def batcher(self, provider: Provider, target: TargetDef, step_id: str) -> Batcher | None:
+        """What submits the step's calls in batches; None if they are sent one by one."""
+        if self.batches is None:
+            return None
+        return self.batches.batcher(provider, target.server, step_id)
 
     def provider_of(self, target: TargetDef) -> Provider:
         """The provider of the target; one that was not known when the job started is built now."""
         if target.server not in self.providers and self.build_late is not None:
             self.providers[target.server] = self.build_late(target)
         return self.providers[target.server]
+
+
+def build_context(
+    job_id: str,
+    state: JobState,
+    ledger: Ledger,
+    workspace: Workspace,
+    providers: MutableMapping[str, Provider],
+    environment: Mapping[str, str],
+    executors: Sequence[RemoteExecutor],
+    groups: ProcessGroups,
+    send: trio.MemorySendChannel[Message],
+    mask: Mask,
+    batches: BatchRoom,
+    *,
+    journal: Journal,
+    on_delta: OnDelta,
+    cache: ReplyCache | None,
+    keeps_work: Literal["failed", "always"] | None,
+    build_late: BuildProvider | None,
+) -> AttemptContext:
+    """The context of one job's attempts; `send` leads to its runner."""
+    workers = WorkerPool(groups, mask=mask)
+    local = LocalExecutor(groups=groups, workers=workers, environment=environment, mask=mask)
+    return AttemptContext(
+        state=state,
+        renderer=Renderer(
+            state,
+            ledger=ledger,
+            workspace=workspace,
+            environment=environment,
+            job_id=job_id,
+            mask=mask,
+        ),
+        workspace=workspace,
+        providers=providers,
+        groups=groups,
+        workers=workers,
+        executors={local.name: local, **{one.name: one for one in executors}},
+        placing=PlacingJournal(state, send),
+        database=ledger.path,
+        journal=journal,
+        batches=batches,
+        on_delta=on_delta,
+        cache=cache,
+        mask=mask,
+        store=ledger.files,
+        keeps_work=keeps_work,
+        build_late=build_late,
+    )
 
 
 class AttemptFolder:

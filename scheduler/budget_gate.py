@@ -17,11 +17,15 @@ from orc.ledger.events import (
     WorstCase,
 )
 from orc.scheduler.core.commands import Failed, OutOfBudget
+from orc.scheduler.core.fold.batches import is_batched
 from orc.scheduler.core.fold.budgets import Shortfall, accounts_of, find_shortfall, has_money_limit
 from orc.scheduler.core.fold.evolve import JobState
 
-PriceCall = Callable[[str, str, TokenUsage], int | None]
-"""The cost of a call in nano-dollars, from provider, model and usage; None if it is unknown."""
+PriceCall = Callable[..., int | None]
+"""The cost of a call in nano-dollars, from provider, model and usage; None if it is unknown.
+
+With `is_batch=True`, of a call in a batch.
+"""
 
 
 class OverBudget(Exception):
@@ -37,14 +41,17 @@ def unknown_price(provider: str, model: str, usage: TokenUsage) -> int | None:
     return None
 
 
-def highest_cost(price: PriceCall, provider: str, model: str, usage: TokenUsage) -> int | None:
+def highest_cost(
+    price: PriceCall, provider: str, model: str, usage: TokenUsage, *, is_batch: bool = False
+) -> int | None:
     """The most that a call with this usage costs, in nano-dollars; None if the price is unknown.
 
     Its input may come from the provider's cache or go there, and each can have the highest price.
     """
     caching = ("cached_tokens", "cache_write_tokens")
     usages = [usage, *(usage.model_copy(update={key: usage.input_tokens}) for key in caching)]
-    costs = [price(provider, model, each) for each in usages]
+    how = {"is_batch": True} if is_batch else {}
+    costs = [price(provider, model, each, **how) for each in usages]
     return None if None in costs else max(cost for cost in costs if cost is not None)
 
 
@@ -63,24 +70,31 @@ class BudgetGate:
 
         Raises OverBudget when the call cannot fit.
         """
+        while True:
+            admitted = self.try_admit(event)
+            if admitted is not None:
+                return admitted
+            changed = self._changed
+            await changed.wait()
+
+    def try_admit(self, event: LlmRequested) -> LlmRequested | None:
+        """The request with worst case and reserve; None if calls in flight must end first.
+
+        Raises OverBudget when the call cannot fit.
+        """
         worst = self._worst_case(event)
         event = event.model_copy(update={"worst_case": worst})
         self._worst[event.step] = worst
         if not any(accounts_of(self._state, event.step)):
             return event
         need = self._need(event, worst)
-        while True:
-            short = find_shortfall(
-                self._state, event.step, need, claims=tuple(self._claims.items())
-            )
-            if short is None:
-                break
-            if not short.is_held:
-                raise OverBudget(_outcome(short))
-            changed = self._changed
-            await changed.wait()
-        self._claims[event.step] = need
-        return event.model_copy(update={"reserved": need})
+        short = find_shortfall(self._state, event.step, need, claims=tuple(self._claims.items()))
+        if short is None:
+            self._claims[event.step] = need
+            return event.model_copy(update={"reserved": need})
+        if short.is_held:
+            return None
+        raise OverBudget(_outcome(short))
 
     def charge(self, event: LlmResponded | LlmFailed) -> LlmResponded | LlmFailed:
         """Add the cost to the end of a call, if a budget limits money.
@@ -92,7 +106,8 @@ class BudgetGate:
             return self._charge_worst(event, worst)
         if event.usage is None or not has_money_limit(self._state, event.step):
             return event
-        cost = self._price(event.provider, event.model, event.usage)
+        how = {"is_batch": True} if event.batch is not None else {}
+        cost = self._price(event.provider, event.model, event.usage, **how)
         return event if cost is None else event.model_copy(update={"charged_nano_usd": cost})
 
     def worst_tokens(self, step_id: str) -> int | None:
@@ -120,7 +135,13 @@ class BudgetGate:
         longest = 0 if step.facts.embeds else step.params.get("max_tokens")
         if longest is not None:
             usage = TokenUsage(input_tokens=tokens, output_tokens=int(longest))
-            cost = highest_cost(self._price, event.provider, event.model, usage)
+            cost = highest_cost(
+                self._price,
+                event.provider,
+                event.model,
+                usage,
+                is_batch=is_batched(self._state, event.step),
+            )
             return WorstCase(input_tokens=tokens, output_tokens=int(longest), cost_nano_usd=cost)
         # Without `max_tokens`, only a free model has a known worst case in money.
         some = TokenUsage(input_tokens=tokens, output_tokens=1)

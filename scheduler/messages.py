@@ -92,6 +92,7 @@ def known_replies(step: StepState, read: ReadPayload) -> tuple[KnownReply, ...]:
             reply.request_sha256,
             read(reply.reply),
             reply.finish_reason,
+            reply.attempt,
         )
         for reply in step.replies
     )

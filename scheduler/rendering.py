@@ -93,6 +93,11 @@ class Renderer:
         job_id: str,
         mask: Mask,
     ) -> None:
+        # Makes the renderer of another state of the job.
+        self.of = partial(
+            Renderer, ledger=ledger, workspace=workspace, environment=environment, job_id=job_id,
+            mask=mask,
+        )  # fmt: skip
         self._state = state
         self.mask = mask
         self._ledger = ledger
@@ -298,6 +303,7 @@ class Renderer:
             max_turns=definition.max_turns,
             attempt_timeout_s=definition.attempt_timeout_s or max(longest_s, silence_s),
             cache="off" if step.fresh else definition.cache,
+            batched=None if step.batched is None else step.batched.request_sha256,
         )
 
     def _command(self, step_id: str, definition: StepDef, scope: Variables) -> Work:

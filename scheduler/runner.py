@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 import trio
@@ -23,11 +22,13 @@ from orc.ledger.kinds import JOB_AT_REST, JOB_ENDED
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
 from orc.scheduler.attempt import evaluate_value
-from orc.scheduler.attempt_context import AttemptContext, BuildProvider
+from orc.scheduler.attempt_context import BuildProvider, build_context
+from orc.scheduler.batches.room import BatchRoom
 from orc.scheduler.branching import MAY_START, BranchEvaluator
 from orc.scheduler.budget_gate import BudgetGate, PriceCall, unknown_price
 from orc.scheduler.call_journal import CallJournal
 from orc.scheduler.clock import Clock
+from orc.scheduler.core.batch_commands import LeaveBatches
 from orc.scheduler.core.commands import (
     CancelJob,
     Command,
@@ -41,9 +42,11 @@ from orc.scheduler.core.commands import (
     StartAttempt,
     TimeOutJob,
 )
+from orc.scheduler.core.fold.batches import open_batched
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.placing import open_remote
 from orc.scheduler.core.fold.queues import WorkQueues
+from orc.scheduler.core.fold.work import metered_provider
 from orc.scheduler.core.hook_commands import StartHook
 from orc.scheduler.core.placing_commands import ExpireQueued
 from orc.scheduler.core.rules.decide import decide
@@ -51,14 +54,10 @@ from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import ReplyCache
 from orc.scheduler.effects.deadlines import Look
 from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
-from orc.scheduler.effects.python import WorkerPool
-from orc.scheduler.executors.local import LocalExecutor
 from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.guard import guarded_events, with_safe_message
 from orc.scheduler.local_room import LocalRoom
-from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rates import Rates, SharedLimits, slots_of
-from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultCache, ResultReuse
 from orc.scheduler.retry import with_wait
 from orc.scheduler.running import RunningAttempts
@@ -100,6 +99,7 @@ class Runner:
         mask: Mask,
         shared: SharedLimits | None = None,
         open_stops: OpenStops = stops_by_signals,
+        waits_for_batches: bool = True,
     ) -> None:
         self._job_id = job_id
         self._mask = mask
@@ -114,35 +114,23 @@ class Runner:
         self._rates = Rates(
             state.definition.rate, slots_of(state.definition), shared, on_room=self._look_again
         )
-        workers = WorkerPool(self._groups, mask=mask)
-        local = LocalExecutor(
-            groups=self._groups, workers=workers, environment=environment, mask=mask
-        )
-        render_for = partial(
-            Renderer, ledger=ledger, workspace=workspace, environment=environment, job_id=job_id,
-            mask=mask,
+        self._batches = BatchRoom(
+            job_id, state, self._send, budgets=self._budgets, clock=self._clock,
+            is_idle=lambda: self._waiting is not None, wake=self._look_again,
+            cut=lambda step_id: self._running.cut(step_id),
+            find_provider=lambda target: self._context.provider_of(target),
+            waits=waits_for_batches,
         )  # fmt: skip
-        self._context = AttemptContext(
-            state=state,
-            renderer=render_for(state),
-            workspace=workspace,
-            providers=providers,
-            groups=self._groups,
-            workers=workers,
-            executors={local.name: local, **{one.name: one for one in executors}},
-            placing=PlacingJournal(state, self._send),
-            database=ledger.path,
+        self._context = build_context(
+            job_id, state, ledger, workspace, providers, environment, executors, self._groups,
+            self._send, mask, self._batches,
             journal=CallJournal(state, self._send, budgets=self._budgets, rates=self._rates),
-            on_delta=on_delta or (lambda step, text: None),
-            cache=cache,
-            mask=mask,
-            store=ledger.files,
-            keeps_work=keeps_work or state.definition.keep_work,
-            build_late=build_late,
-        )
+            on_delta=on_delta or (lambda step, text: None), cache=cache,
+            keeps_work=keeps_work or state.definition.keep_work, build_late=build_late,
+        )  # fmt: skip
         self._queues = WorkQueues(state)
         renderer = self._context.renderer
-        self._results = ResultReuse(state, renderer, results, render_for)
+        self._results = ResultReuse(state, renderer, results, renderer.of)
         self._branches = BranchEvaluator(state, renderer, self._clock, self._results)
         self._open_stops = open_stops
         self._waiting: trio.CancelScope | None = None
@@ -156,6 +144,7 @@ class Runner:
             local_room=self._local_room,
             send=self._send,
             remotes=executors,
+            batches=self._batches,
         )
         self._stop: Stop | None = None
         self._advanced_at = 0.0
@@ -179,11 +168,13 @@ class Runner:
                 nursery.start_soon(
                     poll_signals, self._ledger, self._job_id, self._state, self._send, self._mask
                 )
+                await nursery.start(self._batches.run)
                 try:
                     await self._loop(nursery, opening)
                 finally:
                     self._context.placing.close()
                 with trio.move_on_after(FORGET_S):
+                    await self._batches.forget_ended()
                     for executor in self._remotes:
                         await executor.forget_ended()
                         if self._state.status in JOB_ENDED:
@@ -201,7 +192,8 @@ class Runner:
     async def _loop(self, nursery: trio.Nursery, opening: Sequence[Command]) -> None:
         yielded = trio.current_time()
         messages = [Message(command) for command in opening]
-        left = open_remote(self._state)
+        left = [(step_id, placed) for step_id, _, placed in open_remote(self._state)]
+        left += [(step_id, None) for step_id in open_batched(self._state)]
         while True:
             turn = Turn(recorded_at=self._clock.recorded_at())
             for message in messages:
@@ -212,8 +204,8 @@ class Runner:
             self._commit(turn)
             if self._state.status in JOB_AT_REST:
                 return
-            for step_id, _, placed in left:
-                # Its command may have gone on without an owner.
+            for step_id, placed in left:
+                # Its command, or its batch, may have gone on without an owner.
                 self._running.start(step_id, nursery, placed=placed)
             left = []
             if self._deadline == math.inf and self._state.timeout_s is not None:
@@ -289,6 +281,8 @@ class Runner:
         self._apply(decide(state, Settle()), turn)
         if state.status == "running" and self._queues.waits_for_person_only():
             self._apply(decide(state, PauseJob()), turn)
+        elif state.status == "running" and self._batches.wants_leave:
+            self._apply(decide(state, LeaveBatches()), turn)
 
     def _start_ready(self, now: float, turn: Turn) -> bool:
         """Start the ready steps; whether one of them ended at once and left its place to others."""
@@ -299,7 +293,7 @@ class Runner:
             events, are_fit = guarded_events(self._state, command, self._mask)
             self._fold(events, turn)
             if are_fit and isinstance(command, StartAttempt):
-                self._rates.reserve(self._state.provider_of(step_id), step_id)
+                self._rates.reserve(metered_provider(self._state, step_id), step_id)
                 turn.started.append(step_id)
             else:
                 has_room = turn.has_more = True
@@ -358,6 +352,8 @@ class Runner:
             self._groups.skip_grace()
             for executor in self._remotes:
                 executor.skip_grace()
+            return
+        if isinstance(command, InterruptJob) and not command.queue and self._batches.leave():
             return
         self._stop = Stop.by(command)
         self._running.stop(self._stop)

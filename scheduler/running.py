@@ -11,6 +11,7 @@ import trio
 from orc.ledger import failpoints
 from orc.scheduler.attempt import Finished, perform_attempt, with_log
 from orc.scheduler.attempt_context import AttemptContext
+from orc.scheduler.batches.room import BatchRoom
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import Failed, FinishAttempt
 from orc.scheduler.core.rules.placing import queued_because
@@ -37,6 +38,7 @@ class RunningAttempts:
         local_room: LocalRoom,
         send: trio.MemorySendChannel[Message],
         remotes: Sequence[RemoteExecutor],
+        batches: BatchRoom,
     ) -> None:
         self._job_id = job_id
         self._context = context
@@ -46,6 +48,7 @@ class RunningAttempts:
         self._local_room = local_room
         self._send = send
         self._remotes = remotes
+        self._batches = batches
         self._scopes: dict[str, trio.CancelScope] = {}
         self._given_up: set[str] = set()
         self._stop: Stop | None = None
@@ -55,7 +58,7 @@ class RunningAttempts:
     ) -> None:
         """Start the step's current attempt; `placed` is where an earlier owner placed it."""
         self._scopes[step_id] = trio.CancelScope()
-        if self._stop is not None:
+        if self._stop is not None and not self._is_kept(step_id, self._stop):
             self._scopes[step_id].cancel()
         nursery.start_soon(self._attempt, step_id, placed)
 
@@ -70,8 +73,20 @@ class RunningAttempts:
         if stop.leaves_remote:
             for executor in self._remotes:
                 executor.detach()
-        for scope in self._scopes.values():
-            scope.cancel()
+        if stop.reason == "cancel":
+            self._batches.cancel()
+        for step_id, scope in self._scopes.items():
+            if not self._is_kept(step_id, stop):
+                scope.cancel()
+
+    def cut(self, step_id: str) -> None:
+        """Cut the attempt short after all, since its batch does not end in time."""
+        if step_id in self._scopes:
+            self._scopes[step_id].cancel()
+
+    def _is_kept(self, step_id: str, stop: Stop) -> bool:
+        """Whether the attempt goes on, since its batch is ended at the server: it may be answered."""
+        return stop.reason == "cancel" and self._batches.keeps(step_id)
 
     def give_up(self, step_id: str) -> None:
         """End an attempt whose end is recorded already."""
@@ -116,7 +131,9 @@ class RunningAttempts:
         if finished is None:
             assert scope.cancelled_caught
             assert self._stop is not None
-            if self._stop.leaves_remote and self._state.graph.steps[step_id].is_remote:
+            is_batched = self._state.steps[step_id].batched is not None
+            is_elsewhere = self._state.graph.steps[step_id].is_remote or is_batched
+            if self._stop.leaves_remote and is_elsewhere:
                 # It stays open: the next owner finds it.
                 return
             finished = self._cut_short(step_id, started, self._stop)

@@ -43,8 +43,11 @@ MAY_IMPORT: dict[str, str] = {
     "providers.servers": "ledger.servers providers.contract",
     # What a reply means, for all adapters: values in, values out.
     "providers.replies": "providers",
+    "providers.batches": "ledger ledger.servers providers providers.replies",
     "providers.embeddings": "providers providers.replies",
-    "providers": "ledger.servers providers.embeddings providers.replies providers.servers",
+    "providers": (
+        "ledger.servers providers.batches providers.embeddings providers.replies providers.servers"
+    ),
     "scheduler.core": "ledger orc.worker.capture_rules orc.worker.sizes",
     "scheduler.core.source": "ledger scheduler.core",
     "scheduler.core.language": "ledger scheduler.core",
@@ -68,6 +71,10 @@ MAY_IMPORT: dict[str, str] = {
         "ledger ledger.files ledger.secrets orc.worker scheduler.core scheduler.core.source "
         "scheduler.core.spec scheduler.drivers scheduler.effects"
     ),
+    "scheduler.batches": (
+        "ledger providers providers.batches scheduler scheduler.core scheduler.core.fold "
+        "scheduler.effects"
+    ),
     "scheduler.effects": (
         "ledger ledger.files ledger.secrets ledger.servers orc.worker providers "
         "providers.embeddings providers.replies.ends providers.servers scheduler.core "
@@ -81,10 +88,10 @@ MAY_IMPORT: dict[str, str] = {
     "scheduler.asking": "ledger providers scheduler scheduler.core scheduler.effects",
     "scheduler": (
         "ledger ledger.files ledger.inputs ledger.secrets orc.worker providers scheduler.asking "
-        "scheduler.core "
-        "scheduler.core.fold scheduler.core.language scheduler.core.resolve scheduler.core.rules "
-        "scheduler.core.shell scheduler.core.spec scheduler.effects scheduler.executors "
-        "scheduler.inputs"
+        "scheduler.batches "
+        "scheduler.core scheduler.core.fold scheduler.core.language scheduler.core.resolve "
+        "scheduler.core.rules scheduler.core.shell scheduler.core.spec scheduler.effects "
+        "scheduler.executors scheduler.inputs"
     ),
     "scheduler.hooks": (
         "ledger ledger.files ledger.secrets scheduler scheduler.core scheduler.core.fold "

@@ -154,7 +154,7 @@ def _waits(job: JobSummary) -> str:
     """` for 2 answers`: what a waiting job waits for."""
     if job.status != "waiting":
         return ""
-    return f" {JobWaits(job.open_questions, job.over_budget).text()}"
+    return f" {JobWaits(job.open_questions, job.over_budget, job.in_batches).text()}"
 
 
 def _tolerated(job: JobSummary) -> str:

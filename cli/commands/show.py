@@ -195,6 +195,11 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
         since = f"{safe(circuit.name)} is open since {when(circuit.opened_at)}"
         lead = f"circuit    {since}: {failures} in a row, the last:"
         put(paragraph(lead, circuit.failure or "", indent="  "))
+    for batch in view.batches.values():
+        if batch.is_open or batch.status != "completed":
+            trouble = f"; {batch.trouble or batch.failure}" * bool(batch.trouble or batch.failure)
+            where = f"{batch.batch} at {batch.provider}, since {when(batch.submitted_at)}"
+            put(paragraph(f"batch      {safe(where)}:", f"{batch.text()}{trouble}", indent="  "))
     if job.failure:
         put(paragraph("failure   ", job.failure, indent="  "))
 

@@ -12,7 +12,7 @@ from orc.cli.errors import EnvironmentProblem, OwnerSilent
 from orc.cli.jobs.asked_job import Request, ask
 from orc.cli.jobs.caller.executors import open_executors
 from orc.cli.jobs.caller.secrets import hide_secrets
-from orc.cli.jobs.owned_job import Caller, OwnedJob, own
+from orc.cli.jobs.owned_job import Caller, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, failpoints
@@ -24,7 +24,8 @@ from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.wording import duration_text
 from orc.projections.tables.status import is_starting
 from orc.scheduler.clock import Clock
-from orc.scheduler.core.commands import CancelJob, shorten_message
+from orc.scheduler.core.commands import CancelJob, ResumeJob, shorten_message
+from orc.scheduler.core.fold.batches import open_batched
 from orc.scheduler.core.fold.placing import open_remote
 from orc.scheduler.effects.groups import GRACE_S
 from orc.scheduler.executors.contract import Ticket
@@ -55,7 +56,8 @@ async def cancel(
     """Cancel a job and wait until it has ended.
 
     The owner of the job gets a signal. A job without an owner is cancelled by this process; what
-    executors still run of it is ended first, unless `force` is set and they cannot be reached. A
+    executors still run of it is ended first, unless `force` is set and they cannot be reached, and
+    servers end its batches. A
     job that has ended stays as it is; if it was cancelled, its run folder is published. A process
     in the background that is starting does not run the job any more. Raises NoSuchJob, LedgerError,
     EnvironmentProblem for an executor that cannot be reached, and OwnerSilent if the owner has not
@@ -85,7 +87,9 @@ async def cancel(
             if owned.state.status not in JOB_ENDED:
                 await _end_commands(owned, places, force=force)
                 sweep_attempts(owned.folder, owned.state)
-                owned.append(CancelJob(signal_id, reason, at_once=True))
+                command = CancelJob(signal_id, reason, at_once=True)
+                if not await _end_batches(owned, command, force=force):
+                    owned.append(command)
 
         def ended(has_owner: bool) -> Cancelled | None:
             status = load_state(ledger, job_id).status
@@ -118,6 +122,26 @@ async def _withdraw(request: Request) -> bool:
             )
         await trio.sleep(0.05)
     return False
+
+
+async def _end_batches(owned: OwnedJob, command: CancelJob, *, force: bool) -> bool:
+    """Cancel a job whose calls wait in batches, and keep what the servers answered until then.
+
+    Returns whether there were any. Raises EnvironmentProblem if a server cannot be asked here.
+    """
+    if not open_batched(owned.state):
+        return False
+    try:
+        owned.build_providers(replies=None)
+    except EnvironmentProblem as error:
+        if force:
+            return False
+        raise EnvironmentProblem(
+            f"{owned.job_id}: servers work on its batches, and cannot be asked to stop: {error}. "
+            f"{quoted_command('cancel', '--force', owned.job_id)} ends the job only"
+        ) from error
+    await owned.run(ResumeJob(owner_here()), [], command)
+    return True
 
 
 async def _end_commands(owned: OwnedJob, places: Places, *, force: bool) -> None:

@@ -30,7 +30,8 @@ class JobSummary:
     `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.
     `calls_in_doubt` counts calls that may have been paid for without a reply. `duration_s` is None
     for a job that has not ended. `tolerated_failures` counts the failures after which the job went on,
-    `open_questions` the steps that ask a person, and `over_budget` those that need a larger budget.
+    `open_questions` the steps that ask a person, `over_budget` those that need a larger budget, and
+    `in_batches` those whose calls wait in batches.
     `scores` are the means of its scores.
     """
 
@@ -50,6 +51,7 @@ class JobSummary:
     tolerated_failures: int
     open_questions: int
     over_budget: int
+    in_batches: int
     tags: tuple[str, ...]
     scores: tuple[ScoreMean, ...]
 
@@ -84,7 +86,7 @@ def list_jobs(
         known = usd_number(known or 0)
         cost = None if unpriced else known
         submitted_at, calls_in_doubt, calls, tolerated = more
-        waits = read_job_waits(connection, job_id) if stored in JOB_OPEN else JobWaits(0, 0)
+        waits = read_job_waits(connection, job_id) if stored in JOB_OPEN else JobWaits()
         yield JobSummary(
             job_id=job_id,
             status=status,
@@ -102,6 +104,7 @@ def list_jobs(
             tolerated_failures=tolerated,
             open_questions=waits.questions,
             over_budget=waits.over_budget,
+            in_batches=waits.batched,
             tags=read_tags(connection, job_id),
             scores=tuple(read_means(connection, job_id)),
         )

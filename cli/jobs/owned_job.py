@@ -101,10 +101,10 @@ class Ended:
 class Caller:
     """What the caller of a use case provides: paths, environment and callbacks.
 
-    With `force`, files in the job's `output_dir` that orc did not write are overwritten. With
-    `keep_work`, the working folders of all attempts are kept. A worker shares the limits of
-    providers among its jobs, and has its own source of stop requests. `executors` names executors of
-    the site file in the place of those of the job.
+    With `force`, files in `output_dir` that orc did not write are overwritten. With `keep_work`, all
+    working folders are kept. A worker shares the limits of providers among its jobs, and has its own
+    source of stop requests. `executors` names executors in the place of those of the job. Without
+    `wait`, a job that waits for batches only is left.
     """
 
     places: Places
@@ -115,6 +115,7 @@ class Caller:
     executors: Mapping[str, str] = field(default_factory=dict)
     shared: SharedLimits | None = None
     open_stops: OpenStops = stops_by_signals
+    wait: bool = True
 
     def connect(self, definition: JobDef) -> AbstractAsyncContextManager[list[RemoteExecutor]]:
         """The executors of a job's steps, connected until the block ends.
@@ -228,30 +229,28 @@ class OwnedJob:
             self.state.definition, self.caller.environment, replies=replies, override=override
         )
 
-    async def run(self, start: Command, executors: list[RemoteExecutor]) -> Ended:
+    async def run(self, start: Command, executors: list[RemoteExecutor], *more: Command) -> Ended:
         """Run the job until it ends or stops, publish its run folder, and deliver its files.
 
-        `start` is the first command of the run; `executors` are those of `Caller.connect`. Raises
+        `start` and `more` are the first commands; `executors` are those of `Caller.connect`. Raises
         LedgerError, StorageError if the run folder cannot be written, EnvironmentProblem.
         """
         caller, on = self.caller, self.caller.listener
         told = (self.ledger.path, self.job_id, caller.environment, on.on_events, on.on_notice)
         async with sending(*told) as on_events:
             self.caller = replace(caller, listener=replace(on, on_events=on_events))
-            ended = await self._run(start, executors)
+            ended = await self._run((start, *more), executors)
         self.caller = caller
         return ended
 
-    async def _run(self, start: Command, executors: list[RemoteExecutor]) -> Ended:
+    async def _run(self, start: tuple[Command, ...], executors: list[RemoteExecutor]) -> Ended:
         state, job_id, folder, caller = self.state, self.job_id, self.folder, self.caller
-        listener, prices = caller.listener, caller.places.prices
+        listener, prices, environment = caller.listener, caller.places.prices, caller.environment
         with LedgerReader.open(self.ledger.path) as reader:
             publisher = Publisher(reader, job_id, folder, prices=prices)
             unwritten = await self._aside(publish_first, publisher, folder, job_id)
             listener.on_job(state, job_id, folder)
-            known = notices_before_run(
-                state, self.ledger, self.providers, caller.environment, job_id
-            )
+            known = notices_before_run(state, self.ledger, self.providers, environment, job_id)
             for notice in (*unwritten, *known):
                 listener.on_notice(notice)
             mask = self.ledger.mask
@@ -273,14 +272,15 @@ class OwnedJob:
                 mask=mask,
                 shared=caller.shared,
                 open_stops=caller.open_stops,
+                waits_for_batches=caller.wait,
                 local_amounts=executing.local_amounts(
-                    state.definition, self.ledger.path, caller.environment
+                    state.definition, self.ledger.path, environment
                 ),
             )
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(keep_published, publisher)
-                    await runner.run(start)
+                    await runner.run(*start)
                     nursery.cancel_scope.cancel()
             finally:
                 with trio.CancelScope(shield=True):

@@ -38,6 +38,7 @@ async def resume(
     listener: Listener | None = None,
     force: bool = False,
     keep_work: bool = False,
+    wait: bool = True,
     executors: Mapping[str, str] = NO_NAMES,
     amendment: Amendment | None = None,
     only: tuple[str, ...] = (),
@@ -57,7 +58,8 @@ async def resume(
     with open_to_continue(places, environment, trust=trust) as ledger:
         job_id = ledger.find_job(name)
         refuse_untrusted(ledger, job_id, trust=trust)
-        caller = Caller(places, environment, listener or Listener(), force, keep_work, executors)
+        on = listener or Listener()
+        caller = Caller(places, environment, on, force, keep_work, executors, wait=wait)
         async with AsyncExitStack() as stack:
             owned = stack.enter_context(own(ledger, job_id, caller))
             state = owned.fold()

@@ -24,6 +24,7 @@ async def run(
     listener: Listener | None = None,
     force: bool = False,
     keep_work: bool = False,
+    wait: bool = True,
     record: Path | None = None,
 ) -> Ended:
     """Submit a spec and run the job to its end; then write its replies to the file `record`.
@@ -33,7 +34,7 @@ async def run(
     if record is not None:
         check_target(record, force=force)
     prepared = prepare_run(submission, environment, database=places.database)
-    caller = Caller(places, environment, listener or Listener(), force, keep_work)
+    caller = Caller(places, environment, listener or Listener(), force, keep_work, wait=wait)
     if prepared.chosen:
         caller.listener.on_notice(prepared.chosen)
     async with caller.connect(prepared.definition) as executors:

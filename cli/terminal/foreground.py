@@ -43,6 +43,7 @@ def run_in_foreground(
     *,
     force: bool = False,
     keep_work: bool = False,
+    wait: bool = True,
     quiet: bool,
     as_json: bool,
     record: Path | None = None,
@@ -68,9 +69,15 @@ def run_in_foreground(
         version=version(),
         force=force,
         keep_work=keep_work,
+        wait=wait,
         record=record,
     )
-    again = {"force": force, "keep_work": keep_work, "replies": submission.replies}
+    again = {
+        "force": force,
+        "keep_work": keep_work,
+        "wait": wait,
+        "replies": submission.replies,
+    }
     with display:
         if interactive:
             ended = _run_and_ask(start, display, places, only=submission.until, **again)

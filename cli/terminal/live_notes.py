@@ -49,6 +49,9 @@ def wait_note(
         return "waiting", f"times out{_left(expires - now_s) or ' now'}; {asked}"
     if step.status == "pending" and step.ticket and state.status not in JOB_AT_REST:
         return "pending", _limit_of(state, step_id) or _unknown_limit(state, step_id)
+    if step.batched is not None:
+        batch = state.batches[step.batched.batch]
+        return "waiting", f"in batch {batch.number}: {batch.text()}"
     if step.status == "running" and step.queued_at is not None:
         return QUEUED, f"on {state.graph.steps[step_id].executor}"
     return step.status, last
@@ -84,7 +87,7 @@ def _limit_of(state: JobState, step_id: str) -> str:
         full = room_at(state, definition.executor) <= 0
         return f"queued: {running} on {safe(definition.executor)}" if full else ""
     total = state.definition.concurrency["total"]
-    here = state.running_total - state.running_elsewhere
+    here = state.running_total - state.running_slotless
     if here >= total:
         verb = "is" if total == 1 else "are"
         return f"queued: {here} of {count_text(total, 'slot')} {verb} in use"

@@ -16,6 +16,10 @@ from orc.ledger.command_lines import command_line, is_in_decision, quoted_comman
 from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
+    BatchAccepted,
+    BatchEnded,
+    BatchProgressed,
+    BatchSubmitted,
     BudgetExceeded,
     BudgetRaised,
     CacheHit,
@@ -159,6 +163,8 @@ def describe_change(recorded: Recorded) -> str:
                 return f"{safe(event.step)} interrupted: its worker was lost"
             if event.reason == "server":
                 return ""
+            if event.reason == "batch":
+                return f"{safe(event.step)} interrupted: its batch is not at the server"
             return f"{safe(event.step)} interrupted ({safe(event.reason)})"
         case CircuitOpened() if event.waits_since is not None:
             waited = duration_text(event.retry_at - event.cooldown_s - event.waits_since)
@@ -190,6 +196,8 @@ def describe_change(recorded: Recorded) -> str:
             )
         case CircuitClosed():
             return f"{safe(event.target)} answers again"
+        case BatchSubmitted() | BatchAccepted() | BatchProgressed() | BatchEnded():
+            return _describe_batch(event)
         case HookStarted():
             return f"the hook {event.hook!r} runs"
         case HookEnded() if event.is_good:
@@ -202,6 +210,25 @@ def describe_change(recorded: Recorded) -> str:
             only = f", only {safe(', '.join(event.only))}" if event.only else ""
             return f"resumed{only}"
     return ""
+
+
+def _describe_batch(event: BatchSubmitted | BatchAccepted | BatchProgressed | BatchEnded) -> str:
+    lead = f"batch {event.batch}"
+    match event:
+        case BatchSubmitted():
+            target = safe(f"{event.provider}/{event.model}")
+            return f"{lead}: {count_text(event.requests, 'request')} to {target} are submitted"
+        case BatchAccepted():
+            how = "found at the server" if event.found else "accepted"
+            return f"{lead} {how} as {safe(event.server_id)}"
+        case BatchProgressed() if event.trouble:
+            return _said(f"{lead}: the server cannot be asked:", event.trouble)
+        case BatchProgressed():
+            failed = f", {number_text(event.failed)} failed" if event.failed else ""
+            return f"{lead}: {number_text(event.answered)} answered{failed}"
+        case BatchEnded() if event.message:
+            return _said(f"{lead} {event.outcome}:", event.message)
+    return f"{lead} {event.outcome}"
 
 
 def _said(lead: str, text: str) -> str:
@@ -299,7 +326,7 @@ def say_ending(ended: Ended) -> None:
 
 
 def say_questions(ended: Ended) -> None:
-    """Print what the job waits for: human review or budget, and the next commands."""
+    """Print what the job waits for: human review, budget or batches, and the next commands."""
     for step_id in sorted(ended.state.questions)[:_LISTED_MAX]:
         question = ended.state.steps[step_id].question
         options = safe(", ".join(question.options)) if question is not None else ""
@@ -316,6 +343,8 @@ def say_questions(ended: Ended) -> None:
         say(f"  and {questions}: {command_line('approve', ended.job_id)}")
     for step_id in list(ended.state.over_budget)[:_LISTED_MAX]:
         say(f"  {safe(step_id)} waits for budget")
+    for batch in [one for one in ended.state.batches.values() if one.waiting][:_LISTED_MAX]:
+        say(f"  batch {batch.number} at {safe(batch.provider)}: {batch.text()}")
     if ended.state.over_budget:
         say(f"  next: {continue_command(ended)}    (or another amount)")
         return

@@ -88,6 +88,8 @@ def _deviations(preset: Preset) -> Iterator[str]:
         yield "`stream: false`"
     if preset.reasoning_field is not None:
         yield f"`reasoning_field: {preset.reasoning_field}`"
+    if preset.batch:
+        yield "`batch: true`"
 
 
 def render_decisions() -> str:

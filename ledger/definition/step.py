@@ -43,8 +43,9 @@ class StepDef(Resolved):
     `provider`, `model` and `base_url` are the first target of a prompt; `fallback` lists the
     next ones. `output_schema` is a JSON Schema. `repair` is how many times a reply that does
     not fit is returned to the model with the errors. A conversation with tools has at most
-    `max_turns` calls. With `cache_prompt`, servers are asked to cache the beginning of its prompts.
-    An empty `retry_on` means that every kind of failure is retried.
+    `max_turns` calls. With `cache_prompt`, servers are asked to cache the beginning of its prompts; with
+    `batch`, its calls are submitted in batches. An empty `retry_on` means that every kind of failure is
+    retried.
 
     `templates` has the settings that are rendered when the step is ready, by the names of their
     fields, which are not set until then; `job_target` is its target if its provider is the job's.
@@ -81,6 +82,7 @@ class StepDef(Resolved):
     repair: int = 0
     tools: tuple[ToolDef, ...] = ()
     max_turns: int = 10
+    batch: bool = False
     cache: CacheScope = "off"
     cache_prompt: bool = False
     files: tuple[FileDef, ...] = ()

@@ -23,7 +23,8 @@ class LlmRequested(StepEvent):
     what a budget reserves for it. `corrects` is what was wrong with the reply before, which the
     call asks the model to correct. `operation` is what it asks for, if that is not an answer.
     `attached_bytes` is the size in base64 of the documents that are sent with it, of which the request
-    has only the digests.
+    has only the digests. `batch` is the number of
+    the batch that the request is submitted with, and `custom_id` its name there.
     """
 
     type: Literal["llm.requested"] = "llm.requested"
@@ -43,6 +44,8 @@ class LlmRequested(StepEvent):
     corrects: str | None = None
     operation: Literal["embeddings"] | None = None
     attached_bytes: int | None = None
+    batch: int | None = None
+    custom_id: str | None = None
 
 
 class LlmResponded(StepEvent):
@@ -52,7 +55,7 @@ class LlmResponded(StepEvent):
     `charged_tokens` is the worst case that budgets and rates count. `charged_nano_usd` is the amount
     charged to the budgets, if one of them limits the cost. `reported_nano_usd` is the cost of the
     call as the server itself reports it. `price` is the model's price at a named server, if its
-    definition has one.
+    definition has one. `batch` is as in `llm.requested`: then the price of batches holds.
     """
 
     type: Literal["llm.responded"] = "llm.responded"
@@ -70,6 +73,7 @@ class LlmResponded(StepEvent):
     price: PriceDef | None = None
     charged_tokens: int | None = None
     reported_nano_usd: int | None = None
+    batch: int | None = None
 
 
 class LlmFailed(StepEvent):
@@ -78,7 +82,7 @@ class LlmFailed(StepEvent):
     With `partial`, the reply had begun: `usage` is what was counted until it broke off.
     `unsent` marks a call whose request cannot have reached the model, and `absent` one for which no
     server was running on this machine. `not_ready` marks a failure of a server that may only have to be
-    waited for: it does not answer, or it is loading. `price` is as in `llm.responded`.
+    waited for: it does not answer, or it is loading. `price` and `batch` are as in `llm.responded`.
     """
 
     type: Literal["llm.failed"] = "llm.failed"
@@ -97,6 +101,7 @@ class LlmFailed(StepEvent):
     not_ready: bool | None = None
     price: PriceDef | None = None
     partial: bool | None = None
+    batch: int | None = None
 
     @property
     def is_in_doubt(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from orc.ledger.digest import Digest
 from orc.ledger.events.base import JobEvent
-from orc.ledger.kinds import HookName, PersonNeeded
+from orc.ledger.kinds import HookName, WaitReason
 from orc.ledger.values import Failure, FailureKind, Owner, Payload, QueuedRun
 
 HookOutcome = Literal["exited", "timeout", "stop", "not_started", "unknown"]
@@ -156,10 +156,13 @@ class BudgetRaised(JobEvent):
 
 
 class JobWaiting(JobEvent):
-    """The owner stopped because the job needs a person to continue; `steps` wait for that."""
+    """The owner stopped because the job needs a person to continue; `steps` wait for that.
+
+    With the reason `batch`, they wait for a server that works on their requests.
+    """
 
     type: Literal["job.waiting"] = "job.waiting"
-    reason: PersonNeeded
+    reason: WaitReason
     steps: tuple[str, ...]
 
 

@@ -224,13 +224,14 @@ class ApprovalDecided(StepEvent):
 class StepInterrupted(StepEvent):
     """An attempt was interrupted by a signal, a cancellation or a crash; it has no outcome.
 
-    `worker` means that its worker was lost, and `server` that its server is not ready: the step waits
-    for it (`wait_for_server`).
+    `worker` means that its worker was lost, `server` that its server is not ready: the step waits for it
+    (`wait_for_server`); `batch` that the server does not have the batch with its call, which it may have
+    had.
     """
 
     type: Literal["step.interrupted"] = "step.interrupted"
     attempt: int
-    reason: Literal["signal", "cancel", "crash", "worker", "server"]
+    reason: Literal["signal", "cancel", "crash", "worker", "server", "batch"]
     duration_s: float | None = None
     log: Payload | None = None
 

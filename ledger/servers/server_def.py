@@ -60,6 +60,7 @@ class ServerDef(Frozen):
     tools_strict: bool = True
     stream: bool = True
     reasoning_field: ReasoningField | None = None
+    batch: bool = False
 
     def variables(self) -> Iterator[str]:
         """The environment variables whose values are sent to the server, and are secret."""

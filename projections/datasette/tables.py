@@ -53,6 +53,11 @@ SHOWN: dict[str, dict[str, Any]] = {
         "label_column": "name",
         "facets": ["status", "failure_kind"],
     },
+    "batches": {
+        "sort_desc": "submitted_at",
+        "label_column": "name",
+        "facets": ["status", "provider", "model"],
+    },
     "scores": {
         "sort_desc": "recorded_at",
         "label_column": "name",

@@ -18,6 +18,8 @@ from orc.ledger.values import Frozen, TokenUsage
 CALL_NANO_USD_MAX = 1_000_000 * NANO_PER_USD
 """The highest cost of a call that is believed; above it, the count of tokens or the price is wrong."""
 
+BATCH_PART = 0.5
+"""The part of the price that a call in a batch costs, where no other price is known."""
 _NANO_USD_PER_RATE = NANO_PER_USD // 1_000_000
 """Nano-dollars for a token at one US dollar per million tokens."""
 
@@ -36,8 +38,8 @@ class Price(Frozen):
     `cached_input` is the price of input that the provider had in its own cache, and `cache_write` that
     of input that it put there for some minutes; None means the price of other input. The price holds
     for calls of at most `input_tokens_max` tokens of input, and `longer` for those with more. `batch`
-    is the price of a call in a batch; None if it is unknown. The price was seen on the day `seen`, or
-    holds since then.
+    is the price of a call in a batch; None means half of this one. The price was seen on the day
+    `seen`, or holds since then.
     """
 
     input: Rate
@@ -60,7 +62,7 @@ class Price(Frozen):
         if usage.input_tokens == usage.output_tokens == 0:
             return None
         if is_batch:
-            return None if self.batch is None else self.batch.cost_nano_usd(usage)
+            return self._cost_in_batch(usage)
         if self.input_tokens_max is not None and usage.input_tokens > self.input_tokens_max:
             return None if self.longer is None else self.longer.cost_nano_usd(usage)
         cached = min(usage.cached_tokens, usage.input_tokens)
@@ -71,6 +73,12 @@ class Price(Frozen):
             (written, self._or_input(self.cache_write)),
             (usage.output_tokens, self.output),
         )
+
+    def _cost_in_batch(self, usage: TokenUsage) -> int | None:
+        if self.batch is not None:
+            return self.batch.cost_nano_usd(usage)
+        cost = self.cost_nano_usd(usage)
+        return None if cost is None else ceil(cost * exact(BATCH_PART))
 
     @property
     def is_free(self) -> bool:

@@ -78,10 +78,12 @@ class PriceTable(Frozen):
             facts.is_recorded or (facts.billed_as or provider) in self.models
         )
 
-    def price_call(self, provider: str, model: str, usage: TokenUsage) -> int | None:
+    def price_call(
+        self, provider: str, model: str, usage: TokenUsage, *, is_batch: bool = False
+    ) -> int | None:
         """The cost of a call in nano-dollars; None if that is unknown."""
         price = self.find(provider, model)
-        return None if price is None else price.cost_nano_usd(usage)
+        return None if price is None else price.cost_nano_usd(usage, is_batch=is_batch)
 
     def merged(self, own: PriceTable) -> Self:
         """This table, with the entries of `own` added or in place of its own, model by model."""
@@ -250,7 +252,11 @@ class CallPricer:
                         endpoint=None if requested is None else requested.endpoint,
                         at=recorded.recorded_at,
                     )
-                    cost = None if price is None else price.cost_nano_usd(usage)
+                    cost = (
+                        None
+                        if price is None
+                        else (price.cost_nano_usd(usage, is_batch=event.batch is not None))
+                    )
                     return PricedCall(event.step, usage, cost)
             case _:
                 pass

@@ -153,6 +153,7 @@ def read_values(
         "state_of": partial(step_state, view, is_live=is_live),
         "files": read_files(connection, job_id),
         "step_names": {step.step_id: step.name for step in view.steps},
+        "batches": list(view.batches.values()),
         "circuits": read_circuits(connection, job_id),
         "doubts": _doubts(view),
         "imported": imported(connection, job_id) if moment.is_now else None,

@@ -22,6 +22,7 @@ from orc.ledger.money import optional_usd
 from orc.projections.folds.doubt_finder import worst_cost
 from orc.projections.money.price import Price
 from orc.projections.money.prices import price_of_call, priced_usage, saved_nano_usd
+from orc.projections.tables.batches import enter_batch, leave_batch
 from orc.projections.tables.writer import Writer, preview
 
 
@@ -40,9 +41,11 @@ def llm_requested(writer: Writer, recorded: Recorded, event: LlmRequested) -> No
         dropped=", ".join(event.dropped or ()) or None,
         changed=", ".join(event.changed or ()) or None,
         request_version=recorded.version,
+        batch=event.batch,
         worst_case_tokens=_tokens_max(event.worst_case),
         **_in_both_units("worst_case", worst_cost(event)),
     )
+    enter_batch(writer, recorded, event, event.batch)
 
 
 def _tokens_max(worst: WorstCase | None) -> int | None:
@@ -85,6 +88,8 @@ def llm_responded(writer: Writer, recorded: Recorded, event: LlmResponded) -> No
         reply_blob=event.reply.sha256,
         reply_version=recorded.version,
     )
+    if event.batch is not None:
+        leave_batch(writer, recorded, event)
 
 
 def llm_failed(writer: Writer, recorded: Recorded, event: LlmFailed) -> None:
@@ -103,6 +108,8 @@ def llm_failed(writer: Writer, recorded: Recorded, event: LlmFailed) -> None:
         failure=event.message,
         in_doubt=int(event.is_in_doubt),
     )
+    if event.batch is not None:
+        leave_batch(writer, recorded, event)
 
 
 def mark_in_doubt(writer: Writer, recorded: Recorded, event: StepFailed | StepInterrupted) -> None:
@@ -126,7 +133,8 @@ def _use_tokens(
     cost: int | None = None
     if priced is not None:
         price = _find_price(writer, recorded, event)
-        cost = None if price is None else price.cost_nano_usd(priced)
+        is_batch = event.batch is not None
+        cost = None if price is None else price.cost_nano_usd(priced, is_batch=is_batch)
     spent = {
         "input_tokens": 0 if usage is None else usage.input_tokens,
         "output_tokens": 0 if usage is None else usage.output_tokens,

@@ -12,8 +12,11 @@ from orc.ledger.events import (
     BudgetExceeded,
     JobWaiting,
     Recorded,
+    StepConfigured,
     StepExpanded,
     StepPlaced,
+    StepSkipped,
+    StepSwitched,
     StepUnplaced,
 )
 from orc.ledger.kinds import INTERRUPTED, OUTER_SHAPES
@@ -129,3 +132,28 @@ def budget_exceeded(writer: Writer, recorded: Recorded, event: BudgetExceeded) -
         result_version=None,
         queued_s=None,
     )
+
+
+def step_skipped(writer: Writer, recorded: Recorded, event: StepSkipped) -> None:
+    """Record that the step was skipped, and why."""
+    because = f"{event.reason}: {', '.join(event.because)}" if event.because else event.reason
+    writer.add(
+        "step_skipped",
+        step_id=f"{recorded.job_id}/{event.step}",
+        skip_reason=because,
+        finished_at=recorded.recorded_at,
+    )
+    writer.count(recorded.job_id, 2)
+
+
+def step_switched(writer: Writer, recorded: Recorded, event: StepSwitched) -> None:
+    """Record the target that the step calls now."""
+    step_key = f"{recorded.job_id}/{event.step}"
+    writer.add("step_switched", step_id=step_key, provider=event.provider, model=event.model)
+
+
+def step_configured(writer: Writer, recorded: Recorded, event: StepConfigured) -> None:
+    """Record the target that the step's templates name."""
+    if "model" in event.settings:
+        target = {key: event.settings.get(key) for key in ("provider", "model")}
+        writer.add("step_switched", step_id=f"{recorded.job_id}/{event.step}", **target)

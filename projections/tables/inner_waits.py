@@ -21,6 +21,7 @@ WAITS_FOR: dict[WaitsFor, str] = {
     "in_doubt": "for a person",
     "budget": "for a larger budget",
     "retry": "for a retry",
+    "batch": "for a batch",
 }
 """What a step waits for, in words that follow `waits`."""
 
@@ -29,7 +30,7 @@ WAITS_FOR: dict[WaitsFor, str] = {
 class StepWait:
     """A step of a row or of a folded job: its id, the step that contains it, and its state.
 
-    `waits_for` is None unless its status is `waiting`.
+    `waits_for` is None unless its status is `waiting`, or its call is in a batch.
     """
 
     name: str
@@ -63,7 +64,8 @@ class InnerWaits:
     @property
     def is_left_to_people(self) -> bool:
         """Whether a person must act for one of the waiting steps."""
-        return any(reason != WAITS_FOR["retry"] for reason in self.waiting)
+        alone = (WAITS_FOR["retry"], WAITS_FOR["batch"])
+        return any(reason not in alone for reason in self.waiting)
 
     def text(self) -> str:
         """`2 of 3 items wait for a person, 1 for a retry`; empty if no step inside waits."""
@@ -83,25 +85,28 @@ class InnerWaits:
 
 @dataclass(frozen=True, slots=True)
 class JobWaits:
-    """How many steps of a job wait for an answer, and how many for a larger budget."""
+    """How many steps of a job wait for an answer, for a larger budget, and for a batch."""
 
-    questions: int
-    over_budget: int
+    questions: int = 0
+    over_budget: int = 0
+    batched: int = 0
 
     def text(self) -> str:
         """`for 2 answers and a larger budget`; `to be resumed` if nothing else is left to do."""
         parts = [count_text(self.questions, "answer")] * bool(self.questions)
         parts += ["a larger budget"] * bool(self.over_budget)
+        parts += ["a batch"] * bool(self.batched)
         return f"for {' and '.join(parts)}" if parts else "to be resumed"
 
 
 def read_job_waits(connection: sqlite3.Connection, job_id: str) -> JobWaits:
     """How many steps of a job wait for a person."""
-    is_asking = "question IS NOT NULL AND decision IS NULL"
+    is_asking = "question IS NOT NULL AND decision IS NULL AND status = 'waiting'"
     return JobWaits(
         *connection.execute(
             f"SELECT count(*) FILTER (WHERE {is_asking}), count(*) FILTER (WHERE NOT ({is_asking}) "
-            "AND failure_kind = 'budget') FROM steps WHERE job_id = ? AND status = 'waiting'",
+            "AND failure_kind = 'budget' AND status = 'waiting'), count(*) FILTER (WHERE batch IS NOT "
+            "NULL) FROM steps WHERE job_id = ? AND status IN ('waiting', 'running')",
             (job_id,),
         ).fetchone()
     )
@@ -117,9 +122,14 @@ def is_over_budget(step: StepRow) -> bool:
     return step.status == "waiting" and not is_asking(step) and step.failure_kind == "budget"
 
 
+def is_in_batch(step: StepRow) -> bool:
+    """Whether the step's call waits in a batch."""
+    return step.status == "running" and step.batch is not None
+
+
 def wait_of(step: StepRow) -> StepWait:
     """What a row says of the step's wait."""
-    found: WaitsFor | None = None
+    found: WaitsFor | None = "batch" if is_in_batch(step) else None
     if step.status == "waiting":
         found = "approval" if is_asking(step) else "budget" if is_over_budget(step) else "retry"
     return StepWait(step.name, step.parent, step.kind, step.status, found)
@@ -134,7 +144,8 @@ def inner_waits(steps: Iterable[StepWait]) -> dict[str, InnerWaits]:
             inside = found.setdefault(
                 around.name, InnerWaits(facts_of(around.kind).holds or "member")
             )
-            inside.has_work |= step.status == "running" and not facts_of(step.kind).is_container
+            is_busy = step.status == "running" and step.waits_for is None
+            inside.has_work |= is_busy and not facts_of(step.kind).is_container
             inside.names += [step.name] * (step.waits_for is not None)
         if step.parent in found:
             found[step.parent].total += 1

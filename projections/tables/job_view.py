@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from orc.projections.folds.tolerated import Tolerated
+from orc.projections.tables.call_rows import BatchRow
 from orc.projections.tables.circuits import CircuitRow
 from orc.projections.tables.columns import Row, table_of
 from orc.projections.tables.inner_waits import InnerWaits, inner_waits, wait_of
@@ -40,6 +41,8 @@ class JobView:
     attempts: tuple[AttemptRow, ...]
     own_tolerated: Mapping[str, Tolerated] = field(default_factory=dict)
     """The tolerated failures of each step that has any, without those of the steps inside it."""
+    batches: Mapping[int, BatchRow] = field(default_factory=dict)
+    """The batches by number."""
 
     @cached_property
     def by_name(self) -> dict[str, StepRow]:
@@ -130,6 +133,7 @@ def read_view(
         ),
         tuple(read_attempt_rows(connection, job_id, attempts_of)),
         read_tolerated(connection, job_id),
+        {batch.batch: batch for batch in read_batches(connection, job_id)},
     )
 
 
@@ -167,6 +171,11 @@ def read_files(connection: sqlite3.Connection, job_id: str) -> list[FileRow]:
 def read_circuits(connection: sqlite3.Connection, job_id: str) -> list[CircuitRow]:
     """The circuits of a job that have opened at least once, by name."""
     return read_rows(connection, CircuitRow, "job_id = ? ORDER BY name", job_id)
+
+
+def read_batches(connection: sqlite3.Connection, job_id: str) -> list[BatchRow]:
+    """The batches of a job, in order."""
+    return read_rows(connection, BatchRow, "job_id = ? ORDER BY batch", job_id)
 
 
 def read_rows(

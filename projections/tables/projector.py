@@ -16,6 +16,10 @@ from typing import Any
 from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
+    BatchAccepted,
+    BatchEnded,
+    BatchProgressed,
+    BatchSubmitted,
     BlobRemoved,
     BudgetExceeded,
     BudgetRaised,
@@ -61,6 +65,13 @@ from orc.ledger.kinds import INTERRUPTED
 from orc.projections.folds.tolerance_fold import tolerances_of
 from orc.projections.money.prices import NO_PRICES, PriceTable
 from orc.projections.tables.assessed import add_tag, job_noted, job_tagged, score_recorded
+from orc.projections.tables.batches import (
+    batch_accepted,
+    batch_ended,
+    batch_progressed,
+    batch_submitted,
+    leave_batch,
+)
 from orc.projections.tables.calls import (
     cache_hit,
     circuit_closed,
@@ -77,8 +88,11 @@ from orc.projections.tables.flow import (
     approval_requested,
     budget_exceeded,
     job_waiting,
+    step_configured,
     step_expanded,
     step_placed,
+    step_skipped,
+    step_switched,
     step_unplaced,
 )
 from orc.projections.tables.reuse import file_written, job_amended, step_reused, step_rows
@@ -278,6 +292,7 @@ def _step_failed(writer: Writer, recorded: Recorded, event: StepFailed) -> None:
         queued_s=event.queued_s,
     )
     mark_in_doubt(writer, recorded, event)
+    leave_batch(writer, recorded, event)
     if event.on_content:
         writer.add("calls_rejected", step_id=step_key)
     _attempt_ended(writer, recorded, event, "failed")
@@ -289,6 +304,7 @@ def _step_interrupted(writer: Writer, recorded: Recorded, event: StepInterrupted
     step_key = f"{recorded.job_id}/{event.step}"
     writer.add("step_interrupted", step_id=step_key)
     mark_in_doubt(writer, recorded, event)
+    leave_batch(writer, recorded, event)
     _attempt_ended(writer, recorded, event, INTERRUPTED)
     writer.add("attempt_doubted", attempt_id=f"{step_key}/{event.attempt}")
 
@@ -318,28 +334,6 @@ def _attempt_ended(
     )
 
 
-def _step_skipped(writer: Writer, recorded: Recorded, event: StepSkipped) -> None:
-    because = f"{event.reason}: {', '.join(event.because)}" if event.because else event.reason
-    writer.add(
-        "step_skipped",
-        step_id=f"{recorded.job_id}/{event.step}",
-        skip_reason=because,
-        finished_at=recorded.recorded_at,
-    )
-    writer.count(recorded.job_id, 2)
-
-
-def _step_switched(writer: Writer, recorded: Recorded, event: StepSwitched) -> None:
-    step_key = f"{recorded.job_id}/{event.step}"
-    writer.add("step_switched", step_id=step_key, provider=event.provider, model=event.model)
-
-
-def _step_configured(writer: Writer, recorded: Recorded, event: StepConfigured) -> None:
-    if "model" in event.settings:
-        target = {key: event.settings.get(key) for key in ("provider", "model")}
-        writer.add("step_switched", step_id=f"{recorded.job_id}/{event.step}", **target)
-
-
 def _ignore(writer: Writer, recorded: Recorded, event: Any) -> None:
     """The event changes no table: `budget.raised`, for example."""
 
@@ -358,6 +352,10 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     LlmFailed: (3, llm_failed),
     CircuitOpened: (3, circuit_opened),
     CircuitClosed: (3, circuit_closed),
+    BatchSubmitted: (2, batch_submitted),
+    BatchAccepted: (3, batch_accepted),
+    BatchProgressed: (3, batch_progressed),
+    BatchEnded: (3, batch_ended),
     ToolCalled: (4, tool_called),
     ToolReturned: (4, tool_returned),
     FileWritten: (4, file_written),
@@ -366,9 +364,9 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     BudgetExceeded: (6, budget_exceeded),
     StepSucceeded: (6, _step_succeeded),
     StepFailed: (6, _step_failed),
-    StepSkipped: (7, _step_skipped),
-    StepSwitched: (7, _step_switched),
-    StepConfigured: (7, _step_configured),
+    StepSkipped: (7, step_skipped),
+    StepSwitched: (7, step_switched),
+    StepConfigured: (7, step_configured),
     StepStarted: (8, _step_started),
     StepReused: (8, step_reused),
     StepReattached: (8, _ignore),

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from orc.projections.tables.assessments import NoteRow, ScoreRow, TagRow
+from orc.projections.tables.call_rows import BatchRow
+from orc.projections.tables.call_rows import ToolRow as ToolRow
 from orc.projections.tables.circuits import CircuitRow
 from orc.projections.tables.columns import Row, TableInfo, column
 from orc.projections.tables.file_rows import FileRow as FileRow
@@ -32,8 +34,8 @@ class JobRow:
     job_id: str = column("The id of the job.", key=True)
     name: str = column("The project of the spec.")
     status: str = column(
-        "running, waiting (for a person or a budget), succeeded, failed or cancelled. A job that "
-        "is running without a live process is shown as interrupted, or as queued if it is in the "
+        "running, waiting (for a person, a budget or a batch), succeeded, failed or cancelled. A job "
+        "that is running without a live process is shown as interrupted, or as queued if it is in the "
         "queue; one that a process in the background is about to run as starting.",
         start="running",
         indexed=True,
@@ -164,6 +166,7 @@ class StepRow:
     )
     host: str | None = column("The machine that took it; NULL while it waits for one.")
     queued_s: float | None = column("How long it waited for that machine.")
+    batch: int | None = column("The batch in which its call waits for a reply.")
     reused: str | None = column("Why the result was copied from another step: fork or cache.")
     reused_from: str | None = column("The key of the step that made the result: `job/step`.")
     dimensions: str | None = column(
@@ -323,44 +326,9 @@ class CallRow:
         "Parts of the request that differ from the step's previous request, so that the cache had "
         "no reply, separated by commas."
     )
+    batch: int | None = column("The batch in which it was submitted, at the price of batches.")
     paid_by_job: str | None = column("The job that paid for the reply from the cache.")
     paid_by_step: str | None = column("The id of the step in that job.")
-
-
-@dataclass(frozen=True, slots=True)
-class ToolRow:
-    """A row of `tool_calls`."""
-
-    TABLE: ClassVar = TableInfo(
-        "tool_calls", "Calls of tools", "One row for each call of a tool by a model."
-    )
-
-    tool_call_id: str = column("`job/step/attempt/call/key`.", key=True)
-    name: str = column("The id of the step, the attempt, the call and the tool.")
-    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
-    step_id: str = column("The step.", refers="steps.step_id", indexed=True)
-    attempt_id: str = column("The attempt.", refers="attempts.attempt_id")
-    call_id: str = column(
-        "The call to the model whose reply asked for the tool.", refers="llm_calls.call_id"
-    )
-    tool: str = column("The name of the tool.")
-    status: str = column(
-        "called, returned or error; `in doubt` if the outcome was not recorded.", start="called"
-    )
-    called_at: str = column("When the call was recorded, just before the tool was called.")
-    duration_s: float | None = column("How long the tool took.")
-    arguments: str | None = column(
-        "The first 200 characters of the arguments, as JSON, if they are at most 1 kB."
-    )
-    result: str | None = column(
-        "The first 200 characters of the result, as text or JSON, if it is at most 1 kB."
-    )
-    arguments_blob: str | None = column(
-        "The blob with the arguments, if they are larger.", refers="blobs.sha256"
-    )
-    result_blob: str | None = column(
-        "The blob with the result, if it is larger.", refers="blobs.sha256"
-    )
 
 
 ROWS: tuple[type[Row], ...] = (
@@ -369,6 +337,7 @@ ROWS: tuple[type[Row], ...] = (
     AttemptRow,
     CallRow,
     CircuitRow,
+    BatchRow,
     ToolRow,
     FileRow,
     ToleratedRow,

@@ -74,6 +74,7 @@ CREATE TABLE "steps" (
    "executor" TEXT,
    "host" TEXT,
    "queued_s" REAL,
+   "batch" INTEGER,
    "reused" TEXT,
    "reused_from" TEXT,
    "dimensions" TEXT,
@@ -147,6 +148,7 @@ CREATE TABLE "llm_calls" (
    "rejected" INTEGER,
    "dropped" TEXT,
    "changed" TEXT,
+   "batch" INTEGER,
    "paid_by_job" TEXT,
    "paid_by_step" TEXT
 ) STRICT;
@@ -168,6 +170,26 @@ CREATE TABLE "circuits" (
    "failure" TEXT
 ) STRICT;
 CREATE INDEX circuits_by_job_id ON circuits (job_id);
+CREATE TABLE "batches" (
+   "batch_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "batch" INTEGER,
+   "status" TEXT,
+   "provider" TEXT,
+   "model" TEXT,
+   "endpoint" TEXT,
+   "server_id" TEXT,
+   "requests" INTEGER,
+   "answered" INTEGER,
+   "failed" INTEGER,
+   "size_bytes" INTEGER,
+   "submitted_at" TEXT,
+   "ended_at" TEXT,
+   "trouble" TEXT,
+   "failure" TEXT
+) STRICT;
+CREATE INDEX batches_by_job_id ON batches (job_id);
 CREATE TABLE "tool_calls" (
    "tool_call_id" TEXT PRIMARY KEY,
    "name" TEXT,

@@ -6,6 +6,7 @@ from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN, names_where, sql_list
 from orc.ledger.money import NANO_PER_USD, NANO_USD_MAX
 from orc.projections.tables.assessments import NoteRow, ScoreRow, TagRow
 from orc.projections.tables.binding import Insert, Statement, Update
+from orc.projections.tables.call_rows import BatchRow
 from orc.projections.tables.circuits import CircuitRow
 from orc.projections.tables.rows import (
     AttemptRow,
@@ -131,6 +132,7 @@ STATEMENTS: dict[str, Statement] = {
     "WHERE job_id = :job_id AND status = 'open'",
     "cache_hit": Insert(CallRow, {"status": "from ledger"}),
     "call_requested": Insert(CallRow, {"rejected": 0, "in_doubt": 0}),
+    "step_batched": Update(StepRow),
     "call_responded": Update(CallRow, {"status": "answered"}),
     "step_failed_doubt": _add_doubt("steps", "step_id", "call_id = :call_id"),
     "job_failed_doubt": _add_doubt("jobs", "job_id", "call_id = :call_id"),
@@ -138,6 +140,7 @@ STATEMENTS: dict[str, Statement] = {
     "step_cut_doubt": _add_doubt("steps", "step_id", _UNENDED_CALL),
     "job_cut_doubt": _add_doubt("jobs", "job_id", _UNENDED_CALL),
     "call_cut": f"UPDATE llm_calls SET status = 'in doubt', in_doubt = 1 WHERE {_UNENDED_CALL}",
+    "step_unbatched": "UPDATE steps SET batch = NULL WHERE step_id = :step_id AND batch IS NOT NULL",
     "step_usage": Update(StepRow, computed=_ADD_USAGE),
     "job_usage": Update(JobRow, computed=_ADD_USAGE),
     # A request that is sent again after a crash asks for the same correction.
@@ -151,6 +154,14 @@ STATEMENTS: dict[str, Statement] = {
         },
     ),
     "circuit_closed": Update(CircuitRow, {"status": "closed"}),
+    "batch_submitted": Insert(BatchRow),
+    "batch_accepted": Update(BatchRow, {"status": "accepted"}),
+    "batch_progressed": Update(BatchRow),
+    "batch_ended": Update(
+        BatchRow,
+        {"trouble": None},
+        {"answered": "coalesce(:answered, answered)", "failed": "coalesce(:failed, failed)"},
+    ),
     "tool_called": Insert(ToolRow),
     "tool_returned": Update(ToolRow),
     "file": Insert(

@@ -12,6 +12,7 @@ from orc.ledger.files.locks import has_owner
 from orc.ledger.files.runner_log import read_runner
 from orc.ledger.kinds import CACHED, INTERRUPTED, QUEUED, STARTING, facts_of
 from orc.ledger.stored import check_job_id
+from orc.projections.tables.inner_waits import is_in_batch
 
 if TYPE_CHECKING:
     from orc.projections.tables.job_view import JobView
@@ -109,8 +110,8 @@ def step_state(view: JobView, step: StepRow, *, is_live: bool = True) -> str:
     """The state in which pictures and pages show a step of the job.
 
     `cached` if its result was copied from another step; `queued` if it waits for a worker of its
-    executor; `waiting`, too, if it contains steps that wait and none that runs; `interrupted` if it
-    was running here and no process runs the job.
+    executor; `waiting`, too, if its call is in a batch, or if it contains steps that wait and none that
+    runs; `interrupted` if it was running here and no process runs the job.
     """
     if step.status == "succeeded" and step.reused is not None:
         return CACHED
@@ -120,6 +121,8 @@ def step_state(view: JobView, step: StepRow, *, is_live: bool = True) -> str:
         inside = view.inner_waits.get(step.name)
         if view.job.status == "waiting" or (inside is not None and inside.is_waiting):
             return "waiting"
+    if is_in_batch(step):
+        return "waiting"
     if step.status == "running" and not is_live and step.executor is None:
         return INTERRUPTED
     return step.status

@@ -8,7 +8,7 @@ from __future__ import annotations
 from orc.ledger.kinds import CUT_SHORT, INTERRUPTED, facts_of
 from orc.ledger.step_names import lineage
 from orc.ledger.wording import count_text, duration_text, number_text
-from orc.projections.tables.inner_waits import is_asking, is_over_budget
+from orc.projections.tables.inner_waits import is_asking, is_in_batch, is_over_budget
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import step_state
@@ -40,6 +40,8 @@ def _first(view: JobView, step: StepRow, is_live: bool) -> str:
         return waiting_text(step, is_live=is_live)
     if step.status == "running" and facts_of(step.kind).is_container:
         return container_text(view, step)
+    if is_in_batch(step):
+        return batch_note(view, step)
     if step_state(view, step, is_live=is_live) == INTERRUPTED:
         return "was running when its process ended"
     if step.status == "pending":
@@ -105,6 +107,12 @@ def waiting_text(step: StepRow, *, is_live: bool) -> str:
         return step.failure or "waits for a larger budget"
     resumed = "" if is_live else " when the job is resumed,"
     return f"will be retried{resumed} after {step.failure_kind}: {step.failure}"
+
+
+def batch_note(view: JobView, step: StepRow) -> str:
+    """The batch in which the step's call is, and where that stands: `in batch 1: in progress, ...`."""
+    batch = view.batches.get(step.batch or 0)
+    return f"in batch {step.batch}" + ("" if batch is None else f": {batch.text()}")
 
 
 def container_text(view: JobView, step: StepRow) -> str:

@@ -64,6 +64,7 @@ from orc.projections.why.texts import (
     referenced_text,
     stopped_text,
     switched_text,
+    waiting_text,
     warning_text,
 )
 from orc.projections.why.waits import find_creation, find_job_start, find_wait, mark_of
@@ -385,7 +386,6 @@ class StepExplainer:
             case JobInterrupted() if self.status in OPEN:
                 self.add(recorded, "stopped", stopped_text(event))
             case JobWaiting() if self.row.name in event.steps:
-                text = f"the job stopped and waits for a person to act: {event.reason}"
-                self.add(recorded, "stopped", text)
+                self.add(recorded, "stopped", waiting_text(event))
             case _:
                 pass

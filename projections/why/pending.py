@@ -10,7 +10,7 @@ from orc.ledger.kinds import OPEN
 from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import resume_command
 from orc.ledger.wording import number_text
-from orc.projections.tables.inner_waits import is_asking, is_over_budget
+from orc.projections.tables.inner_waits import is_asking, is_in_batch, is_over_budget
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.questions import answers_to
 from orc.projections.tables.rows import StepRow
@@ -21,7 +21,7 @@ from orc.projections.tables.status import (
     starting_text,
     step_status,
 )
-from orc.projections.tables.step_notes import container_text
+from orc.projections.tables.step_notes import batch_note, container_text
 from orc.projections.why.texts import Statement, quoted
 
 _LISTED = 10
@@ -50,6 +50,9 @@ def pending_statements(
         how = quoted_command("show", view.job.job_id)
         text = f"the job waits for a larger budget; {how} says with which command it goes on"
         yield Statement("waits", text, ())
+    elif view.job.status == "waiting" and any(map(is_in_batch, view.steps)):
+        text = f"the job waits for a server that works on a batch; `{resume}` asks it again"
+        yield Statement("waits", text, ())
     elif view.job.status == "waiting":
         then = f"; {quoted_command('show', job_id)} says with which command it goes on"
         if is_queued:
@@ -62,6 +65,8 @@ def pending_statements(
         yield Statement(
             "waits", _waits_for(row, answers_to(reader, job_id, row.name), is_live=is_live), ()
         )
+    if is_in_batch(row):
+        yield Statement("waits", f"its call is {batch_note(view, row)}", ())
     if row.status == "running":
         inside = [child for child in view.children_of.get(row.name, ()) if child.status in OPEN]
         waits = container_text(view, row)

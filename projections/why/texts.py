@@ -12,6 +12,7 @@ from orc.ledger.definition import StepDef
 from orc.ledger.events import (
     BudgetExceeded,
     JobInterrupted,
+    JobWaiting,
     StepConfigured,
     StepExpanded,
     StepPlaced,
@@ -48,6 +49,7 @@ INTERRUPTED_BY = {
     "crash": "the process that ran the job crashed",
     "worker": "the worker that ran it was lost",
     "server": "its server was not ready, and the step waited for it",
+    "batch": "the server does not have the batch with its call, which it may have had",
 }
 """Why an attempt was interrupted, by the reason in the event."""
 
@@ -109,6 +111,13 @@ def stopped_text(event: JobInterrupted) -> str:
     if event.queue == "back":
         return f"the time of its worker was over{back}"
     return "the job stopped after the steps of this run had ended"
+
+
+def waiting_text(event: JobWaiting) -> str:
+    """Why a job was left that has not ended."""
+    if event.reason == "batch":
+        return "the job was left while a server works on the batch with the step's call"
+    return f"the job stopped and waits for a person to act: {event.reason}"
 
 
 def past_status(status: str) -> str:

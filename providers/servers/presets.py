@@ -38,6 +38,7 @@ class Preset:
     tools_strict: bool = True
     stream: bool = True
     reasoning_field: ReasoningField | None = None
+    batch: bool = False
     telemetry_name: str | None = None
     """OpenTelemetry's `gen_ai.provider.name`, if it has one for this server."""
 
@@ -52,6 +53,7 @@ def _hosted(
     json_mode: JsonMode = "schema",
     tools_strict: bool = True,
     reasoning_field: ReasoningField | None = None,
+    batch: bool = False,
     telemetry_name: str | None = None,
 ) -> Preset:
     """A server with accounts: its variables are `NAME_API_KEY` and `NAME_BASE_URL`."""
@@ -66,6 +68,7 @@ def _hosted(
         json_mode=json_mode,
         tools_strict=tools_strict,
         reasoning_field=reasoning_field,
+        batch=batch,
         telemetry_name=telemetry_name,
     )
 
@@ -109,6 +112,7 @@ _ENTRIES = (
         json_mode="object",
         limit_field="max_completion_tokens",
         reasoning_field="reasoning",
+        batch=True,
         telemetry_name="groq",
     ),
     _hosted(

@@ -51,6 +51,7 @@ async def _ask(context: AttemptContext, request: PromptRequest, toolbox: Toolbox
         toolbox=toolbox,
         cache=None if request.cache == "off" else context.cache,
         mask=context.mask,
+        batcher=context.batcher(provider, request.target, request.step),
     )
 
 

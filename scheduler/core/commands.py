@@ -27,6 +27,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.values import Limit
 from orc.scheduler.core.assessments import NoteJob, RecordScores, ScoreByPerson, TagJob
+from orc.scheduler.core.batch_commands import LeaveBatches, RecordBatch, SubmitBatch
 from orc.scheduler.core.hook_commands import EndHook, StartHook
 from orc.scheduler.core.placing_commands import (
     ExpireQueued,
@@ -93,9 +94,9 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The attempt was interrupted by a stop signal, a cancel, or the loss of its worker."""
+    """The attempt was interrupted by a stop signal, a cancel, or the loss of its worker or batch."""
 
-    reason: Literal["signal", "cancel", "worker"]
+    reason: Literal["signal", "cancel", "worker", "batch"]
     duration_s: float
     log: Payload | None = None
 
@@ -334,6 +335,9 @@ Command = (
     | ReattachAttempt
     | ExpireQueued
     | RecordCall
+    | SubmitBatch
+    | RecordBatch
+    | LeaveBatches
     | FinishAttempt
     | ExpireStep
     | SkipStep

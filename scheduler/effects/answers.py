@@ -9,6 +9,7 @@ from typing import Any
 from orc.ledger.digest import clean_json, clean_text
 from orc.providers import Reply, ToolCall
 from orc.providers.embeddings.vectors import pack_vectors
+from orc.providers.reply_bounds import NAME_CHARS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Answer:
     native: Any
     reasoning: str = ""
     vectors: Any = None
+
+
+def name_of(text: str) -> str:
+    """A name from a server, as long as it may be."""
+    return clean_text(text)[:NAME_CHARS_MAX]
 
 
 def reply_content(reply: Reply) -> dict[str, Any]:

@@ -33,11 +33,14 @@ from orc.providers import (
     Request,
     TransientError,
 )
-from orc.providers.reply_bounds import NAME_CHARS_MAX, check_reply
+from orc.providers.reply_bounds import check_reply
 from orc.providers.request_key import attached_bytes, prompt_values, request_values
 from orc.scheduler.core.commands import Failed, shorten_message
-from orc.scheduler.effects.answers import Answer, answer_of, reply_content
+from orc.scheduler.effects.answers import Answer, answer_of, name_of, reply_content
 from orc.scheduler.effects.contract import (
+    BatchedResult,
+    Batcher,
+    BatchLost,
     Journal,
     PromptRequest,
     ReplyCache,
@@ -63,7 +66,9 @@ class Caller:
         on_delta: OnDelta,
         time_limit: TimeLimit,
         mask: Mask,
+        batcher: Batcher | None = None,
     ) -> None:
+        self._batcher = batcher
         self._request = request
         self._mask = mask
         self._provider = provider
@@ -89,6 +94,8 @@ class Caller:
             raise _cannot_store("request", error) from None
         if self._known and self._known[0].request_sha256 == request_sha256:
             return await self._from_stream(request_sha256)
+        if self._request.batched is not None and self._batcher is not None:
+            return await self._rejoin(asked, request_sha256)
         # The conversation differs from the recorded one: its later replies do not apply.
         self._known.clear()
         changed: tuple[str, ...] | None = None
@@ -114,6 +121,9 @@ class Caller:
 
     async def _from_stream(self, request_sha256: Any) -> Answer:
         known = self._known.pop(0)
+        if known.attempt == self._request.attempt:
+            # An earlier owner of the job had it in this attempt, which goes on.
+            return answer_of(known.call, request_sha256, known.reply, known.finish_reason)
         await self._journal.record(
             CacheHit(
                 step=self._request.step,
@@ -170,30 +180,67 @@ class Caller:
             payload, blob = pack(canonical)
         except ValueError as error:
             raise _cannot_store("request", error) from None
-        await self._journal.record(
-            LlmRequested(
-                step=request.step,
-                attempt=request.attempt,
-                call=call,
-                provider=request.target.provider,
-                model=asked.model,
-                request=payload,
-                request_sha256=request_sha256,
-                prompt_sha256=digest_json(prompt_values(asked)),
-                dropped=request.dropped or None,
-                endpoint=self._provider.endpoint or None,
-                identity=self._identity,
-                changed=changed,
-                corrects=corrects,
-                operation=None if asked.operation == "chat" else asked.operation,
-                attached_bytes=attached_bytes(asked) or None,
-            ),
-            blob,
+        event = LlmRequested(
+            step=request.step,
+            attempt=request.attempt,
+            call=call,
+            provider=request.target.provider,
+            model=asked.model,
+            request=payload,
+            request_sha256=request_sha256,
+            prompt_sha256=digest_json(prompt_values(asked)),
+            dropped=request.dropped or None,
+            endpoint=self._provider.endpoint or None,
+            identity=self._identity,
+            changed=changed,
+            corrects=corrects,
+            operation=None if asked.operation == "chat" else asked.operation,
+            attached_bytes=attached_bytes(asked) or None,
         )
+        if self._batcher is not None:
+            try:
+                found = await self._batcher.submit(event, blob, self._numbered(asked))
+            except ProviderError as error:
+                raise CallFailed(self._failure(error, 0.0)) from None
+            return await self._keep_batched(asked, call, request_sha256, found)
+        await self._journal.record(event, blob)
         watch = Stopwatch()
         failpoints.hit("call.before_send")
         reply = await self._receive(asked, call, watch)
         failpoints.hit("call.after_reply")
+        return await self._keep(asked, call, request_sha256, reply, watch.elapsed())
+
+    async def _rejoin(self, asked: Request, request_sha256: str) -> Answer:
+        """The reply to the call of this attempt that waits in a batch."""
+        assert self._batcher is not None
+        if self._request.batched != request_sha256:
+            raise BatchLost
+        call = self._next_call()
+        self._request = replace(self._request, batched=None)
+        found = await self._batcher.rejoin(self._request.step, self._numbered(asked))
+        return await self._keep_batched(asked, call, request_sha256, found)
+
+    async def _keep_batched(
+        self, asked: Request, call: int, request_sha256: Any, found: BatchedResult
+    ) -> Answer:
+        """Record what became of a call in a batch."""
+        reply, duration_s = found.result, found.duration_s
+        if isinstance(reply, ProviderError):
+            raise await self._failed(asked, call, reply, duration_s, found.batch)
+        answer = await self._keep(asked, call, request_sha256, reply, duration_s, found.batch)
+        self._on_delta(self._request.step, answer.text)
+        return answer
+
+    async def _keep(
+        self,
+        asked: Request,
+        call: int,
+        request_sha256: Any,
+        reply: Reply,
+        duration_s: float,
+        batch: int | None = None,
+    ) -> Answer:
+        """Record the reply, masked; the answer. Raises CallFailed if it cannot be stored."""
         try:
             check_reply(reply)
             content = reply_content(reply)
@@ -201,25 +248,26 @@ class Caller:
             content = self._mask.value(content)
             payload, blob = pack(content)
         except ProviderError as error:
-            raise await self._failed(asked, call, error, watch.elapsed()) from None
+            raise await self._failed(asked, call, error, duration_s, batch) from None
         except (ValueError, TypeError, RecursionError) as error:
             broken = TransientError("protocol", f"the reply cannot be stored as JSON: {error}")
-            raise await self._failed(asked, call, broken, watch.elapsed()) from None
+            raise await self._failed(asked, call, broken, duration_s, batch) from None
         await self._journal.record(
             LlmResponded(
-                step=request.step,
-                attempt=request.attempt,
+                step=self._request.step,
+                attempt=self._request.attempt,
                 call=call,
-                provider=request.target.provider,
-                model=_name(reply.model),
+                provider=self._request.target.provider,
+                model=name_of(reply.model),
                 reply=payload,
                 request_sha256=request_sha256,
-                finish_reason=_name(reply.finish_reason),
+                finish_reason=name_of(reply.finish_reason),
                 usage=TokenUsage(**asdict(reply.usage)) if reply.is_counted else None,
-                duration_s=watch.elapsed(),
-                request_id=None if reply.request_id is None else _name(reply.request_id),
+                duration_s=duration_s,
+                request_id=None if reply.request_id is None else name_of(reply.request_id),
                 price=self._request.price,
                 reported_nano_usd=reply.cost_nano_usd,
+                batch=batch,
             ),
             blob,
         )
@@ -227,7 +275,7 @@ class Caller:
 
     async def _receive(self, asked: Request, call: int, watch: Stopwatch) -> Reply:
         step, name = self._request.step, self._request.target.provider
-        sent = replace(asked, ordinal=self._ordinal - 1)
+        sent = self._numbered(asked)
         masked = self._mask.text_stream()
 
         def show(text: str) -> None:
@@ -259,11 +307,14 @@ class Caller:
         raise await self._failed(asked, call, error, watch.elapsed()) from error
 
     async def _failed(
-        self, asked: Request, call: int, error: ProviderError, duration_s: float
+        self,
+        asked: Request,
+        call: int,
+        error: ProviderError,
+        duration_s: float,
+        batch: int | None = None,
     ) -> CallFailed:
-        retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
-        message = shorten_message(self._mask.text(clean_text(error.message)))
-        kind = error.kind
+        failed = self._failure(error, duration_s)
         await self._journal.record(
             LlmFailed(
                 step=self._request.step,
@@ -271,27 +322,34 @@ class Caller:
                 call=call,
                 provider=self._request.target.provider,
                 model=asked.model,
-                kind=kind,
-                message=message,
+                kind=failed.kind,
+                message=failed.message,
                 duration_s=duration_s,
-                retry_after_s=retry_after_s,
+                retry_after_s=failed.retry_after_s,
                 usage=None if error.usage is None else TokenUsage(**asdict(error.usage)),
                 unsent=error.unsent or None,
                 absent=error.absent or None,
                 not_ready=error.not_ready or None,
                 price=self._request.price,
                 partial=error.is_partial or None,
+                batch=batch,
             )
         )
-        failed = Failed(
-            kind=kind,
-            message=message,
+        return CallFailed(failed)
+
+    def _failure(self, error: ProviderError, duration_s: float) -> Failed:
+        return Failed(
+            kind=error.kind,
+            message=shorten_message(self._mask.text(clean_text(error.message))),
             duration_s=duration_s,
-            retry_after_s=retry_after_s,
+            retry_after_s=error.retry_after_s if isinstance(error, TransientError) else None,
             absent=error.absent,
             not_ready=error.not_ready,
         )
-        return CallFailed(failed)
+
+    def _numbered(self, asked: Request) -> Request:
+        """The request with the number of its call, which has been taken."""
+        return replace(asked, ordinal=self._ordinal - 1)
 
     def _next_call(self) -> int:
         call = self._call
@@ -303,11 +361,6 @@ class Caller:
 def _cannot_store(what: str, error: ValueError) -> CallFailed:
     message = f"the {what} cannot be stored: {error}"
     return CallFailed(Failed(kind="bad_request", message=message, duration_s=0.0, final=True))
-
-
-def _name(text: str) -> str:
-    """A name from a server, as long as it may be."""
-    return clean_text(text)[:NAME_CHARS_MAX]
 
 
 async def _embed(provider: Provider, request: Request) -> Reply:

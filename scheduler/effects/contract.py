@@ -15,10 +15,11 @@ import trio
 
 from orc.ledger.definition import DEFAULT_LIMITS, CacheScope, LimitsDef, TargetDef
 from orc.ledger.digest import Digest
+from orc.ledger.events import LlmRequested
 from orc.ledger.servers.server_def import PriceDef
 from orc.ledger.values import CachedReply
 from orc.ledger.wording import duration_text
-from orc.providers import Request, Tool
+from orc.providers import ProviderError, Reply, Request, Tool
 from orc.scheduler.core.commands import CallEvent, Failed
 
 NO_STDIN = Path("/dev/null")
@@ -68,6 +69,35 @@ class KnownReply:
     request_sha256: Digest
     reply: Mapping[str, Any]
     finish_reason: str = "stop"
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchedResult:
+    """What became of a call in a batch, which was submitted `duration_s` ago."""
+
+    batch: int
+    duration_s: float
+    result: Reply | ProviderError
+
+
+class BatchLost(Exception):
+    """It is unknown whether the batch with the call was submitted: the server does not have it now."""
+
+
+class Batcher(Protocol):
+    """Submits calls in batches, and waits for their results. Both methods raise BatchLost."""
+
+    async def submit(
+        self, event: LlmRequested, blob: bytes | None, request: Request
+    ) -> BatchedResult:
+        """Gather the call with others, record it with its batch, and wait for its result.
+
+        Raises ProviderError for a call that cannot be in a batch, which is then not recorded.
+        """
+
+    async def rejoin(self, step: str, request: Request) -> BatchedResult:
+        """Wait for the result of the step's call that was submitted before."""
 
 
 class ReplyCache(Protocol):
@@ -101,7 +131,8 @@ class PromptRequest:
     `known` are the step's replies in the ledger, in order. `known_results` are the results of its
     tool calls, by their keys. `dropped` are parameters that the provider does not support. `price` is
     that of a named server, if its definition has one. `attempt_timeout_s` limits all calls and tools
-    together; the request's own limit holds for each wait for the server, and for each tool.
+    together; the request's own limit holds for each wait for the server, and for each tool. `batched` is
+    the digest of the call that waits in a batch, if one does.
     """
 
     step: str
@@ -118,6 +149,7 @@ class PromptRequest:
     attempt_timeout_s: float | None = None
     dropped: tuple[str, ...] = ()
     price: PriceDef | None = None
+    batched: Digest | None = None
 
 
 class ToolProblem(Exception):

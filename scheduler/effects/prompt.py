@@ -24,6 +24,7 @@ from orc.scheduler.core.reply_warnings import CUT, EMPTY, ONLY_REASONING, UNKNOW
 from orc.scheduler.effects.answers import Answer
 from orc.scheduler.effects.calls import Caller, OnDelta
 from orc.scheduler.effects.contract import (
+    Batcher,
     Journal,
     KnownResult,
     PromptRequest,
@@ -51,10 +52,12 @@ async def perform_prompt(
     toolbox: Toolbox | None = None,
     cache: ReplyCache | None = None,
     mask: Mask,
+    batcher: Batcher | None = None,
 ) -> Result:
     """The model's answer. Calls whose replies are in the ledger are not sent again.
 
-    Secrets in the replies are masked.
+    Secrets in the replies are masked. With a `batcher`, calls are submitted in batches, and
+    BatchLost is raised if one cannot be found.
     """
     time_limit = TimeLimit(
         math.inf if request.attempt_timeout_s is None else request.attempt_timeout_s
@@ -67,6 +70,7 @@ async def perform_prompt(
         on_delta=on_delta,
         time_limit=time_limit,
         mask=mask,
+        batcher=batcher,
     )
     conversation = _Conversation(request, caller, journal, toolbox, time_limit)
     watch = Stopwatch()

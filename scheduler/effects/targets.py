@@ -35,6 +35,7 @@ def provider_facts() -> dict[str, ProviderFacts]:
             embeds=entry.embeds,
             unread=entry.unread,
             embedding_model=entry.embedding_model,
+            has_batches=entry.has_batches,
         )
         for entry in REGISTRY.values()
     }
@@ -58,6 +59,7 @@ def _preset_server(preset: Preset, environment: Mapping[str, str]) -> KnownServe
         tools_strict=preset.tools_strict,
         stream=preset.stream,
         reasoning_field=preset.reasoning_field,
+        batch=preset.batch,
     )
     unusable = ""
     if not server.base_url:

@@ -49,6 +49,11 @@ NOT_RUN = {
         "it needs other machines",
         "it needs Slurm",
     ],
+    "docs/how-to/batches.md": [
+        "a batch takes as long as its server likes; tests/batches runs such jobs against a server "
+        "on this machine"
+    ]
+    * 2,
     "docs/how-to/container.md": [
         "it needs docker; tests/heavy/test_container.py starts the entry point as process 1"
     ]

@@ -27,7 +27,12 @@ from tests.docs.conftest import Block, blocks_of, read_page, run_shell
 
 SPEC_PAGES = (
     *("README.md", "docs/spec.md", "docs/migration.md", "docs/start/first-job.md"),
-    *("docs/how-to/approvals.md", "docs/how-to/budgets.md", "docs/how-to/provider.md"),
+    *(
+        "docs/how-to/approvals.md",
+        "docs/how-to/batches.md",
+        "docs/how-to/budgets.md",
+        "docs/how-to/provider.md",
+    ),
     *("docs/how-to/resume.md", "docs/tutorials/nightly.md"),
 )
 YAML = blocks_of(*SPEC_PAGES, language="yaml")

@@ -31,6 +31,10 @@ from orc.ledger.digest import canonical_json, digest_bytes, digest_json
 from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
+    BatchAccepted,
+    BatchEnded,
+    BatchProgressed,
+    BatchSubmitted,
     BlobRemoved,
     BudgetExceeded,
     BudgetRaised,
@@ -140,6 +144,7 @@ def histories() -> dict[str, History]:
         "amended": _amend,
         "removed": _remove_bytes,
         "doubt": _ask_about_work_in_doubt,
+        "batches": _submit_batches,
         "optional": _set_every_optional_field,
         "money": _spend_money,
         "modes": _write_files_with_modes,
@@ -417,6 +422,64 @@ def _ask_a_named_server() -> Iterator[Stand]:
                 step="ask", attempt=2, call=2, request_sha256=reply.request_sha256, version=8,
                 price=price,
             ),
+        )  # fmt: skip
+        yield stand
+
+
+@contextmanager
+def _submit_batches() -> Iterator[Stand]:
+    """A batch with a reply and a failure, left and found again; one that was refused; one lost."""
+    each = step("each", for_each=ForEachDef(items=["x", "y"]), batch=True)
+    with stand_for(Plan(()), job(each), models={}) as stand:
+        names = ("each[0]", "each[1]")
+        submit = BatchSubmitted(
+            batch=1, name="j-1", provider="fake", model="m", endpoint="http://b.example/v1",
+            requests=2, size_bytes=300,
+        )  # fmt: skip
+
+        def batched(number: int, *, attempt: int, of: tuple[str, ...]) -> list[Any]:
+            event = submit.model_copy(update={"batch": number, "name": f"j-{number}"})
+            asked = (
+                requested(name, attempt, attempt, batch=number, custom_id=f"j-{number}-{name[5]}")
+                for name in of
+            )
+            return [event.model_copy(update={"requests": len(of)}), *asked]
+
+        stand.append(
+            JobStarted(owner=OWNER),
+            started("each", kind="for_each"),
+            StepExpanded(
+                step="each", attempt=1, children=names, first=0, total=2,
+                values=Payload(value=["x", "y"]), shapes=(ChildShape(kind="prompt"),),
+            ),
+            *map(started, names),
+            *batched(1, attempt=1, of=names),
+            JobWaiting(reason="batch", steps=names),
+            resumed(),
+            BatchAccepted(batch=1, server_id="batch_1", found=True),
+            BatchProgressed(batch=1, answered=1, failed=0),
+            BatchProgressed(batch=1, answered=1, failed=0, trouble="no answer"),
+            BatchEnded(batch=1, outcome="expired", answered=1, failed=1),
+            responded("each[0]").model_copy(update={"batch": 1}),
+            succeeded("each[0]"),
+            call_failed("each[1]", unsent=True, batch=1),
+            failed("each[1]", kind="timeout", retry_at=EPOCH_S + 1.0, delay_s=1.0),
+            started("each[1]", 2),
+            *batched(2, attempt=2, of=names[1:]),
+            BatchEnded(
+                batch=2, outcome="refused", kind="rate_limit", message="later", retry_after_s=2.0
+            ),
+            call_failed("each[1]", 2, 2, kind="rate_limit", unsent=True, batch=2),
+            failed("each[1]", 2, kind="rate_limit", retry_at=EPOCH_S + 3.0, delay_s=2.0),
+            started("each[1]", 3),
+            *batched(3, attempt=3, of=names[1:]),
+            BatchEnded(batch=3, outcome="lost", kind="connection", message="it is not there"),
+            interrupted("each[1]", 3, reason="batch"),
+            started("each[1]", 4),
+            *batched(4, attempt=4, of=names[1:]),
+            BatchAccepted(batch=4, server_id="batch_4"),
+            BatchProgressed(batch=4, answered=0, failed=0, trouble="the key is wrong"),
+            JobInterrupted(signal="SIGINT"),
         )  # fmt: skip
         yield stand
 

@@ -19,6 +19,10 @@ from tests.scheduler.flow_stand import own_name
 from tests.scheduler.watches import demand
 
 IMPOSSIBLE = {
+    "batch.submitted": "the simulated providers take no batches; tests/batches have a server that does",
+    "batch.accepted": "there are no batches",
+    "batch.progressed": "there are no batches",
+    "batch.ended": "there are no batches",
     "blob.removed": "a simulated ledger is neither pruned nor redacted",
     "step.configured": "the settings of a simulated step have no templates",
     "step.reused": "results are reused by forks and by commands, and no process is simulated",

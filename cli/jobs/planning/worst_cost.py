@@ -64,7 +64,9 @@ def worst_cost(
         usage = TokenUsage(input_tokens=longest, output_tokens=int(output))
         highest = 0
         for target in inner.targets():
-            cost = highest_cost(prices.price_call, target.provider, target.model, usage)
+            cost = highest_cost(
+                prices.price_call, target.provider, target.model, usage, is_batch=inner.batch
+            )
             if cost is None:
                 return WorstCost(None, f"no price is known for {target.provider}/{target.model}")
             highest = max(highest, cost)

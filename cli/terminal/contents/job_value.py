@@ -55,6 +55,7 @@ def job_value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
             }
             for circuit in open_circuits(tables)
         ],
+        "batches": [asdict(batch) for batch in view.batches.values()],
         "removals": removals_of(tables.connection, tables.job_id) if tables.at is None else [],
         "imported": imported(tables.connection, tables.job_id) if tables.at is None else None,
         "at": tables.at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orc.ledger.definition import REPLAY
 from orc.ledger.events import CacheHit, LlmFailed, LlmRequested, LlmResponded, Payload
+from orc.scheduler.core.fold.batches import enter_batch, leave_batch
 from orc.scheduler.core.fold.budgets import charge_call, charge_cut_call, reserve_call
 from orc.scheduler.core.fold.limits import call_ended
 from orc.scheduler.core.fold.state import CommittedReply, JobState, StepState
@@ -19,6 +20,7 @@ def fold_call(
             step.requested_version = version
             step.in_flight = "call"
             reserve_call(state, event)
+            enter_batch(state, event, version)
         case LlmResponded():
             step.in_flight = None
             step.calls_ended += 1
@@ -26,6 +28,7 @@ def fold_call(
             _keep_reply(step, event, event.reply, version)
             charge_call(state, event)
             call_ended(state, event, version)
+            leave_batch(state, event.step)
         case LlmFailed():
             step.in_flight = None
             step.calls_ended += 1
@@ -34,6 +37,7 @@ def fold_call(
             step.calls_recorded += event.provider == REPLAY
             charge_call(state, event)
             call_ended(state, event, version)
+            leave_batch(state, event.step)
         case CacheHit() if event.reply is not None:
             # The reply comes from another stream, and is in this stream from now on.
             step.calls_ended += 1
@@ -47,13 +51,19 @@ def cut_call(state: JobState, step_id: str) -> None:
     step.calls_in_doubt += step.in_flight == "call"
     step.in_flight = None
     charge_cut_call(state, step_id)
+    leave_batch(state, step_id)
 
 
 def _keep_reply(
     step: StepState, event: LlmResponded | CacheHit, reply: Payload, version: int
 ) -> None:
     kept = CommittedReply(
-        version, event.call, event.request_sha256, reply, event.finish_reason or "stop"
+        version,
+        event.call,
+        event.request_sha256,
+        reply,
+        event.finish_reason or "stop",
+        event.attempt,
     )
     step.replies.append(kept)
 

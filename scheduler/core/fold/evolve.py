@@ -12,6 +12,10 @@ from orc.ledger.definition import JobDef
 from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
+    BatchAccepted,
+    BatchEnded,
+    BatchProgressed,
+    BatchSubmitted,
     BlobRemoved,
     BudgetExceeded,
     BudgetRaised,
@@ -56,6 +60,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.kinds import JOB_AT_REST, OPEN
 from orc.scheduler.core.fold.amend import job_amended, step_reused
+from orc.scheduler.core.fold.batches import fold_batch
 from orc.scheduler.core.fold.budgets import budget_exceeded, budget_raised
 from orc.scheduler.core.fold.calls import cut_call, fold_call, forget_calls
 from orc.scheduler.core.fold.cancelling import cancelling, signals_answered
@@ -172,7 +177,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             cut_call(state, event.step)
             step = leave_running(state, event.step)
             step.status = "pending"
-            step.losses += event.reason == "worker"
+            step.losses += event.reason in ("worker", "batch")
             add_deadline(state, event.step)
             step.in_doubt = in_doubt
             let_start(state, event.step)
@@ -196,6 +201,8 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             state.steps[event.step].results[event.key] = CommittedResult(
                 event.result, bool(event.is_error)
             )
+        case BatchSubmitted() | BatchAccepted() | BatchProgressed() | BatchEnded():
+            fold_batch(state, event, seconds_of(recorded.recorded_at))
         case CircuitOpened():
             circuit_opened(state, event)
         case CircuitClosed():

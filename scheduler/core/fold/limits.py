@@ -23,6 +23,7 @@ from orc.ledger.events import (
     LlmResponded,
 )
 from orc.ledger.kinds import NOT_RUNNING, TRANSIENT
+from orc.scheduler.core.fold.batches import BATCHED_MAX, BATCHES
 from orc.scheduler.core.fold.state import AdaptiveRoom, Circuit, JobState
 
 PROBE_WAIT_MAX_S = 10.0
@@ -88,8 +89,9 @@ def room_of(state: JobState, provider: str) -> int:
 
 
 def room_at(state: JobState, executor: str) -> int:
-    """How many more steps may be started at the executor, queued or placed."""
-    limit = state.definition.concurrency.get(executor, EXECUTOR_SLOTS)
+    """How many more steps may be started at the executor, queued or placed, or for batches."""
+    most = BATCHED_MAX if executor == BATCHES else EXECUTOR_SLOTS
+    limit = state.definition.concurrency.get(executor, most)
     return limit - state.running.get(executor, 0)
 
 
@@ -104,7 +106,8 @@ def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float)
     """The events of the target's circuit that the end of a call causes."""
     target = state.target_of(event.step)
     definition = state.definition.circuit
-    if target is None:
+    # What becomes of a request in a batch says nothing about single calls.
+    if target is None or event.batch is not None:
         return []
     circuit = state.circuits.get(target.name) or Circuit()
     is_open = circuit.retry_at is not None
@@ -194,7 +197,7 @@ def _outage(state: JobState, event: LlmFailed, circuit: Circuit, now: float) -> 
 def call_ended(state: JobState, event: LlmResponded | LlmFailed, version: int) -> None:
     """Fold the end of a call into the circuits and limits; `version` is the event's."""
     target = state.target_of(event.step)
-    if target is None:
+    if target is None or event.batch is not None:
         return
     if isinstance(event, LlmResponded):
         state.answered.add(target.name)

@@ -27,7 +27,12 @@ from orc.ledger.events import (
     ToolReturned,
 )
 from orc.ledger.kinds import JOB_ENDED
+from orc.scheduler.core.fold.batches import wait_only_for_batches
+from orc.scheduler.core.fold.reopen import seconds_of
 from orc.scheduler.core.fold.state import JobState
+
+BATCH_LOOK_S = 300.0
+"""How long after a job was left its batches are looked at again."""
 
 TAKES_MAX = 3
 """How many workers in a row may die with a job, without any progress, until it leaves the queue."""
@@ -75,13 +80,16 @@ def fold_queue(state: JobState, event: AnyEvent) -> None:
 def takeable_at(state: JobState) -> float | None:
     """From when on a worker may take a job without an owner, in seconds since 1970; None for never.
 
-    A job that waits for a person may be taken when an answer was recorded, or when a question's
+    A job that was left while servers work on its batches may be taken some minutes later. One that waits
+    for a person may be taken when an answer was recorded, or when a question's
     time is over.
     """
     if not state.is_queued:
         return None
     if state.status != "waiting" or state.is_answered:
         return 0.0
+    if wait_only_for_batches(state):
+        return seconds_of(state.last_at) + BATCH_LOOK_S
     questions = (state.steps[step_id].question for step_id in state.questions)
     expiries = (question.expires_at for question in questions if question is not None)
     return min((at for at in expiries if at is not None), default=None)

@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterator
 
 from orc.ledger.kinds import NOT_RUNNING
 from orc.scheduler.core.commands import DecideApproval, ExpireStep
+from orc.scheduler.core.fold.batches import BATCHES
 from orc.scheduler.core.fold.limits import pick_target, room_at, room_of
 from orc.scheduler.core.fold.questions import REJECT
 from orc.scheduler.core.fold.state import JobState, WorkItem
-from orc.scheduler.core.fold.work import runs_elsewhere
+from orc.scheduler.core.fold.work import slotless_lane
 from orc.scheduler.core.placing_commands import ExpireQueued
 
 Room = Callable[[str], int]
@@ -93,7 +94,7 @@ class WorkQueues:
         """
         self._catch_up()
         state = self._state
-        running_here = state.running_total - state.running_elsewhere
+        running_here = state.running_total - state.running_slotless
         left = state.definition.concurrency["total"] - running_here
         rooms: dict[str, int] = {}
         probing: set[str] = set()
@@ -115,7 +116,8 @@ class WorkQueues:
                 continue
             if executor and not _take_room_at(state, executor, rooms):
                 continue
-            if state.routes[route] and not _take_room(state, route, now, rooms, probing, room):
+            asks = state.routes[route] and executor != BATCHES
+            if asks and not _take_room(state, route, now, rooms, probing, room):
                 continue
             if takes(step_id):
                 yield step_id
@@ -243,7 +245,7 @@ class WorkQueues:
         self._last_place += 1
         self._places[step_id] = self._last_place
         definition = self._state.graph.steps[step_id]
-        executor = definition.executor if runs_elsewhere(self._state, step_id) else ""
+        executor = slotless_lane(self._state, step_id)
         name = (self._state.steps[step_id].lane, definition.workspace or "", executor)
         lane = self._lanes.setdefault(name, deque())
         lane.append((self._last_place, step_id, ticket))

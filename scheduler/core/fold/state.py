@@ -30,6 +30,7 @@ from orc.ledger.money import usd_number
 from orc.ledger.step_names import lineage
 from orc.ledger.values import Limits
 from orc.scheduler.core.file_names import FileNames
+from orc.scheduler.core.fold.batch_state import BatchedCall, BatchOfJob
 from orc.scheduler.core.fold.graph import Graph
 from orc.scheduler.core.placing_commands import WorkerPlace
 
@@ -39,13 +40,14 @@ Doubt = Literal["call", "tool", "work"]
 
 @dataclass(frozen=True, slots=True)
 class CommittedReply:
-    """A reply in the job's stream, which a later attempt can use again."""
+    """A reply in the job's stream, which a later attempt can use again, or its own continued."""
 
     version: int
     call: int
     request_sha256: Digest
     reply: Payload
     finish_reason: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class StepState:
     one has waited for a worker since `queued_at`, and fails at `queue_ends_at` (seconds since 1970);
     it has waited for `queued_s` before.
     `losses`: how many of its attempts were lost with their workers.
+    `batched`: its call that waits in a batch.
     `is_doubtful`: its reply may be no answer, as its warning says.
     """
 
@@ -204,6 +207,7 @@ class StepState:
     queue_ends_at: float | None = None
     queued_s: float = 0.0
     losses: int = 0
+    batched: BatchedCall | None = None
 
     @property
     def is_shut(self) -> bool:
@@ -249,7 +253,10 @@ class JobState:
     running: dict[str, int] = field(default_factory=dict)
     running_total: int = 0
     running_elsewhere: int = 0
-    """How many of the running steps are not on this machine."""
+    """How many of the running steps are not on this machine: on workers, or waiting in batches."""
+    running_slotless: int = 0
+    """How many of the running steps take no slot of this machine."""
+    batches: dict[int, BatchOfJob] = field(default_factory=dict)
     busy_workspaces: set[str] = field(default_factory=set)
     """The named workspaces in which a step is running."""
     unfinished: int = 0
@@ -343,6 +350,10 @@ class JobState:
                 name: (room.limit, room.halved_at) for name, room in sorted(self.adaptive.items())
             },
             "answered": sorted(self.answered),
+            "batches": {
+                number: (batch.server_id, batch.ended is not None, list(batch.waiting))
+                for number, batch in self.batches.items()
+            },
             "spent": {
                 account: (spent.calls, spent.tokens, usd_number(spent.nano_usd), spent.held_tokens)
                 for account, spent in sorted(self.spent.items())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from orc.scheduler.core.fold.batches import BATCHES, is_batched
 from orc.scheduler.core.fold.doubt import is_held_by_doubt
 from orc.scheduler.core.fold.limits import release_probe
 from orc.scheduler.core.fold.state import JobState, StepState, WorkItem
@@ -92,7 +93,7 @@ def clear_work(state: JobState) -> None:
     for step in state.steps.values():
         step.ticket = 0
     state.running.clear()
-    state.running_total = state.running_elsewhere = 0
+    state.running_total = state.running_elsewhere = state.running_slotless = 0
     state.busy_workspaces.clear()
     state.questions.clear()
     state.over_budget.clear()
@@ -112,12 +113,26 @@ def runs_elsewhere(state: JobState, step_id: str) -> bool:
     return state.graph.steps[step_id].is_remote and takes_slot(state, step_id)
 
 
+def slotless_lane(state: JobState, step_id: str) -> str:
+    """The executor that performs the step, or that of batches; empty if it takes a slot here."""
+    if runs_elsewhere(state, step_id):
+        return state.graph.steps[step_id].executor
+    return BATCHES if takes_slot(state, step_id) and is_batched(state, step_id) else ""
+
+
+def metered_provider(state: JobState, step_id: str) -> str:
+    """The provider whose rate the step's calls count against; empty if they count against none."""
+    return "" if slotless_lane(state, step_id) else state.provider_of(step_id)
+
+
 def enter_running(state: JobState, step_id: str) -> None:
     """Count the step as running."""
     lane = _limited_by(state, step_id)
     state.running[lane] = state.running.get(lane, 0) + 1
     state.running_total += 1
-    state.running_elsewhere += runs_elsewhere(state, step_id)
+    is_elsewhere = runs_elsewhere(state, step_id) or state.steps[step_id].batched is not None
+    state.running_elsewhere += is_elsewhere
+    state.running_slotless += slotless_lane(state, step_id) != ""
     workspace = state.graph.steps[step_id].workspace
     if workspace is not None:
         state.busy_workspaces.add(workspace)
@@ -128,6 +143,7 @@ def leave_running(state: JobState, step_id: str) -> StepState:
     state.running[_limited_by(state, step_id)] -= 1
     state.running_total -= 1
     state.running_elsewhere -= runs_elsewhere(state, step_id)
+    state.running_slotless -= slotless_lane(state, step_id) != ""
     step = state.steps[step_id]
     step.placement = step.queued_at = step.queue_ends_at = None
     step.queued_s = 0.0
@@ -140,9 +156,7 @@ def leave_running(state: JobState, step_id: str) -> StepState:
 
 def _limited_by(state: JobState, step_id: str) -> str:
     """The name in `concurrency` whose limit the step counts against: a provider, or an executor."""
-    if runs_elsewhere(state, step_id):
-        return state.graph.steps[step_id].executor
-    return state.provider_of(step_id)
+    return slotless_lane(state, step_id) or state.provider_of(step_id)
 
 
 def _add_ticketed(

@@ -183,6 +183,7 @@ class ModelChoice:
             "messages": tuple(messages),
             "tools": tools,
             "max_turns": step.max_turns,
+            "batch": self._batch(path, step, targets),
             "cache": self._cache_of(step),
             "cache_prompt": bool(
                 defaults.cache_prompt if step.cache_prompt is None else step.cache_prompt
@@ -202,6 +203,26 @@ class ModelChoice:
 
     def _cache_of(self, step: StepSpec) -> CacheScope:
         return step.cache or self._spec.job.defaults.cache or self._spec.job.cache or "off"
+
+    def _batch(self, path: Path, step: StepSpec, targets: Mapping[str, Any]) -> bool:
+        """Whether the step's calls are submitted in batches. Recorded replies are not."""
+        default = self._spec.job.defaults.batch
+        asked = default if step.batch is None else step.batch
+        if not asked or self._replayed:
+            return False
+        place = (*path, "batch") if step.batch is not None else ("defaults", "batch")
+        names = [targets["provider"], *(other.provider for other in targets.get("fallback", ()))]
+        for name in dict.fromkeys(filter(None, names)):
+            if problem := self._rules.batch_problem(name):
+                self._report(f"{dotted(place)}: {problem}", *place)
+        if step.tools:
+            self._report(
+                f"{dotted(place)}: a conversation with `tools` would wait for a batch in each turn; "
+                "remove one of them"
+                + ("" if step.batch is not None else ", or set `batch: false`"),
+                *place,
+            )
+        return True
 
     def _content(self, message: MessageSpec, path: Path) -> str | tuple[PartDef, ...]:
         if isinstance(message.content, str):

@@ -14,10 +14,11 @@ from orc.scheduler.core.resolve.targets import ProviderFacts, url_problem
 from orc.scheduler.core.spec.prompt import HeaderSpec, ServerSpec
 
 FREE = PriceDef(input=0.0, output=0.0)
-_QUIRKS = ("limit_field", "json_mode", "tools_strict", "stream", "reasoning_field")
+_QUIRKS = ("limit_field", "json_mode", "tools_strict", "stream", "reasoning_field", "batch")
 _QUIRKS_OF = {
     "openai": frozenset(_QUIRKS),
-    "openai-responses": frozenset({"json_mode", "tools_strict"}),
+    "openai-responses": frozenset({"json_mode", "tools_strict", "batch"}),
+    "anthropic": frozenset({"batch"}),
 }
 """The deviations that an API has; other APIs have none."""
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -56,6 +57,7 @@ class KnownServer:
             unusable=self.unusable,
             embeds=api is not None and api.embeds,
             unread=frozenset() if api is None else api.unread,
+            has_batches=self.definition.batch,
         )
 
 

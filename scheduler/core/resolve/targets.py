@@ -16,6 +16,7 @@ class ProviderFacts:
     `default_model` is empty if a target must name its model. `unusable` says why the server cannot
     be used here. `unread` are the kinds of files that its models cannot read. `embeds`: its API
     computes vectors, and `embedding_model` is its model for that, if a target need not name one.
+    `has_batches`: it takes requests in batches.
     """
 
     default_model: str
@@ -26,6 +27,7 @@ class ProviderFacts:
     embeds: bool = False
     embedding_model: str = ""
     unread: frozenset[str] = frozenset()
+    has_batches: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,20 @@ class TargetRules:
         others = (name for name, other in self.providers.items() if not other.is_server)
         able = ", ".join(sorted(name for name in others if kind not in self.providers[name].unread))
         return f"{provider!r} cannot read a file of the kind {kind}; use {able}, or send its text"
+
+    def batch_problem(self, provider: str) -> str:
+        """Why the target's calls cannot be submitted in batches; empty if they can."""
+        facts = self.providers.get(provider)
+        if facts is None or facts.has_batches:
+            return ""
+        able = [name for name, other in self.providers.items() if other.has_batches]
+        by_spec = " and servers with `batch: true`"
+        how = (
+            "set `batch: true` under its name in `servers` if it does"
+            if facts.is_server
+            else (f"{', '.join(sorted(able))}{by_spec} do")
+        )
+        return f"{provider!r} takes no batches of requests; {how}"
 
     def address_problem(self, provider: str, base_url: str) -> str:
         """Why the provider cannot have this address; empty if it can.

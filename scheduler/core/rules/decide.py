@@ -25,6 +25,7 @@ from orc.ledger.events import (
 from orc.ledger.kinds import JOB_RESUMABLE, NOT_RUNNING
 from orc.ledger.wording import duration_text
 from orc.scheduler.core.assessments import NoteJob, RecordScores, ScoreByPerson, TagJob
+from orc.scheduler.core.batch_commands import LeaveBatches, RecordBatch, SubmitBatch
 from orc.scheduler.core.commands import (
     AmendJob,
     AskAboutDoubt,
@@ -62,13 +63,19 @@ from orc.scheduler.core.fold.placing import open_remote, where_it_ran
 from orc.scheduler.core.fold.questions import REJECT
 from orc.scheduler.core.fold.queued_job import TAKES_MAX
 from orc.scheduler.core.fold.reopen import find_kept, with_kept
-from orc.scheduler.core.fold.work import runs_elsewhere, takes_slot
+from orc.scheduler.core.fold.work import metered_provider, runs_elsewhere, takes_slot
 from orc.scheduler.core.hook_commands import EndHook, StartHook
 from orc.scheduler.core.placing_commands import (
     ExpireQueued,
     PlaceAttempt,
     ReattachAttempt,
     UnplaceAttempt,
+)
+from orc.scheduler.core.rules.batches import (
+    cut_batched,
+    leave_batches,
+    record_batch,
+    submit_batch,
 )
 from orc.scheduler.core.rules.containers import (
     approval_given,
@@ -119,7 +126,12 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
         case ResumeJob():
             return _resume(state, command)
         case AmendJob():
-            return [*_cut_by_crash(state), *_cut_elsewhere(state), with_kept(state, command.event)]
+            cut = [
+                *_cut_by_crash(state),
+                *_cut_elsewhere(state),
+                *cut_batched(state, command.event),
+            ]
+            return [*cut, with_kept(state, command.event)]
         case ConfigureStep():
             assert state.steps[command.step].status == "pending"
             return [StepConfigured(step=command.step, settings=dict(command.settings))]
@@ -139,6 +151,12 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return expire_queued(state, command)
         case RecordCall():
             return _record_call(state, command)
+        case SubmitBatch():
+            return submit_batch(state, command)
+        case RecordBatch():
+            return record_batch(state, command)
+        case LeaveBatches():
+            return leave_batches(state)
         case FinishAttempt():
             return _finish_attempt(state, command)
         case ExpireStep():
@@ -171,7 +189,7 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             assert state.running_total == state.running_elsewhere
             return [JobInterrupted(signal=command.signal, queue=command.queue)]
         case CancelJob():
-            cut = [*_cut_by_crash(state), *_cut_elsewhere(state)]
+            cut = [*_cut_by_crash(state), *_cut_elsewhere(state), *cut_batched(state)]
             return [*cut, end_cancelled(state, command)]
         case TimeOutJob():
             assert state.running_total == 0
@@ -205,7 +223,7 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
 def _cut_by_crash(state: JobState) -> list[AnyEvent]:
     """The interruption of each attempt and of the hook that ran here when the last owner died.
 
-    Attempts on workers go on without an owner.
+    Attempts on workers, and those that wait for batches, go on without an owner.
     """
     cut = (
         StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
@@ -213,6 +231,7 @@ def _cut_by_crash(state: JobState) -> list[AnyEvent]:
         if step.status == "running"
         and takes_slot(state, step_id)
         and not runs_elsewhere(state, step_id)
+        and step.batched is None
     )
     return [*lost_hook(state), *cut]
 
@@ -260,7 +279,7 @@ def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
         cache_key=command.cache_key,
         executor=definition.executor if runs_elsewhere(state, command.step) else None,
     )
-    asks_model = bool(state.route_of(command.step))
+    asks_model = bool(metered_provider(state, command.step))
     place = pick_target(state, step.lane, command.now) if asks_model else 0
     assert place is not None, "a step is ready only if one of its targets may be called"
     if place == 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from orc.ledger.definition import REPLAY
 from orc.ledger.events import AnyEvent, HookEnded, HookStarted
+from orc.scheduler.core.fold.batches import wait_only_for_batches
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.hook_commands import EndHook, StartHook
 
@@ -20,12 +21,13 @@ LOST_HOOK = EndHook(
 def hook_events(state: JobState, command: StartHook | EndHook) -> list[AnyEvent]:
     """The start of the hook for the job's status, if the job has one; or the end of the open hook.
 
-    On recorded replies nothing happens of which others should be told: no hook starts.
+    On recorded replies nothing happens of which others should be told, nor when a job is left while
+    servers work on its batches: no hook starts.
     """
     if isinstance(command, EndHook):
         return _end(state, command)
     is_rehearsal = REPLAY in (state.definition.provider, state.provider_override)
-    if state.hook is not None or is_rehearsal:
+    if state.hook is not None or is_rehearsal or wait_only_for_batches(state):
         return []
     return [
         HookStarted(hook=name, occasion=state.version)

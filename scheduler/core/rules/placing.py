@@ -78,9 +78,18 @@ def queued_because(missing: str) -> str:
 
 
 def lost_too_often(state: JobState, command: FinishAttempt, outcome: Interrupted) -> Failed | None:
-    """The failure of a step that has lost its last worker; None if it may run again."""
-    if outcome.reason != "worker" or state.steps[command.step].losses + 1 < LOST_MAX:
+    """The failure of a step that has lost its last worker or batch; None if it may run again."""
+    is_loss = outcome.reason in ("worker", "batch")
+    if not is_loss or state.steps[command.step].losses + 1 < LOST_MAX:
         return None
+    if outcome.reason == "batch":
+        return Failed(
+            kind="connection",
+            message=f"{count_text(LOST_MAX, 'batch')} with its call were submitted and then not found "
+            "at the server",
+            duration_s=outcome.duration_s,
+            final=True,
+        )
     lost = count_text(LOST_MAX, "worker")
     return Failed(
         kind="environment",

@@ -84,6 +84,7 @@ class DefaultsSpec(Strict):
     cache_prompt: bool | None = None
     params: ParamsSpec | None = None
     system: Text | None = None
+    batch: bool | None = None
     retry: Retry | None = None
     retry_on: Annotated[list[FailureKind], Field(min_length=1)] | None = None
     timeout: Duration | OrTemplate | None = None
@@ -123,6 +124,9 @@ class StepSpec(Strict):
         ge=1,
         le=1000,
         description="The maximum number of model calls in a conversation with tools.",
+    )
+    batch: bool | None = Field(
+        None, description="Submits its calls in batches, at half the price. Default: false."
     )
     cache: CacheScope | None = Field(
         None,

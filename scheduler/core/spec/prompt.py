@@ -289,6 +289,11 @@ class ServerSpec(Strict):
         description="The only field with the model's reasoning that is sent back with tool calls, if "
         "a reply has it (`openai`). Default: each field that a reply has.",
     )
+    batch: bool | None = Field(
+        None,
+        description="Whether the server takes requests in batches. Default: that of the preset, or "
+        "false.",
+    )
 
 
 class ServersFile(Strict):

@@ -40,7 +40,7 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.SUBMISSION: "provider model timeout attempt_timeout total_timeout",
         Rendered.ATTEMPT: "system",
         Rendered.INSIDE: "fallback params retry limits",
-        Rendered.NEVER: "cache cache_prompt wait_for_server retry_on continue_on_error on_unknown "
+        Rendered.NEVER: "cache batch cache_prompt wait_for_server retry_on continue_on_error on_unknown "
         "executor cwd env",
     },
     "StepSpec": {
@@ -51,8 +51,8 @@ _TABLE: dict[str, dict[Rendered, str]] = {
         Rendered.CONDITION: "if_",
         Rendered.INSIDE: "messages embed fallback params tools approval steps loop budget output files "
         "limits resources retry score",
-        Rendered.NEVER: "repeat max_turns cache cache_prompt python workflow as_ on_unknown idempotent "
-        "needs secrets workspace cwd executor labels queue_timeout wait_for_server retry_on "
+        Rendered.NEVER: "repeat max_turns batch cache cache_prompt python workflow as_ on_unknown "
+        "idempotent needs secrets workspace cwd executor labels queue_timeout wait_for_server retry_on "
         "continue_on_error",
     },
     "ParamsSpec": {
@@ -79,7 +79,7 @@ _TABLE: dict[str, dict[Rendered, str]] = {
     "ServerSpec": {
         Rendered.INSIDE: "rate headers prices",
         Rendered.NEVER: "api base_url key query plain_http model timeout wait_for_server "
-        "concurrency limit_field json_mode tools_strict stream reasoning_field",
+        "concurrency limit_field json_mode tools_strict stream reasoning_field batch",
     },
     "ServersFile": {Rendered.INSIDE: "servers"},
     "HeaderSpec": {Rendered.NEVER: "env prefix"},

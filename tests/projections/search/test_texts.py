@@ -14,7 +14,7 @@ from tests.histories.as_ledger import write_histories
 UNSEARCHED = set(
     "job.submitted job.started job.resumed job.amended job.interrupted job.waiting job.succeeded "
     "job.failed job.cancelling job.cancelled job.tagged hook.started circuit.opened circuit.closed "
-    "budget.raised "
+    "budget.raised batch.submitted batch.accepted batch.progressed batch.ended "
     "budget.exceeded blob.removed step.configured step.started step.switched step.expanded "
     "step.skipped "
     "step.interrupted step.placed step.unplaced step.reattached file.written".split()

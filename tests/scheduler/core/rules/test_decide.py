@@ -12,6 +12,10 @@ from orc.ledger.events import (
     AnyEvent,
     ApprovalDecided,
     ApprovalRequested,
+    BatchAccepted,
+    BatchEnded,
+    BatchProgressed,
+    BatchSubmitted,
     BlobRemoved,
     BudgetExceeded,
     BudgetRaised,
@@ -422,6 +426,14 @@ SHORT: list[AnyEvent] = [
     BudgetRaised(max_calls=2),
 ]
 ELSEWHERE: list[AnyEvent] = [started("a"), placed("a"), reattached("a"), unplaced("a")]
+BATCHED: list[AnyEvent] = [
+    started("a"),
+    BatchSubmitted(batch=1, name="b-1", provider="fake", model="m", requests=1, size_bytes=9),
+    requested("a", batch=1, custom_id="b-1-a"),
+    BatchAccepted(batch=1, server_id="batch_1"),
+    BatchProgressed(batch=1, answered=1, failed=0),
+    BatchEnded(batch=1, outcome="completed", answered=1, failed=0),
+]
 ASKED: list[AnyEvent] = [
     StepStarted(step="gate", attempt=1, kind="approval", needs=()),
     ApprovalRequested(step="gate", attempt=1, message="?", options=("approve",)),
@@ -459,7 +471,12 @@ def test_evolve_accepts_every_type_of_event() -> None:
     assert (state.steps["a"].waits_for, state.raised_budgets[""].max_calls) == ("budget", 2)
     state = running(job(step("a", kind="run", run="true", executor="cluster")), *ELSEWHERE)
     assert (state.steps["a"].placement, state.steps["a"].status) == (None, "running")
-    every = [*EVERY, *OTHERS, *ASKED, *EXPANDED, *SHORT, *ELSEWHERE]
+    state = running(PROMPT, *BATCHED)
+    assert (state.running_total, state.running_elsewhere) == (1, 1)
+    assert state.batches[1].text() == "completed, 1 of 1 answered"
+    state = running(PROMPT, *BATCHED, responded("a").model_copy(update={"batch": 1}))
+    assert (state.running_elsewhere, state.batches[1].waiting) == (0, {})
+    every = [*EVERY, *OTHERS, *ASKED, *EXPANDED, *SHORT, *ELSEWHERE, *BATCHED]
     assert {event.type for event in every} == set(EVENT_TYPES)
 
 
