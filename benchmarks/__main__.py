@@ -182,6 +182,33 @@ def _calls(folder: Path, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
+def _streams(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Processor time of streams that last as long as their server wants; the SDK is loaded before."""
+    through, bare = [], []
+    seconds, per_s = 10, 50
+    with calls.model_server() as url:
+        calls.sdk_s(url, calls=1, at_once=1)
+        jobs.run_job(folder, jobs.calls(1), environment=calls.environment(url))
+    with calls.stream_server(tokens=seconds * per_s, per_s=per_s) as url:
+        spec, environment = jobs.calls(100), calls.environment(url)
+        for _ in range(rounds):
+            before_s = time.process_time()
+            calls.sdk_s(url, calls=100, at_once=100)
+            between_s = time.process_time()
+            jobs.run_job(folder, spec, environment=environment)
+            bare.append(100 * (between_s - before_s) / seconds)
+            through.append(100 * (time.process_time() - between_s) / seconds)
+    return [
+        figure_of(
+            "100 streams of 50 tokens/s: % of a core",
+            through,
+            "OpenAI SDK alone: % of a core",
+            bare,
+            target="at most 5 above",
+        )
+    ]
+
+
 def _commands(folder: Path, rounds: int) -> list[dict[str, Any]]:
     rates = [200 / jobs.run_job(folder, jobs.commands(200))[0] for _ in range(rounds)]
     spawns = [1 / yardsticks.start_s(["/bin/sh", "-ec", "true"]) for _ in range(rounds)]
@@ -422,6 +449,7 @@ _MEASURES = (
     _layers,
     _prompts,
     _calls,
+    _streams,
     _commands,
     _captures,
     _costs,

@@ -15,7 +15,20 @@ ROOT = Path(__file__).parents[1]
 @contextmanager
 def model_server() -> Iterator[str]:
     """The address of a server, in another process, that answers "ok" at once."""
-    command = [sys.executable, "-m", "tests.model_server"]
+    with _serving("tests.model_server") as url:
+        yield url
+
+
+@contextmanager
+def stream_server(*, tokens: int, per_s: float) -> Iterator[str]:
+    """The address of a server, in another process, that streams this many tokens in each reply."""
+    with _serving("benchmarks.stream_server", str(tokens), str(per_s)) as url:
+        yield url
+
+
+@contextmanager
+def _serving(module: str, *arguments: str) -> Iterator[str]:
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
