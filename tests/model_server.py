@@ -21,7 +21,8 @@ MODELS = ("model-a", "model-b")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request: `api` is chat, responses, messages or ollama; `target` has path and query."""
+    """One request: `api` is chat, responses, messages, ollama, embeddings or embed (Ollama's); `target`
+    has path and query."""
 
     api: str
     model: str
@@ -37,7 +38,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """A reply: a text, or calls of tools as (id, name, arguments).
+    """A reply: a text, calls of tools as (id, name, arguments), or vectors.
 
     `is_cut`: the connection ends in the middle of it.
     """
@@ -47,6 +48,7 @@ class Says:
     input_tokens: int = 10
     output_tokens: int = 5
     is_cut: bool = False
+    vectors: tuple[tuple[float, ...], ...] = ()
     cached: tuple[int, int] = (0, 0)
     """Tokens that the messages API read from its cache and wrote there, besides `input_tokens`."""
 
@@ -134,6 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(said, Fails):
             self._whole(said.status, said.body, said.headers)
             return
+        if api.startswith("embed"):
+            self._whole(200, json.dumps(_vectors(api, said)))
+            return
         kind = "application/x-ndjson" if api == "ollama" else "text/event-stream"
         content = "".join(_STREAMS[api](asked, said))
         headers = {"content-type": kind, "x-request-id": "req-1"}
@@ -156,6 +161,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 _API_OF = {"completions": "chat", "responses": "responses", "messages": "messages", "chat": ""}
+_API_OF |= {"embeddings": "embeddings", "embed": "embed"}
+
+
+def _vectors(api: str, said: Says) -> dict[str, Any]:
+    if api == "embed":
+        counted = {"model": "model-a", "prompt_eval_count": said.input_tokens}
+        return {**counted, "embeddings": said.vectors}
+    data = [{"index": place, "embedding": row} for place, row in enumerate(said.vectors)]
+    usage = {"prompt_tokens": said.input_tokens, "total_tokens": said.input_tokens}
+    return {"object": "list", "data": data, "model": "model-a", "usage": usage}
 
 
 def _event(data: dict[str, Any], *, name: str | None = None) -> str:

@@ -24,6 +24,7 @@ from orc.scheduler.effects import embed as embed_effect
 from orc.scheduler.effects.embed import TEXT_BYTES_MAX, encode_vectors, split_texts
 from tests.builders import job, step
 from tests.model import Plan
+from tests.model_server import ModelServer, Says
 from tests.scheduler.harness import Crash, Stand, empty_stand
 
 TEXTS = ("a", "bb", "ccc", "dddd", "eeeee")
@@ -393,3 +394,38 @@ def test_the_model_of_the_job_is_not_that_of_its_vectors(tmp_path: Path) -> None
         "default": "openai/text-embedding-3-small",
         "late": "openai/text-embedding-3-small",
     }
+
+
+@pytest.mark.parametrize("provider", ["openai", "openai-responses", "ollama"])
+def test_a_run_computes_vectors_at_a_server_and_an_equal_one_takes_them_from_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    document = {
+        "project": "demo",
+        "cache": "ledger",
+        "budget": {"max_tokens": 1000},
+        "steps": {
+            "vec": {
+                "for_each": [["a", "b"], ["c", "d"]],
+                "embed": {"texts": "${{ item }}", "dimensions": 2},
+                "provider": f"{provider}/model-a",
+                "files": [{"path": "${{ each.index }}.json"}],
+            }
+        },
+    }
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(json.dumps(document), "utf-8")
+    with ModelServer(
+        lambda asked: Says(vectors=((1.0, 2.0), (3.0, 4.5)), input_tokens=7)
+    ) as models:
+        for name, value in models.environment().items():
+            monkeypatch.setenv(name, value)
+        jobs = [orc.run(spec, db=tmp_path / "runs.db") for _ in range(2)]
+        sent = sorted(tuple(asked.body["input"]) for asked in models.seen)
+    assert sent == [("a", "b"), ("c", "d")]
+    for done in jobs:
+        assert done.status == "succeeded"
+        assert [json.loads(path.read_text()) for path in done.files.values()] == [
+            [[1, 2], [3, 4.5]]
+        ] * 2
+    assert [(done.input_tokens, done.output_tokens) for done in jobs] == [(14, 0), (0, 0)]

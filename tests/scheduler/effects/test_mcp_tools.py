@@ -20,6 +20,7 @@ from orc.scheduler.effects import mcp_messages, mcp_server
 from orc.scheduler.effects.contract import KnownResult, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.mcp_server import Launch, McpServer
+from tests.model_server import Asked, ModelServer, Says
 from tests.processes import end_process, start_orc, wait_until
 
 STAND = Path(__file__).parents[2] / "mcp_stand"
@@ -268,6 +269,26 @@ def test_a_model_calls_the_tools_of_a_server_of_the_official_package(
     assert "asked for TOKEN: [secret TOKEN]" in log.read_text()
     for path in tmp_path.glob("runs.db*"):
         assert b"canary" not in (path.read_bytes() if path.is_file() else b"")
+
+
+@pytest.mark.parametrize("provider", ["openai", "openai-responses", "anthropic", "ollama"])
+def test_every_adapter_offers_the_tools_of_a_server_and_sends_their_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    def answer(asked: Asked) -> Says:
+        if "fine" in json.dumps(asked.body):
+            return Says("Done.")
+        assert "h_act" in json.dumps(asked.body["tools"])
+        return Says(calls=(("call_1", "h_act", {"a": 1}),))
+
+    tool = {"mcp": [sys.executable, "./hostile.py", "plain"], "name": "h"}
+    spec = ask(tmp_path, tool)
+    with ModelServer(answer) as models:
+        for name, value in models.environment().items():
+            monkeypatch.setenv(name, value)
+        job = orc.run(spec, provider=f"{provider}/model-a", db=tmp_path / "runs.db")
+    assert (job.status, job.outputs["ask"]) == ("succeeded", "Done.")
+    assert results(job) == {"h_act": "fine"}
 
 
 def test_a_tool_that_is_not_allowed_is_neither_offered_nor_called(tmp_path: Path) -> None:
