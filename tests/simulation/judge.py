@@ -83,6 +83,7 @@ class Judge:
         self._is_owned = False
         self._version = 0
         self._failures: Counter[str] = Counter()
+        self._limits: set[str] = set()
         self._open_circuits: set[str] = set()
         self._last: Any = None
         self._tags: set[str] = set()
@@ -291,7 +292,8 @@ class Judge:
         demand(last.kind in TRANSIENT, f"{event.target} opened for {last.kind}")
         told = (event.kind, event.message)
         demand(told == (last.kind, last.message), f"{told}, not {last.kind}: {last.message}")
-        failures = self._failures[event.target]
+        is_told = last.kind == "rate_limit" and bool(last.retry_after_s)
+        failures = self._failures[event.target] + is_told
         demand(event.failures == failures, f"{event.failures} failures, not {failures}")
         circuit = self._definition.circuit
         is_again = event.target in self._open_circuits
@@ -306,12 +308,14 @@ class Judge:
             cooldown_s = asked_s or min(circuit.cooldown_s, doubled)
         demand(event.cooldown_s == cooldown_s, f"{event.cooldown_s} s, not {cooldown_s} s")
         self._open_circuits.add(event.target)
+        (self._limits.add if is_limit else self._limits.discard)(event.target)
 
     def _circuit_closed(self, event: Any) -> None:
         last = self._last
         demand(event.target in self._open_circuits, f"{event.target} was not open")
         demand(event.target == self._asked, f"{event.target}, and {self._asked} was asked")
         is_good = last.type == "llm.responded" or last.kind not in TRANSIENT
+        is_good = is_good or (event.target in self._limits and last.kind != "rate_limit")
         demand(last.type in ("llm.responded", "llm.failed") and is_good, f"closed by {last.type}")
         self._open_circuits.discard(event.target)
         self._failures[event.target] = 0
@@ -553,7 +557,9 @@ class Judge:
         is_in_doubt = not event.unsent and (bool(event.partial) or is_unknown)
         self.calls_in_doubt += is_in_doubt
         before = self._failures[self._asked]
-        self._failures[self._asked] = before + 1 if event.kind in TRANSIENT else 0
+        if event.kind != "rate_limit" or not event.retry_after_s:
+            # A server that says when it has room again has no outage.
+            self._failures[self._asked] = before + 1 if event.kind in TRANSIENT else 0
 
     def _end_call(self, event: Any) -> _Step:
         step = self._running(event)

@@ -120,11 +120,12 @@ def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float)
     is_awaited = awaits_server(state, event.step, event.not_ready, now)
     if is_awaited or (is_waiting and event.not_ready):
         return [_waiting(state, event, circuit, now, is_over=not is_awaited)]
-    if is_waiting:
-        # The server is there, and this is its first failure.
-        circuit = Circuit()
+    is_first = is_waiting or (circuit.is_limit and event.kind != "rate_limit")
+    if is_first:
+        # The server was not ready or had no room; now it fails in another way.
+        circuit = Circuit(failures=0 if is_waiting else circuit.failures)
     found = _outage(state, event, circuit, now) if definition.threshold else []
-    return found or ([CircuitClosed(target=target.name)] if is_waiting else [])
+    return found or ([CircuitClosed(target=target.name)] if is_first else [])
 
 
 def awaits_server(state: JobState, step_id: str, not_ready: bool | None, now: float) -> bool:
@@ -171,9 +172,9 @@ def _outage(state: JobState, event: LlmFailed, circuit: Circuit, now: float) -> 
     if not is_open and not waits_for_server(state, event.step, event.absent):
         return []
     failures = circuit.failures + 1
-    if event.kind == "rate_limit" and event.retry_after_s:
-        # The server works, and says when it has room again: nothing is sent until then.
-        cooldown_s = event.retry_after_s
+    if _says_when(event):
+        # Nothing is sent until then.
+        cooldown_s = event.retry_after_s or 0.0
     elif not is_open and failures < definition.threshold:
         return []
     elif event.kind == "rate_limit":
@@ -203,7 +204,10 @@ def call_ended(state: JobState, event: LlmResponded | LlmFailed, version: int) -
         state.answered.add(target.name)
     elif not waits_for_server(state, event.step, event.absent):
         return
-    if isinstance(event, LlmFailed) and event.kind in TRANSIENT:
+    if _says_when(event):
+        # No outage: the server works, and says when it has room again.
+        pass
+    elif isinstance(event, LlmFailed) and event.kind in TRANSIENT:
         circuit = state.circuits.setdefault(target.name, Circuit())
         if circuit.waits_since is None or not event.not_ready:
             circuit.failures = 1 if circuit.waits_since is not None else circuit.failures + 1
@@ -216,6 +220,13 @@ def call_ended(state: JobState, event: LlmResponded | LlmFailed, version: int) -
         # Above the configured limit it has no effect, but it keeps the version of the last halving.
         room = state.adaptive[target.provider]
         room.limit += 1 / room.limit
+
+
+def _says_when(event: LlmResponded | LlmFailed) -> bool:
+    """Whether a server with a rate limit says when it has room again."""
+    if isinstance(event, LlmResponded):
+        return False
+    return event.kind == "rate_limit" and bool(event.retry_after_s)
 
 
 def waits_for_server(state: JobState, step_id: str, is_absent: bool | None) -> bool:
@@ -234,6 +245,7 @@ def circuit_opened(state: JobState, event: CircuitOpened) -> None:
     circuit.retry_at = event.retry_at
     circuit.probe = None
     circuit.waits_since = event.waits_since
+    circuit.is_limit = event.kind == "rate_limit"
     if event.waits_since is not None:
         circuit.failures = event.failures
 

@@ -64,12 +64,14 @@ class Circuit:
 
     It is open while `retry_at` (seconds since 1970) is set. `probe` is the step that was let
     through after that time. `waits_since`: since when its steps wait until the server is ready.
+    `is_limit`: it opened for a rate limit, and not for an outage.
     """
 
     failures: int = 0
     retry_at: float | None = None
     probe: str | None = None
     waits_since: float | None = None
+    is_limit: bool = False
 
 
 @dataclass(slots=True)

@@ -113,6 +113,23 @@ class TestOpening:
         assert isinstance(event, CircuitOpened)
         assert (event.cooldown_s, event.retry_at) == (cooldown_s, EPOCH_S + cooldown_s)
 
+    def test_a_burst_that_says_when_it_ends_is_no_outage(self) -> None:
+        play = Play(crowd(6, threshold=2, total=6))
+        play.ask("s0", "s1", "s2", "s3")
+        for step_id in ("s0", "s1", "s2"):
+            play.fail(step_id, "rate_limit", retry_after_s=2.0)
+        play.answer("s3")
+        play.now = 2.0
+        play.ask("s4")
+        # The probe: its failure is the first one, and the server is asked again at once.
+        play.fail("s4", "rate_limit", retry_after_s=1.0)
+        assert play.state.circuits["fake/m"].failures == 0
+        play.now = 3.0
+        (probe, *_) = play.ready()
+        play.ask(probe)
+        events = play.fail(probe, "server_error", wait_s=1.0)
+        assert [event.type for event in circuit_events(events)] == ["circuit.closed"]
+
     def test_a_rate_limit_closes_a_model_for_as_long_as_the_server_asks(self) -> None:
         play = Play(crowd(1, threshold=5))
         play.ask("s0")
