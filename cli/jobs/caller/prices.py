@@ -6,6 +6,7 @@ What a call costs by a table is computed by `projections/money/prices.py`.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.source.yaml_source import Document, dotted, parse_yaml
 from orc.scheduler.core.spec.base import shown_value
 from orc.scheduler.core.spec.misfits import explain
+from orc.scheduler.core.spec.prompt import SERVER_PATTERN
 
 PRICES_VARIABLE = "ORC_PRICES"
 FILE_NAME = "prices.yaml"
@@ -119,6 +121,10 @@ def _find_unknown_providers(document: Document) -> Iterator[Problem]:
             continue
         hint = nearest(str(name), known)
         billed_as = facts_of(str(name)).billed_as
+        is_known_here = billed_as is not None or str(name) in REGISTRY or "did you mean" in hint
+        if not is_known_here and re.fullmatch(SERVER_PATTERN, str(name)):
+            # A server that a spec, or a file of servers, may define.
+            continue
         if billed_as is not None:
             hint = f"; it uses the prices of {billed_as!r}"
         place = document.place(("models", name), key=True)

@@ -81,6 +81,16 @@ def test_own_entries_keep_their_date_and_replace_only_their_model(here: Path) ->
     assert table.find("openai", "gpt-4o") == read_prices(None).find("openai", "gpt-4o")
 
 
+def test_a_table_takes_the_names_of_servers(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text("models: {lab: {m: {input: 3, output: 4}}, groq: {n: {input: 1, output: 2}}}\n")
+    table = read_prices(path)
+    lab, groq = table.find("lab", "m"), table.find("groq", "n")
+    assert lab is not None
+    assert groq is not None
+    assert (lab.input, lab.output, groq.input) == (3, 4, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
