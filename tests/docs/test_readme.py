@@ -85,7 +85,7 @@ def test_a_second_resume_exits_with_75_and_names_the_owner(folder: Path) -> None
         wait_until(lambda: has_event(folder / "runs.db", "step.started"))
         said = orc("resume", "latest")
         assert said.code == 75
-        assert re.search(rf"is being run by process {owner.pid} on \S+\n", said.err)
+        assert re.search(rf"is being run by process {owner.pid} on \S+;", said.err)
         assert orc("cancel", "latest").code == 0
         assert owner.wait(30) == 8
     finally:

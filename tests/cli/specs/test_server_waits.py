@@ -38,7 +38,7 @@ def free_port() -> int:
 def has_waited(folder: Path, *, after: str) -> bool:
     """Whether a job has begun to wait for a server after its last event of this type."""
     found = [path.read_text("utf-8") for path in folder.rglob("events.jsonl")]
-    return any("circuit.opened" in text.rpartition(f'"{after}"')[2] for text in found)
+    return any("circuit.opened" in "".join(text.split(f'"{after}"')[1:]) for text in found)
 
 
 @pytest.mark.parametrize("api", ["openai", "openai-responses", "anthropic", "ollama"])
