@@ -344,6 +344,15 @@ TOOL_STATUSES = ("called", "returned", "error", IN_DOUBT)
 
 CIRCUIT_STATUSES = ("open", "closed")
 
+BATCH_OPEN = ("submitted", "accepted")
+"""Statuses of a batch that has not ended."""
+
+BATCH_STATUSES = (
+    *BATCH_OPEN,
+    *("completed", "expired", "cancelled", "failed", "refused", "lost", "abandoned"),
+)
+"""Statuses of batches."""
+
 
 def sql_list(names: Iterable[str]) -> str:
     """The names as the right side of SQL's IN. Raises ValueError for a name that needs quoting."""

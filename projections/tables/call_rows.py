@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from orc.ledger.kinds import BATCH_OPEN
 from orc.ledger.wording import batch_text
 from orc.projections.tables.columns import TableInfo, column
 
@@ -49,11 +50,7 @@ class BatchRow:
     @property
     def is_open(self) -> bool:
         """Whether it has not ended."""
-        return self.status in OPEN_STATUSES
-
-
-OPEN_STATUSES = ("submitted", "accepted")
-"""The statuses of a batch that has not ended."""
+        return self.status in BATCH_OPEN
 
 
 @dataclass(frozen=True, slots=True)

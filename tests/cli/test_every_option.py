@@ -288,6 +288,8 @@ CASES: dict[str, dict[str, tuple[str, str, str]]] = {
 # Options whose difference another test shows, since it needs more than a folder and a command.
 ELSEWHERE = {
     ("run", "--no-input"): "tests/cli/jobs/caller/test_inputs.py",
+    ("run", "--no-wait"): "needs a server of batches: tests/batches/test_batches.py",
+    ("resume", "--no-wait"): "needs a server of batches: tests/batches/test_batches.py",
     ("run", "--interactive"): "needs a terminal: tests/cli/terminal/test_interactive.py",
     ("resume", "--interactive"): "needs a terminal: tests/cli/terminal/test_interactive.py",
     ("rerun", "--executor"): "needs a job on executors: tests/executors/test_rooms.py",

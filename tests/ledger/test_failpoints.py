@@ -52,6 +52,7 @@ def test_the_places_are_those_that_the_code_hits() -> None:
     assert {*places_in_the_code()} == {
         *failpoints.PLACES,
         *failpoints.EXECUTOR_PLACES,
+        *failpoints.BATCH_PLACES,
         *failpoints.COMMAND_PLACES,
     }
 

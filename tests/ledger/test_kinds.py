@@ -84,6 +84,7 @@ def test_each_status_in_sql_is_in_the_table() -> None:
         *kinds.CALL_STATUSES,
         *kinds.TOOL_STATUSES,
         *kinds.CIRCUIT_STATUSES,
+        *kinds.BATCH_STATUSES,
         kinds.REMOVED,
     }
     found = {
