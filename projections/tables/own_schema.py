@@ -17,11 +17,11 @@ from orc.ledger.errors import CorruptLedger
 from orc.ledger.schema_check import Schema, digest_of, schema_of
 from orc.projections.tables.version import VERSION, read_version
 
-DIGEST = "e45032cbc7b9c5807853f52d1374b1b9b9b4cfd67b5045940ec09ab318a423dd"
+DIGEST = "37acde1498eae4bc8a1b4c474f18a9872d0585f4ebdac30f69d96890e4a6a604"
 """`digest_of` the tables and indexes of this version; a test compares it with `create_tables`."""
 
 NAMES = frozenset(
-    "attempts circuits files jobs llm_calls notes scores steps tags tolerated_failures "
+    "attempts batches circuits files jobs llm_calls notes scores steps tags tolerated_failures "
     "tool_calls".split()
 )
 """The names of the tables; a test compares them with those in `rows.py`, which loads slowly."""
