@@ -25,6 +25,7 @@ ERRORS = sorted(path for package in PACKAGES for path in (ROOT / package).rglob(
 CAUGHT = {
     "BadOutcome": "ends an attempt",
     "BadReply": "becomes an error of a provider",
+    "BatchLost": "ends an attempt",
     "BadSetting": "ends an attempt, or becomes a problem of a spec",
     "BrokenOff": "an error of a provider",
     "CallFailed": "ends an attempt",

@@ -542,6 +542,7 @@ NAMED = {
     "cli/jobs/caller/executors.py",
     "cli/jobs/caller/sites.py",
     "cli/jobs/edits.py",
+    "cli/options.py",
     "cli/jobs/plan.py",
     "scheduler/core/rules/placing.py",
     "cli/jobs/remove.py",

@@ -82,11 +82,11 @@ def test_all_tokens_of_a_longer_prompt_have_the_price_of_longer_prompts() -> Non
     assert price.cost_nano_usd(longer) == LARGE.cost_nano_usd(longer)
 
 
-def test_a_call_in_a_batch_has_the_price_of_batches_or_an_unknown_cost() -> None:
-    half = Price(input=0.5, cached_input=0.25, output=1.0)
+def test_a_call_in_a_batch_has_the_price_of_batches_or_half_of_the_other_one() -> None:
+    third = Price(input=MINI.input / 3, cached_input=0.5 / 3, output=MINI.output / 3)
 
-    assert MINI.cost_nano_usd(USAGE, is_batch=True) is None
-    assert MINI.model_copy(update={"batch": half}).cost_nano_usd(USAGE, is_batch=True) == COST // 2
+    assert MINI.cost_nano_usd(USAGE, is_batch=True) == COST // 2
+    assert MINI.model_copy(update={"batch": third}).cost_nano_usd(USAGE, is_batch=True) == COST // 3
     assert FREE.cost_nano_usd(USAGE, is_batch=True) == 0
 
 

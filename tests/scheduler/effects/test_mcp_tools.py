@@ -21,7 +21,7 @@ from orc.scheduler.effects.contract import KnownResult, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.mcp_server import Launch, McpServer
 from tests.model_server import Asked, ModelServer, Says
-from tests.processes import end_process, start_orc, wait_until
+from tests.processes import end_process, has_event, start_orc, wait_until
 
 STAND = Path(__file__).parents[2] / "mcp_stand"
 HOSTILE, WORDS = STAND / "hostile.py", STAND / "words.py"
@@ -342,7 +342,9 @@ def test_a_resumed_conversation_does_not_call_again_and_no_server_survives_a_kil
     spec.write_text(json.dumps(document))
     words = ["run", str(spec), "--provider", "replay", "--replies", str(tmp_path / "replies.yaml")]
     process = start_orc(*words, cwd=tmp_path)
-    wait_until(lambda: calls.exists() and bool(members(tmp_path / "words.py", "")))
+    # Before, the first call would be in doubt.
+    wait_until(lambda: has_event(tmp_path / "runs.db", "tool.returned"))
+    assert members(tmp_path / "words.py", "")
     (tmp_path / "words.py").write_text(WORDS.read_text().replace("time.sleep(seconds)", "pass"))
     end_process(process)
     wait_until(lambda: members(tmp_path / "words.py", "") == [])
