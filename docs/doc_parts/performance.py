@@ -39,6 +39,10 @@ _PARTS = {
         "Calls to a model",
         "The limit is the SDK itself, which sends the same requests alone.",
     ),
+    "streams": (
+        "Streams of a model",
+        "The limit is the SDK itself, which reads the same streams alone.",
+    ),
     "commands": ("Commands", "The limit is the start of a process by the system."),
     "captures": (
         "Commands with files",
