@@ -147,6 +147,13 @@ class Replay:
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`. A missing reply or one to another prompt is a PermanentError."""
         recorded = await self._find(request)
+        if recorded.vectors is not None:
+            raise PermanentError(
+                "bad_request",
+                f"the recorded reply to call {request.ordinal} of step {request.step!r} has "
+                f"{describe_vectors(recorded.vectors)}, and the request needs a text; record it again, "
+                "or give it a key `text`",
+            )
         size = max(1, -(-len(recorded.text) // _CHUNKS))
         pieces = [recorded.text[i : i + size] for i in range(0, len(recorded.text), size)] or [""]
         for piece in pieces:

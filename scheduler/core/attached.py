@@ -35,6 +35,8 @@ def kind_of(media_type: str) -> Kind:
 
 def media_type_of(content: bytes, name: str) -> str:
     """The type of a file for a model. Raises ValueError if no model reads it, or it is too large."""
+    if not content:
+        raise ValueError(f"{name[:200]!r} is empty, so that a model would get nothing of it")
     found = _judge(content)
     if not found:
         raise ValueError(

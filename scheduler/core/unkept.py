@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orc.scheduler.core.language.templates import has_template
+
 _NUMBERS = frozenset(
     "n best_of num_return_sequences num_completions candidate_count candidateCount".split()
 )
@@ -30,15 +32,26 @@ def _problems(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
         if name in _WRAPPERS and isinstance(value, Mapping):
             yield from (f"{name}.{problem}" for problem in _problems(value))
+        elif isinstance(value, str) and has_template(value):
+            # It is judged when it is rendered, before the call.
+            continue
         elif name in _NUMBERS and value not in (None, 1):
             yield f"{name} {_MANY}"
         elif name in _PROBABILITIES and value not in (None, False, 0):
             yield f"{name} {_LOST.format(what='probabilities of tokens')}"
         elif name in _SOUND and value is not None:
             yield f"{name} {_LOST.format(what='sound')}"
-        elif name in _FORMS and [str(each).lower() for each in value or ()] not in ([], ["text"]):
+        elif name in _FORMS and [str(each).lower() for each in _listed(value)] not in (
+            [],
+            ["text"],
+        ):
             yield f"{name} {_LOST.format(what='more than text')}"
-        elif name == "include" and any("logprobs" in str(each) for each in value or ()):
+        elif name == "include" and any("logprobs" in str(each) for each in _listed(value)):
             yield f"{name} {_LOST.format(what='probabilities of tokens')}"
         elif name == "background" and value:
             yield f"{name} asks for a reply that comes later, which orc would not fetch; remove it"
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list as it is; anything else as a list of it alone."""
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]

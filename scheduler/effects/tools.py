@@ -191,10 +191,13 @@ class _Toolbox:
         context = self._context
         assert tool.mcp is not None
         assert self._nursery is not None
+        argv = _argv(tool.mcp, Path(context.import_dir))
+        if isinstance(tool.mcp, str) and not Path(argv[-1]).is_file():
+            raise ToolProblem(f"there is no file {tool.mcp} beside the spec, a server of tools")
         server = McpServer(
             Launch(
                 shown=_shown_server(tool),
-                argv=_argv(tool.mcp, Path(context.import_dir)),
+                argv=argv,
                 env=context.env,
                 cwd=context.cwd,
                 log_path=context.log_path,

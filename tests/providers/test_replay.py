@@ -65,6 +65,12 @@ async def test_a_plain_text_is_a_reply_of_the_requested_model() -> None:
     assert reply.usage == Usage()
 
 
+async def test_recorded_vectors_are_no_answer_to_a_prompt() -> None:
+    replay = build_replay(write=[{"vectors": [[0.5, 1.0]]}])
+    with pytest.raises(PermanentError, match=r"has 1 vector.*needs a text"):
+        await replay.send(ask(), on_delta=ignore)
+
+
 async def test_recorded_tool_calls_are_replayed() -> None:
     broken = {**CALL, "id": "call_b2", "arguments": '{"city": '}
     recorded = {"tool_calls": [CALL, broken], "native": {"thinking": "Hm."}, "provider": "ollama"}

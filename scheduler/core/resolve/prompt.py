@@ -237,6 +237,8 @@ class ModelChoice:
             return written
         key = "image" if part.file is None else "file"
         try:
+            if "://" in written.path:
+                raise ValueError("addresses are not read; download the file, and give its path")
             if key == "image":
                 check_image_name(written.path)
             sha256 = self._settings.take_file(written.path)
@@ -388,7 +390,8 @@ def _tool_with_templates(spec: ToolSpec) -> dict[str, Any]:
     if spec.builtin is not None:
         return {"name": spec.builtin, "allow": list(spec.allow or ())}
     if spec.mcp is not None:
-        mcp = list(spec.mcp) if isinstance(spec.mcp, list) else spec.mcp
+        # A template in its words is a problem that the spec's checks report.
+        mcp = "" if texts_in(spec.mcp) else spec.mcp
         return {"name": spec.name or "", "mcp": mcp, "allow": list(spec.allow or ())}
     # A tool with neither key is reported by the spec's checks.
     return {

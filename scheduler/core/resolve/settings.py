@@ -169,6 +169,8 @@ def _params(step: StepDef, value: dict[str, Any], rules: TargetRules) -> dict[st
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
+        if first["type"] == "value_error":
+            raise BadSetting(f"params.{name}", str(first["ctx"]["error"])) from None
         wanted = first["msg"].removeprefix("Input should be ")
         raise BadSetting(f"params.{name}", f"must be {wanted}; got {_shown(given[name])}") from None
     if "max_tokens" in given and checked.max_tokens is None:

@@ -172,9 +172,18 @@ def _tool_problems(tool: ToolSpec) -> Iterator[str]:
             yield f"`{key}` is allowed with `python` only"
     if tool.allow is not None and tool.builtin != "run_command" and not is_server:
         yield "`allow` is allowed with `builtin: run_command` or `mcp` only"
-    if isinstance(tool.mcp, str) and (reason := path_problem(tool.mcp.removeprefix("./"))):
-        yield f"mcp: {reason}; a command is written as a list of arguments"
-    if isinstance(tool.parameters, dict) and not texts_in(tool.parameters):
+    if isinstance(tool.mcp, str) and "://" in tool.mcp:
+        yield "mcp: a server at an address is not supported, only one with stdin and stdout"
+    elif isinstance(tool.mcp, str) and path_problem(tool.mcp.removeprefix("./")):
+        yield (
+            f"mcp: {tool.mcp!r} is no path of a file beside the spec or below; a command is written "
+            "as a list of arguments"
+        )
+    if (
+        tool.python is not None
+        and isinstance(tool.parameters, dict)
+        and not texts_in(tool.parameters)
+    ):
         reason = parameters_problem(tool.parameters)
         if reason:
             yield f"parameters: {reason}"

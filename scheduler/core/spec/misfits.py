@@ -151,7 +151,7 @@ def explain(item: Mapping[str, Any]) -> str:
     got = item["input"]
     shown = shown_value(got)
     match item["type"]:
-        case "value_error" if got is None:
+        case "value_error" if got is None or isinstance(got, Mapping):
             return str(context["error"])
         case "value_error":
             return f"{context['error']}; got {shown}"

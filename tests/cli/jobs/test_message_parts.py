@@ -89,6 +89,8 @@ def test_documents_of_the_spec_of_steps_and_of_inputs_reach_the_model(
         ),
         ("anthropic", "a.txt", b"x" * (4 * 1024 * 1024 + 1), "is larger than 4 MiB, the most"),
         ("anthropic", "a.pdf", None, "cannot read"),
+        ("anthropic", "a.txt", b"", "'a.txt' is empty"),
+        ("anthropic", "https://example.org/a.pdf", None, "addresses are not read; download"),
     ],
 )
 def test_a_file_that_cannot_be_sent_is_refused_by_its_place_in_the_spec(
@@ -137,6 +139,8 @@ def test_a_file_that_no_step_gives_fails_the_step(
             "logprobs asks for probabilities of tokens",
         ),
         ("openai", "{modalities: [text, audio]}", "modalities asks for more than text"),
+        ("openai", "{modalities: 5}", "modalities asks for more than text"),
+        ("openai", "{include: logprobs}", "include asks for probabilities"),
         ("openai", "{audio: {voice: alloy}}", "audio asks for sound"),
         ("openai", "{include: [message.output_text.logprobs]}", "include asks for probabilities"),
         ("openai", "{background: true}", "background asks for a reply that comes later"),
@@ -158,11 +162,24 @@ def test_what_orc_would_pay_for_and_drop_is_refused(
     assert said.code == 2
     assert f"spec.yaml:3:{len(provider) + 12}: params.{provider}: " in said.err
     assert problem in said.err
+    assert "got a mapping" not in said.err
+
+
+def test_an_option_from_an_input_is_judged_by_its_value(server: ModelServer, here: Path) -> None:
+    server.answer = lambda asked: Says("ok")
+    text = "project: p\nprovider: openai/m\ninputs: {n: {type: integer, default: 1}}\n"
+    text += "params: {openai: {n: '${{ inputs.n }}'}}\n" + ONE
+    path = write("spec.yaml", text)
+    assert orc("run", path).code == 0
+    assert server.seen[0].body["n"] == 1
+    said = orc("run", path, "-i", "n=2")
+    assert said.code == 2
+    assert "params.openai: n asks for several replies" in said.err
 
 
 def test_options_that_ask_for_one_text_are_sent(server: ModelServer, here: Path) -> None:
     server.answer = lambda asked: Says("ok")
-    options = "{n: 1, logprobs: false, modalities: [text], store: true, user: me}"
+    options = "{n: 1, logprobs: false, modalities: text, include: true, store: true, user: me}"
     text = f"project: p\nprovider: openai/m\nparams: {{openai: {options}}}\n{ONE}"
     assert orc("run", write("spec.yaml", text)).code == 0
     assert {"n": 1, "store": True, "user": "me"}.items() <= server.seen[0].body.items()

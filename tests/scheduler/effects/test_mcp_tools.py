@@ -302,7 +302,7 @@ def test_a_tool_that_is_not_allowed_is_neither_offered_nor_called(tmp_path: Path
     ("tools", "said"),
     [
         ([{"mcp": "./words.py"}, {"mcp": "./words.py"}], "give the server a `name`"),
-        ([{"mcp": "./missing.py"}], "see the step's log"),
+        ([{"mcp": "./missing.py"}], "there is no file ./missing.py beside the spec"),
         ([{"mcp": ["no-such-command"]}], "see the step's log"),
     ],
 )
@@ -361,7 +361,10 @@ def test_a_resumed_conversation_does_not_call_again_and_no_server_survives_a_kil
         ({"mcp": "./a.py", "python": "a:b"}, "either `builtin`, `python` or `mcp`"),
         ({"mcp": []}, "mcp"),
         ({"mcp": "../a.py"}, "mcp"),
-        ({"mcp": "/bin/server"}, "mcp"),
+        ({"mcp": "/bin/server"}, "'/bin/server' is no path of a file beside the spec or below"),
+        ({"mcp": "https://example.org/mcp"}, "a server at an address is not supported"),
+        ({"mcp": ["${{ 1 }}"]}, "mcp[0]: `${{ }}` is not rendered here"),
+        ({"mcp": "${{ 1 }}"}, "mcp: `${{ }}` is not rendered here"),
         ({"mcp": "./a.py", "description": "x"}, "`description` is allowed with `python` only"),
         ({"mcp": "./a.py", "name": "a b"}, "not a valid tool name"),
         ({"mcp": "./a.py", "allow": []}, "allow"),
