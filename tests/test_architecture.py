@@ -164,7 +164,8 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler scheduler.core scheduler.core.spec"
     ),
     "cli.jobs.planning": (
-        "ledger projections.money scheduler scheduler.core.language scheduler.core.resolve"
+        "ledger projections.money scheduler scheduler.core scheduler.core.language "
+        "scheduler.core.resolve"
     ),
     "cli.jobs.queue": (
         "cli cli.jobs ledger ledger.files projections.tables scheduler scheduler.core "

@@ -19,6 +19,7 @@ from orc.cli.jobs.planning.worst_cost import WorstCost, worst_cost
 from orc.cli.jobs.prepare import Submission, check_step_names, prepare_here, spec_dir_of
 from orc.cli.jobs.state import load_state, waits_inside
 from orc.ledger.definition import JobDef, StepDef, walk_steps
+from orc.ledger.digest import Digest
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.money import optional_usd
 from orc.ledger.wording import count_text, number_text
@@ -171,7 +172,15 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
     )
     if not places.database.exists():
         return build_plan(
-            definition, None, None, None, places.prices, asked(None), rules, submission.until
+            definition,
+            None,
+            None,
+            None,
+            places.prices,
+            asked(None),
+            rules,
+            files.contents,
+            submission.until,
         )
     with open_for_reading(places) as ledger:
         row = ledger.connection.execute(_BASE, (definition.project,)).fetchone()
@@ -189,6 +198,7 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
             places.prices,
             asked(ledger),
             rules,
+            files.contents,
             submission.until,
         )
 
@@ -201,11 +211,13 @@ def build_plan(
     prices: PriceTable,
     foreseen: Mapping[str, Foreseen],
     rules: TargetRules,
+    files: Mapping[Digest, bytes],
     until: tuple[str, ...] = (),
 ) -> Plan:
     """The plan of a job, compared with the job `base` in `state`; `foreseen` is what `foresee` gives.
 
-    With `until`, it has only these steps and the steps that they need.
+    `files` are the contents of the files that messages name. With `until`, the plan has only these
+    steps and the steps that they need.
     """
     chosen = needed_steps(definition, until)
     whys = dict(_changes(definition, state))
@@ -219,7 +231,7 @@ def build_plan(
             verb = "runs" if items.runs == 1 else "run"
             why += f"; {number_text(items.runs)} of {count_text(items.total, 'item')} {verb}"
         cost, duration_s, runs = _expected(definition, step, connection)
-        worst = worst_cost(definition, step, connection, prices, rules)
+        worst = worst_cost(definition, step, connection, prices, rules, files)
         if worst.nano_usd == 0:
             # An earlier run may have been of another provider with a model of this name.
             cost = 0

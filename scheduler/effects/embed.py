@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -18,7 +18,7 @@ from orc.ledger.wording import count_text, number_text, size_text
 from orc.providers import Message, Provider, Vectors
 from orc.providers.embeddings.vectors import unpack_vectors
 from orc.scheduler.core.commands import Failed
-from orc.scheduler.core.vector_files import VECTOR_FILES
+from orc.scheduler.core.vector_files import VECTOR_FILES, split_texts
 from orc.scheduler.effects.answers import Answer
 from orc.scheduler.effects.aside import aside
 from orc.scheduler.effects.calls import Caller
@@ -31,9 +31,6 @@ from orc.scheduler.effects.contract import (
 )
 from orc.scheduler.effects.time_limit import CallFailed, TimeLimit
 
-TEXT_BYTES_MAX = 300_000
-"""How much text a request has, unless one text has more. OpenAI takes 300,000 tokens in a request,
-and a token is at least a byte."""
 VECTORS_BYTES_MAX = 256 * 1024 * 1024
 """The maximum size of the vectors of one step."""
 NO_TEXTS = "there are no texts, so that no vector was computed"
@@ -93,21 +90,6 @@ def encode_vectors(vectors: Vectors, path: str) -> bytes:
     """The vectors in the form that the name of the file says."""
     suffix = path[path.rindex(".") :].lower()
     return _FORMS[suffix](vectors)
-
-
-def split_texts(texts: Iterable[str], *, per_request: int) -> Iterator[tuple[str, ...]]:
-    """The texts of each request, in order."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        length = len(text.encode("utf-8", "replace"))
-        if batch and (len(batch) == per_request or size + length > TEXT_BYTES_MAX):
-            yield tuple(batch)
-            batch, size = [], 0
-        batch.append(text)
-        size += length
-    if batch:
-        yield tuple(batch)
 
 
 async def _ask_for_all(request: EmbedRequest, caller: Caller, watch: Stopwatch) -> Vectors:

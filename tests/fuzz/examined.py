@@ -64,7 +64,7 @@ def _examine(path: Path) -> list[str] | None:
     dot_graph(nodes)
     draw_graph(nodes)
     verdicts = dict.fromkeys(needs, Foreseen("runs"))
-    plan_value(build_plan(definition, None, None, None, NO_PRICES, verdicts, target_rules({})))
+    plan_value(build_plan(definition, None, None, None, NO_PRICES, verdicts, target_rules({}), {}))
     definition.model_dump_json()
     return None
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from orc.ledger.definition import EmbedDef, JobDef, StepDef, TargetDef
+from orc.ledger.definition import EmbedDef, JobDef, PartDef, StepDef, TargetDef
+from orc.ledger.digest import Digest
 from orc.ledger.events import TokenUsage
 from orc.projections.money.prices import PriceTable
 from orc.scheduler.budget_gate import highest_cost
+from orc.scheduler.core.attached import kind_of, media_type_of
 from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.resolve.known_steps import has_target, known_count, known_forms
 from orc.scheduler.core.resolve.targets import TargetRules
+from orc.scheduler.core.vector_files import split_texts
 
 _LONGEST = (
     "SELECT max(llm_calls.input_tokens) FROM llm_calls JOIN steps USING (step_id) JOIN jobs ON "
@@ -32,11 +36,13 @@ def worst_cost(
     connection: sqlite3.Connection | None,
     prices: PriceTable,
     rules: TargetRules,
+    files: Mapping[Digest, bytes],
 ) -> WorstCost:
     """The greatest cost of a step: all attempts and turns, with replies of the greatest length.
 
-    The length of prompts is that of the longest prompt so far, or of the texts in the spec if that
-    is longer. Tokens on the user's own machine cost nothing.
+    The length of prompts is that of the longest prompt so far, or of the texts and files in the spec
+    if that is longer; `files` are the contents of the latter. Tokens on the user's own machine cost
+    nothing.
     """
     if step.budget is not None and (limit := step.budget.limits().max_cost_nano_usd) is not None:
         return WorstCost(limit)
@@ -56,10 +62,13 @@ def worst_cost(
             return WorstCost(None, "no max_tokens")
         if times == 0:
             return WorstCost(None, "the number of items is known only during the run")
-        longest = _longest(definition, inner, connection)
         requests = _requests(inner)
         if requests is None:
             return WorstCost(None, "the texts are known only during the run")
+        written = _written(inner, files)
+        if written is None:
+            return WorstCost(None, "the files are known only during the run")
+        longest = max(written, _longest_so_far(definition, inner, connection))
         calls = inner.retry.max_attempts * requests
         usage = TokenUsage(input_tokens=longest, output_tokens=int(output))
         highest = 0
@@ -76,10 +85,10 @@ def worst_cost(
     return WorstCost(sum(worst.values()))
 
 
-def _texts_of(embed: EmbedDef | None) -> tuple[str, ...]:
-    if embed is None:
-        return ()
-    return (embed.texts,) if isinstance(embed.texts, str) else embed.texts
+def _requests_of(embed: EmbedDef) -> list[tuple[str, ...]]:
+    """The texts of each request, as a call divides them."""
+    texts = (embed.texts,) if isinstance(embed.texts, str) else embed.texts
+    return list(split_texts(texts, per_request=embed.per_request))
 
 
 def _is_free(target: TargetDef, prices: PriceTable) -> bool:
@@ -99,18 +108,45 @@ def _times(definition: JobDef, step: StepDef) -> int:
 def _requests(step: StepDef) -> int | None:
     """The most requests of an attempt that gets no failure; None if that is not known."""
     if step.embed is not None:
-        return None if texts_in(step.embed.texts) else 1
+        return None if texts_in(step.embed.texts) else len(_requests_of(step.embed))
     return step.max_turns if step.tools else 1 + step.repair
 
 
-def _longest(definition: JobDef, step: StepDef, connection: sqlite3.Connection | None) -> int:
-    texts = [step.system or "", *_texts_of(step.embed)]
+def _written(step: StepDef, files: Mapping[Digest, bytes]) -> int | None:
+    """The bytes of the longest request by what the spec says; None if its files are not known."""
+    longest = 0
+    if step.embed is not None:
+        longest = max(map(_size, _requests_of(step.embed)), default=0)
     for message in step.messages:
-        parts = message.content if isinstance(message.content, tuple) else ()
-        texts += [part.text or "" for part in parts]
-        texts.append(message.content if isinstance(message.content, str) else "")
-    written = sum(len(text.encode()) for text in texts)
+        if isinstance(message.content, str):
+            longest += _size((message.content,))
+            continue
+        for part in message.content:
+            size = _size((part.text or "",)) if part.path is None else _sent(part, files)
+            if size is None:
+                return None
+            longest += size
+    return _size((step.system or "",)) + longest
+
+
+def _size(texts: tuple[str, ...]) -> int:
+    return sum(len(text.encode()) for text in texts)
+
+
+def _sent(part: PartDef, files: Mapping[Digest, bytes]) -> int | None:
+    """The bytes of a file as it is sent: a text as it is, any other in base64; None if not known."""
+    content = None if part.sha256 is None else files.get(part.sha256)
+    if content is None:
+        return None
+    is_text = kind_of(media_type_of(content, part.path or "")) == "text"
+    return len(content) if is_text else 4 * -(-len(content) // 3)
+
+
+def _longest_so_far(
+    definition: JobDef, step: StepDef, connection: sqlite3.Connection | None
+) -> int:
+    """The most input tokens of a call in earlier runs."""
     if connection is None:
-        return written
+        return 0
     row = connection.execute(_LONGEST, (definition.project, step.id, step.model)).fetchone()
-    return max(written, row[0] or 0)
+    return row[0] or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,62 @@ def test_the_worst_case_counts_every_attempt_and_is_bounded_by_a_budget(
     assert worst["each"] is None
     assert plan(SPEC)["worst_cost_usd"] is None
     assert plan("budget: {max_cost_usd: 0.5}\n" + SPEC)["worst_cost_usd"] == 0.5
+
+
+EMBED = """\
+project: vectors
+steps:
+  near:
+    embed: {texts: [aaaaaaaa, bbbbbbbb, cccccccc, dddd], per_request: PER_REQUEST}
+    provider: ollama/model-a
+    files: [{path: near.npy}]
+    retry: {max_attempts: 3}
+"""
+
+
+@pytest.mark.parametrize(("per_request", "calls", "longest"), [(1, 4, 8), (3, 2, 24), (4, 1, 28)])
+def test_the_worst_case_of_vectors_counts_each_request_with_its_own_texts(
+    server: ModelServer, per_request: int, calls: int, longest: int
+) -> None:
+    found = plan(EMBED.replace("PER_REQUEST", str(per_request)))
+    assert found["worst_cost_usd"] == pytest.approx(3 * calls * longest * 10 / 1e6)
+
+
+def test_the_worst_case_counts_the_files_of_messages_as_they_are_sent(
+    server: ModelServer, here: Path
+) -> None:
+    def worst(name: str, key: str = "file") -> Any:
+        text = (
+            "project: files\nprovider: ollama/model-a\nsteps:\n  look:\n"
+            "    params: {max_tokens: 10}\n    retry: {max_attempts: 1}\n    messages:\n"
+            f"      - {{role: user, content: [{{text: Why?}}, {{{key}: '{name}'}}]}}\n"
+        )
+        found = plan(text)
+        [step] = found["steps"]
+        assert step["worst_cost_usd"] == found["worst_cost_usd"]
+        return found["worst_cost_usd"]
+
+    (here / "empty.txt").write_bytes(b"")
+    (here / "long.txt").write_bytes(b"x" * 1_000_000)
+    (here / "seen.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 992)
+    fixed = 4 * 10 + 10 * 100
+    assert worst("empty.txt") == pytest.approx(fixed / 1e6)
+    assert worst("long.txt") == pytest.approx((fixed + 1_000_000 * 10) / 1e6)
+    in_base64 = len(base64.b64encode((here / "seen.png").read_bytes()))
+    for key in ("file", "image"):
+        assert worst("seen.png", key) == pytest.approx((fixed + in_base64 * 10) / 1e6)
+
+
+def test_files_of_steps_have_no_worst_case_before_the_run(server: ModelServer) -> None:
+    text = (
+        "project: files\nprovider: ollama/model-a\nsteps:\n"
+        "  write: {run: echo hi > notes.txt, files: [notes.txt]}\n  look:\n    needs: write\n"
+        "    params: {max_tokens: 10}\n    messages:\n      - role: user\n        content:\n"
+        "          - file: ${{ steps.write.files['notes.txt'].path }}\n"
+    )
+    assert plan(text)["worst_cost_usd"] is None
+    said = orc("plan", "spec.yaml")
+    assert "no worst cost (look: the files are known only during the run)" in said.out
 
 
 def test_without_json_it_prints_a_table(server: ModelServer) -> None:

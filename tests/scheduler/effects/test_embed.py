@@ -20,8 +20,9 @@ from orc.ledger.definition import BudgetDef, EmbedDef, FileDef, JobDef, RetryDef
 from orc.ledger.events import CacheHit, FileWritten, LlmFailed, LlmRequested, LlmResponded
 from orc.providers import OnDelta, PermanentError, Reply, Request, TransientError, Usage, Vectors
 from orc.providers.embeddings.vectors import describe_vectors, texts_of
+from orc.scheduler.core.vector_files import TEXT_BYTES_MAX, split_texts
 from orc.scheduler.effects import embed as embed_effect
-from orc.scheduler.effects.embed import TEXT_BYTES_MAX, encode_vectors, split_texts
+from orc.scheduler.effects.embed import encode_vectors
 from tests.builders import job, step
 from tests.model import Plan
 from tests.model_server import ModelServer, Says
