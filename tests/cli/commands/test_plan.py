@@ -127,11 +127,11 @@ def test_the_worst_case_counts_the_files_of_messages_as_they_are_sent(
         assert step["worst_cost_usd"] == found["worst_cost_usd"]
         return found["worst_cost_usd"]
 
-    (here / "empty.txt").write_bytes(b"")
+    (here / "short.txt").write_bytes(b"x")
     (here / "long.txt").write_bytes(b"x" * 1_000_000)
     (here / "seen.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 992)
     fixed = 4 * 10 + 10 * 100
-    assert worst("empty.txt") == pytest.approx(fixed / 1e6)
+    assert worst("short.txt") == pytest.approx((fixed + 10) / 1e6)
     assert worst("long.txt") == pytest.approx((fixed + 1_000_000 * 10) / 1e6)
     in_base64 = len(base64.b64encode((here / "seen.png").read_bytes()))
     for key in ("file", "image"):
