@@ -33,6 +33,12 @@ def kind_of(media_type: str) -> Kind:
     return "text" if media_type == TEXT else "image"
 
 
+def refuse_address(path: str) -> None:
+    """Raise ValueError for the address of a server in place of a path."""
+    if "://" in path:
+        raise ValueError("addresses are not read; download the file, and give its path")
+
+
 def media_type_of(content: bytes, name: str) -> str:
     """The type of a file for a model. Raises ValueError if no model reads it, or it is too large."""
     if not content:

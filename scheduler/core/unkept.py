@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orc.scheduler.core.language.templates import has_template
-
 _NUMBERS = frozenset(
     "n best_of num_return_sequences num_completions candidate_count candidateCount".split()
 )
@@ -19,6 +17,7 @@ _PROBABILITIES = frozenset(
 _SOUND = frozenset("audio speech_config speechConfig".split())
 _FORMS = frozenset("modalities response_modalities responseModalities".split())
 _WRAPPERS = frozenset("extra_body generation_config generationConfig options".split())
+_TEMPLATE = "${{"
 _MANY = "asks for several replies, of which orc would keep one; use `for_each` or `repeat`"
 _LOST = "asks for {what}, which orc does not keep; remove it"
 
@@ -32,7 +31,7 @@ def _problems(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
         if name in _WRAPPERS and isinstance(value, Mapping):
             yield from (f"{name}.{problem}" for problem in _problems(value))
-        elif isinstance(value, str) and has_template(value):
+        elif isinstance(value, str) and _TEMPLATE in value:
             # It is judged when it is rendered, before the call.
             continue
         elif name in _NUMBERS and value not in (None, 1):

@@ -19,7 +19,7 @@ from orc.ledger.definition import (
 )
 from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
-from orc.scheduler.core.attached import TEXT, check_image_name, kind_of
+from orc.scheduler.core.attached import TEXT, check_image_name, kind_of, refuse_address
 from orc.scheduler.core.language.templates import has_template, texts_in
 from orc.scheduler.core.resolve.servers import KnownServer
 from orc.scheduler.core.resolve.settings import TARGET_KEYS
@@ -237,8 +237,7 @@ class ModelChoice:
             return written
         key = "image" if part.file is None else "file"
         try:
-            if "://" in written.path:
-                raise ValueError("addresses are not read; download the file, and give its path")
+            refuse_address(written.path)
             if key == "image":
                 check_image_name(written.path)
             sha256 = self._settings.take_file(written.path)
@@ -390,8 +389,7 @@ def _tool_with_templates(spec: ToolSpec) -> dict[str, Any]:
     if spec.builtin is not None:
         return {"name": spec.builtin, "allow": list(spec.allow or ())}
     if spec.mcp is not None:
-        # A template in its words is a problem that the spec's checks report.
-        mcp = "" if texts_in(spec.mcp) else spec.mcp
+        mcp = "" if texts_in(spec.mcp) else spec.mcp  # the checks report a template in it
         return {"name": spec.name or "", "mcp": mcp, "allow": list(spec.allow or ())}
     # A tool with neither key is reported by the spec's checks.
     return {
