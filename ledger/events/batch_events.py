@@ -60,7 +60,8 @@ class BatchEnded(JobEvent):
     `outcome` is what the server says (`completed`, `expired`, `cancelled`; `failed`: it refused the
     requests after it had accepted them), or `refused`: it did not accept the batch; `lost`: whether it
     did is unknown, and it has none of this name; `abandoned`: nothing waits for a reply any more. `kind`
-    and `message` say why there are no replies.
+    and `message` say why there are no replies. `absent` marks one for which no server was running on
+    this machine.
     """
 
     type: Literal["batch.ended"] = "batch.ended"
@@ -71,3 +72,4 @@ class BatchEnded(JobEvent):
     kind: FailureKind | None = None
     message: str | None = None
     retry_after_s: float | None = None
+    absent: bool | None = None

@@ -315,6 +315,7 @@ class Follower:
                 kind=None if error is None else error.kind,
                 message=None if error is None else error.message,
                 retry_after_s=error.retry_after_s if isinstance(error, TransientError) else None,
+                absent=None if error is None else error.absent or None,
             )
         )
         failpoints.hit("batch.ended")
@@ -356,6 +357,7 @@ def _error_of(ended: BatchEnded) -> ProviderError:
     else:
         error = PermanentError(ended.kind, message)  # type: ignore[arg-type]
         error.unsent = True
+    error.absent = bool(ended.absent)
     return error
 
 

@@ -194,6 +194,30 @@ def test_a_refused_batch_fails_its_steps_and_leaves_no_doubt(
     assert (ended["outcome"], "no such model" in ended["message"]) == ("refused", True)
 
 
+def test_a_batch_for_a_server_that_does_not_run_here_fails_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_spec(fan_out("openai"))
+    with BatchServer(echo) as server:
+        lead_to(server, monkeypatch)
+    assert orc("run", "spec.yaml", "-q").code == 7
+    assert [event["absent"] for event in events("batch.ended")] == [True]
+    assert [event["absent"] for event in events("llm.failed")] == [True] * 3
+    assert all("retry_at" not in event for event in events("step.failed"))
+
+
+def test_a_server_that_accepted_a_batch_may_be_restarting(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = "    needs: before\n  before: {for_each: [x], prompt: Say x, batch: true}"
+    write_spec(fan_out("openai", items="[a]", step=later))
+    with BatchServer(echo) as server:
+        lead_to(server, monkeypatch)
+        orc("run", "spec.yaml", "-q", "--until", "before")
+    ((job,),) = query("SELECT job_id FROM jobs")
+    assert orc("resume", job, "-q").code == 7
+    outcomes = [event["outcome"] for event in events("batch.ended")]
+    assert outcomes == ["completed", "refused", "refused", "refused"]
+
+
 def test_a_server_with_no_room_for_a_batch_gets_it_later(monkeypatch: pytest.MonkeyPatch) -> None:
     write_spec(fan_out("anthropic"))
     with BatchServer(echo) as server:
@@ -245,6 +269,10 @@ def test_a_budget_reserves_the_worst_case_before_a_batch_is_submitted(
             "    provider: vllm/m",
             "'vllm' takes no batches of requests; set `batch: true` under",
         ),
+        (
+            "    wait_for_server: 1m",
+            "a batch does not wait for a server that is not ready (`wait_for_server`); remove one",
+        ),
     ],
 )
 def test_what_cannot_be_in_a_batch_is_refused_before_anything_is_sent(
@@ -254,6 +282,65 @@ def test_what_cannot_be_in_a_batch_is_refused_before_anything_is_sent(
     found = orc("validate", "spec.yaml")
     assert found.code == 2
     assert f"steps.each.batch: {words}" in found.err
+
+
+@pytest.mark.parametrize(
+    ("defaults", "step", "arguments", "words"),
+    [
+        (
+            "batch: true",
+            "provider: ollama/m, ",
+            "",
+            "defaults.batch: in steps.a, 'ollama' takes no batches of requests; ",
+        ),
+        (
+            "batch: true",
+            "tools: [read_file], ",
+            "",
+            "defaults.batch: in steps.a, a conversation with `tools` would wait",
+        ),
+        (
+            "batch: true",
+            "wait_for_server: 1m, ",
+            "",
+            "defaults.batch: in steps.a, a batch does not wait for a server that is not ready "
+            "(`wait_for_server`); remove one of them",
+        ),
+        (
+            "batch: true, wait_for_server: 1m",
+            "",
+            "",
+            "defaults.batch: in steps.a, a batch does not wait for a server that is not ready "
+            "(`defaults.wait_for_server`); remove one of them",
+        ),
+        (
+            "batch: true",
+            "",
+            "-p ollama/m",
+            "defaults.batch: in steps.a, the command line or the environment names 'ollama'; "
+            "'ollama' takes no batches of requests; ",
+        ),
+    ],
+)
+def test_a_batch_of_the_defaults_is_refused_with_the_step_and_a_way_out(
+    defaults: str, step: str, arguments: str, words: str
+) -> None:
+    write_spec(
+        f"project: p\nprovider: openai/m\ndefaults: {{{defaults}}}\n"
+        f"steps: {{a: {{{step}prompt: Hi}}, b: {{prompt: Hi, batch: false}}}}\n"
+    )
+    found = orc("validate", "spec.yaml", *arguments.split())
+    assert found.code == 2
+    assert words in found.err
+    assert ", or set `batch: false`" in found.err
+    assert "steps.b" not in found.err
+
+
+def test_a_wait_of_the_server_itself_may_stay_beside_a_batch() -> None:
+    address = "base_url: 'http://localhost:1/v1', key: null"
+    own = f"servers:\n  lab: {{{address}, batch: true, wait_for_server: 1m}}"
+    write_spec(fan_out("openai", job=own, step="    provider: lab/m"))
+    assert orc("validate", "spec.yaml").code == 0
 
 
 def test_a_named_server_takes_batches_if_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,7 @@ def histories() -> dict[str, History]:
         "removed": _remove_bytes,
         "doubt": _ask_about_work_in_doubt,
         "batches": _submit_batches,
+        "batch_absent": _submit_a_batch_to_no_server,
         "optional": _set_every_optional_field,
         "money": _spend_money,
         "modes": _write_files_with_modes,
@@ -423,6 +424,25 @@ def _ask_a_named_server() -> Iterator[Stand]:
                 price=price,
             ),
         )  # fmt: skip
+        yield stand
+
+
+@contextmanager
+def _submit_a_batch_to_no_server() -> Iterator[Stand]:
+    """The server of the batch was never started on this machine."""
+    with stand_for(Plan(()), job(step("ask", batch=True)), models={}) as stand:
+        gone: dict[str, Any] = {"kind": "connection", "absent": True}
+        stand.append(
+            JobStarted(owner=OWNER),
+            started("ask"),
+            BatchSubmitted(
+                batch=1, name="j-1", provider="fake", model="m", requests=1, size_bytes=300
+            ),
+            requested("ask", batch=1, custom_id="j-1-0"),
+            BatchEnded(batch=1, outcome="refused", message="no server was running", **gone),
+            call_failed("ask", unsent=True, batch=1, **gone),
+            failed("ask", kind="connection"),
+        )
         yield stand
 
 

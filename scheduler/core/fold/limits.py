@@ -232,11 +232,17 @@ def _says_when(event: LlmResponded | LlmFailed) -> bool:
 def waits_for_server(state: JobState, step_id: str, is_absent: bool | None) -> bool:
     """Whether the server of a failed call may be back soon, so that a retry makes sense.
 
-    Nobody has started a server on this machine that is absent. If it has answered before, it may be
-    restarting.
+    Nobody has started a server on this machine that is absent. If it has answered before, or accepted
+    a batch, it may be restarting.
     """
     target = state.target_of(step_id)
-    return not is_absent or target is None or target.name in state.answered
+    if not is_absent or target is None or target.name in state.answered:
+        return True
+    return any(
+        (batch.provider, batch.model) == (target.provider, target.model)
+        for batch in state.batches.values()
+        if batch.server_id is not None
+    )
 
 
 def circuit_opened(state: JobState, event: CircuitOpened) -> None:

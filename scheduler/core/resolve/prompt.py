@@ -21,6 +21,7 @@ from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.scheduler.core.attached import TEXT, check_image_name, kind_of, refuse_address
 from orc.scheduler.core.language.templates import has_template, texts_in
+from orc.scheduler.core.resolve.batching import batch_problems
 from orc.scheduler.core.resolve.servers import KnownServer
 from orc.scheduler.core.resolve.settings import TARGET_KEYS
 from orc.scheduler.core.resolve.targets import ProviderFacts, TargetRules, switched_to
@@ -211,17 +212,12 @@ class ModelChoice:
         if not asked or self._replayed:
             return False
         place = (*path, "batch") if step.batch is not None else ("defaults", "batch")
-        names = [targets["provider"], *(other.provider for other in targets.get("fallback", ()))]
-        for name in dict.fromkeys(filter(None, names)):
-            if problem := self._rules.batch_problem(name):
-                self._report(f"{dotted(place)}: {problem}", *place)
-        if step.tools:
-            self._report(
-                f"{dotted(place)}: a conversation with `tools` would wait for a batch in each turn; "
-                "remove one of them"
-                + ("" if step.batch is not None else ", or set `batch: false`"),
-                *place,
-            )
+        problems = batch_problems(
+            step, self._spec.job.defaults, targets, rules=self._rules, switched=self._switched
+        )
+        where = "" if step.batch is not None else f"in {dotted(path)}, "
+        for problem in problems:
+            self._report(f"{dotted(place)}: {where}{problem}", *place)
         return True
 
     def _content(self, message: MessageSpec, path: Path) -> str | tuple[PartDef, ...]:
