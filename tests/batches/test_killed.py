@@ -9,7 +9,7 @@ import pytest
 from orc.ledger.failpoints import BATCH_PLACES
 from tests.batch_server import BatchServer
 from tests.batches.jobs import both_apis, echo, events, fan_out, output_of, query, write_spec
-from tests.processes import run_orc
+from tests.processes import has_event, run_orc
 
 COMMITS = ("ledger.after_insert", "ledger.after_commit")
 MANY = 12
@@ -24,7 +24,10 @@ def continue_killed(api: str, failpoint: str, folder: Path) -> BatchServer:
         run = run_orc("run", "spec.yaml", "-q", cwd=folder, ORC_FAILPOINTS=failpoint, **environment)
         assert run.returncode in (-9, 0), run.stderr
         if run.returncode:
-            again = run_orc("resume", "latest", "-q", cwd=folder, **environment)
+            # Killed before its first commit, there is no job yet.
+            is_there = has_event(folder / "runs.db", "job.submitted")
+            words = ("resume", "latest") if is_there else ("run", "spec.yaml")
+            again = run_orc(*words, "-q", cwd=folder, **environment)
             assert again.returncode == 0, again.stderr
     assert output_of("all") == "A B C"
     assert run_orc("verify", cwd=folder).returncode == 0
