@@ -99,7 +99,11 @@ def _copy_tree(folder: Path, modules: Sequence[str], tests: Sequence[str]) -> No
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for path in (*ROOT.glob("*.md"), ROOT / "Makefile", ROOT / "LICENSE"):
         shutil.copy(path, folder)
-    settings = (ROOT / "pyproject.toml").read_text("utf-8").replace("-n auto --dist worksteal", "")
+    settings = (
+        (ROOT / "pyproject.toml")
+        .read_text("utf-8")
+        .replace("-n auto --dist worksteal", "-p tests.mutation.uncached")
+    )
     (folder / "pyproject.toml").write_text(settings, "utf-8")
     keys = {
         "source_paths": modules,
