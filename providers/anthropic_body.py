@@ -16,7 +16,7 @@ from orc.providers.anthropic_schema import fit_schema
 from orc.providers.contract import CachedPrefix, Message, Request, Tool, ToolCall
 from orc.providers.errors import PermanentError
 from orc.providers.http import safe_text
-from orc.providers.instructions import document_words, instruct
+from orc.providers.instructions import instruct, join_texts
 
 MAX_TOKENS_DEFAULT = 8192
 """The default token limit of a reply: the API requires a limit and has no default."""
@@ -49,7 +49,8 @@ def build_asked(request: Request) -> Asked:
     _check_params(request.params)
     # Later system messages stay in place: newer models of the API support this role.
     leading = [*takewhile(lambda message: message["role"] == "system", request.messages)]
-    system = "\n\n".join(filter(None, (request.system, *map(_join_text, leading))))
+    said = (join_texts(message.get("content", ""), _no_text) for message in leading)
+    system = "\n\n".join(filter(None, (request.system, *said)))
     fitted = None if request.output_schema is None else fit_schema(request.output_schema)
     by_tool = fitted is None and _can_force_tool(request)
     if fitted is None and not by_tool:
@@ -209,22 +210,11 @@ def _build_part(part: Any) -> dict[str, Any]:
     )
 
 
-def _join_text(message: Message) -> str:
-    content = message.get("content", "")
-    if isinstance(content, str):
-        return content
-    texts = []
-    for part in content:
-        words = part["text"] if part["type"] == "text" else None
-        if part["type"] == "document":
-            words = document_words(part)
-        if words is None:
-            raise PermanentError(
-                "bad_request",
-                "Anthropic supports only text in a system message; move the rest to a user's message",
-            )
-        texts.append(words)
-    return "\n".join(texts)
+def _no_text(part: Any) -> PermanentError:
+    return PermanentError(
+        "bad_request",
+        "Anthropic supports only text in a system message; move the rest to a user's message",
+    )
 
 
 def _build_call(call: ToolCall) -> dict[str, Any]:

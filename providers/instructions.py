@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 from orc.providers.contract import DocumentPart, Request
 
@@ -25,6 +27,21 @@ def document_words(part: DocumentPart) -> str | None:
     """The document as a text with its name, for APIs without documents; None if it is no text."""
     text = part.get("text")
     return None if text is None else f"Document {json.dumps(part['name'])}:\n\n{text}"
+
+
+def join_texts(content: Any, refuse: Callable[[Any], Exception]) -> str:
+    """The text of a content that can hold only texts. Raises `refuse(part)` for any other part."""
+    if isinstance(content, str):
+        return content
+    texts = []
+    for part in content:
+        words = part["text"] if part["type"] == "text" else None
+        if part["type"] == "document":
+            words = document_words(part)
+        if words is None:
+            raise refuse(part)
+        texts.append(words)
+    return "\n".join(texts)
 
 
 def speaks_of_json(request: Request) -> bool:

@@ -18,7 +18,7 @@ from orc.ledger.wording import count_text, duration_text, number_text
 from orc.providers.contract import Message, OnDelta, Reply, Request, ToolCall, Usage
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import LONGER, replace_surrogates, safe_text
-from orc.providers.instructions import document_words, instruct
+from orc.providers.instructions import instruct, join_texts
 from orc.providers.mlx_model import LocalModel
 from orc.providers.mlx_store import Store, open_store
 from orc.providers.mlx_text import Splitter
@@ -191,7 +191,10 @@ def _render(model: LocalModel, request: Request) -> list[int]:
 
 
 def _turn(message: Message) -> dict[str, Any]:
-    turn: dict[str, Any] = {"role": message["role"], "content": _text(message.get("content", ""))}
+    turn: dict[str, Any] = {
+        "role": message["role"],
+        "content": join_texts(message.get("content", ""), _no_text),
+    }
     if message.get("tool_calls"):
         turn["tool_calls"] = [
             {
@@ -210,23 +213,12 @@ def _turn(message: Message) -> dict[str, Any]:
     return turn
 
 
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    texts = []
-    for part in content:
-        words = part["text"] if part["type"] == "text" else None
-        if part["type"] == "document":
-            words = document_words(part)
-        if words is None:
-            what = "a PDF document" if part["type"] == "document" else "an image"
-            raise PermanentError(
-                "bad_request",
-                f"mlx-lm supports only text, and a message has {what}; "
-                "use another provider for this step",
-            )
-        texts.append(words)
-    return "\n".join(texts)
+def _no_text(part: Any) -> PermanentError:
+    what = "a PDF document" if part["type"] == "document" else "an image"
+    return PermanentError(
+        "bad_request",
+        f"mlx-lm supports only text, and a message has {what}; use another provider for this step",
+    )
 
 
 def _stops(stop: Any) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from orc.providers.contract import NO_QUIRKS, Message, Quirks, Request, Tool
 from orc.providers.errors import PermanentError
 from orc.providers.http import safe_text
-from orc.providers.instructions import document_words, instruct, speaks_of_json
+from orc.providers.instructions import document_words, instruct, join_texts, speaks_of_json
 
 DEPTH_MAX = 10
 PROPERTIES_MAX = 5000
@@ -116,18 +116,7 @@ def build_content(
 
 def join_text(message: Message) -> str:
     """The text of a message that can hold only text."""
-    content = message.get("content", "")
-    if isinstance(content, str):
-        return content
-    texts = []
-    for part in content:
-        words = part["text"] if part["type"] == "text" else None
-        if part["type"] == "document":
-            words = document_words(part)
-        if words is None:
-            raise _build_part_error(part["type"])
-        texts.append(words)
-    return "\n".join(texts)
+    return join_texts(message.get("content", ""), lambda part: _build_part_error(part["type"]))
 
 
 def build_function(tool: Tool, quirks: Quirks = NO_QUIRKS) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from orc.providers.batches.contract import BatchLimits, BatchState, Ending, TakeEntry
 from orc.providers.batches.door import UPLOAD_TIMEOUT_S, BatchDoor
-from orc.providers.batches.results import ResultLines, check_entry, first_custom_id
+from orc.providers.batches.results import ResultLines, check_entry, find_first_id
 from orc.providers.contract import Reply, Request
 from orc.providers.errors import ProviderError, TransientError
 from orc.providers.replies.lenient import LooseCount, LooseText, OrNone
@@ -78,15 +78,7 @@ class AnthropicBatches:
 
     async def first_id(self, state: BatchState) -> str | None:
         """See `BatchApi.first_id`."""
-        found: list[str | None] = []
-
-        def take(line: bytes) -> bool:
-            found.append(first_custom_id(line))
-            return False
-
-        for server_id in state.results:
-            await self._door.read_lines(self._results_path(server_id), take)
-        return found[0] if found else None
+        return await find_first_id(self._door, map(self._results_path, state.results))
 
     async def read(
         self, state: BatchState, requests: Mapping[str, Request], take: TakeEntry

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from orc.providers.batches.contract import TakeEntry
+from orc.providers.batches.door import BatchDoor
 from orc.providers.contract import Reply, Request
 from orc.providers.errors import PermanentError, ProviderError
 from orc.providers.http import parse_json
@@ -64,6 +65,21 @@ def first_custom_id(line: bytes) -> str | None:
     """The custom id in a line of results."""
     found = read_object(line).get("custom_id")
     return found if isinstance(found, str) else None
+
+
+async def find_first_id(door: BatchDoor, paths: Iterable[str]) -> str | None:
+    """The custom id in the first line of the files of results; None if they are empty."""
+    found: list[str | None] = []
+
+    def take(line: bytes) -> bool:
+        found.append(first_custom_id(line))
+        return False
+
+    for path in paths:
+        await door.read_lines(path, take)
+        if found:
+            return found[0]
+    return None
 
 
 def check_entry(entry: bytes, bytes_max: int) -> bytes:

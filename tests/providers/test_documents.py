@@ -12,7 +12,8 @@ from orc.ledger.digest import digest_json
 from orc.providers import Message, PermanentError, Provider, Request
 from orc.providers.anthropic_body import build_asked
 from orc.providers.contract import DocumentPart
-from orc.providers.mlx import _text as mlx_text
+from orc.providers.instructions import join_texts
+from orc.providers.mlx import _no_text
 from orc.providers.openai import _build_body as build_chat
 from orc.providers.openai_responses import _build_body as build_responses
 from orc.providers.request_key import attached_bytes, prompt_values, request_values
@@ -102,9 +103,9 @@ async def test_a_pdf_document_reaches_the_server_or_is_refused(
 
 
 def test_mlx_reads_texts_only() -> None:
-    assert mlx_text([NOTES]) == INLINE
+    assert join_texts([NOTES], _no_text) == INLINE
     with pytest.raises(PermanentError, match="a PDF document"):
-        mlx_text([PDF])
+        join_texts([PDF], _no_text)
 
 
 @pytest.mark.parametrize("build", [build_asked, build_chat])
