@@ -8,6 +8,9 @@ The suite starts hundreds of interpreters. Where `PYTHONDONTWRITEBYTECODE` is se
 container images, each of them would compile all of orc anew, and each worker of pytest would also
 rewrite the assertions of every test module. The caches are in `__pycache__`, which git ignores.
 
+Properties have the same examples in each run, so that a commit is judged alike on all machines. Long
+runs (`-m torture`) look for new ones.
+
 Signals that a script in the background, or `nohup`, ignores would be ignored by orc, too.
 """
 
@@ -22,6 +25,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["tests.budget"]
@@ -47,6 +51,13 @@ def _has_room(folder: Path) -> bool:
     if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & no_programs:
         return False
     return shutil.disk_usage(folder).free >= ROOM_BYTES
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose where the examples of properties come from, before a module makes its settings."""
+    is_long = config.option.markexpr == "torture"
+    hypothesis.settings.register_profile("suite", derandomize=not is_long, print_blob=True)
+    hypothesis.settings.load_profile("suite")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -95,6 +95,8 @@ def watched() -> Iterator[None]:
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if _watch is None:  # the interpreter is ending, and a hook cannot be removed
+        return
     if not _watch.is_on or not _is_forbidden(event, arguments):
         return
     _watch.is_on = False

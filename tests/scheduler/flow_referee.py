@@ -233,7 +233,7 @@ class FlowReferee:
                 is_lost = getattr(event, "outcome", "") == "unknown"
                 demand(not self._alive or is_lost, f"{event.type} while it runs")
             case "circuit.opened":
-                self._circuits.opened(event.target, event.retry_at - self._epoch_s)
+                self._circuits.opened(event.target, event.retry_at - self._epoch_s, event.kind)
             case "circuit.closed":
                 self._circuits.closed(event.target)
             case _:

@@ -123,7 +123,7 @@ class Referee:
         elif event.type.startswith("hook."):
             demand(not self._alive or event.outcome == "unknown", f"{event.type} while it runs")
         elif event.type == "circuit.opened":
-            self._circuits.opened(event.target, event.retry_at - self._epoch_s)
+            self._circuits.opened(event.target, event.retry_at - self._epoch_s, event.kind)
         elif event.type == "circuit.closed":
             self._circuits.closed(event.target)
         else:

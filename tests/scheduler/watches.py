@@ -73,6 +73,7 @@ class CircuitWatch:
     failures: dict[str, int] = field(default_factory=dict)
     retry_at: dict[str, float] = field(default_factory=dict)
     probes: dict[str, str] = field(default_factory=dict)
+    limited: set[str] = field(default_factory=set)
 
     def may_ask(self, target: str, now: float, *, strictly_before: bool = False) -> bool:
         """Whether a step may start at the target now, or could have just before."""
@@ -95,36 +96,46 @@ class CircuitWatch:
     def call_ended(self, name: str, target: str, event: Any, now: float) -> Ruling | None:
         """The circuit event that must follow the end of a call."""
         fails = event.type == "llm.failed" and event.kind in TRANSIENT
-        self.failures[target] = self.failures.get(target, 0) + 1 if fails else 0
+        is_limit = fails and event.kind == "rate_limit"
+        asked_s = (event.retry_after_s or 0.0) if is_limit else 0.0
+        if not asked_s:
+            # A server that says when it has room again has no outage.
+            self.failures[target] = self.failures.get(target, 0) + 1 if fails else 0
         is_open, is_probe = target in self.retry_at, self.probes.get(target) == name
         if is_open and not is_probe:
             return None
         if not fails:
             return Ruling("circuit.closed", target) if is_probe else None
-        is_limit, asked_s = event.kind == "rate_limit", event.retry_after_s or 0.0
-        needed = 1 if is_limit and asked_s else self.threshold
-        if not is_probe and not (self.threshold and needed <= self.failures[target]):
-            return None
-        cooldown_s = max(self.cooldown_s, asked_s)
+        # A limit is over when the probe fails in another way, which counts as it does elsewhere.
+        is_over = is_probe and target in self.limited and not is_limit
+        is_again = is_probe and not is_over
+        failures = self.failures.get(target, 0)
+        opens = asked_s or is_again or self.threshold <= failures
+        if not (self.threshold and opens):
+            return Ruling("circuit.closed", target) if is_probe else None
+        cooldown_s = max(self.cooldown_s, (event.retry_after_s or 0.0))
         if is_limit:
-            over = self.failures[target] - self.threshold
+            over = failures - self.threshold
             cooldown_s = asked_s or min(self.cooldown_s, 2.0 ** max(0, over))
         return Ruling("circuit.opened", target, now + cooldown_s, event.kind)
 
-    def opened(self, target: str, retry_at: float) -> None:
+    def opened(self, target: str, retry_at: float, kind: str) -> None:
         """The event is there."""
         self.retry_at[target] = retry_at
         self.probes.pop(target, None)
+        self.limited.discard(target)
+        if kind == "rate_limit":
+            self.limited.add(target)
 
     def closed(self, target: str) -> None:
         """The event is there."""
         del self.retry_at[target]
         del self.probes[target]
-        self.failures[target] = 0
+        self.limited.discard(target)
 
     def forget(self) -> None:
         """The job is resumed."""
-        for known in (self.failures, self.retry_at, self.probes):
+        for known in (self.failures, self.retry_at, self.probes, self.limited):
             known.clear()
 
 

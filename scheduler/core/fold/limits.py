@@ -257,8 +257,10 @@ def circuit_opened(state: JobState, event: CircuitOpened) -> None:
 
 
 def circuit_closed(state: JobState, event: CircuitClosed) -> None:
-    """Fold the event."""
-    state.circuits.pop(event.target, None)
+    """Fold the event; the failures in a row, if its probe failed in another way, still count."""
+    closed = state.circuits.pop(event.target, None)
+    if closed is not None and closed.failures:
+        state.circuits[event.target] = Circuit(failures=closed.failures)
 
 
 def assign_probe(state: JobState, step_id: str) -> None:

@@ -137,6 +137,19 @@ class TestOpening:
         assert isinstance(event, CircuitOpened)
         assert event.cooldown_s == 2.0
 
+    def test_a_failure_of_another_kind_after_a_rate_limit_is_the_first_of_an_outage(self) -> None:
+        play = Play(crowd(3, threshold=2))
+        play.ask("s0")
+        play.fail("s0", "rate_limit", retry_after_s=5.0)
+        play.now = 5.0
+        play.ask("s1")
+        assert circuit_events(play.fail("s1", "timeout")) == [CircuitClosed(target="fake/m")]
+        play.now = 60.0
+        play.ask("s2")
+        (event,) = circuit_events(play.fail("s2", "timeout"))
+        assert isinstance(event, CircuitOpened)
+        assert (event.failures, event.retry_at) == (2, EPOCH_S + 120.0)
+
     @pytest.mark.parametrize(
         "other",
         [asks("b", "fake/n"), asks("b", "other/m"), asks("b", base_url="http://here")],
