@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from benchmarks import yardsticks
+from benchmarks.figures import figure_of
 from benchmarks.items import ORC
 from tests.executors.clusters import LoopbackCluster, loopback_cluster
 from tests.processes import orc_environment, read_events, wait_until
@@ -335,3 +338,95 @@ def _with_children(roots: Sequence[int]) -> list[int]:
     for pid in found:
         found += _children(pid)
     return found
+
+
+def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Steps on a cluster, each beside the same on this machine without one."""
+    reason = left_out()
+    if reason:
+        print(f"The part `cluster` is left out, since {reason}", file=sys.stderr)
+        return []
+    chains: dict[str, list[float]] = {name: [] for name in EXECUTORS}
+    fans: dict[str, list[Fan]] = {name: [] for name in EXECUTORS}
+    files: dict[str, list[tuple[float, int, int]]] = {name: [] for name in EXECUTORS}
+    with bench(folder) as measured:
+        for _ in range(rounds):
+            for name in EXECUTORS:
+                chains[name].append(measured.chain_ms(name))
+                fans[name].append(measured.fan(name))
+                files[name].append(measured.file(name))
+        death_s = measured.death_s()
+        commit_s = PLACED / yardsticks.commits_per_s(folder, rows=PLACED, rows_a_commit=1)
+        adoption_s, resume_s = measured.adoption_s()
+    remote, local = EXECUTORS
+    return [
+        figure_of(
+            "true on a cluster, one by one: ms a step",
+            chains[remote],
+            "the same, local: ms",
+            chains[local],
+            target="<= 20 ms",
+        ),
+        figure_of(
+            "300 times true, 2 workers: steps/s",
+            [fan.steps_per_s for fan in fans[remote]],
+            "the same, local, 4 at once: steps/s",
+            [fan.steps_per_s for fan in fans[local]],
+            target=">= 180 steps/s",
+        ),
+        figure_of(
+            "300 times true, all processes: ms CPU a step",
+            [fan.cpu_ms for fan in fans[remote]],
+            "the same, local: ms",
+            [fan.cpu_ms for fan in fans[local]],
+            target="<= 2.2",
+        ),
+        figure_of(
+            "memory of a coordinator with a cluster: MB",
+            [fan.coordinator_bytes / 1e6 for fan in fans[remote]],
+            "without: MB",
+            [fan.coordinator_bytes / 1e6 for fan in fans[local]],
+            target="<= 5 MB more",
+        ),
+        figure_of(
+            "a file of 64 MB from a worker: MB/s",
+            [rate / 1e6 for rate, _, _ in files[remote]],
+            "the same, local: MB/s",
+            [rate / 1e6 for rate, _, _ in files[local]],
+            target=">= 150 MB/s",
+        ),
+        figure_of(
+            "the same, memory of the coordinator: MB",
+            [memory / 1e6 for _, memory, _ in files[remote]],
+            "the same, local: MB",
+            [memory / 1e6 for _, memory, _ in files[local]],
+            target="<= 100 MB",
+        ),
+        figure_of(
+            "the same, memory of the driver: MB",
+            [memory / 1e6 for _, _, memory in files[remote]],
+            "the file: MB",
+            [FILE_BYTES / 1e6] * rounds,
+            target="<= 100 MB",
+        ),
+        figure_of(
+            f"{PLACED} placed steps are adopted, from job.resumed: s",
+            [adoption_s],
+            "as many raw one-row commits: s",
+            [commit_s],
+            target="<= 2 s",
+        ),
+        figure_of(
+            "the same, from the start of orc resume: s",
+            [resume_s],
+            "from job.resumed: s",
+            [adoption_s],
+        ),
+        figure_of(
+            "the command of a frozen worker is dead: s",
+            [death_s],
+            "its lease: s",
+            [LEASE_S],
+            target="<= 1",
+        ),
+    ]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 from datasette.app import Datasette
 
 import orc
+from benchmarks.figures import figure_of
 from orc.projections.pages import compare, results
 from orc.projections.scores import rows
 
 MODELS = 3
+_SORTED = "/{0}/step/answer?sort=descending&by=1"
+_COMPARED = "/compare?job={0}&job={1}"
 
 
 def make(folder: Path, count: int, *, jobs: int = 1) -> tuple[Path, list[str]]:
@@ -66,3 +70,34 @@ def forget() -> None:
         for value in vars(module).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()
+
+
+def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Processor time of pages of jobs with many scored items, beside those of a tenth of the items."""
+    figures = []
+    many, few = make(folder, 9_999), make(folder, 999)
+    both = make(folder, 3_000, jobs=2), make(folder, 300, jobs=2)
+    for name, (large, small), page, is_first in (
+        ("9,999 items", (many, few), "/{0}/step/answer", False),
+        ("9,999 items, sorted by a column", (many, few), _SORTED, False),
+        ("results of 3,000 items, first", both, "/{0}/results", True),
+        ("results of 3,000 items, later", both, "/{0}/results", False),
+        ("comparison of 3,000 items, first", both, _COMPARED, True),
+        ("comparison of 3,000 items, later", both, _COMPARED, False),
+    ):
+        taken: list[list[float]] = []
+        for database, ids in (large, small):
+            served, address = Pages(database), page.format(*ids)
+            served.cpu_ms(address)
+            times = max(rounds, 1) * 3
+            taken.append([served.cpu_ms(address, is_first=is_first) for _ in range(times)])
+        figures.append(
+            figure_of(
+                f"page of {name}: ms CPU",
+                taken[0],
+                "the same, a tenth of the items: ms CPU",
+                taken[1],
+                target="<= 300 ms",
+            )
+        )
+    return figures

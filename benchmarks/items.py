@@ -10,9 +10,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import jobs
+from benchmarks.figures import figure_of
 
+MANY = 100_000
 ORC = str(Path(sys.executable).with_name("orc"))
 
 
@@ -93,3 +96,44 @@ def spend(arguments: Sequence[str], folder: Path) -> Used:
     # In kB, but in bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024
     return Used(used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
+
+
+def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Processor time, because the job with most items would wait long for its commits."""
+    small: list[ItemCost] = []
+    large: list[ItemCost] = []
+    for _ in range(rounds):
+        small.append(item_cost(folder, 1000, times=3))
+        large.append(item_cost(folder, MANY))
+    return [
+        figure_of(
+            f"{name} an item, for_each over {MANY:,}: {unit}",
+            [getattr(cost, field) * scale for cost in large],
+            f"the same, over 1,000: {unit}",
+            [getattr(cost, field) * scale for cost in small],
+            target="<= 1.2",
+        )
+        for name, field, unit, scale in (
+            ("orc run,", "run_s", "us", 1e6),
+            ("orc verify,", "verify_s", "us", 1e6),
+            ("memory of orc run,", "memory_bytes", "kB", 1e-3),
+        )
+    ]
+
+
+def capture_figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Commands that capture a file each, many beside few."""
+    small: list[float] = []
+    large: list[float] = []
+    for _ in range(rounds):
+        small.append(capture_s(folder, 200, times=3) * 1e3)
+        large.append(capture_s(folder, 2000) * 1e3)
+    return [
+        figure_of(
+            "2,000 commands that capture a file: ms a command",
+            large,
+            "the same, 200: ms",
+            small,
+            target="<= 1.2",
+        )
+    ]

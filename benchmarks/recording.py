@@ -17,8 +17,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
-LONG = ("cluster", "pages", "evaluations")
-"""Parts that take minutes: they are recorded when `--only` names them."""
 
 
 def record_part(name: str, figures: list[dict[str, Any]], *, rounds: int, took_s: float) -> None:

@@ -10,8 +10,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import pages
+from benchmarks.figures import figure_of
 from benchmarks.items import ORC
 
 MODELS = ("small", "medium", "large")
@@ -111,7 +113,15 @@ Row = tuple[str, list[float], str, list[float], str]
 """A figure: its name and values, its yardstick and the values of that, and its target."""
 
 
-def rows(folder: Path, rounds: int, *, cases: int) -> list[Row]:
+def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """An evaluation of a thousand cases, and what reads it."""
+    return [
+        figure_of(name, values, beside, yards, target=target)
+        for name, values, beside, yards, target in _rows(folder, rounds, cases=1000)
+    ]
+
+
+def _rows(folder: Path, rounds: int, *, cases: int) -> list[Row]:
     """Jobs with scores beside jobs without, in rounds; then the commands and pages that read them."""
     ran: list[dict[str, float]] = []
     for _ in range(rounds):

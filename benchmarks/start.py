@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from benchmarks import jobs
+from benchmarks.figures import figure_of
 
 RUN = "trio, pydantic, yaml, jinja2"
 LOOK = "sqlite3, rich"
@@ -68,3 +74,28 @@ def _least_s(command: list[str], *, times: int = 5) -> float:
 def _children_s() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """The processor time of commands that do little, which is mostly their"""
+    _, database = jobs.run_job(folder, jobs.chain(10))
+    with closing(sqlite3.connect(database)) as connection:
+        job_id, step = connection.execute("SELECT job_id, name FROM steps LIMIT 1").fetchone()
+    commands = starts(folder, database, job_id, step)
+    taken: dict[str, list[float]] = {each.name: [] for each in commands}
+    yards: dict[str, list[float]] = {each.imports: [] for each in commands}
+    for _ in range(rounds):
+        for imports, found in yards.items():
+            found.append(imports_s(imports))
+        for each in commands:
+            taken[each.name].append(orc_s(each.arguments))
+    return [
+        figure_of(
+            f"{each.name}: processor s",
+            taken[each.name],
+            f"python -c 'import {each.imports}': processor s",
+            yards[each.imports],
+            target=f"<= {each.ratio_max}",
+        )
+        for each in commands
+    ]
