@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orc.providers.batches.contract import BatchApi
-from orc.providers.batches.openai import OpenAIBatches
 from orc.providers.contract import (
     NO_QUIRKS,
     Message,
@@ -23,10 +21,9 @@ from orc.providers.contract import (
     Request,
     Server,
     ToolCall,
-    ignore_text,
 )
 from orc.providers.errors import ProviderError
-from orc.providers.openai_api import Account, AccountProvider, build_refusal
+from orc.providers.openai_api import Account, AccountProvider, ArrivingReply, build_refusal
 from orc.providers.openai_body import (
     add_options,
     build_content,
@@ -50,7 +47,6 @@ from orc.providers.replies.tool_calls import (
 )
 from orc.providers.replies.usage import Counts, parse_usd, read_counts
 from orc.providers.sdk_errors import Failures
-from orc.providers.servers.native import with_own_native
 
 _PARAMS = {
     "temperature": "temperature",
@@ -79,44 +75,18 @@ class OpenAI(AccountProvider):
     """The chat completions API with one account."""
 
     name = "openai"
+    path = "/chat/completions"
     params = frozenset(_PARAMS)
 
-    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
-        """See `Provider.send`."""
-        request = self._with_own_native(request)
-        body = self._build_body(request)
-        arriving = _ArrivingChunks(request, on_delta, self._failures, self._quirks)
-        try:
-            # A server that does not stream answers with one document, which is heard as one event.
-            headers = await self._account.hear(
-                "/chat/completions", body, arriving.take, timeout_s=request.timeout_s
-            )
-        except ProviderError as error:
-            raise arriving.mark_partial(error) from None
-        return arriving.build_reply(headers)
-
-    def open_batches(self) -> BatchApi:
-        """See `Batching.open_batches`."""
-        return OpenAIBatches(
-            self._account.open_door(),
-            "/chat/completions",
-            build=lambda request: self._build_body(self._with_own_native(request)),
-            read=self._read_document,
-        )
-
-    def _with_own_native(self, request: Request) -> Request:
-        return with_own_native(request, api=self.name, server=self._account.server_name)
-
-    def _build_body(self, request: Request) -> dict[str, Any]:
+    def build_body(self, request: Request) -> dict[str, Any]:
+        """See `AccountProvider.build_body`."""
         body = _build_body(request, self._quirks)
         self._name_limit(body)
         return body
 
-    def _read_document(self, document: object, request: Request) -> Reply:
-        arriving = _ArrivingChunks(request, ignore_text, self._failures, self._quirks)
-        if not arriving.take(document):
-            raise self._failures.build_protocol_error("stopped before its end")
-        return arriving.build_reply({})
+    def begin_reply(self, request: Request, on_delta: OnDelta) -> ArrivingReply:
+        """See `AccountProvider.begin_reply`."""
+        return _ArrivingChunks(request, on_delta, self._failures, self._quirks)
 
     def _name_limit(self, body: dict[str, Any]) -> None:
         """Give the limit on the reply the name or the names that the server takes."""

@@ -6,19 +6,33 @@ given environment; the SDK would read more from the process's environment.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx2
 import openai
 
+from orc.providers.batches.contract import BatchApi
 from orc.providers.batches.door import BatchDoor
-from orc.providers.contract import NO_QUIRKS, Reply, Request, Server, Usage
-from orc.providers.embeddings.openai_embeddings import PATH, EmbeddingsDocument, build_body
-from orc.providers.errors import PermanentError
+from orc.providers.batches.openai import OpenAIBatches
+from orc.providers.contract import (
+    NO_QUIRKS,
+    OnDelta,
+    Reply,
+    Request,
+    Server,
+    Usage,
+    ignore_text,
+)
+from orc.providers.embeddings.openai_embeddings import PATH, EmbeddingsDocument
+from orc.providers.embeddings.openai_embeddings import build_body as build_embeddings_body
+from orc.providers.errors import PermanentError, ProviderError
+from orc.providers.openai_body import add_cache_key
 from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
 from orc.providers.sdk_errors import Api, api_of
+from orc.providers.servers.native import with_own_native
 
 _PLACEHOLDER_KEY = "none"
 _OWN_HOST = "openai.com"
@@ -132,8 +146,27 @@ class Account:
         return client
 
 
-class AccountProvider:
-    """The methods of a provider that are the same for both APIs."""
+class ArrivingReply(Protocol):
+    """A reply that arrives in events, or in one document in their place."""
+
+    def take(self, event: object) -> bool:
+        """Add an event; returns whether the reply is complete."""
+
+    def mark_partial(self, error: ProviderError) -> ProviderError:
+        """The error of a reply that broke off, with what was counted before."""
+
+    def build_reply(self, headers: Mapping[str, str]) -> Reply:
+        """The complete reply; `headers` are those of the response."""
+
+
+class AccountProvider(ABC):
+    """The methods of a provider that are the same for both APIs.
+
+    An API has a name and a path, builds its requests, and reads its replies.
+    """
+
+    name: str
+    path: str
 
     def __init__(self, account: Account) -> None:
         self._quirks = account.quirks
@@ -143,9 +176,50 @@ class AccountProvider:
         self._account = account
         self._failures = account.peer.failures
 
+    @abstractmethod
+    def build_body(self, request: Request) -> dict[str, Any]:
+        """The body of a request that asks for a stream, where the server streams."""
+
+    @abstractmethod
+    def begin_reply(self, request: Request, on_delta: OnDelta) -> ArrivingReply:
+        """The empty reply to a request."""
+
+    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
+        """See `Provider.send`."""
+        request = self._with_own_native(request)
+        body = self.build_body(request)
+        add_cache_key(body, request, is_vendors_own=self._is_vendors_own)
+        arriving = self.begin_reply(request, on_delta)
+        try:
+            # A server that does not stream answers with one document, which is heard as one event.
+            headers = await self._account.hear(
+                self.path, body, arriving.take, timeout_s=request.timeout_s
+            )
+        except ProviderError as error:
+            raise arriving.mark_partial(error) from None
+        return arriving.build_reply(headers)
+
+    def open_batches(self) -> BatchApi:
+        """See `Batching.open_batches`."""
+        return OpenAIBatches(
+            self._account.open_door(),
+            self.path,
+            build=lambda request: self.build_body(self._with_own_native(request)),
+            read=self._read_document,
+        )
+
+    def _with_own_native(self, request: Request) -> Request:
+        return with_own_native(request, api=self.name, server=self._account.server_name)
+
+    def _read_document(self, document: object, request: Request) -> Reply:
+        arriving = self.begin_reply(request, ignore_text)
+        if not arriving.take(document):
+            raise self._failures.build_protocol_error("stopped before its end")
+        return arriving.build_reply({})
+
     async def embed(self, request: Request) -> Reply:
         """See `Embedder.embed`."""
-        body = build_body(request, is_vendors_own=self._is_vendors_own)
+        body = build_embeddings_body(request, is_vendors_own=self._is_vendors_own)
         document = EmbeddingsDocument(self._failures)
         headers = await self._account.hear(PATH, body, document.take, timeout_s=request.timeout_s)
         return document.build_reply(request, headers)

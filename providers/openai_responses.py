@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from orc.providers.batches.contract import BatchApi
-from orc.providers.batches.openai import OpenAIBatches
 from orc.providers.contract import (
     NO_QUIRKS,
     Message,
@@ -21,12 +19,10 @@ from orc.providers.contract import (
     Request,
     Server,
     ToolCall,
-    ignore_text,
 )
 from orc.providers.errors import ProviderError
-from orc.providers.openai_api import Account, AccountProvider, build_refusal
+from orc.providers.openai_api import Account, AccountProvider, ArrivingReply, build_refusal
 from orc.providers.openai_body import (
-    add_cache_key,
     add_options,
     build_content,
     build_function,
@@ -45,7 +41,6 @@ from orc.providers.replies.tool_calls import give_ids, read_arguments, write_arg
 from orc.providers.replies.usage import Counts, parse_usd, read_counts
 from orc.providers.sdk_errors import Failures
 from orc.providers.sdk_wire import Text, Wire
-from orc.providers.servers.native import with_own_native
 
 _PARAMS = ("temperature", "top_p", "max_tokens", "reasoning_effort")
 _ASKED = ("instructions", "tools")
@@ -66,39 +61,16 @@ class OpenAIResponses(AccountProvider):
     """The responses API with one account."""
 
     name = "openai-responses"
+    path = "/responses"
     params = frozenset(_PARAMS)
 
-    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
-        """See `Provider.send`."""
-        request = self._with_own_native(request)
-        body = _build_body(request, self._quirks)
-        add_cache_key(body, request, is_vendors_own=self._is_vendors_own)
-        arriving = _ArrivingResponse(request, on_delta, self._failures)
-        try:
-            headers = await self._account.hear(
-                "/responses", body, arriving.take, timeout_s=request.timeout_s
-            )
-        except ProviderError as error:
-            raise arriving.mark_partial(error) from None
-        return arriving.build_reply(headers)
+    def build_body(self, request: Request) -> dict[str, Any]:
+        """See `AccountProvider.build_body`."""
+        return _build_body(request, self._quirks)
 
-    def open_batches(self) -> BatchApi:
-        """See `Batching.open_batches`."""
-        return OpenAIBatches(
-            self._account.open_door(),
-            "/responses",
-            build=lambda request: _build_body(self._with_own_native(request), self._quirks),
-            read=self._read_document,
-        )
-
-    def _with_own_native(self, request: Request) -> Request:
-        return with_own_native(request, api=self.name, server=self._account.server_name)
-
-    def _read_document(self, document: object, request: Request) -> Reply:
-        arriving = _ArrivingResponse(request, ignore_text, self._failures)
-        if not arriving.take(document):
-            raise self._failures.build_protocol_error("stopped before its end")
-        return arriving.build_reply({})
+    def begin_reply(self, request: Request, on_delta: OnDelta) -> ArrivingReply:
+        """See `AccountProvider.begin_reply`."""
+        return _ArrivingResponse(request, on_delta, self._failures)
 
 
 def _build_body(request: Request, quirks: Quirks = NO_QUIRKS) -> dict[str, Any]:

@@ -10,9 +10,12 @@ import pytest
 
 from orc.providers import Message, Provider, Usage
 from orc.providers.anthropic_body import build_asked
-from orc.providers.contract import CachedPrefix
-from orc.providers.openai import _build_body
+from orc.providers.contract import CachedPrefix, ignore_text
+from orc.providers.errors import PermanentError
+from orc.providers.openai import OpenAI, _build_body
+from orc.providers.openai_api import Account, AccountProvider
 from orc.providers.openai_body import add_cache_key
+from orc.providers.openai_responses import OpenAIResponses
 from orc.providers.replies.usage import read_counts
 from tests.fault_server import FaultServer
 from tests.providers.acts import CLOCK, WEATHER, ask
@@ -117,6 +120,23 @@ def test_openai_itself_gets_a_key_and_compatible_servers_do_not() -> None:
     of_spec = _build_body(replace(request, options={"prompt_cache_key": "mine"}))
     add_cache_key(of_spec, request, is_vendors_own=True)
     assert of_spec["prompt_cache_key"] == "mine"
+
+
+@pytest.mark.parametrize("adapter", [OpenAI, OpenAIResponses])
+async def test_both_of_openais_apis_send_the_key_with_a_call(
+    adapter: type[AccountProvider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def hear(self: Account, path: str, body: dict[str, Any], *_: Any, **__: Any) -> None:
+        sent.append(body)
+        raise PermanentError("refused", "enough")
+
+    monkeypatch.setattr(Account, "hear", hear)
+    provider = adapter(Account({"OPENAI_API_KEY": "k"}))
+    with pytest.raises(PermanentError, match="enough"):
+        await provider.send(replace(ask(), cached=cached(1)), on_delta=ignore_text)
+    assert sent[0]["prompt_cache_key"] == "orc-key"
 
 
 @pytest.mark.parametrize("name", WIRED)
