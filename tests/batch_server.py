@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.parser import BytesParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback import LoopbackHandler, LoopbackServer
 
 INPUT_TOKENS, OUTPUT_TOKENS = 100, 20
 
@@ -58,7 +59,7 @@ class Batch:
         return [request["custom_id"] for request in self.requests]
 
 
-class BatchServer:
+class BatchServer(LoopbackServer):
     """The server, as a context manager.
 
     `looks` is how many looks a batch takes until it has ended; `None`: until `finish`. `cuts` has the
@@ -73,6 +74,7 @@ class BatchServer:
         looks: int | None = 1,
         lines: Callable[[list[bytes]], bytes] = lambda lines: b"\n".join(lines) + b"\n",
     ) -> None:
+        super().__init__(_Handler)
         self.answer = answer
         self.looks = looks
         self.lines = lines
@@ -84,14 +86,6 @@ class BatchServer:
         self.single: list[dict[str, Any]] = []
         self.is_hiding = False
         self.lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-
-    @property
-    def url(self) -> str:
-        """The address, without a path."""
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def environment(self, *, key: str = "test-key") -> dict[str, str]:
         """The variables that lead both providers here."""
@@ -110,15 +104,6 @@ class BatchServer:
     def finish(self) -> None:
         """Let the batches end."""
         self.looks = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def has_ended(self, batch: Batch) -> bool:
         """Whether the batch has ended, after another look."""
@@ -139,28 +124,14 @@ class BatchServer:
         return found
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
+class _Handler(LoopbackHandler):
     owner: BatchServer
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    @property
-    def owner(self) -> BatchServer:
-        return self.server.owner  # type: ignore[attr-defined, no-any-return]
-
-    def do_GET(self) -> None:
+    def take_get(self) -> None:
         self._handle("GET", b"")
 
-    def do_POST(self) -> None:
-        self._handle("POST", self.rfile.read(int(self.headers.get("content-length") or 0)))
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing: a test says what it wants to know."""
+    def take_post(self, content: bytes) -> None:
+        self._handle("POST", content)
 
     def _handle(self, method: str, content: bytes) -> None:
         path = urlsplit(self.path).path

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from typing import Any, Self
+from typing import Any
+
+from tests.loopback import LoopbackHandler, LoopbackServer
 
 MODELS = ("model-a", "model-b")
 
@@ -65,20 +65,13 @@ class Fails:
 Answerer = Callable[[Asked], Says | Fails]
 
 
-class ModelServer:
+class ModelServer(LoopbackServer):
     """The server, as a context manager; `seen` has the requests so far."""
 
     def __init__(self, answer: Answerer = lambda asked: Says("ok"), *, port: int = 0) -> None:
+        super().__init__(_Handler, port=port)
         self.answer = answer
         self.seen: list[Asked] = []
-        self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    @property
-    def url(self) -> str:
-        """The address, without a path."""
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def environment(self, *, key: str = "test-key") -> dict[str, str]:
         """The variables that lead every provider here."""
@@ -90,27 +83,11 @@ class ModelServer:
             "OLLAMA_BASE_URL": self.url,
         }
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
+class _Handler(LoopbackHandler):
     owner: ModelServer
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:
+    def take_get(self) -> None:
         if self.path.endswith("/api/tags"):
             models = [{"name": name, "model": name, "digest": f"d-{name}"} for name in MODELS]
             self._whole(200, json.dumps({"models": models}))
@@ -122,17 +99,16 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         self._whole(200, json.dumps({"object": "list", "data": listed, "has_more": False}))
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+    def take_post(self, content: bytes) -> None:
+        body = json.loads(content)
         path = self.path.partition("?")[0]
         api = _API_OF[path.rpartition("/")[2]]
         if path.endswith("/api/chat"):
             api = "ollama"
         headers = {name.lower(): value for name, value in self.headers.items()}
-        owner = self.server.owner  # type: ignore[attr-defined]
         asked = Asked(api, body["model"], body, headers, self.path)
-        owner.seen.append(asked)
-        said = owner.answer(asked)
+        self.owner.seen.append(asked)
+        said = self.owner.answer(asked)
         if isinstance(said, Fails):
             self._whole(said.status, said.body, said.headers)
             return
@@ -140,12 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._whole(200, json.dumps(_vectors(api, said)))
             return
         kind = "application/x-ndjson" if api == "ollama" else "text/event-stream"
-        content = "".join(_STREAMS[api](asked, said))
+        told = "".join(_STREAMS[api](asked, said))
         headers = {"content-type": kind, "x-request-id": "req-1"}
-        self._whole(200, content, headers, is_cut=said.is_cut)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing: a test says what it wants to know."""
+        self._whole(200, told, headers, is_cut=said.is_cut)
 
     def _whole(
         self, status: int, text: str, headers: dict[str, str] | None = None, *, is_cut: bool = False
