@@ -1,51 +1,46 @@
-"""Parses YAML and JSON into plain values, and records the place of each value and key.
+"""Parses YAML and JSON into plain values, and finds the place of each value and key.
 
 A text that begins with `{` or `[` is read as JSON; if it is not JSON, as YAML. For YAML, it reads
 the event stream of libyaml (or of PyYAML, if libyaml is not installed), so that depth, size and
 aliases are limited before values are built. Plain scalars are what they are in JSON, with `~`,
 `True`, `+1`, `.5` and `5.` besides: `no`, `012`, `0x10`, `1_000` and `12:30:00` are texts.
+
+The places are read from the text when the first one is asked for, which is most often for a problem:
+they take more memory than the values.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 import yaml
 
-from orc.ledger.bounds import INTEGER_DIGITS_MAX, digits_message
 from orc.ledger.digest import clean_text
 from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import Problem, SpecError
-from orc.scheduler.core.source.json_source import looks_like_json, places_in
+from orc.scheduler.core.source.json_source import looks_like_json
+from orc.scheduler.core.source.places import Path as Path
+from orc.scheduler.core.source.places import Place, Places, places_of_json, places_of_yaml
+from orc.scheduler.core.source.plain_scalars import read_plain
 from orc.scheduler.core.strict_json import parse_json
 
 SIZE_MAX = 16 * 1024 * 1024
 DEPTH_MAX = 64
 ALIASED_NODES_MAX = 10_000
 
-Path = tuple[str | int, ...]
-Place = tuple[int, int]
-"""Line and column, from 1."""
-
-_NULL = {"", "~", "null", "Null", "NULL"}
-_TRUE = {"true", "True", "TRUE"}
-_FALSE = {"false", "False", "FALSE"}
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
-_FLOAT = re.compile(
-    r"[-+]?((0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+|(0|[1-9][0-9]*)(?=[eE]))([eE][-+]?[0-9]+)?\Z"
-)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _PAIR = re.compile(
     r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\[^u]|(\\u[dD][89a-fA-F]..)"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PAIRS_MAX = 1000
+_SHARED_CHARS_MAX = 64
+"""Texts of at most this length are one object wherever they stand: keys, ids, names in `needs`."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -55,25 +50,26 @@ class Document:
     """A parsed YAML document: its value, and the places of keys and values in the text."""
 
     value: Any = None
-    keys: dict[Path, Place] = field(default_factory=dict)
-    values: dict[Path, Place] = field(default_factory=dict)
     files: dict[Path, str] = field(default_factory=dict)
     """Paths of texts that were read from other files, with the files' names."""
-    blocks: set[Path] = field(default_factory=set)
-    """Paths of block scalars (`|`, `>`). Their text starts on the line after their place."""
-    written: dict[Path, str] = field(default_factory=dict)
-    """How the numbers, and `true` and `false`, are written: 1.10 is more than its value."""
+    read_places: Callable[[], Places] = Places
+    """Reads the places of the keys and values."""
+    _places: Places | None = None
+
+    @property
+    def places(self) -> Places:
+        """The places of the keys and values, which the first use reads."""
+        if self._places is None:
+            self._places = self.read_places()
+        return self._places
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """The place of the value (or key) at the path, or of its nearest known parent."""
-        table = self.keys if key else self.values
-        while path and path not in table:
-            path = path[:-1]
-        return table.get(path) or self.values.get(path, (1, 1))
+        return self.places.of(path, key=key)
 
     def has(self, path: Path) -> bool:
         """Whether there is a value at the path."""
-        return path in self.values
+        return path in self.places.values
 
 
 def dotted(path: Path) -> str:
@@ -124,13 +120,8 @@ def parse_yaml(text: str, *, source_name: str) -> Document:
 
 
 def _from_json(text: str) -> Document:
-    document = Document(parse_json(text, levels_max=DEPTH_MAX))
-    starts = [0, *(found.end() for found in re.finditer("\n", text))]
-    for path, offset, is_key in places_in(text):
-        line = bisect_right(starts, offset)
-        table = document.keys if is_key else document.values
-        table[path] = (line, offset - starts[line - 1] + 1)
-    return document
+    value = parse_json(text, levels_max=DEPTH_MAX)
+    return Document(value, read_places=lambda: places_of_json(text))
 
 
 def _build(text: str) -> Document:
@@ -141,13 +132,18 @@ def _build(text: str) -> Document:
     """
     for _ in range(_PAIRS_MAX):
         try:
-            return _Builder(yaml.parse(text, Loader=_Loader)).build()
+            return _document(text)
         except yaml.MarkedYAMLError as error:
             joined = _with_pairs_joined(text, error)
             if joined == text:
                 raise
             text = joined
-    return _Builder(yaml.parse(text, Loader=_Loader)).build()
+    return _document(text)
+
+
+def _document(text: str) -> Document:
+    value = _Builder(text).build()
+    return Document(value, read_places=lambda: places_of_yaml(yaml.parse(text, Loader=_Loader)))
 
 
 def _with_pairs_joined(text: str, error: yaml.MarkedYAMLError) -> str:
@@ -176,89 +172,91 @@ class _Broken(Exception):
 
 
 class _Builder:
-    def __init__(self, events: Iterator[Any]) -> None:
-        self._events = events
-        self._document = Document()
-        self._anchors: dict[str, tuple[Any, int]] = {}
+    """Builds the value of a text, and refuses what a spec must not have."""
+
+    def __init__(self, text: str) -> None:
+        self._next = yaml.parse(text, Loader=_Loader).__next__
+        self._anchors: dict[str, Any] = {}
+        self._counts: dict[str, int] = {}
         self._aliased_nodes = 0
 
-    def build(self) -> Document:
-        next(self._events)
-        event = next(self._events)
+    def build(self) -> Any:
+        self._next()
+        event = self._next()
         if isinstance(event, yaml.StreamEndEvent):
-            return self._document
-        self._document.value, _ = self._node(next(self._events), ())
-        next(self._events)
-        after = next(self._events)
+            return None
+        value = self._node(self._next(), 0)
+        self._next()
+        after = self._next()
         if not isinstance(after, yaml.StreamEndEvent):
             raise _Broken("a file must contain only one YAML document", after.start_mark)
-        return self._document
+        return value
 
-    def _node(self, event: Any, path: Path) -> tuple[Any, int]:
-        """The value that begins with the event, and its number of nodes."""
-        mark = event.start_mark
-        self._document.values[path] = (mark.line + 1, mark.column + 1)
-        if isinstance(event, yaml.AliasEvent):
+    def _node(self, event: Any, depth: int) -> Any:
+        """The value that begins with the event, `depth` levels below the top."""
+        kind = type(event)
+        if kind is yaml.AliasEvent:
             return self._alias(event)
         if event.tag is not None and event.tag != "!":
-            raise _Broken(f"YAML tags are not allowed: {event.tag[:60]}", mark)
-        if len(path) >= DEPTH_MAX:
-            raise _Broken(f"nested more than {DEPTH_MAX} levels deep", mark)
+            raise _Broken(f"YAML tags are not allowed: {event.tag[:60]}", event.start_mark)
+        if depth >= DEPTH_MAX:
+            raise _Broken(f"nested more than {DEPTH_MAX} levels deep", event.start_mark)
         value: Any
-        if isinstance(event, yaml.ScalarEvent):
-            if event.style in ("|", ">"):
-                self._document.blocks.add(path)
-            value, nodes = _scalar(event), 1
-            if isinstance(value, int | float):
-                self._document.written[path] = event.value
-        elif isinstance(event, yaml.SequenceStartEvent):
-            value, nodes = self._sequence(path)
+        if kind is yaml.ScalarEvent:
+            value = _scalar(event)
+        elif kind is yaml.MappingStartEvent:
+            value = self._mapping(depth + 1)
         else:
-            value, nodes = self._mapping(path)
+            value = self._sequence(depth + 1)
         if event.anchor is not None:
-            self._anchors[event.anchor] = (value, nodes)
-        return value, nodes
+            self._anchors[event.anchor] = value
+            self._counts.pop(event.anchor, None)
+        return value
 
-    def _alias(self, event: Any) -> tuple[Any, int]:
-        if event.anchor not in self._anchors:
+    def _alias(self, event: Any) -> Any:
+        name = event.anchor
+        if name not in self._anchors:
             # An anchor is known only after the end of its node, so a recursive alias is unknown too.
-            raise _Broken(f"the alias *{event.anchor} has no anchor before it", event.start_mark)
-        value, nodes = self._anchors[event.anchor]
-        self._aliased_nodes += nodes
+            raise _Broken(f"the alias *{name} has no anchor before it", event.start_mark)
+        value = self._anchors[name]
+        if name not in self._counts:
+            self._counts[name] = _count_nodes(value)
+        self._aliased_nodes += self._counts[name]
         if self._aliased_nodes > ALIASED_NODES_MAX:
             raise _Broken(
                 f"the aliases expand to more than {ALIASED_NODES_MAX} nodes", event.start_mark
             )
-        return value, nodes
+        return value
 
-    def _sequence(self, path: Path) -> tuple[list[Any], int]:
+    def _sequence(self, depth: int) -> list[Any]:
         items: list[Any] = []
-        nodes = 1
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            item, count = self._node(event, (*path, len(items)))
-            items.append(item)
-            nodes += count
-        return items, nodes
+        while type(event := self._next()) is not yaml.SequenceEndEvent:
+            items.append(self._node(event, depth))
+        return items
 
-    def _mapping(self, path: Path) -> tuple[dict[str, Any], int]:
+    def _mapping(self, depth: int) -> dict[str, Any]:
         entries: dict[str, Any] = {}
-        nodes = 1
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            key = self._key(event)
+        while type(event := self._next()) is not yaml.MappingEndEvent:
+            key = _key(event)
             if key in entries:
                 raise _Broken(f"duplicate key {key[:60]!r}", event.start_mark)
-            mark = event.start_mark
-            self._document.keys[*path, key] = (mark.line + 1, mark.column + 1)
-            entries[key], count = self._node(next(self._events), (*path, key))
-            nodes += 1 + count
-        return entries, nodes
+            entries[key] = self._node(self._next(), depth)
+        return entries
 
-    def _key(self, event: Any) -> str:
-        if not isinstance(event, yaml.ScalarEvent) or (event.tag not in (None, "!")):
-            raise _Broken("a key must be a text", event.start_mark)
-        if event.value == "<<" and event.implicit[0]:
-            raise _Broken("merge keys (<<) are not allowed", event.start_mark)
-        return clean_text(event.value)
+
+def _count_nodes(value: Any) -> int:
+    """The number of nodes of a value; what an alias stands for counts each time."""
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(map(_count_nodes, value.values()))
+    return 1 + sum(map(_count_nodes, value)) if isinstance(value, list) else 1
+
+
+def _key(event: Any) -> str:
+    if type(event) is not yaml.ScalarEvent or (event.tag not in (None, "!")):
+        raise _Broken("a key must be a text", event.start_mark)
+    if event.value == "<<" and event.implicit[0]:
+        raise _Broken("merge keys (<<) are not allowed", event.start_mark)
+    return intern(clean_text(event.value))
 
 
 def _whole(text: str) -> str:
@@ -269,29 +267,15 @@ def _whole(text: str) -> str:
 
 
 def _scalar(event: Any) -> Any:
-    text = clean_text(_whole(event.value))
+    text = event.value
+    if not text.isascii():
+        text = clean_text(_whole(text))
     # Only a plain scalar may be something other than a text.
-    if not event.implicit[0]:
-        return text
-    try:
-        return read_plain(text)
-    except ValueError as error:
-        raise _Broken(str(error), event.start_mark) from None
-
-
-def read_plain(text: str) -> Any:
-    """The value of a plain scalar. Raises ValueError for an integer with too many digits."""
-    if text in _NULL:
-        return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    if _INT.match(text):
-        if len(text) > INTEGER_DIGITS_MAX:
-            raise ValueError(digits_message())
-        return int(text)
-    # A number that is too large for a float stays a text, such as the id 12e4567.
-    if _FLOAT.match(text) and math.isfinite(float(text)):
-        return float(text)
-    return text
+    if event.implicit[0]:
+        try:
+            value = read_plain(text)
+        except ValueError as error:
+            raise _Broken(str(error), event.start_mark) from None
+        if value is not text:
+            return value
+    return intern(text) if len(text) <= _SHARED_CHARS_MAX else text

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from orc.scheduler.core.errors import SpecError
-from orc.scheduler.core.source.yaml_source import parse_yaml, read_plain
+from orc.scheduler.core.source.plain_scalars import read_plain
+from orc.scheduler.core.source.yaml_source import parse_yaml
 
 
 class _Dumper(yaml.SafeDumper):

@@ -148,7 +148,7 @@ def _check_output(
             yield Problem(f"{where}.output.schema: {reason}", *place)
     for key in ("schema", "repair"):
         given = (*path, "output", key)
-        if given in document.values and output.format != "json":
+        if output.format != "json" and document.has(given):
             yield Problem(
                 f"{where}.output.{key}: is allowed with `format: json` only",
                 *document.place(given, key=True),

@@ -281,7 +281,7 @@ def _as_problem(items: list[dict[str, Any]], place: Path, document: Document) ->
         return Problem(f"{where}: this key is required", *document.place(place))
     if item["type"] == "extra_forbidden":
         return Problem(_unknown_key(place), *document.place(place, key=True))
-    said = describe(items, place, document.written.get(place))
+    said = describe(items, place, document.places.written.get(place))
     if item.get("ctx", {}).get("pattern") == VARIABLE_PATTERN:
         # Without line and column, since the line would be printed: it may have a key.
         return Problem(f"{dotted(place)}: {said}")

@@ -214,11 +214,15 @@ def check_text(
     path: Path, text: str, document: Document, scope: Scope, place: Place = "inside"
 ) -> Iterator[Problem]:
     """Problems of the text at the path."""
-    line, column = document.place(path)
-    if path in document.blocks:
-        line, column = line + 1, 1
     where = ".".join(str(part) for part in path)
     in_file = document.files.get(path)
+
+    def problem(message: str, *, lines: int = 0) -> Problem:
+        line, column = document.place(path)
+        if path in document.places.blocks:
+            line, column = line + 1, 1
+        return Problem(f"{where}: {message}", line + lines, column)
+
     try:
         expressions = expressions_in(text, place)
         is_hook = path[0] == "hooks" and len(path) == 2
@@ -230,15 +234,15 @@ def check_text(
             )
     except TemplateError as error:
         named = f"{in_file}: " if in_file is not None else ""
-        yield Problem(f"{where}: {named}{error}", line, column)
+        yield problem(f"{named}{error}")
         return
     for expression in expressions:
         if expression.tree is not None:
             for reason in condition_problems(
                 expression.tree, scope.kind_of, is_condition=place in ("condition", "until")
             ):
-                message = f"{where}: ${{{{ {expression.source} }}}}: {reason}"
-                yield Problem(message, line + expression.line - 1, column)
+                said = f"${{{{ {expression.source} }}}}: {reason}"
+                yield problem(said, lines=expression.line - 1)
         found = [
             _reference_problem(reference, expression, scope, path, place)
             for reference in expression.references
@@ -247,9 +251,9 @@ def check_text(
             found.append(f"${{{{ {expression.source} }}}}: {said}")
         for message in filter(None, found):
             if in_file is not None:
-                yield Problem(f"{where}: {in_file}:{expression.line}: {message}", line, column)
+                yield problem(f"{in_file}:{expression.line}: {message}")
             else:
-                yield Problem(f"{where}: {message}", line + expression.line - 1, column)
+                yield problem(message, lines=expression.line - 1)
 
 
 def _reference_problem(

@@ -49,7 +49,8 @@ def _hooks(document: Document) -> Iterator[tuple[dict[str, Any], Path]]:
 def _text(value: Any, path: Path, document: Document) -> Any:
     if not isinstance(value, int | float):
         return value
-    if path in document.written:
-        return document.written[path]
+    written = document.places.written.get(path)
+    if written is not None:
+        return written
     # An alias: how a fraction was written is not known there, and it stays a number.
     return value if isinstance(value, float) else str(value).lower()
