@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Annotated
@@ -13,10 +11,10 @@ from orc.cli.jobs.listing import JobSummary, list_jobs
 from orc.cli.ledger_access import live_status, read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter, parse_since
 from orc.cli.parameters import Option
-from orc.cli.terminal.paragraphs import paragraph
+from orc.cli.terminal.next_lines import next_steps
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
 from orc.cli.terminal.tables.table import put_table
-from orc.cli.terminal.text import put, put_json, safe, say
+from orc.cli.terminal.text import put_json, say
 from orc.cli.terminal.times import ago
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
@@ -71,7 +69,11 @@ def command(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """List jobs, newest first."""
+    """List jobs, newest first.
+
+    --status waiting also prints what each job asks, and the next command for each. --json has that
+    command as `next`, null if the job goes on by itself or has succeeded.
+    """
     with read_tables(database) as (connection, path):
         found = list_jobs(
             connection,
@@ -82,13 +84,19 @@ def command(
             tag=tag,
         )
         shown = list(islice(found, limit))
-        asked = _asked(connection, shown) if "waiting" in (statuses or ()) else []
+        # What waits is told in full where it was asked for, and to programs.
+        coming = {
+            job.job_id: next_steps(connection, path, job.job_id, job.status)
+            for job in shown
+            if as_json or ("waiting" in (statuses or ()) and job.status == "waiting")
+        }
         unknown = None if shown else unknown_tag_text(connection, tag)
         is_empty = connection.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is None
     if as_json:
         for job in shown:
             scores = [mean.value() for mean in job.scores]
-            put_json({**asdict(job), "tags": list(job.tags), "scores": scores})
+            then = coming[job.job_id].command()
+            put_json({**asdict(job), "tags": list(job.tags), "scores": scores, "next": then})
         return 0
     if not shown:
         say(
@@ -117,7 +125,7 @@ def command(
     rows = [
         (
             job.job_id,
-            job.status + _waits(job),
+            f"{job.status} {_waits(job)}".rstrip(),
             job.project,
             steps_text(job.steps_succeeded, job.steps_total, brief=True),
             *(_tolerated(job),) * has_tolerated,
@@ -133,28 +141,17 @@ def command(
         for job in shown
     ]
     put_table(heads, rows)
-    for job_id, step, question in asked:
-        put()
-        put(paragraph(f"{job_id} {safe(step)} asks:", question))
+    for job in shown:
+        if job.job_id in coming:
+            coming[job.job_id].put(waits=_waits(job))
     return 0
 
 
-def _asked(
-    connection: sqlite3.Connection, jobs: Sequence[JobSummary]
-) -> list[tuple[str, str, str]]:
-    """The open questions of the jobs: job, step and the whole text."""
-    query = (
-        "SELECT job_id, name, question FROM steps WHERE job_id = ? AND status = 'waiting' "
-        "AND question IS NOT NULL AND decision IS NULL ORDER BY position LIMIT 20"
-    )
-    return [row for job in jobs for row in connection.execute(query, (job.job_id,))]
-
-
 def _waits(job: JobSummary) -> str:
-    """` for 2 answers`: what a waiting job waits for."""
+    """`for 2 answers`: what a waiting job waits for."""
     if job.status != "waiting":
         return ""
-    return f" {JobWaits(job.open_questions, job.over_budget, job.in_batches).text()}"
+    return JobWaits(job.open_questions, job.over_budget, job.in_batches).text()
 
 
 def _tolerated(job: JobSummary) -> str:

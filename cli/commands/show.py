@@ -25,7 +25,7 @@ from orc.cli.terminal.contents.job_value import (
 )
 from orc.cli.terminal.job_folder import kept_work, put_kept
 from orc.cli.terminal.job_notes import note_lines
-from orc.cli.terminal.next_lines import put_next
+from orc.cli.terminal.next_lines import next_steps
 from orc.cli.terminal.paragraphs import first_line, paragraph
 from orc.cli.terminal.step_selection import select_steps, under_their_groups
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
@@ -129,8 +129,12 @@ def _show_job(
     """Print the job with its steps; with `graph` or `timeline`, those instead."""
     view = read_view(tables.connection, tables.job_id)
     status = tables.status(view.job.status)
+    coming = None
+    if tables.at is None and not (graph or timeline):
+        coming = next_steps(tables.connection, tables.path, tables.job_id, status)
     if as_json:
-        put_json(job_value(tables, view, status))
+        value = job_value(tables, view, status)
+        put_json({**value, "next": coming.command() if coming else None})
         return 0
     put(f"{tables.job_id}  {safe(view.job.name)}  {status}")
     if graph or timeline:
@@ -138,9 +142,9 @@ def _show_job(
         return 0
     _put_head(tables, view, status)
     _put_steps(tables, view, status, is_all=is_all)
-    if tables.at is None:
+    if coming is not None:
         put_kept(kept_work(folder_of(tables, view), view.steps))
-        put_next(tables, view, status)
+        coming.put()
     return 0
 
 

@@ -109,7 +109,7 @@ class QuietDisplay:
     def done(self, ended: Ended) -> None:
         """See `Display`."""
         if ended.status != "succeeded" or ended.left_alone or self.totals.tolerated.total:
-            say_ending(ended)
+            say_ending(ended, is_quiet=True)
 
 
 class LineDisplay(QuietDisplay):

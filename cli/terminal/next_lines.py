@@ -1,63 +1,111 @@
-"""What `orc show` says last: the questions of a job, and the commands with which it goes on."""
+"""The questions of a job, and the commands with which it goes on: for `orc show` and `orc list`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
 
-from orc.cli.ledger_access import JobTables
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, safe
 from orc.ledger.command_lines import command_line, is_in_decision
-from orc.ledger.kinds import SHOWN_RESUMABLE
+from orc.ledger.kinds import QUEUED, SHOWN_RESUMABLE
 from orc.ledger.transport.imported import resume_command
-from orc.projections.tables.inner_waits import is_asking
-from orc.projections.tables.job_view import JobView
-from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import NEXT_TEXTS, is_in_queue
 
 _ASKED_MAX = 20
 
 
-def put_next(tables: JobTables, view: JobView, status: str) -> None:
-    """Print what the job asks, and the commands with which it goes on."""
-    job_id = tables.job_id
-    then = _continue_command(tables, view) if status in SHOWN_RESUMABLE else ""
-    if status == "waiting":
-        # Imported here, since a plain `orc show` starts fast.
-        from orc.ledger import LedgerReader
-        from orc.projections.tables.questions import answers_to
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An open question of a step, with the command for each of its options."""
 
-        for step in _asking(view.steps):
+    step: str
+    question: str
+    answers: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NextSteps:
+    """What a job asks, at most 20 questions, and the command with which it goes on.
+
+    `then` is empty if the job does not go on by a command of its own.
+    """
+
+    job_id: str
+    status: str
+    asked: list[Asked]
+    then: str
+
+    def command(self) -> str | None:
+        """The one command to give next: the answer that comes first, or the one that continues."""
+        answers = [answer for asked in self.asked for answer in asked.answers]
+        return next(iter(answers), self.then) or None
+
+    def put(self, *, waits: str = "") -> None:
+        """Print it after an empty line.
+
+        With `waits`, the lines name the job, and say that it waits for that if it asks nothing.
+        """
+        for asked in self.asked:
             put()
-            put(paragraph(f"{safe(step.name)} asks:", step.question or ""))
-            reader = LedgerReader(tables.path, tables.connection)
-            answers = answers_to(reader, job_id, step.name, then=then)
-            for word, answer in zip(("next", *["  or"] * len(answers)), answers, strict=False):
+            lead = f"{self.job_id} {safe(asked.step)}" if waits else safe(asked.step)
+            put(paragraph(f"{lead} asks:", asked.question))
+            words = ("next", *["  or"] * len(asked.answers))
+            for word, answer in zip(words, asked.answers, strict=False):
                 put(f"{word}: {answer}")
-    if status in NEXT_TEXTS:
-        put()
-        put(NEXT_TEXTS[status]())
-    elif then and not _asking(view.steps):
-        put()
-        put(f"next: {then}")
-    elif then and not is_in_decision(then, job_id):
-        put()
-        put(f"then: {then}")
+        if self.status in NEXT_TEXTS:
+            put()
+            put(NEXT_TEXTS[self.status]())
+        elif self.then and not self.asked:
+            put()
+            if waits:
+                put(f"{self.job_id} waits {waits}")
+            put(f"next: {self.then}")
+        elif self.then and not is_in_decision(self.then, self.job_id):
+            put()
+            put(f"then: {self.then}")
 
 
-def _continue_command(tables: JobTables, view: JobView) -> str:
+def next_steps(connection: sqlite3.Connection, path: Path, job_id: str, status: str) -> NextSteps:
+    """What a job with this shown status asks, and how it goes on. Raises LedgerError."""
+    then = command_line("work") if status == QUEUED else ""
+    if status in SHOWN_RESUMABLE:
+        then = _continue_command(connection, path, job_id)
+    asked = _asked(connection, path, job_id, then) if status == "waiting" else []
+    return NextSteps(job_id, status, asked, then)
+
+
+def _asked(connection: sqlite3.Connection, path: Path, job_id: str, then: str) -> list[Asked]:
+    """The open questions of a job that waits."""
+    query = (
+        "SELECT name, question FROM steps WHERE job_id = ? AND status = 'waiting' AND question "
+        "IS NOT NULL AND decision IS NULL ORDER BY position LIMIT ?"
+    )
+    rows = connection.execute(query, (job_id, _ASKED_MAX)).fetchall()
+    if not rows:
+        return []
+    # Imported here, since a plain `orc show` or `orc list` starts fast.
+    from orc.ledger import LedgerReader
+    from orc.projections.tables.questions import answers_to
+
+    reader = LedgerReader(path, connection)
+    return [
+        Asked(step, question or "", answers_to(reader, job_id, step, then=then))
+        for step, question in rows
+    ]
+
+
+def _continue_command(connection: sqlite3.Connection, path: Path, job_id: str) -> str:
     """The command that continues the job, with a larger budget or more time if it needs that."""
-    if is_in_queue(tables.connection, tables.job_id):
+    if is_in_queue(connection, job_id):
         return command_line("work")
-    if not any(step.failure_kind in ("budget", "timeout") for step in view.steps):
-        return resume_command(tables.connection, tables.job_id)
+    query = "SELECT 1 FROM steps WHERE job_id = ? AND failure_kind IN ('budget', 'timeout') LIMIT 1"
+    if connection.execute(query, (job_id,)).fetchone() is None:
+        return resume_command(connection, job_id)
     from orc.cli.jobs.state import load_state
     from orc.cli.terminal.next_commands import command_to_continue
     from orc.ledger import LedgerReader
 
-    reader = LedgerReader(tables.path, tables.connection)
-    return command_to_continue(reader, tables.job_id, load_state(reader, tables.job_id))
-
-
-def _asking(steps: Sequence[StepRow]) -> list[StepRow]:
-    return [step for step in steps if is_asking(step)][:_ASKED_MAX]
+    reader = LedgerReader(path, connection)
+    return command_to_continue(reader, job_id, load_state(reader, job_id))

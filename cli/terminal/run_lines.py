@@ -278,8 +278,11 @@ def ending_line(ended: Ended, totals: Totals | None = None) -> str:
     return f"{ended.job_id} {ended.status}: {counted}{used and f', {used}'}{where}"
 
 
-def say_ending(ended: Ended) -> None:
-    """Print the last lines about a run: status, failures, and the next command."""
+def say_ending(ended: Ended, *, is_quiet: bool = False) -> None:
+    """Print the last lines about a run: status, failures, and the next command.
+
+    After a success that is the command that shows the job, unless `is_quiet`.
+    """
     totals = Totals.of_job(ended)
     say(hanging(ending_line(ended, totals), indent="  ", stream=sys.stderr))
     for line in totals.tolerated.lines():
@@ -308,6 +311,8 @@ def say_ending(ended: Ended) -> None:
             )
             overwriting = command_line("resume", ended.job_id, "--force")
             say(f"  next: {overwriting}    (overwrites them)")
+        if not is_quiet:
+            say_details(ended)
         return
     if ended.status == INTERRUPTED and ended.signal is None:
         say("  the requested steps have ended; the other steps are pending")
@@ -323,6 +328,11 @@ def say_ending(ended: Ended) -> None:
     for line in lines_on_providers(ended, os.environ):
         say(f"  {safe(line)}")
     say(f"  next: {continue_command(ended)}")
+
+
+def say_details(ended: Ended) -> None:
+    """Print the command that shows a job after which nothing is left to do."""
+    say(f"  details: {command_line('show', ended.job_id)}")
 
 
 def say_questions(ended: Ended) -> None:

@@ -12,12 +12,13 @@ from orc.cli.jobs.folders import output_folder
 from orc.cli.jobs.owned_job import Ended, Listener
 from orc.cli.jobs.queue.worker import AGAIN_S, WorkListener
 from orc.cli.terminal.display import JsonDisplay
+from orc.cli.terminal.next_commands import continue_command
 from orc.cli.terminal.paragraphs import paragraph
-from orc.cli.terminal.run_lines import ending_line, say_questions
+from orc.cli.terminal.run_lines import ending_line, say_details, say_questions
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import JobId
 from orc.ledger.command_lines import command_line
-from orc.ledger.kinds import INTERRUPTED
+from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
 from orc.ledger.wording import count_text, duration_text
 from orc.projections.money.prices import PriceTable
 from orc.scheduler.core.fold.evolve import JobState
@@ -52,6 +53,10 @@ def worker_lines(*, quiet: bool) -> WorkListener:
             say_questions(ended)
         if ended.status == INTERRUPTED and not ended.state.is_queued:
             say(f"  {_why_left(ended)}")
+        if ended.status in JOB_ENDED_BADLY:
+            say(f"  next: {continue_command(ended)}")
+        if ended.status == "succeeded" and not quiet:
+            say_details(ended)
 
     on_stopping = WorkListener().on_stopping if quiet else _say_stopping
     return WorkListener(listener_of, on_ended, _say_left, _say_problem, on_stopping)

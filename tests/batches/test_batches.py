@@ -92,6 +92,11 @@ def test_a_job_is_left_while_a_server_works_and_goes_on_later(
         assert (value["status"], value["batches"][0]["status"]) == ("waiting", "accepted")
         assert "its call is in batch 1" in orc("why", "latest", "each[0]").out
         assert "waiting for a batch" in orc("list").out
+        then = f"orc resume {value['job_id']}"
+        listed = orc("list", "--status", "waiting").out.splitlines()
+        assert listed[-2:] == [f"{value['job_id']} waits for a batch", f"next: {then}"]
+        assert max(map(len, listed[-2:])) <= 80
+        assert value["next"] == orc("list", "--json").json()["next"] == then
         server.finish()
         assert orc("resume", "latest", "--no-wait", "-q").code == 0
     assert len(server.batches) == 1

@@ -25,7 +25,8 @@ LEDGER = "other.db"
 _NAMES = "|".join(map(re.escape, COMMANDS))
 _BACKQUOTED = re.compile(rf"`(orc (?:{_NAMES})\b[^`]*)`")
 _AT_THE_END = re.compile(
-    rf"(?:next|or|then|see|these|ledger|\$|it|run|again|lines?): (orc (?:{_NAMES})\b.*?)(?:    .*)?$",
+    r"(?:next|or|then|details|see|these|ledger|\$|it|run|again|lines?): "
+    rf"(orc (?:{_NAMES})\b.*?)(?:    .*)?$",
     re.M,
 )
 _IN_A_LIST = re.compile(rf"^  (orc (?:{_NAMES})\b.*?)  ", re.M)
@@ -75,6 +76,16 @@ def run(text: str, *options: str) -> str:
 def seen(*, step: str | None = None) -> str:
     """What the commands that look at the job print."""
     found = answer("show", "latest", "--db", LEDGER)
+    job = json.loads(answer("show", "latest", "--json", "--db", LEDGER))
+    (listed,) = map(json.loads, answer("list", "-n", "1", "--json", "--db", LEDGER).splitlines())
+    waiting = answer("list", "-n", "1", "--status", "waiting", "--db", LEDGER)
+    assert job["next"] == listed["next"]
+    assert job["next"] is None or job["next"] in printed_commands(found)
+    if job["status"] == "waiting":
+        # The list says the same as `orc show`, below the table, with the job's id.
+        asked = printed_commands(found[found.index("\nnext: ") :])
+        assert printed_commands(waiting) == asked
+        assert f"{job['job_id']} waits " in waiting or f"{job['job_id']} {step or ''}" in waiting
     return found + (answer("why", "latest", step, "--db", LEDGER) if step else "")
 
 

@@ -9,6 +9,7 @@ from orc.ledger.files.locks import OwnerLock
 from tests.cli.command_line import (
     orc,
     submit,
+    write,
 )
 from tests.cli.commands.conftest import Spent
 from tests.cli.conftest import Kept
@@ -56,3 +57,31 @@ def test_a_job_without_an_owner_is_listed_as_interrupted(here: Path) -> None:
         assert job in orc("list", "--status", "running").out
     finally:
         lock.release()
+
+
+def test_each_waiting_job_is_listed_with_its_questions_and_the_next_commands(here: Path) -> None:
+    spec = "project: p\nsteps:\n  gate: {approval: 'Ship it?\n\n    Today?'}\n  b: {value: 2}\n"
+    first = orc("run", write("spec.yaml", spec), "-q")
+    second = orc("run", "spec.yaml", "-q")
+    assert (first.code, second.code) == (3, 3)
+    jobs = [line["job_id"] for line in orc("list", "--json").lines()]
+    assert orc("approve", jobs[1], "gate").code == 0
+
+    lines = orc("list", "--status", "waiting").out.splitlines()
+    assert lines[4:] == [
+        f"{jobs[0]} gate asks:",
+        "    | Ship it?",
+        "    | Today?",
+        f"next: orc approve {jobs[0]} gate --resume",
+        f"  or: orc reject {jobs[0]} gate --resume",
+        "",
+        f"{jobs[1]} waits to be resumed",
+        f"next: orc resume {jobs[1]}",
+    ]
+    assert [line["next"] for line in orc("list", "--json").lines()] == [
+        f"orc approve {jobs[0]} gate --resume",
+        f"orc resume {jobs[1]}",
+    ]
+    assert "next:" not in orc("list").out
+    assert orc("approve", jobs[0], "gate", "--resume").code == 0
+    assert next(iter(orc("list", "--json").lines()))["next"] is None

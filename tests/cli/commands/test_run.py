@@ -57,6 +57,7 @@ def test_run_prints_each_change_on_stderr_and_nothing_on_stdout(here: Path) -> N
         "second succeeded",
     ]
     assert lines[5].endswith("succeeded: 2 of 2 steps")
+    assert lines[-1] == f"  details: orc show {lines[0].split()[0]}"
 
 
 @pytest.mark.parametrize("option", ["--quiet", "-q"])

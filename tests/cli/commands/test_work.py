@@ -30,6 +30,8 @@ def test_each_job_has_a_line_when_it_is_taken_and_when_it_has_ended(here: Path) 
     assert f"{job} succeeded: 2 of 2 steps" in said
     assert f"{failing} failed: 1 of 3 steps" in said
     assert "broken: exit_code" in said
+    assert f"  details: orc show {job}\n" in said
+    assert f"  next: orc resume {failing}\n" in said
     assert drain() == ""
 
 
@@ -38,6 +40,7 @@ def test_quiet_says_only_what_did_not_succeed(here: Path) -> None:
     said = drain("-q")
     assert job not in said
     assert f"{failing} failed" in said
+    assert "details:" not in said
 
 
 def test_json_has_the_id_of_the_job_in_each_line(here: Path) -> None:
