@@ -12,6 +12,7 @@ from orc.ledger.errors import LedgerTooNew
 from orc.ledger.events import EVENT_TYPES, SHAPES, AnyEvent
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.upcasts import upcast
+from orc.ledger.wording import key_path
 
 _COLUMNS = ("type", "step", "attempt")
 
@@ -64,7 +65,7 @@ def load_event(
         return model.__pydantic_validator__.validate_python(fields)  # type: ignore[no-any-return]
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = key_path(first["loc"])
         raise LedgerTooNew(
             f"cannot read a {type_name} event: {where}: {first['msg']}; a newer version of orc may "
             f"have written it (run {quoted_command('verify')} to check whether it was changed)"

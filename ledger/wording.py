@@ -29,6 +29,7 @@ still running by the same rules (`durationText` in `orc.js`); a test compares th
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from decimal import Decimal
 from math import floor, isfinite
 
@@ -190,6 +191,14 @@ def _plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def key_path(path: Iterable[str | int]) -> str:
+    """A place in a document: `steps.build.files[0]`; empty for the whole of it."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+    return text
 
 
 def visible(text: str, *, kept: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self, cast
 import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from orc.ledger.wording import count_text, size_text
+from orc.ledger.wording import count_text, key_path, size_text
 from orc.providers.http import LineCutter, replace_surrogates, safe_text
 from orc.providers.reply_bounds import TOKENS_MAX
 from orc.providers.sdk_errors import Failures
@@ -163,5 +163,5 @@ class Wire(BaseModel):
             return cls.model_validate(document)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            place = safe_text(".".join(map(str, first["loc"])), length_max=80) or "event"
+            place = safe_text(key_path(first["loc"]), length_max=80) or "event"
             raise failures.build_protocol_error(f"has an invalid {place}: {first['msg']}") from None

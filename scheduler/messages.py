@@ -122,8 +122,8 @@ def _flat(value: Any, where: str) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
-        for number, item in enumerate(value, start=1):
-            yield from _flat(item, f"{where}: item {number}")
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{where}[{index}]")
     else:
         raise TemplateError(
             f"{where}: must be a text or a list of texts; got {shown_value(value)[:80]}"

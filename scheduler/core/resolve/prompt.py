@@ -318,16 +318,17 @@ class ModelChoice:
                 base_url = None
             if provider != self.provider or own_model:
                 model = own_model or self._rules.default_model(provider, embeds=embeds)
+        has_provider = True
         if embeds:
             problem = self._rules.provider_problem(provider, embeds=True)
             if problem and not self._rules.provider_problem(provider):
                 self._report(f"provider: {problem}", *path, "provider")
-                embeds = False
+                has_provider = False
         if written["model"] is not None:
             model = written["model"]
         if written["base_url"] is not None and "base_url" not in late:
             base_url = self._base_url_of(provider, written["base_url"], *path, "base_url")
-        if "model" not in late:
+        if "model" not in late and has_provider:
             self._check_model(provider, model, *path, "provider", embeds=embeds)
         if self._replayed:
             # A recorded reply replaces the reply of any target, so there are no fallbacks.

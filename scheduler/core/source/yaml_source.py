@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from orc.ledger.digest import clean_text
-from orc.ledger.wording import size_text
+from orc.ledger.wording import key_path, size_text
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.source.json_source import looks_like_json
 from orc.scheduler.core.source.places import Path as Path
@@ -74,10 +74,7 @@ class Document:
 
 def dotted(path: Path) -> str:
     """The path as text, such as `steps.build.files[0]`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
-    return text or "the spec"
+    return key_path(path) or "the spec"
 
 
 def parse_yaml(text: str, *, source_name: str) -> Document:

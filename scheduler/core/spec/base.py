@@ -95,7 +95,7 @@ def shown_value(value: Any) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
+        return f"{'a' if value else 'an empty'} {'mapping' if isinstance(value, dict) else 'list'}"
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 

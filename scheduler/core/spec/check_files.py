@@ -45,7 +45,7 @@ def check_files(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
 
 
 def check_env(name: str, value: str | None, path: Path, document: Document) -> Iterator[Problem]:
-    where = ".".join(map(str, path))
+    where = dotted(path)
     if not ENV_NAME.match(name):
         yield Problem(
             f"{where}: not a valid name of a variable: use letters, digits and underscores",

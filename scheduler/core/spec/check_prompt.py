@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from orc.ledger.wording import key_path
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.prompt import (
-    EmbedSpec,
     MessageSpec,
     OutputSpec,
     ToolSpec,
@@ -44,9 +44,9 @@ def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Pro
         place = document.place((*path, "workspace"), key=True)
         yield Problem(f"{where}.workspace: a prompt without `tools` uses no folder", *place)
     for turn, message in enumerate(step.messages or ()):
-        yield from _check_parts(where, message, (*path, "messages", turn), document)
+        yield from _check_parts(message, (*path, "messages", turn, "content"), document)
     if step.embed is not None:
-        yield from _check_embed(path, step, step.embed, document)
+        yield from _check_embed(path, step, document)
     names: dict[str, int] = {}
     for index, tool in enumerate(step.tools):
         place = document.place((*path, "tools", index))
@@ -74,7 +74,7 @@ def schema_problem(schema: Mapping[str, Any]) -> str:
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        where = "/".join(str(part) for part in error.absolute_path)
+        where = key_path(error.absolute_path)
         return f"is not a valid JSON Schema: {f'{where}: ' if where else ''}{error.message[:200]}"
     for reference in _references(schema):
         if not reference.startswith("#"):
@@ -103,26 +103,20 @@ def _is_there(reference: str, schema: Mapping[str, Any]) -> bool:
     return True
 
 
-def _check_parts(
-    where: str, message: MessageSpec, path: Path, document: Document
-) -> Iterator[Problem]:
+def _check_parts(message: MessageSpec, path: Path, document: Document) -> Iterator[Problem]:
     if isinstance(message.content, str):
         return
     for place, part in enumerate(message.content):
         if sum(each is not None for each in (part.text, part.image, part.file)) != 1:
-            at = document.place((*path, "content", place))
+            where = (*path, place)
             yield Problem(
-                f"{where}.messages: a part must have one of `text`, `image` and `file`", *at
+                f"{dotted(where)}: a part must have one of `text`, `image` and `file`",
+                *document.place(where),
             )
 
 
-def _check_embed(
-    path: Path, step: StepSpec, embed: EmbedSpec, document: Document
-) -> Iterator[Problem]:
+def _check_embed(path: Path, step: StepSpec, document: Document) -> Iterator[Problem]:
     where = dotted(path)
-    if not embed.texts or (isinstance(embed.texts, list) and "" in embed.texts):
-        said = "there is no text" if not embed.texts else "a text is empty"
-        yield Problem(f"{where}.embed.texts: {said}", *document.place((*path, "embed", "texts")))
     written = [file.path for file in step.files if file.path and file.content is None]
     if not written:
         yield Problem(

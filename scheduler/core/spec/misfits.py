@@ -64,6 +64,8 @@ def _wrong_type(got: Any, place: Sequence[str | int], written: str | None) -> st
         said += f"; to give it as a text, write '{written}'"
     elif wanted == ["a list"] and isinstance(got, int | float | str) and got != "":
         said += f"; for a list of one, write [{written}]"
+    elif wanted == ["a mapping"] and (key := _only_key(place)):
+        said += f"; write {{{key}: ...}}"
     elif isinstance(got, str) and _NUMBER_OR_BOOLEAN.fullmatch(got):
         said += "; write it without quotes"
     return said
@@ -123,6 +125,12 @@ def _other_keys(shape: Mapping[str, Any]) -> Any:
     """The shape of the values under keys that are not listed; names with a pattern have their own."""
     named = shape.get("patternProperties", {})
     return shape.get("additionalProperties", next(iter(named.values()), None))
+
+
+def _only_key(place: Sequence[str | int]) -> str:
+    """The key of a mapping that needs exactly one key; else empty."""
+    found = [_resolved(shape).get("required", ()) for shape in _shapes_at(place)]
+    return str(found[0][0]) if len(found) == 1 and len(found[0]) == 1 else ""
 
 
 def _forms(shape: Mapping[str, Any]) -> list[Mapping[str, Any]]:

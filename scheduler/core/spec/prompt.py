@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -15,6 +16,8 @@ SERVER_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]*$"
 """The names of servers."""
 Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=200)]
 ServerName = Annotated[str, Field(pattern=SERVER_PATTERN, max_length=64)]
+FilledList = Annotated[list[Filled], Field(min_length=1)]
+_FILE = re.compile(r"/|\.(?:py|js|mjs|ts|sh)$")
 Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -38,7 +41,7 @@ class ParamsSpec(Strict):
         None, description="The maximum length of the reply, in tokens."
     )
     stop: Annotated[
-        list[Filled] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str])
+        list[Filled] | None, BeforeValidator(as_list, json_schema_input_type=Filled | list[Filled])
     ] = Field(None, description="Texts that end the reply.")
     seed: int | OrTemplate | None = Field(
         None, description="The seed of the sampling, for repeatable replies where supported."
@@ -143,9 +146,8 @@ class ToolSpec(Strict):
         None, description="A built-in tool of orc. Short form: its name."
     )
     python: Filled | None = Field(None, description="A Python function: `package.module:function`.")
-    mcp: Filled | list[Filled] | None = Field(
+    mcp: Filled | FilledList | None = Field(
         None,
-        min_length=1,
         description="An MCP server, whose tools are offered: a file beside the spec, or a command as a "
         "list of arguments.",
     )
@@ -173,6 +175,8 @@ def tool_name(spec: ToolSpec) -> str:
 def _tool(value: Any) -> Any:
     if not isinstance(value, str):
         return value
+    if ":" not in value and _FILE.search(value):
+        raise ValueError(f"a file is no tool; of an MCP server, write {{mcp: {value}}}")
     return {"python": value} if ":" in value else {"builtin": value}
 
 
@@ -305,7 +309,7 @@ class ServersFile(Strict):
 class EmbedSpec(Strict):
     """Texts whose vectors a model computes. The step's `files` say where the vectors are written."""
 
-    texts: str | list[str] = Field(
+    texts: Filled | FilledList = Field(
         description="A text, a list of texts, or a template that gives one of them."
     )
     dimensions: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
@@ -343,4 +347,6 @@ class MessageSpec(Strict):
     """A message of a conversation."""
 
     role: Literal["system", "user", "assistant"] = Field(description="The author of the message.")
-    content: str | list[PartSpec] = Field(min_length=1, description="A text, or a list of parts.")
+    content: Filled | Annotated[list[PartSpec], Field(min_length=1)] = Field(
+        description="A text, or a list of parts."
+    )

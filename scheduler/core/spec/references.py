@@ -13,7 +13,7 @@ from orc.scheduler.core.language.expressions import Expression, Reference
 from orc.scheduler.core.language.kinds_of_values import condition_problems
 from orc.scheduler.core.language.templates import has_template, parse_condition, parse_template
 from orc.scheduler.core.shell.insertion import parse_shell
-from orc.scheduler.core.source.yaml_source import Document, Path
+from orc.scheduler.core.source.yaml_source import Document, Path, dotted
 from orc.scheduler.core.spec.base import Strict
 from orc.scheduler.core.spec.comparisons import hopeless_comparisons
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
@@ -214,7 +214,7 @@ def check_text(
     path: Path, text: str, document: Document, scope: Scope, place: Place = "inside"
 ) -> Iterator[Problem]:
     """Problems of the text at the path."""
-    where = ".".join(str(part) for part in path)
+    where = dotted(path)
     in_file = document.files.get(path)
 
     def problem(message: str, *, lines: int = 0) -> Problem:

@@ -106,6 +106,30 @@ def test_a_file_that_cannot_be_sent_is_refused_by_its_place_in_the_spec(
     assert problem in said.err
 
 
+def test_only_the_spec_itself_names_a_file_elsewhere_on_the_machine(
+    server: ModelServer, here: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    server.answer = lambda asked: Says("ok")
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "notes.txt"
+    elsewhere.write_text("the Danube", "utf-8")
+    message = (
+        "project: p\nprovider: openai/model-a\ninputs: {{path: {{default: {path}}}}}\nsteps:\n"
+    )
+    message += "  name: {{run: 'echo {path}'}}\n  ask:\n    messages:\n      - role: user\n"
+    message += "        content: [{{file: '{file}'}}]\n"
+    message += "    needs: name\n"
+
+    spec = write("spec.yaml", message.format(path=elsewhere, file=elsewhere))
+    assert orc("run", spec).code == 0
+    assert "the Danube" in json.dumps(server.seen[0].body)
+    for written in ("steps.name.output", "inputs.path"):
+        spec = write("spec.yaml", message.format(path=elsewhere, file=f"${{{{ {written} }}}}"))
+        said = orc("run", spec)
+        assert said.code == 1
+        assert f"the file '{elsewhere}' does not exist: no step has written it" in said.err
+    assert len(server.seen) == 1
+
+
 @pytest.mark.parametrize(
     ("file", "problem"),
     [

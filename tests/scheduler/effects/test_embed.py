@@ -318,7 +318,7 @@ def test_without_texts_nothing_is_sent_and_a_warning_says_so(tmp_path: Path) -> 
         (["a", ""], "text 2 is empty"),
         ({"a": 1}, "got a mapping"),
         (7, "got 7"),
-        (["a", 7], "item 2: must be a text or a list of texts; got 7"),
+        (["a", 7], "embed.texts[1]: must be a text or a list of texts; got 7"),
         (["a", None], "nothing (null)"),
     ],
 )
@@ -350,8 +350,8 @@ def test_a_file_whose_name_is_rendered_must_have_a_known_end(tmp_path: Path) -> 
         ({"fallback": ["openai"]}, "fallback"),
         ({"params": {"temperature": 1}}, "params"),
         ({"tools": ["read_file"]}, "tools"),
-        ({"embed": {"texts": []}}, "there is no text"),
-        ({"embed": {"texts": ["a", ""]}}, "a text is empty"),
+        ({"embed": {"texts": []}}, "embed.texts: must have at least 1 entry"),
+        ({"embed": {"texts": ["a", ""]}}, "embed.texts[1]: is empty"),
         ({"embed": {"texts": "a", "per_request": 5000}}, "per_request"),
         ({"embed": {"texts": "a", "dimensions": 0}}, "dimensions"),
         ({"embed": "a"}, "embed"),
@@ -366,6 +366,15 @@ def test_what_cannot_work_is_refused_in_the_spec(
     spec.write_text(json.dumps({"project": "demo", "steps": {"vec": step}}), "utf-8")
     problems = orc.validate(spec)
     assert said in " ".join(problem.message for problem in problems)
+
+
+def test_a_provider_without_embeddings_is_one_problem(tmp_path: Path) -> None:
+    step = {"embed": {"texts": "a"}, "files": [{"path": "v.npy"}]}
+    spec = tmp_path / "spec.yaml"
+    for whole, own in (({"provider": "anthropic"}, {}), ({}, {"provider": "anthropic"})):
+        spec.write_text(json.dumps({"project": "p", **whole, "steps": {"v": step | own}}), "utf-8")
+        [problem] = orc.validate(spec)
+        assert "'anthropic' has no embeddings; use" in problem.message
 
 
 def test_the_model_of_the_job_is_not_that_of_its_vectors(tmp_path: Path) -> None:

@@ -127,8 +127,8 @@ def check(said: str) -> None:
     assert not PLAIN.search(re.sub(r"`[^`]*`|'[^']*'", "", message)), said
     assert "does not fit here" not in said, said
     wanted, _, got = said.partition("must be ")[2].partition("; got ")
-    if got in ("a list", "a mapping") and wanted:
-        assert got not in wanted, said
+    if (kind := got.replace("an empty", "a")) in ("a list", "a mapping") and wanted:
+        assert kind not in wanted, said
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,16 @@ def check(said: str) -> None:
         (("steps", "a", "max_turns"), 0, "must be at least 1; got 0"),
         (("steps", "a", "max_turns"), 1001, "must be at most 1,000; got 1001"),
         (("steps", "a", "params", "top_p"), 0, "must be greater than 0; got 0"),
-        (("steps", "a", "messages"), [], "must have at least 1 entry; got a list"),
+        (("steps", "a", "messages"), [], "must have at least 1 entry; got an empty list"),
+        (("steps", "a", "embed", "texts"), [], "must have at least 1 entry; got an empty list"),
+        (("steps", "a", "embed", "texts", 0), "", "is empty"),
+        (("steps", "a", "embed", "texts"), {}, "must be a text or a list; got an empty mapping"),
+        (("steps", "a", "embed"), [], "must be a mapping; got an empty list; write {texts: ...}"),
+        (
+            ("steps", "a", "tools", 0),
+            "./server.py",
+            "a file is no tool; of an MCP server, write {mcp: ./server.py}; got './server.py'",
+        ),
         (("steps", "a", "resources", "cpu"), [1] * 101, "may have at most 100 entries; got 101"),
     ],
 )
@@ -150,3 +159,60 @@ def test_a_message_says_what_may_stand_there(
     path: tuple[str | int, ...], value: Any, message: str
 ) -> None:
     assert f"{dotted(path)}: {message}" in said_at(path, value)
+
+
+def test_a_limit_is_told_to_editors_beside_each_form_that_has_it() -> None:
+    limits = {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
+    beside = [path for path, shape in mappings(SCHEMA) if "anyOf" in shape and limits & {*shape}]
+    assert beside == []
+    assert {"minItems": 1, "items": {"minLength": 1, "type": "string"}, "type": "array"} in (
+        SCHEMA["$defs"]["ToolSpec"]["properties"]["mcp"]["anyOf"]
+    )
+
+
+def mappings(shape: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each mapping of a document with its place."""
+    if isinstance(shape, dict):
+        yield path, shape
+    for key, inner in shape.items() if isinstance(shape, dict) else enumerate(shape):
+        if isinstance(inner, dict | list):
+            yield from mappings(inner, f"{path}/{key}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("messages", 0, "content", 0, "text"),
+        ("messages", 1, "content"),
+        ("embed", "texts", 1),
+        ("tools", 0, "description"),
+        ("for_each", 1),
+        ("env", "NAME"),
+        ("files", 1, "path"),
+    ],
+)
+def test_a_place_is_written_with_the_number_of_an_item_in_brackets(
+    path: tuple[str | int, ...],
+) -> None:
+    value: Any = "${{ nothing.at_all }}"
+    other = {
+        "messages": {"role": "user", "content": "hi"},
+        "texts": "a",
+        "tools": {"python": "a:b"},
+        "for_each": 1,
+        "files": {"path": "x.txt"},
+    }
+    for position in range(len(path) - 1, -1, -1):
+        part = path[position]
+        key = path[position - 1]
+        if isinstance(part, int):
+            before = [other[str(key)]] * part if key in other else []
+            around = other.get(str(key))
+            value = {**around, **value} if isinstance(around, dict) else value
+            value = [*before, value]
+        else:
+            value = {part: value}
+    kind = {} if path[0] in ("messages", "embed") else {"run": "true"}
+    kind = {"prompt": "hi"} if path[0] == "tools" else kind
+    said = said_at(("steps", "a"), {**kind, **value})
+    assert any(line.startswith(f"steps.a.{dotted(path)}: ") for line in said), said
