@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import calls, costs, evaluations, items, pages, rates, scores, start, submission
+from benchmarks import (
+    calls,
+    costs,
+    evaluations,
+    items,
+    pages,
+    peers,
+    rates,
+    scores,
+    start,
+    submission,
+)
 
 Figures = Callable[[Path, int], list[dict[str, Any]]]
 """It takes a folder on a disk, and the number of rounds."""
@@ -36,6 +47,7 @@ PARTS: Mapping[str, Figures] = {
     "evaluations": evaluations.figures,
     "scores": scores.figures,
     "cluster": _cluster,
+    "peers": peers.figures,
 }
-LONG = ("cluster", "pages", "evaluations")
-"""Parts that take minutes: `--record` leaves them out unless `--only` names them."""
+LONG = ("cluster", "pages", "evaluations", "peers")
+"""Parts that take minutes, or need more: `--record` leaves them out unless `--only` names them."""

@@ -70,6 +70,11 @@ _PARTS = {
         "Steps on a cluster",
         "The limit is the same work on this machine, and the network between the two.",
     ),
+    "peers": (
+        "Beside another engine",
+        "Whole processes. The other engine keeps the result of a function, and has no file of a job, no "
+        "graph and no checks; each of its steps is a commit, while orc commits those that end together.",
+    ),
 }
 """By part of the benchmarks: a title, and what bounds the figures physically."""
 
