@@ -10,10 +10,9 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import say
@@ -94,8 +93,7 @@ def live_status(connection: sqlite3.Connection, path: Path) -> Callable[[str, st
     return partial(shown_status, connection, path)
 
 
-@dataclass(frozen=True, slots=True)
-class JobTables:
+class JobTables(NamedTuple):
     """The tables of a job: the current ones, or, with `at`, as they were after that event.
 
     `recorded_at` is the time of event `at`, UTC text.

@@ -18,9 +18,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from orc.ledger import failpoints
@@ -105,8 +104,7 @@ def refuse_exposed(path: Path) -> Examined:
     return examined
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The file by which a ledger is read; `copy` is the private folder that contains it, if any.
 
     With `is_fixed`, SQLite has to read the file as one that does not change, without the files

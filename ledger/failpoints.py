@@ -22,9 +22,8 @@ import signal
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from orc.ledger.errors import BadFailpoint
 
@@ -92,10 +91,9 @@ COMMAND_PLACES = {
 _KNOWN = {**PLACES, **BATCH_PLACES, **EXECUTOR_PLACES, **COMMAND_PLACES}
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     place: str
-    count: int | None
+    hit: int | None
     action: str
     argument: str
 
@@ -126,7 +124,7 @@ class _Plan:
                     file.write(f"{place}@{count}\n")
         for entry in self._entries:
             reached = total if entry.place == "*" else count
-            if entry.place in (place, "*") and entry.count in (None, reached):
+            if entry.place in (place, "*") and entry.hit in (None, reached):
                 _act(entry)
 
 

@@ -8,8 +8,7 @@ in rendering (`scheduler/rendering.py`) and in the effects (`scheduler/effects`)
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 StepKind = Literal["prompt", "embed", "run", "python", "value", "group", "approval"]
 """The kinds of steps in a definition."""
@@ -57,8 +56,7 @@ function, or a value in the spec. `reused` means that the file was reused and th
 know its origin."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(NamedTuple):
     """The facts about all steps of one kind or shape.
 
     `marks` are the spec keys that select this kind; a step has one of them. `takes` are the

@@ -11,9 +11,12 @@ limit is rounded down. So no budget is exceeded by rounding.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import lru_cache
 from math import floor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 NANO_PER_USD = 1_000_000_000
 
@@ -27,6 +30,9 @@ def exact(number: float) -> Fraction:
 
     Raises ValueError for an infinite number and for NaN.
     """
+    # Imported here: it loads decimal numbers and patterns, and a list of jobs without costs needs none.
+    from fractions import Fraction
+
     return Fraction(repr(number))
 
 

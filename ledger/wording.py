@@ -30,13 +30,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from decimal import Decimal
 from math import floor, isfinite
 
 UNKNOWN = "unknown"
 FREE = "free"
 NOT_REPORTED = "-"
 
+_NANO_PER_USD = 1_000_000_000
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -120,12 +120,19 @@ def steps_text(succeeded: int, total: int, *, brief: bool = False) -> str:
 def usd_text(nano_usd: int) -> str:
     """Nano-dollars as US dollars, of which 0 is `$0.00`: a limit, a price, what was saved."""
     sign = "-" if nano_usd < 0 else ""
-    amount = Decimal(abs(nano_usd)).scaleb(-9)
-    if amount == 0 or round(amount, 4) >= 1:
-        return f"{sign}${amount:,.2f}"
+    amount = abs(nano_usd)
+    if amount == 0 or round(amount, -5) >= _NANO_PER_USD:
+        return f"{sign}${_decimals(amount, 2)}"
     # Rounded to two digits first: 0.00099996 is 0.001, which needs one decimal less.
-    digits = 1 - Decimal(f"{amount:.1e}").adjusted()
-    return f"{sign}${amount:.{max(4, digits)}f}"
+    rounded = round(amount, 2 - len(str(amount)))
+    return f"{sign}${_decimals(amount, max(4, 11 - len(str(rounded))))}"
+
+
+def _decimals(nano_usd: int, decimals: int) -> str:
+    """Nano-dollars in dollars with so many decimals; halves are rounded to the even digit."""
+    whole, rest = divmod(round(nano_usd, decimals - 9), _NANO_PER_USD)
+    # One more digit: a single nano-dollar is $0.0000000010.
+    return f"{whole:,}.{f'{rest:09d}0'[:decimals]}"
 
 
 def limit_text(limit: str, amount: int) -> str:

@@ -5,13 +5,12 @@ This module imports only plain data, so that prices, exports and the scheduler c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orc.providers.servers.presets import PRESETS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderEntry:
+class ProviderEntry(NamedTuple):
     """The facts about one provider.
 
     `module` has a function `build(environment, base_url) -> Provider`. `default_model` is used if

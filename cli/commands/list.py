@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from itertools import islice
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
 from orc.ledger.money import nearest_nano_usd
 from orc.ledger.wording import (
-    calls_cost_text,
+    cost_text,
     count_text,
     duration_text,
     steps_text,
@@ -96,7 +95,7 @@ def command(
         for job in shown:
             scores = [mean.value() for mean in job.scores]
             then = coming[job.job_id].command()
-            put_json({**asdict(job), "tags": list(job.tags), "scores": scores, "next": then})
+            put_json({**job._asdict(), "tags": list(job.tags), "scores": scores, "next": then})
         return 0
     if not shown:
         say(
@@ -133,9 +132,7 @@ def command(
             *(", ".join(job.tags),) * has_tags,
             duration_text(job.duration_s),
             tokens_text(job.tokens) if job.calls else "",
-            calls_cost_text(
-                job.calls, nearest_nano_usd(job.cost_known_usd), job.calls_unpriced, brief=True
-            ),
+            _cost(job),
             ago(job.submitted_at),
         )
         for job in shown
@@ -152,6 +149,13 @@ def _waits(job: JobSummary) -> str:
     if job.status != "waiting":
         return ""
     return JobWaits(job.open_questions, job.over_budget, job.in_batches).text()
+
+
+def _cost(job: JobSummary) -> str:
+    """What the calls cost; empty if no model was called."""
+    if not job.calls:
+        return ""
+    return cost_text(nearest_nano_usd(job.cost_known_usd), job.calls_unpriced, brief=True)
 
 
 def _tolerated(job: JobSummary) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orc.cli.errors import UsageProblem
 from orc.ledger.kinds import JOB_OPEN, SHOWN_JOB_STATUSES, STARTING
@@ -23,8 +23,7 @@ _JOBS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class JobSummary:
+class JobSummary(NamedTuple):
     """A job in a list. Costs are US dollars, `submitted_at` is UTC text.
 
     `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.

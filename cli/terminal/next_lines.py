@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, safe
@@ -16,8 +16,7 @@ from orc.projections.tables.status import NEXT_TEXTS, is_in_queue
 _ASKED_MAX = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """An open question of a step, with the command for each of its options."""
 
     step: str
@@ -25,8 +24,7 @@ class Asked:
     answers: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class NextSteps:
+class NextSteps(NamedTuple):
     """What a job asks, at most 20 questions, and the command with which it goes on.
 
     `then` is empty if the job does not go on by a command of its own.

@@ -14,9 +14,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from orc.ledger.errors import ExposedFiles
 from orc.ledger.files.way import Entry, Way, is_file_mount, open_way, real_path
@@ -32,8 +31,7 @@ _FILES = ".files"
 _everything_is_trusted: ContextVar[bool] = ContextVar("everything_is_trusted", default=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """What is wrong with a path, and the remedy.
 
     The cause is other users who can write, another kind than a plain file or folder, or a second
@@ -46,8 +44,7 @@ class Fault:
     cause: Literal["writers", "kind", "names"] = "writers"
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(NamedTuple):
     """A ledger or a folder, and its faults; without faults it is one's own.
 
     `path` has no links. `identity` is the device and inode; None if there is nothing at the path.

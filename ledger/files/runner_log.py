@@ -10,9 +10,8 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from orc.ledger.errors import StorageError
 from orc.ledger.files.descriptors import NO_LOCKS, open_regular, write_all
@@ -31,8 +30,7 @@ _PROBE_WAIT_S = 0.25
 """A reader that looks whether the lock is free holds it for a moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerSeen:
+class RunnerSeen(NamedTuple):
     """The last process that was started for a job, and what it printed.
 
     `started_at` is UTC text, `command` its words. `version` is that of the job's last event then.

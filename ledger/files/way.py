@@ -7,8 +7,8 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from orc.ledger.files.written import written_path
 
@@ -25,16 +25,14 @@ _FOLDER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A file, folder or link, and its status, not followed if it is a link."""
 
     path: Path
     status: os.stat_result
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """The way from the root to a file: each folder and each link on it, in the order of the walk.
 
     `folder` is the path of the folder that contains the file, without links and `..`, and `fd` its

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from orc.ledger.wording import count_text, rate_text, score_text
@@ -13,17 +12,23 @@ from orc.projections.scores.forks import FORKS_MAX, forks_in, is_fork
 _STEPS_A_QUERY = 500
 
 
-@dataclass(slots=True)
 class ScoreMean:
     """The mean of the values of one score; `passed` counts those that are true, of `booleans`."""
 
-    name: str
-    who: str
-    n: int = 0
-    total: float = 0.0
-    passed: int = 0
-    booleans: int = 0
-    errors: int = 0
+    def __init__(
+        self,
+        name: str,
+        who: str,
+        n: int = 0,
+        total: float = 0.0,
+        passed: int = 0,
+        booleans: int = 0,
+        errors: int = 0,
+    ) -> None:
+        self.name, self.who = name, who
+        self.n, self.total = n, total
+        self.passed, self.booleans = passed, booleans
+        self.errors = errors
 
     @property
     def mean(self) -> float | None:
@@ -45,9 +50,14 @@ class ScoreMean:
 
     def value(self) -> dict[str, Any]:
         """The score for `--json`."""
-        found = asdict(self)
-        kept = {name: found[name] for name in ("name", "who", "n", "errors")}
-        return {**kept, "mean": self.mean, "pass_rate": self.pass_rate}
+        return {
+            "name": self.name,
+            "who": self.who,
+            "n": self.n,
+            "errors": self.errors,
+            "mean": self.mean,
+            "pass_rate": self.pass_rate,
+        }
 
 
 Means = dict[tuple[str, str], ScoreMean]

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orc.ledger.kinds import OPEN, WaitsFor, facts_of
 from orc.ledger.wording import count_text, number_text
@@ -26,8 +25,7 @@ WAITS_FOR: dict[WaitsFor, str] = {
 """What a step waits for, in words that follow `waits`."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepWait:
+class StepWait(NamedTuple):
     """A step of a row or of a folded job: its id, the step that contains it, and its state.
 
     `waits_for` is None unless its status is `waiting`, or its call is in a batch.
@@ -40,7 +38,6 @@ class StepWait:
     waits_for: WaitsFor | None
 
 
-@dataclass(slots=True)
 class InnerWaits:
     """The steps directly inside an open container, of which there are `total`.
 
@@ -49,12 +46,13 @@ class InnerWaits:
     depth, in order. `ended` counts those that have ended.
     """
 
-    holds: str
-    total: int = 0
-    ended: int = 0
-    has_work: bool = False
-    waiting: dict[str, int] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
+    def __init__(self, holds: str) -> None:
+        self.holds = holds
+        self.total = 0
+        self.ended = 0
+        self.has_work = False
+        self.waiting: dict[str, int] = {}
+        self.names: list[str] = []
 
     @property
     def is_waiting(self) -> bool:
@@ -83,8 +81,7 @@ class InnerWaits:
         return (" " if self.holds == "round" else ", ").join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class JobWaits:
+class JobWaits(NamedTuple):
     """How many steps of a job wait for an answer, for a larger budget, and for a batch."""
 
     questions: int = 0

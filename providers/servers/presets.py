@@ -6,8 +6,7 @@ name is added to it. This module imports only the standard library.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from orc.ledger.servers.server_def import Api, JsonMode, LimitField, ReasoningField
@@ -16,8 +15,7 @@ WRITTEN = "2026-11-30"
 """The day of this table. The sources say how a server is now; none of these servers was called."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preset:
+class Preset(NamedTuple):
     """What is known of a server: `source` is the page that documents it.
 
     `base_url` is empty if every account has its own; then `address_variable` must be set. That
@@ -27,8 +25,8 @@ class Preset:
     name: str
     base_url: str
     source: str
-    key: str | None = None
     address_variable: str
+    key: str | None = None
     default_model: str = ""
     api: Api = "openai"
     is_free: bool = False

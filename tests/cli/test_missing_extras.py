@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,8 @@ COMMAND = "pip install 'orc-ledger[far]'"
 
 @pytest.fixture(autouse=True)
 def _far_is_not_installed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = replace(
-        REGISTRY["mlx"], name="far", package="far-lm", extra="far", import_name="no_such_package"
+    entry = REGISTRY["mlx"]._replace(
+        name="far", package="far-lm", extra="far", import_name="no_such_package"
     )
     monkeypatch.setitem(REGISTRY, "far", entry)
 

@@ -14,9 +14,9 @@ import pytest
 
 SPEC = "{project: one, steps: {only: {value: 1}}}\n"
 SLOW = set(
-    "anthropic asyncio datasette genai_prices httpx httpx2 jinja2 jsonschema markdown_it mlx numpy "
-    "openai pandas pydantic pygments referencing rich sqlite_utils tenacity tree_sitter trio "
-    "typer uvicorn yaml".split()
+    "anthropic asyncio dataclasses datasette fractions genai_prices httpx httpx2 jinja2 jsonschema "
+    "markdown_it mlx numpy openai pandas pydantic pygments referencing rich sqlite_utils tenacity "
+    "tree_sitter trio typer uvicorn yaml".split()
 )
 """Packages that take long to load, as seen by `python -X importtime`."""
 SLOW_OF_ORC = {
@@ -32,13 +32,13 @@ SLOW_OF_ORC = {
 LOADS = {
     "--version": "",
     "--help": "",
-    "list --help": "typer",
+    "list --help": "dataclasses typer",
     "list": "",
-    "show JOB": "",
-    "cost JOB": "",
-    "why JOB only": "pydantic orc.ledger.events",
+    "show JOB": "dataclasses",
+    "cost JOB": "dataclasses",
+    "why JOB only": "dataclasses fractions pydantic orc.ledger.events",
     "run spec.yaml --quiet": (
-        "pydantic trio yaml orc.ledger.events orc.scheduler.core.spec.model "
+        "dataclasses fractions pydantic trio yaml orc.ledger.events orc.scheduler.core.spec.model "
         "orc.scheduler.runner orc.projections.tables.projector orc.projections.folder.publish"
     ),
 }

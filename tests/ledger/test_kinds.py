@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -20,7 +19,7 @@ from orc.projections.tables.statements import STATEMENTS
 from orc.scheduler.core.spec.model import StepSpec, kind_of
 
 ROOT = Path(__file__).parents[2]
-SORTS = (*(each.name for each in fields(Kind) if each.type == "bool"), "is_container")
+SORTS = (*(name for name, hint in get_type_hints(Kind).items() if hint is bool), "is_container")
 STORED = re.compile(r"\b(?:\w+\.)?status (?:=|IN \(|<>) ?'([^']*)'((?:, '[^']*')*)")
 
 

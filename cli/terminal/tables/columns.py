@@ -9,8 +9,8 @@ of its own. This module draws nothing, so that a command without a terminal does
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from orc.cli.terminal.paragraphs import cells
 
@@ -31,8 +31,7 @@ class Holds(Enum):
     STATUS = "status"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column: its title, what it holds, and when it is left out.
 
     Of the columns that may be left out, the one with the highest `drop` goes first; 0 always stays.
@@ -68,8 +67,7 @@ def columns_of(heads: Iterable[Column | str]) -> list[Column]:
     return [Column(head) if isinstance(head, str) else head for head in heads]
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(NamedTuple):
     """The columns that are shown, by their indexes, with their widths in cells, and the others."""
 
     shown: tuple[int, ...]
@@ -96,8 +94,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: int)
     return Fit(tuple(shown), tuple(widths), left_out)
 
 
-@dataclass(frozen=True, slots=True)
-class _Size:
+class _Size(NamedTuple):
     """The width of a column that is whole, and the least one with which it can be read."""
 
     whole: int

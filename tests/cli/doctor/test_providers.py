@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import trio
@@ -27,7 +26,7 @@ def fakes() -> Iterator[None]:
     for name in set(everyone) - {"openai", "anthropic", "ollama", "replay"}:
         del REGISTRY[name]
     for name in ("openai", "anthropic"):
-        REGISTRY[name] = replace(everyone[name], module="tests.cli.fake_provider")
+        REGISTRY[name] = everyone[name]._replace(module="tests.cli.fake_provider")
     yield
     REGISTRY.clear()  # Its order is what pages show.
     REGISTRY.update(everyone)
@@ -117,7 +116,7 @@ async def test_a_provider_that_cannot_be_reached_is_a_note(autojump_clock: MockC
 
 
 async def test_a_provider_whose_package_is_missing_is_a_note() -> None:
-    REGISTRY["openai"] = replace(REGISTRY["openai"], module="no_such_package")
+    REGISTRY["openai"] = REGISTRY["openai"]._replace(module="no_such_package")
     found = (await examine(**KEY))["openai"]
 
     assert found.level == "note"
