@@ -19,6 +19,7 @@ from orc.ledger.definition.job import JobDef as JobDef
 from orc.ledger.definition.job import ShippedDef as ShippedDef
 from orc.ledger.definition.job import dump_job as dump_job
 from orc.ledger.definition.job import dump_step as dump_step
+from orc.ledger.definition.job import dump_whole_step as dump_whole_step
 from orc.ledger.definition.job import load_job as load_job
 from orc.ledger.definition.job import walk_steps as walk_steps
 from orc.ledger.definition.limits import DEFAULT_LIMITS as DEFAULT_LIMITS

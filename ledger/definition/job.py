@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from typing import Any, Literal
+
+from pydantic_core import to_jsonable_python
 
 from orc.ledger.definition.base import Resolved
 from orc.ledger.definition.limits import BudgetDef, CircuitDef, RateDef
@@ -129,6 +132,24 @@ def dump_job(definition: JobDef) -> dict[str, Any]:
 def dump_step(step: StepDef) -> dict[str, Any]:
     """The step as JSON values, as it appears in `dump_job`."""
     return step.model_dump(mode="json", exclude_defaults=True)
+
+
+def dump_whole_step(step: StepDef, *, without: Collection[str] = ()) -> dict[str, Any]:
+    """The step as JSON values with all its fields, but not those `without` which it is wanted.
+
+    The steps inside it have all theirs.
+    """
+    found = _defaults_of_step() | step.model_dump(mode="json", exclude={"steps"})
+    found["steps"] = [dump_whole_step(inner) for inner in step.steps]
+    return {name: found[name] for name in StepDef.model_fields if name not in without}
+
+
+@cache
+def _defaults_of_step() -> dict[str, Any]:
+    fields = StepDef.model_fields.items()
+    return {
+        name: to_jsonable_python(field.default) for name, field in fields if not field.is_required()
+    }
 
 
 def load_job(document: Any) -> JobDef:

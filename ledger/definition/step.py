@@ -9,6 +9,7 @@ from orc.ledger.definition.flow import ApprovalDef, ForEachDef, LoopDef, ScoreDe
 from orc.ledger.definition.limits import DEFAULT_LIMITS, BudgetDef, LimitsDef, RetryDef
 from orc.ledger.definition.parts import EmbedDef, FileDef, MessageDef, TargetDef, ToolDef
 from orc.ledger.definition.shared_defaults import NO_ENTRIES
+from orc.ledger.definition.sparse import Sparse
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
 
@@ -18,7 +19,7 @@ Cwd = Literal["work", "spec"]
 """Where a command or function starts: in its working folder, or in the folder of its spec."""
 
 
-class StepDef(Resolved):
+class StepDef(Sparse, Resolved):
     """One step.
 
     `condition` is evaluated once, when all `needs` have ended; `item_condition` once per

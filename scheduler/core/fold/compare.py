@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from orc.ledger.definition import JobDef, StepDef, walk_steps
+from orc.ledger.definition import JobDef, StepDef, dump_whole_step, walk_steps
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.graph import Graph, reachable
 from orc.scheduler.core.fold.reopen import find_done
@@ -231,7 +231,7 @@ def _content(
 
     That the step needs the steps `apart_from` does not count.
     """
-    dumped = step.model_dump(mode="json", exclude=EXECUTION_FIELDS)
+    dumped = dump_whole_step(step, without=EXECUTION_FIELDS)
     found = _without_scores(dumped, apart_from)
     found |= _of_job(definition, found)
     names = _files_of(definition, step) - without_files_of

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from orc.ledger.definition import Cwd
 from orc.ledger.definition.shared_defaults import NO_ITEMS
+from orc.ledger.definition.sparse import Sparse
 from orc.ledger.kinds import KIND_OF_KEY, FailureKind
 from orc.scheduler.core.spec.base import (
     IGNORED_PREFIX,
@@ -99,7 +100,7 @@ class DefaultsSpec(Strict):
     env: Variables | None = None
 
 
-class StepSpec(Strict):
+class StepSpec(Sparse, Strict):
     """A step. It has exactly one of prompt, messages, embed, run, python, value, approval, steps,
     workflow."""
 

@@ -1,0 +1,71 @@
+"""Models that hold only the fields which they were given: a large job has thousands of them.
+
+A pydantic model has an entry for each of its fields, also for defaults. That is most of the memory of
+a step, and of the time of its dump. The class has the defaults of a `Sparse` model instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+from pydantic import BaseModel
+
+_KEY_SETS_MAX = 1000
+
+_set = object.__setattr__
+
+
+class Sparse(BaseModel):
+    """Base of models with many fields of which most have their defaults.
+
+    `model_dump` has the given fields only. Two models are equal if all their fields are.
+    """
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Give the class the defaults of its fields."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            if not field.is_required():
+                setattr(cls, name, field.default)
+
+    @classmethod
+    def of_checked(cls, fields: dict[str, Any]) -> Self:
+        """The model with these fields, whose values another model has checked already."""
+        made = cls.__new__(cls)
+        _set(made, "__dict__", fields)
+        _set(made, "__pydantic_fields_set__", _key_set(fields))
+        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_private__", None)
+        return made
+
+    def model_post_init(self, context: Any) -> None:
+        """Drop the fields that were not given."""
+        given, values = self.__pydantic_fields_set__, self.__dict__
+        _set(self, "__dict__", {name: values[name] for name in values if name in given})
+        _set(self, "__pydantic_fields_set__", _key_set(given))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sparse) or type(self) is not type(other):
+            return NotImplemented
+        own, others = self.__dict__, other.__dict__
+        return own == others or all(
+            getattr(self, name) == getattr(other, name) for name in {**own, **others}
+        )
+
+    def __hash__(self) -> int:
+        # Of the fields that are never left out.
+        fields = type(self).model_fields.items()
+        return hash(tuple(self.__dict__[name] for name, field in fields if field.is_required()))
+
+
+_key_sets: dict[frozenset[str], set[str]] = {}
+
+
+def _key_set(names: Iterable[str]) -> set[str]:
+    """The names as a set that models with the same fields share; no model changes it."""
+    found = frozenset(names)
+    if len(_key_sets) >= _KEY_SETS_MAX:
+        return set(found)
+    return _key_sets.setdefault(found, set(found))
