@@ -1,5 +1,7 @@
 """What a step costs: processor time and memory of a job in a process of its own, beside a yardstick.
 
+A job is measured from when it is recorded to its last event.
+
 Processor time is that of the process and its children, which other programs on the machine change
 less than the duration. `python -m benchmarks.costs WHAT COUNT FOLDER` measures once, as JSON.
 """
@@ -207,12 +209,16 @@ _WHATS: dict[str, Callable[[int, Path], float]] = {
 def _run(spec: str, folder: Path) -> float:
     (folder / "spec.yaml").write_text(spec)
     (folder / "returned.py").write_text("def same(x):\n    return x\n")
-    seen: dict[str, float] = {}
+    began = ended_at = 0.0
+
+    def begin(*_job: object) -> None:
+        nonlocal began
+        began = _own_s()
 
     def note(recorded: Sequence[Recorded]) -> None:
-        for item in recorded:
-            if item.event.type in ("job.started", "job.succeeded"):
-                seen[item.event.type] = _own_s()
+        nonlocal ended_at
+        if recorded[-1].event.type == "job.succeeded":
+            ended_at = _own_s()
 
     before = _children_s()
     ended = run_sync(
@@ -221,10 +227,10 @@ def _run(spec: str, folder: Path) -> float:
         places=Places.find(database=folder / "runs.db"),
         environment=os.environ,
         version="benchmark",
-        listener=Listener(on_events=note),
+        listener=Listener(on_job=begin, on_events=note),
     )
     assert ended.status == "succeeded", ended.failures
-    return seen["job.succeeded"] - seen["job.started"] + _children_s() - before
+    return ended_at - began + _children_s() - before
 
 
 def _least(work: Callable[[], Any], *, times: int = 3) -> float:

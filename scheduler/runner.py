@@ -3,7 +3,8 @@
 The runner is the only writer of its job's stream. In each turn it handles all waiting commands,
 decides, and commits all events at once. Effects start only after the commit. During a turn the
 state contains events that are not committed yet; if the commit fails, the runner stops and the
-state is discarded. Locking the job is left to the caller, running an attempt to `attempt.py`.
+state is discarded. Locking the job is left to the caller, starting steps to `starting.py`, running
+an attempt to `attempt.py`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ from orc.ledger.events import AnyEvent
 from orc.ledger.kinds import JOB_AT_REST, JOB_ENDED
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
-from orc.scheduler.attempt import evaluate_value
 from orc.scheduler.attempt_context import BuildProvider, build_context
 from orc.scheduler.batches.room import BatchRoom
-from orc.scheduler.branching import MAY_START, BranchEvaluator
+from orc.scheduler.branching import BranchEvaluator
 from orc.scheduler.budget_gate import BudgetGate, PriceCall, unknown_price
 from orc.scheduler.call_journal import CallJournal
 from orc.scheduler.clock import Clock
@@ -39,14 +39,12 @@ from orc.scheduler.core.commands import (
     PauseJob,
     RecordCall,
     Settle,
-    StartAttempt,
     TimeOutJob,
 )
 from orc.scheduler.core.fold.batches import open_batched
-from orc.scheduler.core.fold.evolve import JobState, evolve
+from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.placing import open_remote
 from orc.scheduler.core.fold.queues import WorkQueues
-from orc.scheduler.core.fold.work import metered_provider
 from orc.scheduler.core.hook_commands import StartHook
 from orc.scheduler.core.placing_commands import ExpireQueued
 from orc.scheduler.core.rules.decide import decide
@@ -62,11 +60,16 @@ from orc.scheduler.result_key import ResultCache, ResultReuse
 from orc.scheduler.retry import with_wait
 from orc.scheduler.running import RunningAttempts
 from orc.scheduler.signals import poll_signals, unread_decisions
+from orc.scheduler.starting import StepStarter
 from orc.scheduler.stopping import OpenStops, Stop, StopCommand, stops_by_signals, watch_stops
 from orc.scheduler.turn import Message, Turn
 from orc.scheduler.workspace import Workspace, sweep_attempts
 
 YIELD_S = 0.005
+TURN_S = 0.005
+"""How long a turn goes on with the dependents of values that it has computed."""
+ROUNDS_MAX = 100
+"""How often it does so."""
 FORGET_S = 5.0
 """How long the end of a job waits for executors to drop what they keep of it."""
 
@@ -100,6 +103,7 @@ class Runner:
         shared: SharedLimits | None = None,
         open_stops: OpenStops = stops_by_signals,
         waits_for_batches: bool = True,
+        turn_s: float = TURN_S,
     ) -> None:
         self._job_id = job_id
         self._mask = mask
@@ -130,8 +134,7 @@ class Runner:
         )  # fmt: skip
         self._queues = WorkQueues(state)
         renderer = self._context.renderer
-        self._results = ResultReuse(state, renderer, results, renderer.of)
-        self._branches = BranchEvaluator(state, renderer, self._clock, self._results)
+        reuse = ResultReuse(state, renderer, results, renderer.of)
         self._open_stops = open_stops
         self._waiting: trio.CancelScope | None = None
         self._remotes = executors
@@ -146,10 +149,20 @@ class Runner:
             remotes=executors,
             batches=self._batches,
         )
+        self._starter = StepStarter(
+            self._context,
+            self._queues,
+            BranchEvaluator(state, renderer, self._clock, reuse),
+            reuse,
+            clock=self._clock,
+            rates=self._rates,
+            local_room=self._local_room,
+        )
         self._stop: Stop | None = None
         self._advanced_at = 0.0
         self._deadline = math.inf
         self._look = Look()
+        self._turn_s = turn_s
 
     async def run(self, *opening: Command) -> JobState:
         """Run the job, beginning with StartJob or ResumeJob, until it ends or stops.
@@ -195,12 +208,8 @@ class Runner:
         left = [(step_id, placed) for step_id, _, placed in open_remote(self._state)]
         left += [(step_id, None) for step_id in open_batched(self._state)]
         while True:
-            turn = Turn(recorded_at=self._clock.recorded_at())
-            for message in messages:
-                self._handle(message, turn)
-            self._advance(turn)
-            if self._state.status in JOB_AT_REST:
-                self._apply(decide(self._state, StartHook()), turn)
+            turn = Turn(self._job_id, self._clock.recorded_at())
+            self._take_turn(messages, turn)
             self._commit(turn)
             if self._state.status in JOB_AT_REST:
                 return
@@ -211,8 +220,9 @@ class Runner:
             if self._deadline == math.inf and self._state.timeout_s is not None:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
                 self._deadline = trio.current_time() + left_s
-            messages = self._launch(turn.started, nursery)
-            # Dependents of steps that ended at once may be ready now.
+            messages = self._starter.take_values(turn)
+            for step_id in turn.started:
+                self._running.start(step_id, nursery)
             has_more = self._take_due(messages) or turn.has_more
             if not messages and not has_more:
                 messages = await self._wait()
@@ -223,6 +233,33 @@ class Runner:
                 yielded = trio.current_time()
             if self._stop is None and self._is_late and not self._look.is_on:
                 messages.append(Message(TimeOutJob()))
+
+    def _take_turn(self, messages: list[Message], turn: Turn) -> None:
+        """Handle the messages, and start what may start.
+
+        Values are computed within the turn, and their dependents started, for a short time, while
+        nothing else waits for the commit.
+        """
+        ends = min(trio.current_time() + self._turn_s, self._deadline)
+        rounds = 0
+        while True:
+            for message in messages:
+                self._handle(message, turn)
+            turn.has_more = False
+            self._advance(turn)
+            if self._state.status in JOB_AT_REST:
+                self._apply(decide(self._state, StartHook()), turn)
+                return
+            rounds += 1
+            is_over = rounds == ROUNDS_MAX or trio.current_time() >= ends
+            if is_over or self._stop is not None or turn.is_awaited:
+                return
+            if not self._starter.starts_values_only(turn):
+                return
+            messages = self._starter.take_values(turn)
+            # Dependents of steps that ended at once may be ready now.
+            if not (self._take_due(messages) or messages or turn.has_more):
+                return
 
     def _handle(self, message: Message, turn: Turn) -> None:
         command = with_safe_message(message.command, self._mask)
@@ -240,7 +277,7 @@ class Runner:
         turn.stored += message.stored
         if message.committed is not None:
             turn.journalled.append(message.committed)
-        self._fold(events, turn)
+        turn.fold(self._state, events)
 
     def _advance(self, turn: Turn) -> None:
         """Apply what the state requires without a command: expiries, starts, the job's end."""
@@ -276,7 +313,7 @@ class Runner:
                 # Its attempt still waits for a worker.
                 self._running.give_up(late.step)
         self._queues.wake(now)
-        while not self._is_late and self._start_ready(now, turn):
+        while not self._is_late and self._starter.start_ready(now, turn):
             pass
         self._apply(decide(state, Settle()), turn)
         if state.status == "running" and self._queues.waits_for_person_only():
@@ -284,47 +321,12 @@ class Runner:
         elif state.status == "running" and self._batches.wants_leave:
             self._apply(decide(state, LeaveBatches()), turn)
 
-    def _start_ready(self, now: float, turn: Turn) -> bool:
-        """Start the ready steps; whether one of them ended at once and left its place to others."""
-        has_room = False
-        ready = self._queues.ready(now, room=self._rates.room, takes=self._local_room.take)
-        for step_id in list(ready):
-            command = self._results.first_command(step_id, now)
-            events, are_fit = guarded_events(self._state, command, self._mask)
-            self._fold(events, turn)
-            if are_fit and isinstance(command, StartAttempt):
-                self._rates.reserve(metered_provider(self._state, step_id), step_id)
-                turn.started.append(step_id)
-            else:
-                has_room = turn.has_more = True
-                self._local_room.release(step_id)
-        return has_room
-
     def _take_due(self, messages: list[Message]) -> bool:
-        """Evaluate the due steps; all events that they read are committed.
-
-        Appends their commands to `messages`. Returns whether any step was due.
-        """
-        if self._stop is not None:
-            return False
-        due = self._queues.take_due()
-        for step_id in due:
-            found = self._branches.evaluate(step_id)
-            if found is MAY_START:
-                self._queues.add_ready(step_id)
-            elif found is not None:
-                messages.append(found)
-        return bool(due)
+        return self._stop is None and self._starter.take_due(messages)
 
     def _apply(self, events: list[AnyEvent], turn: Turn) -> None:
         # Mask before the fold, so that the state equals that of a resumed job.
-        self._fold([mask_event(self._mask, event) for event in events], turn)
-
-    def _fold(self, events: Sequence[AnyEvent], turn: Turn) -> None:
-        for event in events:
-            recorded = Recorded(self._job_id, self._state.version + 1, turn.recorded_at, event)
-            evolve(self._state, recorded)
-            turn.recorded.append(recorded)
+        turn.fold(self._state, [mask_event(self._mask, event) for event in events])
 
     def _commit(self, turn: Turn) -> None:
         if turn.recorded:
@@ -334,17 +336,6 @@ class Runner:
             committed.set()
         if turn.recorded:
             failpoints.hit("ledger.after_apply")
-
-    def _launch(self, started: list[str], nursery: trio.Nursery) -> list[Message]:
-        """Start the committed attempts. Steps that need no task run here, at once."""
-        done = []
-        for step_id in started:
-            if self._state.graph.steps[step_id].facts.is_immediate:
-                finished = evaluate_value(self._context, step_id)
-                done.append(self._running.end_message(step_id, finished))
-            else:
-                self._running.start(step_id, nursery)
-        return done
 
     def _begin_stop(self, command: StopCommand) -> None:
         if self._stop is not None:

@@ -128,11 +128,14 @@ class Stand:
         on_state: Callable[[JobState, Sequence[Recorded]], None] = lambda state, batch: None,
         limit_s: float = VIRTUAL_LIMIT_S,
         executors: Sequence[RemoteExecutor] = (),
+        turn_s: float = 0.0,
     ) -> JobState:
         """Start or resume the job until it ends, stops, or dies at the given commit.
 
         `wall` maps the run's seconds to the wall clock's. `beside` is an async function that runs
-        while the job does. Raises trio.TooSlowError after `limit_s` of the run's seconds.
+        while the job does. With a `turn_s`, a turn goes on with the dependents of its values; without,
+        it ends before them, so that the job can die there. Raises trio.TooSlowError after `limit_s`
+        of the run's seconds.
         """
         clock = Clock(
             wall=lambda: self.wall_s + wall(trio.current_time()),
@@ -165,6 +168,7 @@ class Stand:
                 observer=committed,
                 executors=executors,
                 mask=NO_MASK,
+                turn_s=turn_s,
             )
             _run_in_own_time(self, runner, opening, ledger, beside, limit_s)
         return state

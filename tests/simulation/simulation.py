@@ -37,7 +37,7 @@ from orc.scheduler.core.fold.compare import find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.hook_commands import EndHook
-from orc.scheduler.runner import Runner
+from orc.scheduler.runner import TURN_S, Runner
 from tests.builders import EPOCH_S, OWNER, amended, new_state, submitted
 from tests.scheduler.harness import Stand
 from tests.scheduler.watches import demand
@@ -186,6 +186,7 @@ class _Simulation:
                     wall=lambda seconds: seconds + process.jumped_s,
                     opening=_opening(stand, before),
                     limit_s=LIFE_S_MAX,
+                    turn_s=TURN_S * (self._seed % 2),
                 )
                 process.publish()
         except BaseException as error:
