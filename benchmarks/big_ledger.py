@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -88,4 +87,4 @@ def _moved(history: list[Recorded], job_id: JobId, back: timedelta) -> Iterator[
     for recorded in history:
         at = datetime.fromisoformat(recorded.recorded_at) - back
         text = at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        yield replace(recorded, job_id=job_id, recorded_at=text, position=0, hash="")
+        yield recorded._replace(job_id=job_id, recorded_at=text, position=0, hash="")

@@ -113,7 +113,7 @@ class Kind(NamedTuple):
     @property
     def holds_slot(self) -> bool:
         """Whether a running step counts against `concurrency`."""
-        return not (self.is_container or self.asks_person)
+        return self.holds is None and not self.asks_person
 
     @property
     def has_own_output(self) -> bool:

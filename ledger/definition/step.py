@@ -164,8 +164,12 @@ class StepDef(Sparse, Resolved):
 
         Any other step reads values first, which must be committed.
         """
-        is_simple = self.condition is None and self.shape is None and self.facts.holds_slot
-        return is_simple and not self.has_result_key and not self.own_templates
+        # What `shape`, `has_result_key` and `own_templates` say of such a step, in parts, since the
+        # fold asks for each step.
+        facts = self.facts
+        is_one = self.for_each is None and self.loop is None and facts.holds_slot
+        is_simple = is_one and self.condition is None and not self.templates
+        return is_simple and (self.cache == "off" or not facts.runs_code)
 
     @property
     def is_scored(self) -> bool:

@@ -7,7 +7,7 @@ number in `SHAPES` and a function in `upcasts.py`. Types are never renamed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orc.ledger.events.base import Event as Event
 from orc.ledger.events.base import JobEvent as JobEvent
@@ -139,8 +139,7 @@ SHAPES: dict[str, int] = {
 """The current shape of each event type whose shape is not 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """An event with its version in the stream (from 1) and its time (UTC, as text).
 
     `position` (its number in the whole ledger) and `hash` are set once it is stored.

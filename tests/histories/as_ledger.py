@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,4 +58,4 @@ def _with_blobs(row: dict[str, Any]) -> dict[str, Any]:
 
 def _of_job(job_id: str, row: dict[str, Any]) -> Recorded:
     recorded = row_to_recorded((0, *(row[name] for name in COLUMNS)))
-    return replace(recorded, job_id=JobId(job_id))
+    return recorded._replace(job_id=JobId(job_id))

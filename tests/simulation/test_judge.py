@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -71,7 +70,7 @@ def judged(told: Told, at: int, *events: Any) -> None:
     judge.observe(told.stream[:at])
     recorded = told.stream[at]
     for version, event in enumerate(events, at + 1):
-        judge.observe([replace(recorded, version=version, event=event)])
+        judge.observe([recorded._replace(version=version, event=event)])
 
 
 def places(event_type: str) -> Iterator[tuple[Told, int]]:

@@ -10,53 +10,11 @@ from typing import assert_never
 
 from orc.ledger.definition import JobDef
 from orc.ledger.events import (
-    ApprovalDecided,
-    ApprovalRequested,
-    BatchAccepted,
-    BatchEnded,
-    BatchProgressed,
-    BatchSubmitted,
-    BlobRemoved,
-    BudgetExceeded,
-    BudgetRaised,
-    CacheHit,
-    CircuitClosed,
-    CircuitOpened,
     Failure,
-    FileWritten,
-    HookEnded,
-    HookStarted,
-    JobAmended,
     JobCancelled,
-    JobCancelling,
-    JobFailed,
-    JobInterrupted,
-    JobNoted,
-    JobResumed,
-    JobStarted,
-    JobSubmitted,
-    JobSucceeded,
-    JobTagged,
-    JobWaiting,
-    LlmFailed,
-    LlmRequested,
-    LlmResponded,
     Recorded,
-    ScoreRecorded,
-    StepConfigured,
-    StepExpanded,
     StepFailed,
-    StepInterrupted,
-    StepPlaced,
-    StepReattached,
-    StepReused,
-    StepSkipped,
     StepStarted,
-    StepSucceeded,
-    StepSwitched,
-    StepUnplaced,
-    ToolCalled,
-    ToolReturned,
 )
 from orc.ledger.kinds import JOB_AT_REST, OPEN
 from orc.scheduler.core.fold.amend import job_amended, step_reused
@@ -127,17 +85,11 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
     before_at, state.last_at = state.last_at, recorded.recorded_at
     state.version = recorded.version
     event = recorded.event
-    match event:
-        case StepStarted():
+    # By the name, which is compared faster than the class of a model.
+    match event.type:
+        case "step.started":
             _step_started(state, event)
-        case StepPlaced():
-            step_placed(state, event, seconds_of(recorded.recorded_at))
-        case StepUnplaced():
-            step_unplaced(state, event, seconds_of(recorded.recorded_at))
-        case StepReattached():
-            # The attempt is where `step.placed` says.
-            pass
-        case StepSucceeded():
+        case "step.succeeded":
             step = _leave(state, event.step)
             step.output = event.output
             step.is_doubtful = is_doubtful(event.warning)
@@ -147,32 +99,39 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             forget_calls(step)
             _end(state, event.step, "succeeded")
             _update_dependents(state, event.step, ended_well=True)
-        case StepFailed():
+        case "step.placed":
+            step_placed(state, event, seconds_of(recorded.recorded_at))
+        case "step.unplaced":
+            step_unplaced(state, event, seconds_of(recorded.recorded_at))
+        case "step.reattached":
+            # The attempt is where `step.placed` says.
+            pass
+        case "step.failed":
             _step_failed(state, event)
-        case StepSkipped():
+        case "step.skipped":
             state.steps[event.step].skipped = event.reason
             _end(state, event.step, "skipped")
             _update_dependents(state, event.step, ended_well=False)
-        case StepConfigured():
+        case "step.configured":
             state.graph.configure(event.step, event.settings)
             set_route(state, event.step)
             configured(state, event.step)
-        case StepExpanded():
+        case "step.expanded":
             expanded(state, event)
-        case ApprovalRequested():
+        case "approval.requested":
             asked(state, event)
-        case ApprovalDecided():
+        case "approval.decided":
             is_about_call = state.steps[event.step].waits_for == "in_doubt"
             decided(state, event)
             if is_about_call and event.option != REJECT:
                 state.steps[event.step].in_doubt = None
                 let_start(state, event.step)
-        case BudgetExceeded():
+        case "budget.exceeded":
             leave_running(state, event.step)
             budget_exceeded(state, event)
-        case BudgetRaised():
+        case "budget.raised":
             budget_raised(state, event)
-        case StepInterrupted():
+        case "step.interrupted":
             in_doubt = find_doubt(state, event.step)
             cut_call(state, event.step)
             step = leave_running(state, event.step)
@@ -181,83 +140,83 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             add_deadline(state, event.step)
             step.in_doubt = in_doubt
             let_start(state, event.step)
-        case StepReused():
+        case "step.reused":
             state.owned.apply(recorded)
             step_reused(state, event)
             _end(state, event.step, "succeeded")
             _update_dependents(state, event.step, ended_well=True)
-        case StepSwitched():
+        case "step.switched":
             step = state.steps[event.step]
             step.fallback = event.fallback
             set_route(state, event.step)
             step.failures = 0
             forget_calls(step)
-        case LlmRequested() | LlmResponded() | LlmFailed() | CacheHit():
+        case "llm.requested" | "llm.responded" | "llm.failed" | "cache.hit":
             fold_call(state, event, recorded.version)
-        case ToolCalled():
+        case "tool.called":
             state.steps[event.step].in_flight = "tool"
-        case ToolReturned():
+        case "tool.returned":
             state.steps[event.step].in_flight = None
             state.steps[event.step].results[event.key] = CommittedResult(
                 event.result, bool(event.is_error)
             )
-        case BatchSubmitted() | BatchAccepted() | BatchProgressed() | BatchEnded():
+        case "batch.submitted" | "batch.accepted" | "batch.progressed" | "batch.ended":
             fold_batch(state, event, seconds_of(recorded.recorded_at))
-        case CircuitOpened():
+        case "circuit.opened":
             circuit_opened(state, event)
-        case CircuitClosed():
+        case "circuit.closed":
             circuit_closed(state, event)
-        case FileWritten():
+        case "file.written":
             state.owned.apply(recorded)
             state.file_names.add(event.path)
-        case JobSubmitted():
+        case "job.submitted":
             state.submitted = event
             state.replies = event.replies
             state.tags = dict.fromkeys(state.definition.tags)
             for name in state.steps.keys() & (event.kept_items or ()):
                 state.steps[name].keeps_items = True
             _enqueue_roots(state)
-        case JobStarted():
+        case "job.started":
             state.status = "running"
             state.epoch = recorded.version
             state.owned_since = recorded.recorded_at
             limit_to(state, event.only)
-        case JobAmended():
+        case "job.amended":
             state.owned.apply(recorded)
             job_amended(state, event, recorded.recorded_at, before_at)
-        case JobResumed():
+        case "job.resumed":
             state.epoch = recorded.version
             job_resumed(state, event, recorded.recorded_at, before_at)
-        case JobInterrupted():
+        case "job.interrupted":
             state.stopped_by = event.signal
             _stop(state, "stopped")
-        case JobWaiting():
+        case "job.waiting":
             _stop(state, "waiting")
-        case JobSucceeded():
+        case "job.succeeded":
             _stop(state, "succeeded")
-        case JobFailed():
+        case "job.failed":
             of_job = (failure for failure in event.failures if failure.step is None)
             state.job_failure = next(of_job, None)
             _stop(state, "failed")
-        case JobCancelling():
+        case "job.cancelling":
             cancelling(state, event)
-        case JobCancelled():
+        case "job.cancelled":
             _job_cancelled(state, event)
-        case ScoreRecorded():
+        case "score.recorded":
             score_recorded(state, event)
             _beside_the_run(state, before_at)
-        case JobTagged():
+        case "job.tagged":
             tagged(state, event)
             _beside_the_run(state, before_at)
-        case HookStarted():
+        case "hook.started":
             state.hook = event
-        case HookEnded():
+        case "hook.ended":
             state.hook = None
             _beside_the_run(state, before_at)
-        case JobNoted():
+        case "job.noted":
             state.signal_seen = max(state.signal_seen, event.signal_id or 0)
             _beside_the_run(state, before_at)
-        case BlobRemoved():
+        case "blob.removed":
             state.removed.update(event.digests)
             # The job was not running, so this time must not count as its owner's.
             state.last_at = before_at
@@ -290,7 +249,8 @@ def _step_started(state: JobState, event: StepStarted) -> None:
     enter_running(state, step_id)
     if runs_elsewhere(state, step_id):
         queue(state, step_id, seconds_of(state.last_at))
-    assign_probe(state, step_id)
+    if state.circuits:
+        assign_probe(state, step_id)
 
 
 def _step_failed(state: JobState, event: StepFailed) -> None:
@@ -335,11 +295,14 @@ def _end(state: JobState, step_id: str, status: StepStatus) -> None:
     step.status = status
     step.waits_for = None
     step.retry_at = step.delay_s = step.deadline_at = None
-    close_question(state, step_id)
-    state.over_budget.pop(step_id, None)
+    if step.question is not None:
+        close_question(state, step_id)
+    if state.over_budget:
+        state.over_budget.pop(step_id, None)
     if status == "succeeded":
         has_result(state, step_id)
-    child_ended(state, step_id)
+    if step.parent is not None:
+        child_ended(state, step_id)
 
 
 def _update_dependents(state: JobState, step_id: str, *, ended_well: bool) -> None:

@@ -44,7 +44,10 @@ def set_route(state: JobState, step_id: str) -> None:
     """Set the step's route (the targets that it may call, in order), and so its lane."""
     definition = state.graph.steps[step_id]
     step = state.steps[step_id]
-    if state.provider_override is None or definition.provider is None:
+    if definition.provider is None:
+        step.lane = ""
+        return
+    if state.provider_override is None:
         route = definition.targets()[step.fallback :]
     else:
         route = (TargetDef(provider=state.provider_override, model=definition.model or ""),)

@@ -16,7 +16,6 @@ from orc.ledger.events import (
     JobInterrupted,
     JobResumed,
     JobStarted,
-    JobSubmitted,
     JobWaiting,
     LlmResponded,
     StepExpanded,
@@ -55,7 +54,7 @@ _PROGRESS = (
 
 def fold_queue(state: JobState, event: AnyEvent) -> None:
     """Fold what the event means for the queue, after everything else that it means."""
-    if isinstance(event, JobSubmitted):
+    if event.type == "job.submitted":
         state.is_queued = event.queued is not None
     if not state.is_queued:
         return

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from orc.ledger import Recorded
 from orc.ledger.definition import load_job
-from orc.ledger.events import JobAmended, JobSubmitted, Payload
+from orc.ledger.events import Payload
 from orc.scheduler.core.fold.evolve import evolve, initial_state
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.fold.state import JobState
@@ -18,13 +17,15 @@ def fold_events(events: Iterable[Recorded], read: Callable[[Payload], Any]) -> J
     """The state of a job after these events, the first of which submits it; None without events."""
     state: JobState | None = None
     for recorded in events:
-        if isinstance(recorded.event, JobAmended):
+        event = recorded.event
+        # By the name, which is compared faster than the class of a model.
+        if event.type == "job.amended":
             # The fold cannot read blobs, so the new spec is put into the event.
-            spec = Payload(value=read(recorded.event.spec))
-            recorded = replace(recorded, event=recorded.event.model_copy(update={"spec": spec}))
+            spec = Payload(value=read(event.spec))
+            recorded = recorded._replace(event=event.model_copy(update={"spec": spec}))
         if state is None:
-            assert isinstance(recorded.event, JobSubmitted)
-            definition = load_job(read(recorded.event.spec))
+            assert event.type == "job.submitted"
+            definition = load_job(read(event.spec))
             state = initial_state(definition, build_graph(definition.steps))
         evolve(state, recorded)
     return state

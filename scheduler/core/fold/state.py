@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from orc.ledger.definition import JobDef, TargetDef
 from orc.ledger.digest import Digest
@@ -125,8 +125,7 @@ class Spent:
     held_nano_usd: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class WorkItem:
+class WorkItem(NamedTuple):
     """Work that an event makes possible for a step: at once, or `at` a time in seconds since 1970.
 
     `start`: the step may start. `evaluate`: the step is due for evaluation (its condition, its

@@ -29,9 +29,10 @@ def let_start(state: JobState, step_id: str) -> None:
 
     Does nothing while needs of the step are open; `became_ready` follows when they end.
     """
-    if state.steps[step_id].needs_left or not state.wants(step_id):
+    step = state.steps[step_id]
+    if step.needs_left or not state.wants(step_id):
         return
-    if is_held_by_doubt(state, step_id):
+    if step.in_doubt is not None and is_held_by_doubt(state, step_id):
         _add_ticketed(state, "evaluate", step_id)
     else:
         _add_ticketed(state, "start", step_id)
@@ -102,10 +103,9 @@ def clear_work(state: JobState) -> None:
 def takes_slot(state: JobState, step_id: str) -> bool:
     """Whether the step takes a slot while it runs. Containers and approvals take none."""
     definition = state.graph.steps[step_id]
-    facts = definition.facts
-    # What `shape` says, in parts, since each event asks.
-    is_one = definition.for_each is None and definition.loop is None and not facts.is_container
-    return is_one and facts.holds_slot
+    # A step that contains others is a fan-out or a loop, or is of a kind that holds no slot.
+    is_one = definition.for_each is None and definition.loop is None
+    return is_one and definition.facts.holds_slot
 
 
 def runs_elsewhere(state: JobState, step_id: str) -> bool:
@@ -115,9 +115,12 @@ def runs_elsewhere(state: JobState, step_id: str) -> bool:
 
 def slotless_lane(state: JobState, step_id: str) -> str:
     """The executor that performs the step, or that of batches; empty if it takes a slot here."""
-    if runs_elsewhere(state, step_id):
-        return state.graph.steps[step_id].executor
-    return BATCHES if takes_slot(state, step_id) and is_batched(state, step_id) else ""
+    definition = state.graph.steps[step_id]
+    if not (definition.is_remote or definition.batch) or not takes_slot(state, step_id):
+        return ""
+    if definition.is_remote:
+        return definition.executor
+    return BATCHES if is_batched(state, step_id) else ""
 
 
 def metered_provider(state: JobState, step_id: str) -> str:
@@ -126,13 +129,14 @@ def metered_provider(state: JobState, step_id: str) -> str:
 
 
 def enter_running(state: JobState, step_id: str) -> None:
-    """Count the step as running."""
-    lane = _limited_by(state, step_id)
+    """Count the step as running, against the limit in `concurrency` of its provider or executor."""
+    slotless = slotless_lane(state, step_id)
+    lane = slotless or state.provider_of(step_id)
     state.running[lane] = state.running.get(lane, 0) + 1
     state.running_total += 1
     is_elsewhere = runs_elsewhere(state, step_id) or state.steps[step_id].batched is not None
     state.running_elsewhere += is_elsewhere
-    state.running_slotless += slotless_lane(state, step_id) != ""
+    state.running_slotless += slotless != ""
     workspace = state.graph.steps[step_id].workspace
     if workspace is not None:
         state.busy_workspaces.add(workspace)
@@ -140,23 +144,20 @@ def enter_running(state: JobState, step_id: str) -> None:
 
 def leave_running(state: JobState, step_id: str) -> StepState:
     """Stop counting the step as running."""
-    state.running[_limited_by(state, step_id)] -= 1
+    slotless = slotless_lane(state, step_id)
+    state.running[slotless or state.provider_of(step_id)] -= 1
     state.running_total -= 1
     state.running_elsewhere -= runs_elsewhere(state, step_id)
-    state.running_slotless -= slotless_lane(state, step_id) != ""
+    state.running_slotless -= slotless != ""
     step = state.steps[step_id]
     step.placement = step.queued_at = step.queue_ends_at = None
     step.queued_s = 0.0
     workspace = state.graph.steps[step_id].workspace
     if workspace is not None:
         state.busy_workspaces.discard(workspace)
-    release_probe(state, step_id)
+    if state.circuits:
+        release_probe(state, step_id)
     return step
-
-
-def _limited_by(state: JobState, step_id: str) -> str:
-    """The name in `concurrency` whose limit the step counts against: a provider, or an executor."""
-    return slotless_lane(state, step_id) or state.provider_of(step_id)
 
 
 def _add_ticketed(

@@ -101,7 +101,7 @@ def test_no_recorded_history_repeats_work_without_an_amendment(
 
 
 def test_a_missing_or_changed_event_is_lost() -> None:
-    before = [replace(item, hash=f"h{item.version}") for item in record([started("a")] * 3)]
+    before = [item._replace(hash=f"h{item.version}") for item in record([started("a")] * 3)]
     assert not list(find_lost(before, before))
     assert not list(find_lost(before[:2], before))
     [gone] = find_lost(before, before[:2])
@@ -109,7 +109,7 @@ def test_a_missing_or_changed_event_is_lost() -> None:
         "lost",
         "event 3, step.started, was committed and is missing",
     )
-    [other] = find_lost(before, [replace(before[0], hash="else"), *before[1:]])
+    [other] = find_lost(before, [before[0]._replace(hash="else"), *before[1:]])
     assert other.what.startswith("event 1,")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +131,7 @@ def with_large_sources(story: Story) -> None:
             content = b"spec of event %d" % recorded.version
             source = Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True)
             event = recorded.event.model_copy(update={"source": source})
-            story.stream[place] = replace(recorded, event=event)
+            story.stream[place] = recorded._replace(event=event)
             story.blobs.append(content)
 
 

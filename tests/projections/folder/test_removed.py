@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def _with_spec_in_a_blob(story: Story) -> None:
     assert isinstance(first.event, JobSubmitted)
     content = canonical_json(first.event.spec.value).encode()
     spec = Payload(sha256=digest_bytes(content), size_bytes=len(content))
-    story.stream[0] = replace(first, event=first.event.model_copy(update={"spec": spec}))
+    story.stream[0] = first._replace(event=first.event.model_copy(update={"spec": spec}))
     story.blobs.append(content)
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -390,7 +390,7 @@ def test_the_ledger_refuses_an_event_with_a_secret(here: Path) -> None:
         recorded = submitted()
         event = recorded.event.model_copy(update={"source": Payload(value=f"project: {KEY}")})
         with pytest.raises(SecretFound, match="TOKEN"):
-            ledger.append([replace(recorded, event=event)])
+            ledger.append([recorded._replace(event=event)])
         ledger.send_signal("job_0", kind="decide", data={"comment": KEY}, created_at="now")
     assert leaks(here) == []
 

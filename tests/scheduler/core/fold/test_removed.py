@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from orc.ledger.digest import digest_bytes
 from orc.ledger.events import AnyEvent, BlobRemoved, JobStarted
 from orc.scheduler.core.fold.evolve import evolve
@@ -25,11 +23,11 @@ def test_the_time_of_a_removal_does_not_count_as_running_time() -> None:
     definition = job(step("a"))
     events: list[AnyEvent] = [submitted(definition), JobStarted(owner=OWNER), GONE, resumed()]
     stream = [
-        replace(recorded, recorded_at=at(seconds))
+        recorded._replace(recorded_at=at(seconds))
         for recorded, seconds in zip(record(events), (0.0, 10.0, 86_400.0, 86_500.0), strict=True)
     ]
     state = fold_recorded(definition, stream)
     assert state.owned_s == 0.0
-    assert evolve(state, replace(stream[2], version=5, recorded_at=at(99_999))).last_at == at(
+    assert evolve(state, stream[2]._replace(version=5, recorded_at=at(99_999))).last_at == at(
         86_500
     )
