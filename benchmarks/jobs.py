@@ -61,6 +61,19 @@ def prompts(count: int, *, concurrency: int = 100) -> tuple[str, str]:
     return "\n".join(lines), "\n".join(replies)
 
 
+def computing(count: int, *, cpu_ms: int, concurrency: int = 100) -> tuple[str, dict[str, str]]:
+    """Functions that keep a core busy, and the module with them."""
+    lines = ["project: computing", f"concurrency: {concurrency}", "steps:"]
+    lines += [
+        f"  s{i}: {{python: 'spinning:spin', args: {{cpu_ms: {cpu_ms}}}}}" for i in range(count)
+    ]
+    module = (
+        "import time\n\n\ndef spin(cpu_ms):\n    end_s = time.thread_time() + cpu_ms / 1000\n"
+        "    while time.thread_time() < end_s:\n        pass\n"
+    )
+    return "\n".join(lines), {"spinning.py": module}
+
+
 def calls(count: int, *, concurrency: int = 100) -> str:
     """Prompts for a model API."""
     lines = ["project: calls", f"concurrency: {concurrency}", "provider: openai/model-a", "steps:"]
@@ -74,15 +87,20 @@ def run_job(
     *,
     replies: str | None = None,
     environment: Mapping[str, str] | None = None,
+    beside: Mapping[str, str] | None = None,
 ) -> tuple[float, Path]:
     """Run a job; the seconds from when it is recorded to `job.succeeded`, and its ledger's path.
 
     The commit of `job.started` may have the starts of many steps, and the results of some.
+
+    `beside` has files to write beside the spec.
     """
     place = folder / f"job-{time.monotonic_ns()}"
     place.mkdir()
     path = place / "spec.yaml"
     path.write_text(spec)
+    for name, text in (beside or {}).items():
+        (place / name).write_text(text)
     if replies is not None:
         (place / "spec.replay.yaml").write_text(replies)
     began = ended_at = 0.0

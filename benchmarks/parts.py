@@ -39,6 +39,7 @@ PARTS: Mapping[str, Figures] = {
     "calls": calls.figures,
     "streams": calls.stream_figures,
     "commands": rates.commands,
+    "functions": rates.functions,
     "captures": items.capture_figures,
     "costs": costs.figures,
     "start": start.figures,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import jobs, yardsticks
 from benchmarks.figures import figure_of
+
+_COMPUTES_MS = 10
 
 
 def chain(folder: Path, rounds: int) -> list[dict[str, Any]]:
@@ -82,6 +85,22 @@ def commands(folder: Path, rounds: int) -> list[dict[str, Any]]:
             rates,
             "sh -ec true, one by one: /s",
             spawns,
+        )
+    ]
+
+
+def functions(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Functions that only compute, more at once than there are cores."""
+    cores = os.cpu_count() or 1
+    spec, modules = jobs.computing(1000, cpu_ms=_COMPUTES_MS)
+    taken = [jobs.run_job(folder, spec, beside=modules)[0] for _ in range(rounds)]
+    return [
+        figure_of(
+            f"1,000 functions of {_COMPUTES_MS} ms, 100 at once, {cores} cores: s",
+            taken,
+            "their work on one core: s",
+            [_COMPUTES_MS] * rounds,
+            target=f"<= {1.3 / cores:.2f}",
         )
     ]
 

@@ -44,6 +44,7 @@ _PARTS = {
         "The limit is the SDK itself, which reads the same streams alone.",
     ),
     "commands": ("Commands", "The limit is the start of a process by the system."),
+    "functions": ("Functions that compute", "The limit is the work itself, divided by the cores."),
     "captures": (
         "Commands with files",
         "The limit is the start of a process, and the copy of a file.",

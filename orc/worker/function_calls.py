@@ -39,7 +39,8 @@ class Answer:
     def take(self, chunk: bytes) -> None:
         """Keep a piece."""
         if not self.is_too_large:
-            self._received += chunk
+            # An empty line before the answer says that the process has started.
+            self._received += chunk if self._received else chunk.lstrip(b"\n")
 
     def close_write(self) -> None:
         """Close the script's end here."""

@@ -1,21 +1,27 @@
 """A separate script that calls Python functions for steps and models, one after another.
 
 Requests and results are lines of JSON on two descriptors, whose numbers are the arguments. So a
-function's output is never mistaken for a result. The script imports nothing from orc.
+function's output is never mistaken for a result. An empty line before the first result says that the
+process has started. The script imports nothing from orc; what few calls need is imported by these.
 """
+
+from __future__ import annotations
 
 import errno
 import importlib
-import inspect
 import json
 import os
 import signal
 import sys
-import traceback
-from typing import Any
+from types import CoroutineType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """The maximum size of an answer, a line of ASCII."""
+_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 def main() -> None:
@@ -27,6 +33,7 @@ def main() -> None:
     os.set_inheritable(write_fd, False)
     # A function may close or redirect stdout and stderr: they are reset before each call.
     printed_fd = os.dup(1)
+    os.write(write_fd, b"\n")
     with os.fdopen(read_fd, encoding="utf-8") as requests:
         for line in requests:
             answer = _answer(json.loads(line), printed_fd) + "\n"
@@ -36,8 +43,7 @@ def main() -> None:
 
 
 def _answer(request: dict[str, Any], printed_fd: int) -> str:
-    os.environ.clear()
-    os.environ.update(request["env"])
+    _set_environment(request["env"])
     os.chdir(request["cwd"])
     sys.path[0] = request["import_dir"]
     os.dup2(printed_fd, 1)
@@ -50,6 +56,15 @@ def _answer(request: dict[str, Any], printed_fd: int) -> str:
     return result
 
 
+def _set_environment(given: dict[str, str]) -> None:
+    """Let the call see these variables and no other. Most are those of the call before."""
+    for name in os.environ.keys() - given.keys():
+        del os.environ[name]
+    for name, value in given.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
 def _answer_of(name: str, arguments: dict[str, Any], use: str) -> str:
     module_name, _, path = name.partition(":")
     try:
@@ -57,12 +72,12 @@ def _answer_of(name: str, arguments: dict[str, Any], use: str) -> str:
         for part in path.split("."):
             function = getattr(function, part)
     except (ImportError, AttributeError) as error:
-        traceback.print_exc()
+        sys.__excepthook__(*sys.exc_info())
         return _failure(
             "environment", f"cannot import {name}: {_describe_error(error, named=False)}"
         )
     except BaseException as error:
-        traceback.print_exc()
+        sys.__excepthook__(*sys.exc_info())
         return _failure("exit_code", f"importing {module_name} raised {_describe_error(error)}")
     if use == "describe":
         return _describe(name, function)
@@ -73,6 +88,8 @@ def _answer_of(name: str, arguments: dict[str, Any], use: str) -> str:
 
 def _describe(name: str, function: Any) -> str:
     """The description of the function as a tool: its docstring and its arguments' JSON Schema."""
+    import inspect
+
     from pydantic import TypeAdapter
 
     try:
@@ -111,17 +128,17 @@ def _call(
 ) -> str:
     try:
         value = function(**arguments)
-        if inspect.iscoroutine(value):
+        if isinstance(value, CoroutineType):
             import asyncio  # loads slowly, and few functions are coroutines
 
             value = asyncio.run(value)
     except mistakes:
         raise
     except BaseException as error:
-        traceback.print_exc()
+        sys.__excepthook__(*sys.exc_info())
         return _failure("exit_code", f"{name} raised {_describe_error(error)}", error)
     try:
-        answer = json.dumps({"value": value}, allow_nan=False)
+        answer = _encode({"value": value})
     except BaseException as error:
         # Besides the errors of json, a class of the function's can raise anything.
         reason = _describe_error(error, named=not isinstance(error, TypeError | ValueError))

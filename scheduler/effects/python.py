@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-from dataclasses import replace
-from pathlib import Path
 
 import trio
 
 from orc.ledger.scarcity import describe_system_error
 from orc.ledger.secrets.masking import Mask
-from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.contract import FunctionRequest, Result, Stopwatch
+from orc.scheduler.effects.function_process import FunctionProcess, start_process
 from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import function_result
-from orc.scheduler.effects.pipes import Keep, Pipe
-from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.scheduler.executors.contract import Broken, WorkOutcome
-from orc.worker import function_worker
-from orc.worker.function_worker import ANSWER_BYTES_MAX
 
-_WORKER = Path(function_worker.__file__)
-_CHUNK = 64 * 1024
+STARTS_MAX = max(2, os.cpu_count() or 1)
+"""How many processes start at once. A start keeps a core busy: more of them take longer."""
+START_S_MAX = 5.0
+"""If no process has started for so long, the others do not wait for those that try."""
 
 
 class WorkerPool:
@@ -34,13 +27,24 @@ class WorkerPool:
     A process keeps the modules that it has imported, and these may keep variables that they read.
     So it serves only calls with the same secrets and the same folder of modules.
 
+    A call that finds no idle process starts one, if not too many start already; else it waits until
+    one is idle or may be started. So many short calls at once need few processes, and long ones get
+    one each.
+
     The output of the functions goes to the log, with secrets masked.
     """
 
     def __init__(self, groups: ProcessGroups, *, mask: Mask) -> None:
         self._groups = groups
         self._mask = mask
-        self._idle: list[_Worker] = []
+        self._kinds: dict[tuple[tuple[str, ...], str], _Kind] = {}
+        self._starting = 0
+        self._started_at = 0.0
+
+    @property
+    def idle(self) -> int:
+        """How many processes wait for a call."""
+        return sum(len(kind.idle) for kind in self._kinds.values())
 
     async def call(self, request: FunctionRequest) -> Result:
         """The function's value, or its failure. On cancellation, the worker's group is ended."""
@@ -50,77 +54,87 @@ class WorkerPool:
     async def perform(self, request: FunctionRequest) -> WorkOutcome:
         """How the call ended. On cancellation, the worker's group is ended."""
         watch = Stopwatch()
+        kind = self._kinds.setdefault((request.secrets, request.import_dir), _Kind())
         try:
-            worker = await self._take_idle(request) or await self._start(request)
+            process = await self._process(request, kind)
         except OSError as error:
             message = f"the worker process could not be started: {describe_system_error(error)}"
             return WorkOutcome(broken=Broken("environment", message))
         answer: bytes | None = None
         printed = _Printed(request, self._mask)
         try:
-            answer = await worker.ask(request, printed.take)
+            answer = await process.ask(request, printed.take)
         finally:
             if answer is None:
-                await self._end(worker)
+                await self._end(process)
             else:
-                worker.stop_printing()
-                self._idle.append(worker)
+                process.stop_printing()
+                kind.idle.append(process)
+                kind.waiting.unpark()
             printed.close()
-        ended = WorkOutcome(answer=answer, warning=printed.warning, duration_s=watch.elapsed())
-        if answer is not None:
-            return replace(ended, exit_code=0)
-        code = worker.process.returncode
+        code = 0 if answer is not None else process.child.returncode
         assert code is not None
-        return (
-            replace(ended, signal=signal_name(-code))
-            if code < 0
-            else replace(ended, exit_code=code)
+        return WorkOutcome(
+            exit_code=code if code >= 0 else None,
+            signal=signal_name(-code) if code < 0 else None,
+            answer=answer,
+            warning=printed.warning,
+            duration_s=watch.elapsed(),
         )
 
     async def aclose(self) -> None:
-        """End the idle workers."""
-        while self._idle:
-            await self._end(self._idle.pop())
+        """End the idle processes."""
+        for kind in self._kinds.values():
+            while kind.idle:
+                await self._end(kind.idle.pop())
 
-    async def _take_idle(self, request: FunctionRequest) -> _Worker | None:
-        """An idle worker for the request that is still running; None if there is none."""
-        for worker in reversed([one for one in self._idle if one.serves(request)]):
-            self._idle.remove(worker)
-            if worker.process.returncode is None:
-                return worker
-            await self._end(worker)
-        return None
+    async def _process(self, request: FunctionRequest, kind: _Kind) -> FunctionProcess:
+        """An idle process that is still running, or a new one. Raises OSError."""
+        while True:
+            while kind.idle:
+                process = kind.idle.pop()
+                if process.child.returncode is None:
+                    return process
+                await self._end(process)
+            if self._may_start():
+                return await self._start(request)
+            with trio.move_on_after(START_S_MAX):
+                await kind.waiting.park()
 
-    async def _start(self, request: FunctionRequest) -> _Worker:
-        requests_read, requests_write, answers_read, answers_write = await retry_while_scarce(
-            _open_pipes
-        )
+    def _may_start(self) -> bool:
+        return self._starting < STARTS_MAX or trio.current_time() - self._started_at >= START_S_MAX
+
+    async def _start(self, request: FunctionRequest) -> FunctionProcess:
+        if not self._starting:
+            self._started_at = trio.current_time()
+        self._starting += 1
         try:
-            process = await self._groups.spawn(
-                [sys.executable, str(_WORKER), str(requests_read), str(answers_write)],
-                cwd=request.cwd,
-                env={
-                    name: value
-                    for name, value in request.env.items()
-                    if name not in request.secrets
-                },
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(requests_read, answers_write),
-            )
+            return await start_process(request, self._groups, on_ready=self._is_ready)
         except BaseException:
-            os.close(requests_write)
-            os.close(answers_read)
+            self._is_ready()
             raise
-        finally:
-            os.close(requests_read)
-            os.close(answers_write)
-        return _Worker(process, requests_write, answers_read, request)
 
-    async def _end(self, worker: _Worker) -> None:
-        await self._groups.end(worker.process)
-        worker.stop_printing()
-        worker.close()
+    def _is_ready(self) -> None:
+        """A process has started, or will not: the next one may."""
+        self._starting -= 1
+        self._started_at = trio.current_time()
+        for kind in self._kinds.values():
+            if kind.waiting:
+                kind.waiting.unpark()
+                return
+
+    async def _end(self, process: FunctionProcess) -> None:
+        await self._groups.end(process.child)
+        process.stop_printing()
+        process.close()
+
+
+class _Kind:
+    """The idle processes for calls of one kind, and the calls of it that wait for one."""
+
+    def __init__(self) -> None:
+        self.idle: list[FunctionProcess] = []
+        self.waiting = trio.lowlevel.ParkingLot()
 
 
 class _Printed:
@@ -140,99 +154,3 @@ class _Printed:
     def close(self) -> None:
         self._log.write(self._masked.close())
         self._log.close()
-
-
-class _Worker:
-    def __init__(self, process: Child, requests: int, answers: int, first: FunctionRequest) -> None:
-        self.process = process
-        self._secrets, self._import_dir = first.secrets, first.import_dir
-        self._requests, self._answers = requests, answers
-        os.set_blocking(requests, False)
-        os.set_blocking(answers, False)
-        (printed,) = process.pipes()
-        self._printed = Pipe(printed, _drop, failed=self._fail)
-        self._error: Exception | None = None
-        self._asking: trio.CancelScope | None = None
-
-    def serves(self, request: FunctionRequest) -> bool:
-        """Whether the process has had no other secrets than the call, and imports its modules."""
-        return (self._secrets, self._import_dir) == (request.secrets, request.import_dir)
-
-    async def ask(self, request: FunctionRequest, keep: Keep) -> bytes | None:
-        """The worker's answer, one line; None if the worker ended or its answer is too long.
-
-        `keep` receives the function's output, until `stop_printing`.
-        """
-        self._printed.keep = keep
-        with trio.CancelScope() as self._asking:
-            return await self._ask(request)
-        assert self._error is not None
-        raise self._error
-
-    def stop_printing(self) -> None:
-        """Pass on what the call has printed and nobody has read: a worker prints before it answers."""
-        self._printed.read_ready()
-        self._printed.keep = _drop
-
-    async def _ask(self, request: FunctionRequest) -> bytes | None:
-        line = json.dumps(
-            {
-                "function": request.function,
-                "args": request.args,
-                "env": request.env,
-                "cwd": str(request.cwd),
-                "import_dir": request.import_dir,
-                "use": request.use,
-            }
-        )
-        if not await self._send(line.encode() + b"\n"):
-            return None
-        answer = bytearray()
-        while not answer.endswith(b"\n"):
-            await trio.lowlevel.wait_readable(self._answers)
-            chunk = os.read(self._answers, _CHUNK)
-            answer += chunk
-            if not chunk or len(answer) > ANSWER_BYTES_MAX:
-                return None
-        return bytes(answer)
-
-    async def _send(self, content: bytes) -> bool:
-        """Whether the worker still reads."""
-        left = memoryview(content)
-        try:
-            while left:
-                try:
-                    left = left[os.write(self._requests, left) :]
-                except BlockingIOError:
-                    await trio.lowlevel.wait_writable(self._requests)
-        except BrokenPipeError:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Close the pipes to a process that has ended."""
-        self._printed.leave()
-        self.process.close()
-        os.close(self._requests)
-        os.close(self._answers)
-
-    def _fail(self, error: Exception) -> None:
-        self._error = error
-        if self._asking is not None:
-            self._asking.cancel()
-
-
-def _drop(chunk: bytes) -> None:
-    """What is printed after the answer belongs to no call."""
-
-
-async def _open_pipes() -> tuple[int, int, int, int]:
-    """The ends of the pipes for requests and for answers, each to read and to write."""
-    requests_read, requests_write = os.pipe()
-    try:
-        answers_read, answers_write = os.pipe()
-    except OSError:
-        os.close(requests_read)
-        os.close(requests_write)
-        raise
-    return requests_read, requests_write, answers_read, answers_write

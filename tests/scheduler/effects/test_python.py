@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 import textwrap
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from orc.ledger.secrets.masking import NO_MASK
+from orc.scheduler.effects import python
 from orc.scheduler.effects.contract import FunctionRequest, Result
+from orc.scheduler.effects.function_process import FunctionProcess, start_process
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from tests.processes import members_of, wait_for
@@ -79,6 +83,10 @@ def code(tmp_path: Path, function: Function) -> Path:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 hang(path)
             def sockets(): return sorted(os.listdir("/proc/self/fd"))
+            def compute_beside(own, other):
+                open(own, "w").close()
+                while not os.path.exists(other): pass
+                return os.getpid()
         """)
     )
     (folder / "broken.py").write_text("import no_such_module_anywhere\n")
@@ -124,6 +132,116 @@ async def test_calls_at_one_time_have_processes_of_their_own(
         nursery.start_soon(call)
         nursery.start_soon(call)
     assert len(set(pids)) == 2
+
+
+@pytest.mark.usefixtures("code")
+async def test_functions_that_only_compute_run_at_the_same_time_in_two_processes(
+    workers: Workers, function: Function, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each computes until the other has begun, so that one after the other would never end."""
+    monkeypatch.setattr(python, "STARTS_MAX", 1)
+    monkeypatch.setattr(python, "START_S_MAX", math.inf)
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    pids: list[object] = []
+
+    async def call(own: str, other: str) -> None:
+        request = function("given:compute_beside", {"own": own, "other": other})
+        pids.append((await workers.get(request)).value)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call, first, second)
+        nursery.start_soon(call, second, first)
+    assert len(set(pids)) == 2
+
+
+@pytest.mark.usefixtures("code")
+async def test_few_processes_start_at_once_and_calls_wait_for_the_first_idle_one(
+    workers: Workers, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(python, "STARTS_MAX", 1)
+    monkeypatch.setattr(python, "START_S_MAX", math.inf)
+    starting, most = 0, 0
+
+    async def start(
+        request: FunctionRequest, groups: ProcessGroups, *, on_ready: Callable[[], None]
+    ) -> FunctionProcess:
+        nonlocal starting, most
+        starting += 1
+        most = max(most, starting)
+
+        def note() -> None:
+            nonlocal starting
+            starting -= 1
+            on_ready()
+
+        return await start_process(request, groups, on_ready=note)
+
+    monkeypatch.setattr(python, "start_process", start)
+    pids: list[object] = []
+
+    async def call() -> None:
+        pids.append((await workers.get(function("given:pid"))).value)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(12):
+            nursery.start_soon(call)
+    assert (most, starting, len(pids)) == (1, 0, 12)
+    assert len(set(pids)) < 12
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH. With it and STUCK in its environment, a process does not start."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import os, time\nif 'STUCK' in os.environ: time.sleep(60)\n"
+    )
+    return folder
+
+
+@pytest.mark.usefixtures("code")
+async def test_a_process_that_does_not_start_keeps_no_other_from_starting(
+    workers: Workers, function: Function, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(python, "STARTS_MAX", 1)
+    monkeypatch.setattr(python, "START_S_MAX", 0.2)
+    async with trio.open_nursery() as nursery:
+        stuck = function("given:pid", env={"PYTHONPATH": str(site), "STUCK": "1"})
+        nursery.start_soon(workers.call, stuck)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await workers.get(function("given:echo"))).value == {}
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.usefixtures("code")
+async def test_a_call_that_waits_gets_the_process_of_a_call_that_ends(
+    workers: Workers, function: Function, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(python, "STARTS_MAX", 1)
+    monkeypatch.setattr(python, "START_S_MAX", math.inf)
+    begun, end = site / "begun", site / "end"
+    pids: list[object] = []
+
+    async def call(name: str, args: Mapping[str, str]) -> None:
+        pids.append((await workers.get(function(name, args))).value)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call, "given:compute_beside", {"own": str(begun), "other": str(end)})
+        await wait_for(begun.exists)
+        stuck = function("given:pid", env={"PYTHONPATH": str(site), "STUCK": "1"})
+        nursery.start_soon(workers.call, stuck)
+        await trio.testing.wait_all_tasks_blocked()
+        # One that gives up loses its place in the queue, and no other does.
+        with trio.move_on_after(0.01):
+            await workers.call(function("given:pid"))
+        nursery.start_soon(call, "given:pid", {})
+        nursery.start_soon(call, "given:pid", {})
+        await trio.testing.wait_all_tasks_blocked()
+        end.touch()
+        await wait_for(lambda: len(pids) == 3)
+        nursery.cancel_scope.cancel()
+    assert len(set(pids)) == 1
 
 
 async def test_a_function_works_in_the_given_folder_and_imports_from_the_specs(
@@ -354,7 +472,7 @@ async def test_no_return_value_ends_the_worker(
     assert failed.kind == kind
     assert said in failed.message
     assert (await workers.get(function("hostile:text"))).value == "a\ufffdb"
-    assert len(workers._idle) == 1
+    assert workers.idle == 1
 
 
 @pytest.mark.usefixtures("hostile")
