@@ -30,12 +30,16 @@ class HeaderDef(Frozen):
 
 
 class PriceDef(Frozen):
-    """The price of a model, in US dollars per million tokens, with the keys of a price table."""
+    """The price of a model, in US dollars per million tokens, with the keys of a price table.
+
+    `batch` is the price of a call in a batch; None means half of this one.
+    """
 
     input: float
     output: float
     cached_input: float | None = None
     cache_write: float | None = None
+    batch: PriceDef | None = None
 
 
 class ServerDef(Frozen):

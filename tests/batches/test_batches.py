@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.batch_server import BatchServer, Error
+from tests.batch_server import INPUT_TOKENS, OUTPUT_TOKENS, BatchServer, Error
 from tests.batches.jobs import (
+    MODELS,
     both_apis,
     echo,
     events,
@@ -54,6 +55,31 @@ def test_a_fan_out_is_one_batch_at_half_the_price(
     )
     assert (twice, whole > 0) == (2 * whole, True)
     assert orc("verify").code == 0
+
+
+@both_apis
+@pytest.mark.parametrize(
+    ("batch", "rates"), [("", (5, 10)), (", batch: {input: 1, output: 2}", (1, 2))]
+)
+def test_a_named_server_has_its_own_price_of_batches_or_half_of_the_other(
+    api: str, batch: str, rates: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with BatchServer(echo) as server:
+        address = server.environment()[f"{api.upper()}_BASE_URL"]
+        monkeypatch.setenv("MINE_KEY", "key-of-my-own-server")
+        job = f"servers:\n  mine: {{api: {api}, base_url: '{address}', key: MINE_KEY, batch: true, "
+        job += f"prices: {{'*': {{input: 10, output: 20{batch}}}}}}}\n"
+        write_spec(fan_out(api, job=job).replace(MODELS[api], "mine/m"))
+        assert orc("run", "spec.yaml", "-q").code == 0
+    of_input, of_output = (1000 * rate for rate in rates)
+    assert query("SELECT DISTINCT cost_nano_usd FROM llm_calls") == [
+        (INPUT_TOKENS * of_input + OUTPUT_TOKENS * of_output,)
+    ]
+    for worst in (event["worst_case"] for event in events("llm.requested")):
+        most = worst["input_tokens"] * of_input + 50 * of_output
+        assert worst["cost_nano_usd"] == most
+    assert orc("verify").code == 0
+    assert orc("rebuild").code == 0
 
 
 @both_apis

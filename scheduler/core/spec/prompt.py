@@ -203,17 +203,34 @@ class HeaderSpec(Strict):
     prefix: str = Field("", description="A text before the value, such as `Token ` or `Basic `.")
 
 
+_CachedInput = Annotated[
+    Cost | None,
+    Field(description="The price of input that the server had in its cache. Default: `input`."),
+]
+_CacheWrite = Annotated[
+    Cost | None,
+    Field(description="The price of input that the server puts into its cache. Default: `input`."),
+]
+
+
+class BatchPriceSpec(Strict):
+    """The price of a model in a batch, in US dollars per million tokens."""
+
+    input: Cost = Field(description="The price of input.")
+    output: Cost = Field(description="The price of output.")
+    cached_input: _CachedInput = None
+    cache_write: _CacheWrite = None
+
+
 class ServerPriceSpec(Strict):
     """The price of a model at a server, in US dollars per million tokens."""
 
     input: Cost = Field(description="The price of input.")
     output: Cost = Field(description="The price of output.")
-    cached_input: Cost | None = Field(
-        None, description="The price of input that the server had in its cache. Default: `input`."
-    )
-    cache_write: Cost | None = Field(
-        None,
-        description="The price of input that the server puts into its cache. Default: `input`.",
+    cached_input: _CachedInput = None
+    cache_write: _CacheWrite = None
+    batch: BatchPriceSpec | None = Field(
+        None, description="The price of calls in a batch. Default: half of this one."
     )
 
 

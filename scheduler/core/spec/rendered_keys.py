@@ -83,7 +83,11 @@ _TABLE: dict[str, dict[Rendered, str]] = {
     },
     "ServersFile": {Rendered.INSIDE: "servers"},
     "HeaderSpec": {Rendered.NEVER: "env prefix"},
-    "ServerPriceSpec": {Rendered.NEVER: "input output cached_input cache_write"},
+    "ServerPriceSpec": {
+        Rendered.NEVER: "input output cached_input cache_write",
+        Rendered.INSIDE: "batch",
+    },
+    "BatchPriceSpec": {Rendered.NEVER: "input output cached_input cache_write"},
     "RateSpec": {Rendered.NEVER: "requests_per_min tokens_per_min"},
     "ConcurrencySpec": {Rendered.NEVER: "total"},
     "LimitsSpec": {Rendered.NEVER: "file_bytes output_bytes log_bytes"},
