@@ -92,7 +92,6 @@ def run_job(
     """Run a job; the seconds from when it is recorded to `job.succeeded`, and its ledger's path.
 
     The commit of `job.started` may have the starts of many steps, and the results of some.
-
     `beside` has files to write beside the spec.
     """
     place = folder / f"job-{time.monotonic_ns()}"
