@@ -65,12 +65,13 @@ class WorkerPool:
         try:
             answer = await process.ask(request, printed.take)
         finally:
-            if answer is None:
-                await self._end(process)
-            else:
+            if answer is not None:
                 process.stop_printing()
                 kind.idle.append(process)
-                kind.waiting.unpark()
+            # Another call takes the process, or may start one in its place.
+            kind.waiting.unpark()
+            if answer is None:
+                await self._end(process)
             printed.close()
         code = 0 if answer is not None else process.child.returncode
         assert code is not None
