@@ -17,7 +17,8 @@ class Child:
     """A child process that leads a session of its own.
 
     Other than `trio.Process`, it needs no thread to start: Python holds its global lock from `vfork`
-    to `exec`, so that nothing else could go on meanwhile. Raises OSError.
+    to `exec`, so that nothing else could go on meanwhile. Its pipes are descriptors: `Popen` would
+    make a file object for each, which costs more than the pipe. Raises OSError.
     """
 
     def __init__(
@@ -31,17 +32,27 @@ class Child:
         env: Mapping[str, str],
         pass_fds: Sequence[int] = (),
     ) -> None:
-        self._popen = subprocess.Popen(
-            argv,
-            bufsize=0,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=cwd,
-            env=env,
-            start_new_session=True,
-            pass_fds=pass_fds,
-        )
+        self._pipes: list[int] = []
+        theirs: list[int] = []
+        try:
+            out, err = self._end_of(stdout, theirs), self._end_of(stderr, theirs)
+            self._popen = subprocess.Popen(
+                argv,
+                bufsize=0,
+                stdin=stdin,
+                stdout=out,
+                stderr=err,
+                cwd=cwd,
+                env=env,
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+        except BaseException:
+            self._close_pipes()
+            raise
+        finally:
+            for fd in theirs:
+                os.close(fd)
         self.pid = self._popen.pid
         self._exit_fd = -1
 
@@ -65,15 +76,25 @@ class Child:
 
     def pipes(self) -> tuple[int, ...]:
         """The descriptors of stdout and stderr, as far as they are pipes."""
-        files = (self._popen.stdout, self._popen.stderr)
-        return tuple(file.fileno() for file in files if file is not None)
+        return tuple(self._pipes)
 
     def close(self) -> None:
         """Close the pipes, which nobody reads any more."""
-        for file in (self._popen.stdout, self._popen.stderr):
-            if file is not None:
-                file.close()
+        self._close_pipes()
         self._close_exit_fd()
+
+    def _end_of(self, stream: int, theirs: list[int]) -> int:
+        """What the process gets as that stream: of a new pipe, the end to write to."""
+        if stream != subprocess.PIPE:
+            return stream
+        ours, end = os.pipe()
+        self._pipes.append(ours)
+        theirs.append(end)
+        return end
+
+    def _close_pipes(self) -> None:
+        while self._pipes:
+            os.close(self._pipes.pop())
 
     def _close_exit_fd(self) -> None:
         if self._exit_fd >= 0:
