@@ -139,6 +139,10 @@ class AttemptFolder:
             globs=self._globs,
         )
         is_remote = context.state.graph.steps[self._step_id].is_remote
+        if is_remote and not self._globs and context.keeps_work is None:
+            # The work is done elsewhere, and most leaves no file that would come back.
+            context.workspace.create()
+            return
         inputs = {} if is_remote else context.renderer.placed(self._step_id)
         folders = () if is_remote else context.renderer.folders(self._step_id)
         await context.workspace.open(self.folder, inputs, folders)

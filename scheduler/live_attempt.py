@@ -69,9 +69,12 @@ class LiveAttempt:
 
     def take_log(self, pieces: Iterable[bytes]) -> None:
         """See `Attempt.take_log`."""
-        masked = self._mask.byte_stream()
         with suppress(FileNotFoundError):
             self.log_path.unlink()
+        if pieces == [b""]:
+            # Most attempts print nothing.
+            return
+        masked = self._mask.byte_stream()
         fd = os.open(self.log_path, _LOG | os.O_EXCL, 0o600)
         with os.fdopen(fd, "wb") as target:
             for piece in pieces:

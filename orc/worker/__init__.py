@@ -24,7 +24,12 @@ _agents: list[Agent] = []
 
 
 def perform(
-    payload: bytes, *, emit: Callable[[dict[str, Any]], None], worker: str, host: str
+    payload: bytes,
+    *,
+    emit: Callable[[dict[str, Any]], None],
+    worker: str,
+    host: str,
+    task: str = "",
 ) -> None:
     """Perform one copy of an attempt; return when it has ended or was refused.
 
@@ -41,9 +46,9 @@ def perform(
 
     Each has `event`, `ticket`, `run` and `worker`. A copy whose ticket and run this process knows
     already never starts again. Raises ValueError for a payload without a ticket and a run, and for
-    settings of this worker that are not valid.
+    settings of this worker that are not valid. `task` is the engine's name of the task, for a census.
     """
-    _agent().perform(payload, emit=emit, worker=worker, host=host)
+    _agent().perform(payload, emit=emit, worker=worker, host=host, task=task)
 
 
 def control(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,9 @@ class Agent:
             "clean": self._clean,
         }
 
-    def perform(self, payload: bytes, *, emit: Emit, worker: str, host: str) -> None:
+    def perform(
+        self, payload: bytes, *, emit: Emit, worker: str, host: str, task: str = ""
+    ) -> None:
         """Perform one copy; see `orc.worker.perform`."""
         try:
             work = read_payload(payload)
@@ -106,7 +108,7 @@ class Agent:
             )
             return
         watch = self.leases.begin(work.lease_s)
-        copy = Copy(work, worker=worker, host=host, emit=emit, watch=watch)
+        copy = Copy(work, worker=worker, host=host, emit=emit, watch=watch, task=task)
         open_shared(copy)
         known = self._table.add(copy)
         if known is not copy:

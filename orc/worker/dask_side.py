@@ -6,7 +6,7 @@ table of running commands. `distributed` is imported by whoever calls: a worker 
 
 Only short notices travel by the scheduler's topics, since it keeps their history: who asks, that
 something was printed, that something ended. Texts, outcomes, files and secrets are read from the
-worker by direct calls.
+worker by direct calls, or come by a stream of the driver (`dask_streams.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from importlib import metadata
 from typing import Any
 
 import orc.worker
+from orc.worker.dask_slots import Slot, Slots
+from orc.worker.dask_streams import Stream, Streams
 from orc.worker.wire import PROTOCOL
 
 TOPICS = 16
@@ -31,9 +33,14 @@ TOPICS = 16
 OPERATION = "orc_control"
 """The name of `control` among the operations of a worker, after the first call."""
 
+STREAM = "orc_stream"
+"""The name of the operation that makes a connection a stream, after the first call."""
+
 _DISTRIBUTION = "orc-ledger"
 _NOTICE_KEYS = ("ticket", "run", "host", "protocol", "missing", "offset", "problem")
 _BEATS = 4
+_slots = Slots()
+_streams = Streams()
 _STALE_S_MAX = 4.0
 """A coordinator waits for the lease and 5 s, so this must be less than that."""
 
@@ -50,18 +57,38 @@ def job_of(ticket: str) -> str:
 
 
 def perform(payload: bytes) -> None:
-    """Perform one copy of an attempt: the task of the engine. It returns when the copy has ended."""
+    """Perform a copy of an attempt, and then those that are offered: the task of the engine."""
     from distributed import get_worker
 
     worker = get_worker()
+    slot = _slots.add(str(worker.get_current_task()))
+    try:
+        following: bytes | None = payload
+        while following is not None:
+            _perform_copy(worker, slot, following)
+            following = slot.next()
+    finally:
+        _slots.remove(slot)
+
+
+def _perform_copy(worker: Any, slot: Slot, payload: bytes) -> None:
     request = json.loads(payload)
     _Pulse.of(worker).within(float(request.get("lease_s") or 0))
-    topic = topic_of(job_of(request["ticket"]))
+    job_id = job_of(request["ticket"])
+    topic = topic_of(job_id)
 
     def emit(event: dict[str, Any]) -> None:
-        worker.log_event(topic, _notice(event))
+        streams = _streams.of_job(job_id)
+        if not streams:
+            worker.log_event(topic, _notice(event))
+            return
+        told = _told(event)
+        if event["event"] == "ended" and worker.status.name == "running" and slot.open():
+            told["slot"] = slot.key
+        for stream in streams:
+            worker.loop.add_callback(stream.tell, told)
 
-    orc.worker.perform(payload, emit=emit, worker=identity(worker), host=host_name())
+    orc.worker.perform(payload, emit=emit, worker=identity(worker), host=host_name(), task=slot.key)
 
 
 async def control(request: dict[str, Any], dask_worker: Any = None) -> dict[str, Any]:
@@ -84,7 +111,7 @@ async def control(request: dict[str, Any], dask_worker: Any = None) -> dict[str,
             return {"answers": [await _answer(one) for one in request["requests"]]}
         return await _answer(request)
     except Exception as error:
-        return {"error": "failed", "message": f"{type(error).__name__} in {request.get('op')}"}
+        return _failed(request, error)
 
 
 def _offer(worker: Any) -> None:
@@ -95,17 +122,47 @@ def _offer(worker: Any) -> None:
     async def answer(request: dict[str, Any]) -> dict[str, Any]:
         return await control(request, worker)
 
+    # The engine gives a connection to a function whose first argument has this name.
+    async def serve(comm: Any) -> Any:
+        from distributed.core import Status
+
+        stream = Stream(comm, _answer, _answer_at_once)
+        _streams.add(stream)
+        try:
+            await stream.serve()
+        finally:
+            _streams.remove(stream)
+        return Status.dont_reply
+
     worker.handlers[OPERATION] = answer
+    worker.handlers[STREAM] = serve
 
 
 async def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        answer = orc.worker.control_at_once(request)
+        answer = _answer_at_once(request)
         if answer is None:
             answer = await asyncio.to_thread(orc.worker.control, request)
         return answer
     except Exception as error:
-        return {"error": "failed", "message": f"{type(error).__name__} in {request.get('op')}"}
+        return _failed(request, error)
+
+
+def _answer_at_once(request: dict[str, Any]) -> dict[str, Any] | None:
+    """The answer to a request that waits for nothing; None for another one."""
+    try:
+        if request.get("op") == "offer":
+            if _slots.offer(str(request["slot"]), bytes(request["payload"])):
+                return {"ok": True}
+            return {"error": "closed", "message": "the slot waits for nothing"}
+        return orc.worker.control_at_once(request)
+    except Exception as error:
+        return _failed(request, error)
+
+
+def _failed(request: dict[str, Any], error: Exception) -> dict[str, Any]:
+    # Without its text, which may contain what the request did.
+    return {"error": "failed", "message": f"{type(error).__name__} in {request.get('op')}"}
 
 
 def scheduler_settings(dask_scheduler: Any = None) -> dict[str, Any]:
@@ -157,6 +214,14 @@ def _notice(event: dict[str, Any]) -> dict[str, Any]:
     if "content" in event:
         notice["until"] = event["offset"] + len(base64.b64decode(event["content"]))
     return notice
+
+
+def _told(event: dict[str, Any]) -> dict[str, Any]:
+    """What goes by a stream: a notice, with the outcome if it is small."""
+    if event["event"] == "ended":
+        names = {name: event[name] for name in ("event", "ticket", "run")}
+        return {**names, "by": event["worker"], "outcome": event["outcome"]}
+    return _notice(event)
 
 
 class _Pulse:

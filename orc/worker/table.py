@@ -38,8 +38,10 @@ class Copy:
         host: str,
         emit: Callable[[dict[str, Any]], None],
         watch: Watch,
+        task: str = "",
     ) -> None:
         self.work = work
+        self.task = task
         self.worker = worker
         self.host = host
         self.state: State = "asking"
@@ -89,6 +91,7 @@ class Copy:
             "worker": self.worker,
             "state": self.state,
             "epoch": self.epoch,
+            "task": self.task,
         }
 
 

@@ -12,21 +12,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-import distributed
 from distributed import Client
-from distributed.security import Security
 
-from orc.scheduler.drivers.addresses import address_of, is_safe, refuse_mixed, refuse_plain
+from orc.scheduler.drivers.addresses import address_of, is_safe
 from orc.scheduler.drivers.dask_calls import SMALL, Lane
+from orc.scheduler.drivers.dask_connection import connect, disconnect
 from orc.scheduler.drivers.dask_links import Links
+from orc.scheduler.drivers.dask_streams import Take
 from orc.scheduler.drivers.lines import Refused
 from orc.scheduler.drivers.rooms import SLOTS
 from orc.worker import dask_side
 
 CALL_S = 10.0
-CONNECT_S = 10.0
 POLL_S = 5.0
 HELLO_S = 5.0
 
@@ -40,12 +38,8 @@ _LOOK_S = 0.1
 _POSTED_S = 1.0
 """How long the end waits for requests that were posted."""
 _NOT_INSTALLED = ("ImportError(", "ModuleNotFoundError(")
+_SLOW = "the worker has not answered in time"
 _T = TypeVar("_T")
-_NOT_PLAIN = (
-    "what listens at the address of the scheduler does not answer without TLS; if it speaks TLS, "
-    "use tls:// and name ca, cert and key under `tls` in the site file"
-)
-_SILENT = "the scheduler does not answer; is it running, and is the address right?"
 
 
 def engine_name(name: str) -> str:
@@ -56,7 +50,7 @@ def engine_name(name: str) -> str:
 class Cluster:
     """One connection, from `open` to `close`; another one is made after an outage."""
 
-    def __init__(self, client: Client, engine: str, address: str) -> None:
+    def __init__(self, client: Client, engine: str, address: str, take: Take) -> None:
         self.client = client
         self.engine = engine
         self.is_encrypted = address.startswith("tls://")
@@ -72,57 +66,18 @@ class Cluster:
         """Workers, by name, that did not answer the last call in time."""
         self._comm = client.scheduler_comm
         self._comm.interval = _SEND_EVERY_S
-        self._links = Links(client)
+        self._links = Links(client, take)
         self._lanes: dict[str, Lane] = {}
         self._wake = asyncio.Event()
         self._down = asyncio.Event()
         self._looking = asyncio.create_task(self._look())
 
     @classmethod
-    async def open(cls, site: Mapping[str, Any]) -> Cluster:
-        """Connect. Raises Refused with a reason for people."""
+    async def open(cls, site: Mapping[str, Any], take: Take) -> Cluster:
+        """Connect. `take` gets the events of streams. Raises Refused with a reason for people."""
         address = address_of(site)
-        tls = site.get("tls")
-        refuse_plain(address, is_insecure=bool(site.get("insecure")))
-        refuse_mixed(address, has_tls=bool(tls))
-        await _probe(address)
-        security = Security(
-            require_encryption=bool(tls),
-            **(
-                {
-                    "tls_ca_file": tls["ca"],
-                    "tls_client_cert": tls["cert"],
-                    "tls_client_key": tls["key"],
-                }
-                if tls
-                else {}
-            ),
-        )
-        client = Client(
-            address,
-            asynchronous=True,
-            set_as_default=False,
-            direct_to_workers=False,
-            security=security,
-            timeout=CONNECT_S,
-            name="orc",
-        )
-        try:
-            await asyncio.wait_for(client, CONNECT_S + 1)
-            seen = await asyncio.wait_for(client.scheduler.identity(n_workers=-1), CALL_S)
-            versions = await asyncio.wait_for(client.scheduler.versions(), CALL_S)
-        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
-            await _close(client)
-            raise Refused("unreachable", _reason(error, has_tls=bool(tls))) from error
-        found = versions["packages"].get("distributed")
-        if found != distributed.__version__:
-            await _close(client)
-            raise Refused(
-                "versions",
-                f"the scheduler has distributed {found}, and orc {distributed.__version__}; "
-                "install the same version on all machines",
-            )
-        cluster = cls(client, str(seen["id"]), address)
+        client, engine = await connect(address, site)
+        cluster = cls(client, engine, address, take)
         client.subscribe_topic("all", cluster._noticed)
         return cluster
 
@@ -131,9 +86,14 @@ class Cluster:
         if self.is_up:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POSTED_S):
-                    await asyncio.gather(*(lane.empty() for lane in self._lanes.values()))
+                    lanes = [lane.empty() for lane in self._lanes.values()]
+                    await asyncio.gather(*lanes, self._links.empty())
+            # Otherwise the scheduler tells this client that it has left, and logs that it cannot.
+            for topic in list(self.client._event_handlers):
+                self.client.unsubscribe_topic(topic)
+        self._links.close()
         self._looking.cancel()
-        await _close(self.client)
+        await disconnect(self.client)
 
     @property
     def is_up(self) -> bool:
@@ -157,7 +117,7 @@ class Cluster:
     ) -> dict[str, Any]:
         """Ask the agent on one worker. Raises Refused: `gone`, `timeout`, or what the agent says."""
         if request["op"] in SMALL:
-            answer = await self._lane(worker).ask(dict(request))
+            answer = await self._ask(worker, dict(request))
         else:
             answer = await self._call_checked(worker, request, timeout_s)
         if "error" in answer:
@@ -166,8 +126,48 @@ class Cluster:
 
     def post(self, worker: str, request: Mapping[str, Any]) -> None:
         """Send a small request with the next call to that worker, or soon. It may get lost."""
-        if worker in self.workers:
+        stream = self._links.stream(self.workers.get(worker, ""))
+        if stream is not None:
+            stream.post(dict(request))
+        elif worker in self.workers:
             self._lane(worker).post(dict(request))
+
+    async def offer(self, worker: str, slot: str, payload: bytes) -> bool:
+        """Give a copy to a task that waits for one; whether it has it for certain."""
+        stream = self._links.stream(self.workers.get(worker, ""))
+        if stream is None:
+            return False
+        try:
+            async with asyncio.timeout(CALL_S):
+                return "error" not in await stream.ask(
+                    {"op": "offer", "slot": slot, "payload": payload}
+                )
+        except OSError:
+            return False
+
+    def listen(self, job_id: str, take: Callable[[Any], Awaitable[None]]) -> None:
+        """Hear of the attempts of a job. `take` gets what comes by the scheduler."""
+        self._links.listen(job_id)
+        topic = dask_side.topic_of(job_id)
+        if topic not in self.client._event_handlers:
+            self.client.subscribe_topic(topic, take)
+
+    async def _ask(self, worker: str, request: dict[str, Any]) -> dict[str, Any]:
+        stream = self._links.stream(self.workers.get(worker, ""))
+        if stream is not None:
+            try:
+                async with asyncio.timeout(CALL_S):
+                    answer = await stream.ask(request)
+            except TimeoutError:
+                self.silent.add(worker)
+                raise Refused("timeout", _SLOW) from None
+            except OSError:
+                # The scheduler knows whether the worker is still there.
+                pass
+            else:
+                self.silent.discard(worker)
+                return answer
+        return await self._lane(worker).ask(request)
 
     def _lane(self, worker: str) -> Lane:
         lane = self._lanes.get(worker)
@@ -305,7 +305,7 @@ class Cluster:
         try:
             answer = await self._bounded(call, timeout_s)
         except TimeoutError:
-            raise Refused("timeout", "the worker has not answered in time") from None
+            raise Refused("timeout", _SLOW) from None
         except OSError as error:
             raise Refused("unreachable", "the scheduler does not answer") from error
         # The scheduler passes on the text of an error that it does not unpack.
@@ -329,35 +329,6 @@ class Cluster:
                 for name in gone if action == "add-worker" else ():
                     self.workers[name] = ""
             self._wake.set()
-
-
-async def _probe(address: str) -> None:
-    """Fail at once where nobody listens: the client would try for as long as it may."""
-    parts = urlsplit(address)
-    try:
-        async with asyncio.timeout(CONNECT_S):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise Refused("unreachable", _SILENT) from error
-    writer.close()
-
-
-async def _close(client: Client) -> None:
-    with suppress(Exception):
-        await asyncio.wait_for(client.close(timeout=1), 3)
-
-
-def _reason(error: BaseException, *, has_tls: bool) -> str:
-    text = str(error.__cause__ or error) or type(error).__name__
-    if "certificate" in text and "expired" in text:
-        return (
-            "the certificates of the cluster have ended; make new ones with `orc cluster certs`, copy "
-            "them to all machines, and start the scheduler and the workers again"
-        )
-    if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
-        return "the scheduler refused the certificate, or has one of another authority"
-    # Something has taken the connection before.
-    return _SILENT if has_tls else _NOT_PLAIN
 
 
 def _capacity_of(worker: Mapping[str, Any]) -> dict[str, float]:

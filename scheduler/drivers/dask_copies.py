@@ -28,34 +28,37 @@ class HeldCopy:
     takers: Sequence[str] | None = None
     """The addresses of the workers that the engine may give it to; None for each one."""
     is_withdrawn: bool = False
+    is_offered: bool = False
+    """Whether it goes to a task that has performed another copy."""
+    offer: asyncio.Task[None] | None = None
     printed: int | None = None
     """How many bytes of the log have been shown; None before the first."""
     printed_until: int = 0
     reader: asyncio.Task[None] | None = None
     key: str = field(init=False)
-    """The engine's name of the task: all have one prefix, which the engine never forgets."""
+    """The engine's name of the task that performs it."""
+    own_key: str = field(init=False)
+    """The name of a task of its own: all have one prefix, which the engine never forgets."""
 
     def __post_init__(self) -> None:
         digest = hashlib.sha256(f"{self.ticket} {self.run}".encode()).hexdigest()
-        self.key = f"orc-{digest[:32]}"
+        self.key = self.own_key = f"orc-{digest[:32]}"
 
 
-def adopt(client: Client, copy: HeldCopy) -> Future:
+def adopt(client: Client, key: str) -> Future:
     """The future of a task that another client submitted, or this one before an outage.
 
     If there is no such task any more, it stays pending: what the worker says ends it then.
     """
-    future = Future(copy.key, client)
-    client._send_to_scheduler(
-        {"op": "client-desires-keys", "keys": [copy.key], "client": client.id}
-    )
+    future = Future(key, client)
+    client._send_to_scheduler({"op": "client-desires-keys", "keys": [key], "client": client.id})
     return future
 
 
-def release(client: Client, copy: HeldCopy) -> None:
+def release(client: Client, key: str) -> None:
     """Let the engine drop a task that waits for a worker."""
     for name in ("fire-and-forget", client.id):
-        message = {"op": "client-releases-keys", "keys": [copy.key], "client": name}
+        message = {"op": "client-releases-keys", "keys": [key], "client": name}
         client._send_to_scheduler(message)
 
 

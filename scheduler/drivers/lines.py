@@ -1,7 +1,8 @@
 """How a driver speaks with orc: requests, replies and events, each a line of JSON on a descriptor.
 
-A request `{"id", "op", ...}` gets the reply `{"id", ...}`, or `{"id", "error", "message"}`. Events have
-the key `event` and no id. Nothing of an engine is in here: another driver uses it as it is.
+A request `{"id", "op", ...}` gets the reply `{"id", ...}`, or `{"id", "error", "message"}`; one without
+an id gets none. Events have the key `event` and no id. Nothing of an engine is in here: another driver
+uses it as it is.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Lines:
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(_REQUESTS_MAX)
         self._out: asyncio.StreamWriter | None = None
+        self._unsent = bytearray()
 
     async def serve(self, answer: Callable[[Message], Awaitable[Message]]) -> None:
         """Answer requests, many at the same time, until end of file or the request `close`."""
@@ -65,10 +67,13 @@ class Lines:
     async def send(self, message: Message) -> None:
         """Write a line. It waits while orc does not read."""
         assert self._out is not None
-        line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        self._unsent += json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        # What others want to send in this turn goes together.
+        await asyncio.sleep(0)
         async with self._writing:
-            for start in range(0, len(line), _BUFFER_BYTES):
-                self._out.write(line[start : start + _BUFFER_BYTES])
+            lines, self._unsent = self._unsent, bytearray()
+            for start in range(0, len(lines), _BUFFER_BYTES):
+                self._out.write(lines[start : start + _BUFFER_BYTES])
                 await self._out.drain()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -85,4 +90,5 @@ class Lines:
         except Exception as error:
             # The text of another error may contain what the request did.
             reply = {"error": "failed", "message": f"{type(error).__name__} in {request['op']}"}
-        await self.send({"id": request["id"], **reply})
+        if "id" in request:
+            await self.send({"id": request["id"], **reply})

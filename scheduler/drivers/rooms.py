@@ -18,8 +18,6 @@ LABEL_AMOUNT = 0.001
 NOT_PLACED = {"time"}
 """Resources that no worker has an amount of."""
 
-_SPARE = 1
-
 
 def needs_of(resources: Mapping[str, float], labels: tuple[str, ...]) -> dict[str, float]:
     """What a step takes of a worker, by name."""
@@ -40,11 +38,8 @@ class _Room:
         return self.has.get(name, 0.0) - sum(needs.get(name, 0.0) for needs in self.held.values())
 
     def takes(self, needs: Mapping[str, float]) -> bool:
-        slots = self.has.get(SLOTS, 1.0)
-        if not needs:
-            return len(self.held) < slots + _SPARE
         # Half of what a label takes: sums of fractions are not exact.
-        return len(self.held) < slots and all(
+        return len(self.held) < self.has.get(SLOTS, 1.0) and all(
             self.left(name) >= amount - LABEL_AMOUNT / 2 for name, amount in needs.items()
         )
 

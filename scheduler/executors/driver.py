@@ -34,7 +34,6 @@ from orc.scheduler.executors.contract import (
     Inputs,
     Lost,
     Printed,
-    Superseded,
     Ticket,
     Work,
     WorkOutcome,
@@ -169,8 +168,9 @@ class DriverEngine:
     async def forget(self, ticket: Ticket, run: str, worker: str, *, epoch: int) -> None:
         """Drop what the worker keeps of that copy; nothing is raised, since it expires anyway."""
         self._forget(str(ticket), run)
-        with suppress(EngineProblem, Superseded):
-            await self._ask("forget", ticket=str(ticket), run=run, worker=worker, epoch=epoch)
+        place = {"ticket": str(ticket), "run": run, "worker": worker}
+        with suppress(EngineUnreachable):
+            await self._driver().post("forget", **place, epoch=epoch)
 
     async def capacity(self) -> dict[str, Any]:
         """Workers, versions and what each has. Raises EngineProblem."""
@@ -260,16 +260,19 @@ class DriverEngine:
         scope.cancel()
 
     async def _submit(self, submitted: Submission) -> None:
-        payload = await trio.to_thread.run_sync(submitted.payload, self.lease_s, self._keep_s)
         work = submitted.work
+        if work.inputs or work.shipped:
+            payload = await trio.to_thread.run_sync(submitted.payload, self.lease_s, self._keep_s)
+        else:
+            payload = submitted.payload(self.lease_s, self._keep_s)
         # Without an engine, it is submitted again after the next connection.
         with suppress(EngineUnreachable):
-            await self._ask(
+            await self._driver().post(
                 "submit",
                 ticket=str(submitted.ticket),
                 run=submitted.run,
-                needs=needs_of(work.resources, work.labels),
                 payload=payload,
+                needs=needs_of(work.resources, work.labels),
             )
 
     async def _ask(self, op: str, *, timeout_s: float = CALL_S, **fields: Any) -> dict[str, Any]:

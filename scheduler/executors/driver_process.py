@@ -54,6 +54,7 @@ class DriverProcess:
         self._numbers = count(1)
         self._replies: dict[int, trio.MemorySendChannel[Message]] = {}
         self._writing = trio.Lock()
+        self._unsent = bytearray()
         self._has_ended = False
 
     @classmethod
@@ -127,17 +128,30 @@ class DriverProcess:
             raise _problem(str(reply["error"]), str(reply.get("message", "")))
         return reply
 
+    async def post(self, op: str, **fields: Any) -> None:
+        """Send a request that has no reply. Raises EngineUnreachable if the driver has ended."""
+        if self._has_ended:
+            raise EngineUnreachable("unreachable", "the driver has ended")
+        try:
+            await self._write({"op": op, **fields})
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise EngineUnreachable("unreachable", "the driver has ended") from None
+
     async def stop(self) -> None:
         """Ask the driver to end. Shielded and bounded; `run` kills what does not end."""
         with trio.move_on_after(_END_S, shield=True), suppress(EngineProblem):
             await self.ask("close", timeout_s=_END_S)
 
     async def _write(self, message: Message) -> None:
-        line = json.dumps(message).encode() + b"\n"
+        self._unsent += json.dumps(message, separators=(",", ":")).encode() + b"\n"
         async with self._writing:
+            # What others wanted to send meanwhile goes together.
+            lines, self._unsent = self._unsent, bytearray()
+            if not lines:
+                return
             # Half a line would spoil all that come after it.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _WRITE_S) as scope:
-                await self._requests.send_all(line)
+                await self._requests.send_all(lines)
             if scope.cancelled_caught:
                 self.kill()
 

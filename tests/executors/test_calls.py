@@ -99,6 +99,16 @@ class FakeClient:
             return self._run_there(**fields)
         return self._relay(fields["workers"])
 
+    async def open_stream(self, *arguments: Any) -> Any:
+        self.ways.append("stream")
+        raise OSError("there is no stream")
+
+    def links(self) -> Links:
+        async def take(event: Message) -> None:
+            raise AssertionError(event)
+
+        return Links(cast(Client, self), take, open_stream=self.open_stream)
+
     async def _relay(self, workers: list[str]) -> dict[str, Any]:
         self.ways.append("relayed")
         return {workers[0]: {"ok": True}}
@@ -107,8 +117,8 @@ class FakeClient:
 @pytest.mark.parametrize(
     ("address", "ways"),
     [
-        ("tcp://127.0.0.1:1", ["direct", "direct"]),
-        ("tls://10.0.0.1:1", ["direct", "direct"]),
+        ("tcp://127.0.0.1:1", ["direct", "stream", "direct"]),
+        ("tls://10.0.0.1:1", ["direct", "stream", "direct"]),
         # Whatever the site file says of the scheduler: this way was not asked for.
         ("tcp://10.0.0.1:1", ["relayed", "relayed"]),
     ],
@@ -117,7 +127,7 @@ def test_only_a_safe_connection_to_a_worker_is_made(address: str, ways: list[str
     client = FakeClient()
 
     async def use() -> None:
-        links = Links(cast(Client, client))
+        links = client.links()
         assert await links.greet(address, {"op": "hello"}) == {"ok": True}
         assert await links.call(address, {"op": "census"}) == {"ok": True}
 
@@ -130,7 +140,7 @@ def test_the_scheduler_relays_to_a_worker_that_cannot_be_reached() -> None:
     address = "tcp://127.0.0.1:1"
 
     async def use() -> None:
-        links = Links(cast(Client, client))
+        links = client.links()
         await links.greet(address, {"op": "hello"})
         await links.call(address, {"op": "census"})
         client.breaks = False
@@ -141,7 +151,7 @@ def test_the_scheduler_relays_to_a_worker_that_cannot_be_reached() -> None:
 
     asyncio.run(use())
     assert client.ways == [
-        "direct", "relayed", "relayed", "direct", "direct", "relayed", "relayed",
+        "direct", "relayed", "relayed", "direct", "stream", "direct", "relayed", "relayed",
     ]  # fmt: skip
 
 
@@ -150,10 +160,10 @@ def test_a_process_that_took_over_an_address_answers_although_it_was_not_greeted
     address = "tcp://127.0.0.1:1"
 
     async def use() -> None:
-        links = Links(cast(Client, client))
+        links = client.links()
         await links.greet(address, {"op": "hello"})
         client.is_new = True
         assert await links.call(address, {"op": "census"}) == {"ok": True}
 
     asyncio.run(use())
-    assert client.ways == ["direct", "direct"]
+    assert client.ways == ["direct", "stream", "direct"]

@@ -238,6 +238,22 @@ def test_the_driver_gets_no_key_of_a_provider() -> None:
     assert got.keys() == {"PATH", "PYTHONPATH", "PYTHONSAFEPATH"}
 
 
+async def test_the_scheduler_logs_no_error_when_a_driver_ends(
+    shared_cluster: LoopbackCluster,
+) -> None:
+    (log,) = shared_cluster.folder.glob("scheduler-*.log")
+    before = log.stat().st_size
+    async with open_engine("dask", shared_cluster.site(), lease_s=LEASE_S):
+        pass
+
+    def written() -> str:
+        return log.read_bytes()[before:].decode()
+
+    wait_until(lambda: "Close client connection" in written(), within_s=WAIT_S, what="the end")
+    assert "CRITICAL" not in written()
+    assert "Traceback" not in written()
+
+
 async def test_no_event_says_that_the_engine_was_lost_when_it_was_not(
     shared_cluster: LoopbackCluster,
 ) -> None:
