@@ -42,6 +42,9 @@ from orc.scheduler.executors.contract import (
     Placement,
     Work,
 )
+from orc.scheduler.folders.spec_folder import hint_for_missing
+from orc.scheduler.folders.work_folder import WorkFolder
+from orc.scheduler.folders.workspace import CaptureProblem, Workspace
 from orc.scheduler.guard import (
     capture_failure,
     failure_of_attempt,
@@ -50,9 +53,6 @@ from orc.scheduler.guard import (
 )
 from orc.scheduler.live_attempt import LiveAttempt
 from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile
-from orc.scheduler.spec_folder import hint_for_missing
-from orc.scheduler.work_folder import WorkFolder
-from orc.scheduler.workspace import CaptureProblem, Workspace
 from orc.worker.declared import Declared
 
 

@@ -23,12 +23,12 @@ from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.executors.contract import Executor
 from orc.scheduler.executors.local import LocalExecutor
 from orc.scheduler.executors.remote import RemoteExecutor
+from orc.scheduler.folders.shared_folder import SharedFolder
+from orc.scheduler.folders.work_folder import WorkFolder
+from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rendering import Renderer
-from orc.scheduler.shared_folder import SharedFolder
 from orc.scheduler.turn import Message
-from orc.scheduler.work_folder import WorkFolder
-from orc.scheduler.workspace import Workspace
 
 BuildProvider = Callable[[TargetDef], Provider]
 """Builds the provider of a target."""

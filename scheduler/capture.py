@@ -26,10 +26,10 @@ from orc.ledger.wording import count_text, size_text
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.effects.contract import Result
 from orc.scheduler.effects.text import without_fence
-from orc.scheduler.globs import Globs
+from orc.scheduler.folders.globs import Globs
+from orc.scheduler.folders.work_folder import WorkFolder, confined, read_pieces
+from orc.scheduler.folders.workspace import CaptureProblem, FilesMissing, file_ref
 from orc.scheduler.rendering import RenderedFile
-from orc.scheduler.work_folder import WorkFolder, confined, read_pieces
-from orc.scheduler.workspace import CaptureProblem, FilesMissing, file_ref
 from orc.worker.declared import (
     Declared,
     failure_message,

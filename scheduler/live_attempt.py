@@ -11,9 +11,9 @@ from pathlib import Path
 from orc.ledger import LedgerReader
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.executors.contract import Place, Placement, Ticket, WorkFile
+from orc.scheduler.folders.work_folder import read_pieces, remove_tree
 from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rendering import Renderer
-from orc.scheduler.work_folder import read_pieces, remove_tree
 
 _LOG = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

@@ -44,6 +44,8 @@ from orc.scheduler.executors.contract import (
     WorkLimits,
 )
 from orc.scheduler.executors.surroundings import local_environment
+from orc.scheduler.folders.work_folder import WorkFolder
+from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.inputs.placed import StepInputs
 from orc.scheduler.inputs.values import InputReads
 from orc.scheduler.messages import (
@@ -57,8 +59,6 @@ from orc.scheduler.messages import (
 )
 from orc.scheduler.scopes import Scopes, StepViews, Variables, repetition_of
 from orc.scheduler.step_environment import StepEnvironment, job_variables, render_command
-from orc.scheduler.work_folder import WorkFolder
-from orc.scheduler.workspace import Workspace
 from orc.worker.declared import Declared
 from orc.worker.spool import INPUTS_FOLDER
 

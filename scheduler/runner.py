@@ -53,6 +53,7 @@ from orc.scheduler.effects.contract import ReplyCache
 from orc.scheduler.effects.deadlines import Look
 from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
 from orc.scheduler.executors.remote import RemoteExecutor
+from orc.scheduler.folders.workspace import Workspace, sweep_attempts
 from orc.scheduler.guard import guarded_events, with_safe_message
 from orc.scheduler.local_room import LocalRoom
 from orc.scheduler.rates import Rates, SharedLimits, slots_of
@@ -63,7 +64,6 @@ from orc.scheduler.signals import poll_signals, unread_decisions
 from orc.scheduler.starting import StepStarter
 from orc.scheduler.stopping import OpenStops, Stop, StopCommand, stops_by_signals, watch_stops
 from orc.scheduler.turn import Message, Turn
-from orc.scheduler.workspace import Workspace, sweep_attempts
 
 YIELD_S = 0.005
 TURN_S = 0.005

@@ -86,12 +86,16 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.tables"
     ),
     "scheduler.asking": "ledger providers scheduler scheduler.core scheduler.effects",
+    "scheduler.folders": (
+        "ledger ledger.files ledger.inputs ledger.secrets orc.worker scheduler.core "
+        "scheduler.core.fold scheduler.effects scheduler.executors"
+    ),
     "scheduler": (
         "ledger ledger.files ledger.inputs ledger.secrets orc.worker providers scheduler.asking "
         "scheduler.batches "
         "scheduler.core scheduler.core.fold scheduler.core.language scheduler.core.resolve "
         "scheduler.core.rules scheduler.core.shell scheduler.core.spec scheduler.effects "
-        "scheduler.executors scheduler.inputs"
+        "scheduler.executors scheduler.folders scheduler.inputs"
     ),
     "scheduler.hooks": (
         "ledger ledger.files ledger.secrets scheduler scheduler.core scheduler.core.fold "
@@ -138,8 +142,8 @@ MAY_IMPORT: dict[str, str] = {
         "ledger.transport projections.history projections.money providers providers.servers "
         "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.source "
         "scheduler.core.spec scheduler.core.tables scheduler.drivers "
-        "scheduler.effects.targets scheduler.executors scheduler.globs "
-        "scheduler.work_folder"
+        "scheduler.effects.targets scheduler.executors scheduler.folders.globs "
+        "scheduler.folders.work_folder"
     ),
     "cli.jobs.hooks": (
         "cli.jobs ledger projections.tables scheduler scheduler.core.fold scheduler.hooks"
@@ -153,7 +157,7 @@ MAY_IMPORT: dict[str, str] = {
         "projections.scores projections.search projections.tables providers scheduler "
         "scheduler.core scheduler.core.fold "
         "scheduler.core.resolve scheduler.core.rules scheduler.core.spec scheduler.effects "
-        "scheduler.executors"
+        "scheduler.executors scheduler.folders"
     ),
     "cli.jobs.assess": (
         "cli cli.jobs cli.jobs.caller ledger projections.pages scheduler scheduler.core "
@@ -665,8 +669,12 @@ def test_every_module_that_makes_events_masks_them() -> None:
         for path in modules()
         if makes_events(path) and "mask_event(" not in text_of(path)
     }
-    # It reads events that are stored.
-    assert makers == {"ledger/reader.py"}
+    # The first reads events that are stored, the second takes events from those who mask them.
+    assert makers == {"ledger/reader.py", "scheduler/turn.py"}
+    folding = {path for path in modules() if "turn.fold(" in text_of(path)}
+    assert folding
+    for path in folding:
+        assert "mask_event(" in text_of(path) or "guarded_events(" in text_of(path), path
 
 
 def test_no_module_of_ours_opens_a_ledger_or_runs_a_job_without_a_mask() -> None:

@@ -30,7 +30,7 @@ from orc.scheduler.core.fold.placing import open_remote
 from orc.scheduler.effects.groups import GRACE_S
 from orc.scheduler.executors.contract import Ticket
 from orc.scheduler.executors.ending import end_commands
-from orc.scheduler.workspace import sweep_attempts
+from orc.scheduler.folders.workspace import sweep_attempts
 
 _NAMED_MAX = 5
 _START_WAIT_S = 20.0

@@ -31,10 +31,10 @@ from orc.scheduler.core.fold.evolve import initial_state
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
+from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.forecast import Forecast, Foreseen, ReaderWithBlobs, UnsentJournal
 from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rendering import Renderer
-from orc.scheduler.workspace import Workspace
 
 _JOB = JobId("job_000000000000")
 _NO_LIMIT = 1_000_000_000

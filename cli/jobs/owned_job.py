@@ -51,10 +51,10 @@ from orc.scheduler.core.fold.evolve import JobState, initial_state
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.rules.hooks import LOST_HOOK
 from orc.scheduler.executors.remote import RemoteExecutor
+from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.rates import SharedLimits
 from orc.scheduler.runner import Observer, Runner
 from orc.scheduler.stopping import OpenStops, stops_by_signals
-from orc.scheduler.workspace import Workspace
 
 _Value = TypeVar("_Value")
 

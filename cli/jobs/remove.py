@@ -29,8 +29,8 @@ from orc.projections.money.prices import PriceTable
 from orc.projections.removal_plan import IS_RUN, Removal, list_jobs
 from orc.projections.search.file import remove_index
 from orc.scheduler.clock import Clock
-from orc.scheduler.work_folder import remove_tree
-from orc.scheduler.workspace import WORK_FOLDERS
+from orc.scheduler.folders.work_folder import remove_tree
+from orc.scheduler.folders.workspace import WORK_FOLDERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any, Literal
 
-from pydantic_core import to_jsonable_python
+from pydantic import TypeAdapter
 
 from orc.ledger.definition.base import Resolved
 from orc.ledger.definition.limits import BudgetDef, CircuitDef, RateDef
@@ -147,9 +147,9 @@ def dump_whole_step(step: StepDef, *, without: Collection[str] = ()) -> dict[str
 @cache
 def _defaults_of_step() -> dict[str, Any]:
     fields = StepDef.model_fields.items()
-    return {
-        name: to_jsonable_python(field.default) for name, field in fields if not field.is_required()
-    }
+    defaults = {name: field.default for name, field in fields if not field.is_required()}
+    dumped: dict[str, Any] = TypeAdapter(dict[str, Any]).dump_python(defaults, mode="json")
+    return dumped
 
 
 def load_job(document: Any) -> JobDef:

@@ -21,6 +21,8 @@ def as_json(value: Any) -> Any:
     """The value as JSON."""
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        value = value._asdict()
     return json.loads(json.dumps(value, default=str))
 
 
@@ -67,7 +69,9 @@ def test_the_jobs_are_those_that_orc_list_prints(here: Path) -> None:
     orc.run(write("gated.yaml", GATED))
     orc.submit("spec.yaml")
 
-    assert [as_json(job) for job in orc.jobs()] == command("list", "--json").lines()
+    listed = command("list", "--json").lines()
+    assert [line.pop("next") is None for line in listed] == [False, False, True]
+    assert [as_json(job) for job in orc.jobs()] == listed
     assert [job.project for job in orc.jobs(statuses="waiting")] == ["gated"]
     assert [job.status for job in orc.jobs(project="chain")] == ["queued", "succeeded"]
     assert len(orc.jobs(statuses=["waiting", "succeeded"])) == 2

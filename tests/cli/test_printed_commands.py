@@ -567,13 +567,13 @@ NAMED = {
     "projections/tables/rows.py",
     "projections/why/explainer.py",
     "scheduler/drivers/addresses.py",
-    "scheduler/drivers/dask_cluster.py",
+    "scheduler/drivers/dask_connection.py",
     "scheduler/drivers/dask_driver.py",
     "scheduler/executors/capacity.py",
     "scheduler/executors/site.py",
     # Recorded in events, which are read under other names of the ledger.
     "scheduler/guard.py",
-    "scheduler/spec_folder.py",
+    "scheduler/folders/spec_folder.py",
 }
 
 

@@ -137,9 +137,9 @@ def test_readers_show_an_interrupted_job_and_write_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = work_in(tmp_path, monkeypatch) / "runs.db"
-    (tmp_path / "spec.yaml").write_text(_SPEC)
-    # The owner ends without recording anything, like a killed process.
-    failpoints.arm("ledger.before_begin@4=errno:EIO")
+    (tmp_path / "spec.yaml").write_text("project: wanted\nsteps: {only: {run: 'true'}}\n")
+    # The owner ends without recording the end of the command, like a killed process.
+    failpoints.arm("ledger.before_begin@3=errno:EIO")
     try:
         assert orc("run", "spec.yaml").code == 74
     finally:

@@ -22,8 +22,8 @@ from orc.scheduler.executors.driver import open_engine
 from orc.scheduler.executors.kept_outcomes import KeptOutcomes
 from orc.scheduler.executors.local import LocalExecutor
 from orc.scheduler.executors.remote import RemoteExecutor
-from orc.scheduler.globs import Globs
-from orc.scheduler.work_folder import WorkFolder
+from orc.scheduler.folders.globs import Globs
+from orc.scheduler.folders.work_folder import WorkFolder
 from orc.worker.shared_files import SharedFiles
 from tests.executors.clusters import LEASE_S, needs_dask
 from tests.executors.conformance import (

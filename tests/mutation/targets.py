@@ -34,8 +34,11 @@ TARGETS = (
     ),
     Target(
         "work_folder",
-        ("orc/scheduler/work_folder.py",),
-        ("tests/scheduler/test_work_folder.py", "tests/scheduler/effects/test_private_folders.py"),
+        ("orc/scheduler/folders/work_folder.py",),
+        (
+            "tests/scheduler/folders/test_work_folder.py",
+            "tests/scheduler/effects/test_private_folders.py",
+        ),
     ),
     Target(
         "upstream",

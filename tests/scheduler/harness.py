@@ -28,8 +28,8 @@ from orc.scheduler.core.commands import Command, ResumeJob, StartJob
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.executors.remote import RemoteExecutor
+from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.runner import Runner
-from orc.scheduler.workspace import Workspace
 from tests.builders import EPOCH_S, JOB, OWNER, at, fold_recorded, job, record, step, submitted
 from tests.model import NEVER, Plan, Task
 from tests.scheduler.scripted import ScriptedModel

@@ -25,11 +25,11 @@ from orc.scheduler.core.commands import (
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.executors.contract import Superseded
+from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.guard import failure_between_turns, failure_of_attempt
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultReuse
 from orc.scheduler.signals import command_of
-from orc.scheduler.workspace import Workspace
 from tests.builders import JOB
 from tests.scheduler.flows import flow_stand, statuses
 

@@ -13,6 +13,7 @@ from hypothesis import given
 
 import orc.scheduler.guard as guard_module
 import orc.scheduler.runner as runner_module
+import orc.scheduler.turn as turn_module
 from orc.ledger import Recorded
 from orc.ledger.definition import load_job
 from orc.ledger.events import AnyEvent, JobSubmitted
@@ -136,7 +137,7 @@ class Watch:
         self.events = 0
         self.decisions = 0
         self._after: dict[int, Any] = {}
-        patch.setattr(runner_module, "evolve", self.evolve)
+        patch.setattr(turn_module, "evolve", self.evolve)
         for module in (runner_module, guard_module):
             patch.setattr(module, "decide", self.decide)
 

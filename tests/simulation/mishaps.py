@@ -19,9 +19,9 @@ import orc.scheduler.guard as guarding
 from orc.scheduler.branching import BranchEvaluator
 from orc.scheduler.core.commands import FinishAttempt, Succeeded
 from orc.scheduler.core.rules.decide import decide
+from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultReuse
-from orc.scheduler.workspace import Workspace
 
 SHARE = 0.15
 """The share of the seeds with mishaps."""

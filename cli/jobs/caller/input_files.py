@@ -19,7 +19,7 @@ from orc.ledger.errors import UnclearPath
 from orc.ledger.files.written import written_path
 from orc.ledger.wording import number_text, size_text
 from orc.scheduler.core.paths import path_problem
-from orc.scheduler.globs import Globs
+from orc.scheduler.folders.globs import Globs
 
 FILES_MAX = 10_000
 _DEPTH_MAX = 64

@@ -8,7 +8,7 @@ from orc.ledger.files.folder import Folder
 from orc.ledger.files.modes import mode_of
 from orc.ledger.wording import number_text, size_text
 from orc.scheduler.core.paths import path_problem
-from orc.scheduler.globs import Globs
+from orc.scheduler.folders.globs import Globs
 
 FILES_MAX = 10_000
 BYTES_MAX = 256 * 1024**2

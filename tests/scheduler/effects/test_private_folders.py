@@ -16,7 +16,7 @@ import pytest
 
 import orc
 from orc.ledger.digest import Digest
-from orc.scheduler.work_folder import WorkFolder
+from orc.scheduler.folders.work_folder import WorkFolder
 from tests.processes import ROOT, orc_environment, read_events
 from tests.scheduler.effects.conftest import RunSpec
 

@@ -28,8 +28,8 @@ from orc.ledger.secrets.masking import Mask
 from orc.ledger.step_names import log_name, work_name
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.paths import path_problem
-from orc.scheduler.shared_folder import SharedFolder
-from orc.scheduler.work_folder import WorkFolder, remove_attempt_folder, remove_tree
+from orc.scheduler.folders.shared_folder import SharedFolder
+from orc.scheduler.folders.work_folder import WorkFolder, remove_attempt_folder, remove_tree
 
 WORK_FOLDERS = ("work", "workspaces")
 """The folders of a run folder in which steps work. Nothing in them is published."""

@@ -17,8 +17,8 @@ from typing import Any
 
 from orc.ledger.digest import Digest
 from orc.ledger.files.folder import Folder
-from orc.scheduler.globs import Globs
-from orc.scheduler.work_folder import (
+from orc.scheduler.folders.globs import Globs
+from orc.scheduler.folders.work_folder import (
     Stamp,
     WorkFolder,
     confined,

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from orc.ledger.digest import Digest
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.modes import restored_bits
-from orc.scheduler.globs import Globs
+from orc.scheduler.folders.globs import Globs
 from orc.worker.confined import list_folders
 
 _TICK_NS = 50_000_000

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from orc.ledger.digest import digest_bytes
-from orc.scheduler.globs import Globs
-from orc.scheduler.shared_folder import SharedFolder
-from orc.scheduler.work_folder import Stamp, WorkFolder
+from orc.scheduler.folders.globs import Globs
+from orc.scheduler.folders.shared_folder import SharedFolder
+from orc.scheduler.folders.work_folder import Stamp, WorkFolder
 
 CONTENT = b"kept\n"
 FORGED = b"fake\n"
@@ -35,7 +35,7 @@ def place(folder: WorkFolder, *paths: str, mode: str | None = None) -> None:
 def started_later(monkeypatch: pytest.MonkeyPatch, by_ns: int) -> None:
     """Let the work begin so long after the inputs were placed."""
     now: Callable[[], int] = time.time_ns
-    monkeypatch.setattr("orc.scheduler.work_folder.time.time_ns", lambda: now() + by_ns)
+    monkeypatch.setattr("orc.scheduler.folders.work_folder.time.time_ns", lambda: now() + by_ns)
 
 
 def forge(path: Path, *, until: Callable[[], bool]) -> None:
@@ -102,7 +102,7 @@ def test_an_input_that_was_placed_long_before_is_not_read_again(
     place(folder, "a.txt")
     started_later(monkeypatch, 10**10)
     folder.begin()
-    monkeypatch.setattr("orc.scheduler.work_folder.digest_of", lambda folder, path: "read")
+    monkeypatch.setattr("orc.scheduler.folders.work_folder.digest_of", lambda folder, path: "read")
     assert folder.made(ALL) == []
 
 
