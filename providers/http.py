@@ -66,11 +66,6 @@ def _mask(line: str, secret: str) -> str:
     return " ".join(words)
 
 
-def is_sendable(value: str) -> bool:
-    """Whether a header can hold the value: visible ASCII characters and inner spaces (RFC 9110)."""
-    return value.isascii() and value.isprintable() and value == value.strip()
-
-
 def replace_surrogates(text: str) -> str:
     """The text with U+FFFD for each lone surrogate: JSON can escape them, UTF-8 cannot hold them."""
     return _SURROGATE.sub("\ufffd", text)

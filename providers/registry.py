@@ -12,7 +12,6 @@ from orc.ledger.servers.server_def import HeaderDef, ServerDef
 from orc.providers.catalogue import REGISTRY, ProviderEntry
 from orc.providers.contract import Provider, Quirks, Server
 from orc.providers.errors import PermanentError
-from orc.providers.http import is_sendable
 
 Environment = Mapping[str, str]
 
@@ -87,9 +86,14 @@ def _read(name: str, variable: str, environment: Environment) -> str:
     value = environment.get(variable, "").strip()
     if not value:
         raise PermanentError("environment", f"{variable} is not set: the server {name!r} needs it")
-    if not is_sendable(value):
+    if not _is_sendable(value):
         raise PermanentError(
             "environment",
             f"{variable} contains a character that a header cannot hold; set it again",
         )
     return value
+
+
+def _is_sendable(value: str) -> bool:
+    """Whether a header can hold the value: visible ASCII characters and inner spaces (RFC 9110)."""
+    return value.isascii() and value.isprintable() and value == value.strip()

@@ -16,7 +16,6 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.files.file_store import StoredFile
-from orc.scheduler.asking.ask import ask, embed
 from orc.scheduler.attempt_context import AttemptContext, AttemptFolder
 from orc.scheduler.budget_gate import OverBudget
 from orc.scheduler.capture import Capture
@@ -186,8 +185,13 @@ async def _perform(
 ) -> Result:
     match request:
         case PromptRequest():
+            # Imported here and below, since it loads the tools and the clients of models.
+            from orc.scheduler.asking.ask import ask
+
             return await ask(context, request, work)
         case EmbedRequest():
+            from orc.scheduler.asking.ask import embed
+
             return await embed(context, request)
         case Work():
             return await _perform_work(context, step_id, request, placed)

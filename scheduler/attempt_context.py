@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import trio
 
@@ -22,13 +22,15 @@ from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.executors.contract import Executor
 from orc.scheduler.executors.local import LocalExecutor
-from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.folders.shared_folder import SharedFolder
 from orc.scheduler.folders.work_folder import WorkFolder
 from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.turn import Message
+
+if TYPE_CHECKING:
+    from orc.scheduler.executors.remote import RemoteExecutor
 
 BuildProvider = Callable[[TargetDef], Provider]
 """Builds the provider of a target."""

@@ -33,7 +33,7 @@ from orc.scheduler.effects.contract import (
 )
 from orc.scheduler.effects.embed import EmbedRequest
 from orc.scheduler.effects.targets import target_rules
-from orc.scheduler.effects.tools import ToolContext
+from orc.scheduler.effects.tool_context import ToolContext
 from orc.scheduler.executors.contract import (
     INHERITED,
     INPUTS_PLACE,
@@ -59,8 +59,7 @@ from orc.scheduler.messages import (
 )
 from orc.scheduler.scopes import Scopes, StepViews, Variables, repetition_of
 from orc.scheduler.step_environment import StepEnvironment, job_variables, render_command
-from orc.worker.declared import Declared
-from orc.worker.spool import INPUTS_FOLDER
+from orc.worker.declared import INPUTS_FOLDER, Declared
 
 EffectRequest = PromptRequest | EmbedRequest | Work | ValueRequest
 """What an attempt of a step is to do."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import trio
 
@@ -52,7 +52,6 @@ from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import ReplyCache
 from orc.scheduler.effects.deadlines import Look
 from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
-from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.folders.workspace import Workspace, sweep_attempts
 from orc.scheduler.guard import guarded_events, with_safe_message
 from orc.scheduler.local_room import LocalRoom
@@ -64,6 +63,9 @@ from orc.scheduler.signals import poll_signals, unread_decisions
 from orc.scheduler.starting import StepStarter
 from orc.scheduler.stopping import OpenStops, Stop, StopCommand, stops_by_signals, watch_stops
 from orc.scheduler.turn import Message, Turn
+
+if TYPE_CHECKING:
+    from orc.scheduler.executors.remote import RemoteExecutor
 
 YIELD_S = 0.005
 TURN_S = 0.005

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -17,12 +18,14 @@ from orc.scheduler.core.commands import Failed, FinishAttempt
 from orc.scheduler.core.rules.placing import queued_because
 from orc.scheduler.effects.deadlines import cut_at
 from orc.scheduler.executors.contract import Placement, Superseded, Ticket
-from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.guard import failure_of_attempt
 from orc.scheduler.local_room import LocalRoom
 from orc.scheduler.rates import Rates
 from orc.scheduler.stopping import Stop, cut_short_outcome
 from orc.scheduler.turn import Message
+
+if TYPE_CHECKING:
+    from orc.scheduler.executors.remote import RemoteExecutor
 
 
 class RunningAttempts:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.changed_items import with_counts
@@ -42,8 +42,10 @@ from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.compare import Plan, find_changes, find_same_items, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import Graph, build_graph
-from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.ids import new_job_id
+
+if TYPE_CHECKING:
+    from orc.scheduler.executors.remote import RemoteExecutor
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -31,30 +31,31 @@ from orc.cli.jobs.folders import (
     publish_first,
     publish_last,
 )
-from orc.cli.jobs.hooks.run_hook import HookRun, run_hook
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.state import append_command, failures_of, load_state
-from orc.cli.jobs.telemetry.sender import sending
-from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
+from orc.cli.jobs.telemetry.sending import sending
+from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock
 from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef
-from orc.ledger.events import Failure, JobSubmitted, Owner, Payload
+from orc.ledger.events import Failure, JobSubmitted, Owner
 from orc.ledger.files.file_store import StoredFile
 from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
 from orc.ledger.files.run_places import note_folder
-from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
+from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.secrets.masking import Mask
 from orc.projections import Publisher, ReplyCache, ResultCache
 from orc.providers import Provider
-from orc.scheduler.core.commands import Command, ResumeJob, StartJob, SubmitJob
+from orc.scheduler.core.commands import Command, SubmitJob
 from orc.scheduler.core.fold.evolve import JobState, initial_state
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.rules.hooks import LOST_HOOK
-from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.rates import SharedLimits
 from orc.scheduler.runner import Observer, Runner
 from orc.scheduler.stopping import OpenStops, stops_by_signals
+
+if TYPE_CHECKING:
+    from orc.scheduler.executors.remote import RemoteExecutor
 
 _Value = TypeVar("_Value")
 
@@ -301,6 +302,9 @@ class OwnedJob:
     async def _run_hook(self) -> None:
         """Run the hook for the end of the run, if the job has one, and publish its record."""
         if self.state.hook is not None:
+            # Imported here, since most jobs have no hooks.
+            from orc.cli.jobs.hooks.run_hook import HookRun, run_hook
+
             on, variables = self.caller.listener, self.caller.environment
             run = HookRun(self.ledger, self.job_id, self.state, self.folder, variables)
             await run_hook(run, self.caller.open_stops, on.on_events, on.on_notice)
@@ -360,41 +364,3 @@ class OwnedJob:
 def owner_here() -> Owner:
     """This process, as the owner of a job."""
     return Owner.model_validate(owner_identity())
-
-
-def start_command(
-    ledger: Ledger,
-    job_id: JobId,
-    state: JobState,
-    override: str | None,
-    replies: Any,
-    timeout_s: float | None,
-    only: tuple[str, ...] | None,
-    *,
-    from_queue: bool = False,
-) -> Command:
-    """The command that starts a run of an existing job: StartJob or ResumeJob. Raises LedgerError."""
-    owner = owner_here()
-    if state.status == "submitted":
-        return StartJob(owner, only, from_queue)
-    payload: Payload | None = None
-    if replies is not None:
-        payload, blob = pack(replies)
-        if payload == state.replies:
-            payload = None
-        elif blob is not None:
-            ledger.append_blobs([blob])
-    last_signal = None
-    if state.status in JOB_ENDED_BADLY:
-        # Signals from before the job's end need no action any more. If the job has not ended, the
-        # run still acts on them.
-        last_signal = max((signal.id for signal in ledger.read_signals(job_id)), default=None)
-    return ResumeJob(
-        owner,
-        provider=override,
-        replies=payload,
-        timeout_s=timeout_s,
-        signal_id=last_signal,
-        only=only,
-        from_queue=from_queue,
-    )

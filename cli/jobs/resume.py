@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.amend import Amendment
@@ -15,15 +15,21 @@ from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import steps_to_run
 from orc.cli.jobs.caller.spec_dir import require_spec_folder
 from orc.cli.jobs.caller.trust import refuse_untrusted
-from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, own, start_command
+from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
+from orc.ledger import JobId, Ledger, Payload, pack
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import REPLAY
 from orc.ledger.files.project_places import spec_folder
 from orc.ledger.files.runner_log import BACKGROUND, read_runner
-from orc.scheduler.executors.remote import RemoteExecutor
+from orc.ledger.kinds import JOB_ENDED_BADLY
+from orc.scheduler.core.commands import Command, ResumeJob, StartJob
+from orc.scheduler.core.fold.evolve import JobState
+
+if TYPE_CHECKING:
+    from orc.scheduler.executors.remote import RemoteExecutor
 
 
 async def resume(
@@ -160,3 +166,41 @@ def check_continued(
     document = mask.value(document)
     owned.build_providers(replies=document, override=provider)
     return document
+
+
+def start_command(
+    ledger: Ledger,
+    job_id: JobId,
+    state: JobState,
+    override: str | None,
+    replies: Any,
+    timeout_s: float | None,
+    only: tuple[str, ...] | None,
+    *,
+    from_queue: bool = False,
+) -> Command:
+    """The command that starts a run of an existing job: StartJob or ResumeJob. Raises LedgerError."""
+    owner = owner_here()
+    if state.status == "submitted":
+        return StartJob(owner, only, from_queue)
+    payload: Payload | None = None
+    if replies is not None:
+        payload, blob = pack(replies)
+        if payload == state.replies:
+            payload = None
+        elif blob is not None:
+            ledger.append_blobs([blob])
+    last_signal = None
+    if state.status in JOB_ENDED_BADLY:
+        # Signals from before the job's end need no action any more. If the job has not ended, the
+        # run still acts on them.
+        last_signal = max((signal.id for signal in ledger.read_signals(job_id)), default=None)
+    return ResumeJob(
+        owner,
+        provider=override,
+        replies=payload,
+        timeout_s=timeout_s,
+        signal_id=last_signal,
+        only=only,
+        from_queue=from_queue,
+    )

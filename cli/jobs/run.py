@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from orc.cli.jobs.caller.recordings import check_target, write_recording
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, own, owner_here
 from orc.cli.jobs.places import Places, open_for_writing
@@ -32,6 +31,9 @@ async def run(
     Raises SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
     if record is not None:
+        # Imported here and below, since most runs are not recorded.
+        from orc.cli.jobs.caller.recordings import check_target
+
         check_target(record, force=force)
     prepared = prepare_run(submission, environment, database=places.database)
     caller = Caller(places, environment, listener or Listener(), force, keep_work, wait=wait)
@@ -50,4 +52,6 @@ async def run(
                 finally:
                     # Also after a failed or interrupted run, since its replies were paid for.
                     if record is not None:
+                        from orc.cli.jobs.caller.recordings import write_recording
+
                         write_recording(ledger, owned.job_id, record)

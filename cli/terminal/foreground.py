@@ -12,19 +12,12 @@ from typing import TYPE_CHECKING, Any
 from orc.about import version
 from orc.cli.errors import UsageProblem
 from orc.cli.exit_codes import code_for_job
-from orc.cli.jobs.amend import Amendment
-from orc.cli.jobs.caller.recordings import write_recording
-from orc.cli.jobs.caller.spec_dir import check_spec_dir
-from orc.cli.jobs.edits import ask_nothing
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.prepare import Submission
-from orc.cli.jobs.resume import resume
 from orc.cli.jobs.run import run
 from orc.cli.jobs.sync import run_sync
 from orc.cli.ledger_access import find_places
-from orc.cli.terminal.amendments import put_plan, say_plan
-from orc.cli.terminal.ask_inputs import ask_for
 from orc.cli.terminal.display import Display
 from orc.cli.terminal.make_display import make_display
 from orc.ledger import LedgerReader
@@ -82,6 +75,8 @@ def run_in_foreground(
         if interactive:
             ended = _run_and_ask(start, display, places, only=submission.until, **again)
             if record is not None:
+                from orc.cli.jobs.caller.recordings import write_recording
+
                 with LedgerReader.open(ended.database) as reader:
                     write_recording(reader, ended.job_id, record)
         else:
@@ -110,6 +105,14 @@ def resume_in_foreground(
 
     Unless `no_input` is set, inputs that an edited spec requires are asked for on a terminal.
     """
+    # Imported here, since a run needs none of it, and starts faster without.
+    from orc.cli.jobs.amend import Amendment
+    from orc.cli.jobs.caller.spec_dir import check_spec_dir
+    from orc.cli.jobs.edits import ask_nothing
+    from orc.cli.jobs.resume import resume
+    from orc.cli.terminal.amendments import put_plan, say_plan
+    from orc.cli.terminal.ask_inputs import ask_for
+
     places = find_places(database)
     display = make_display(
         as_json=as_json,
@@ -157,6 +160,7 @@ def _run_and_ask(
 ) -> Ended:
     """Run the job and ask its questions; `options` are those of `resume` after the answers."""
     # Imported here, since rich and what it shows load slowly.
+    from orc.cli.jobs.resume import resume
     from orc.cli.terminal.asking.interactive import run_and_ask
 
     def with_listener(start: Callable[..., Awaitable[Ended]]) -> Start:

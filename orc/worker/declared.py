@@ -17,6 +17,8 @@ from pathlib import Path
 from orc.worker.capture_rules import folder_glob, is_folder_name, is_name, matcher
 from orc.worker.confined import list_files
 
+INPUTS_FOLDER = ".inputs"
+"""The folder in the working folder with the files of the job's inputs."""
 _NAMED_MAX = 5
 _LOOKED_AT_MAX = 1000
 """How many files of a folder are looked at for a message."""

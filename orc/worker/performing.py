@@ -11,13 +11,14 @@ from pathlib import Path
 
 from orc.worker.capture import capture_all, capture_changes, stamps
 from orc.worker.clocks import lease_clock
+from orc.worker.declared import INPUTS_FOLDER
 from orc.worker.function_calls import SCRIPT, Answer, call_line
 from orc.worker.lease import LeaseOver, Leases, signal_name
 from orc.worker.masking import SecretMask
 from orc.worker.printed import Log, Printed
 from orc.worker.problems import ContentGone, WorkBroken, describe_shortage, is_shortage
 from orc.worker.processes import Following, Reason, start
-from orc.worker.spool import FOLDERS, INPUTS_FOLDER, lay_out, make_folders
+from orc.worker.spool import FOLDERS, lay_out, make_folders
 from orc.worker.surroundings import environment, hold_gpus
 from orc.worker.table import Copy
 from orc.worker.wire import FileItem, Outcome, encode

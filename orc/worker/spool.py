@@ -28,8 +28,6 @@ from orc.worker.problems import ContentGone, RequestProblem, WorkBroken
 from orc.worker.wire import FileItem
 
 FOLDERS = ("work", "spec", "artifacts")
-INPUTS_FOLDER = ".inputs"
-"""The folder in the working folder with the files of the job's inputs."""
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

@@ -10,9 +10,9 @@ import datetime as dt
 import re
 from decimal import Decimal
 from functools import cache, lru_cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from orc.about import version_of
 from orc.ledger.servers.addresses import is_loopback
 from orc.projections.money.price import Price
 
@@ -31,7 +31,7 @@ _FOR_SOMETHING_ELSE = re.compile(
 @cache
 def package_version() -> str:
     """The version of the package, which tells its data apart from that of others."""
-    return version(PACKAGE)
+    return version_of(PACKAGE)
 
 
 def list_of(address: str) -> str:

@@ -8,16 +8,15 @@ something is no mistake of the model, and ends the attempt.
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from orc.ledger.definition import DEFAULT_LIMITS, LimitsDef, ToolDef
+from orc.ledger.definition import ToolDef
 from orc.ledger.digest import canonical_json, clean_json
-from orc.ledger.events import FileRef
 from orc.ledger.files.folder import Folder
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.secrets.masking import Mask
@@ -35,31 +34,11 @@ from orc.scheduler.effects.mcp_server import Launch, McpServer
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.schemas import find_misfits
 from orc.scheduler.effects.tool_command import describe_command, run_tool_command
+from orc.scheduler.effects.tool_context import ToolContext
 from orc.scheduler.effects.tool_files import DESCRIPTIONS, ToolFiles, ToolMistake
 from orc.scheduler.effects.waiting import retry_while_scarce
 
 RESULT_CHARS_MAX = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class ToolContext:
-    """The context in which tools run: the step's environment, its folder and the files in it.
-
-    `files` are those of the steps that the step depends on, by their paths in `cwd`. `read` returns
-    the bytes of one, `taken` the paths that other steps have written. `open_folder` creates `cwd`
-    with the files, and may raise OSError. `secrets` names the secrets in `env`.
-    """
-
-    env: Mapping[str, str]
-    secrets: tuple[str, ...]
-    cwd: Path
-    log_path: Path
-    import_dir: str
-    files: Mapping[str, FileRef]
-    taken: Callable[[], Collection[str]]
-    read: Callable[[FileRef], bytes]
-    open_folder: Callable[[], Awaitable[None]]
-    limits: LimitsDef = DEFAULT_LIMITS
 
 
 def open_toolbox(

@@ -26,7 +26,7 @@ from orc.scheduler.folders.work_folder import (
     remove_attempt_folder,
     remove_tree,
 )
-from orc.worker.spool import INPUTS_FOLDER
+from orc.worker.declared import INPUTS_FOLDER
 
 
 class SharedFolder(WorkFolder):

@@ -20,7 +20,7 @@ from orc.scheduler.core.language.expressions import Reference
 from orc.scheduler.core.language.input_names import names_written
 from orc.scheduler.core.language.templates import parse_template, texts_in
 from orc.scheduler.inputs.values import FileValue
-from orc.worker.spool import INPUTS_FOLDER
+from orc.worker.declared import INPUTS_FOLDER
 
 _MODE = "444"
 _OWN_TEXTS = {"for_each", "condition", "item_condition", "steps", "inputs", "read", "loop"}

@@ -27,7 +27,22 @@ SLOW_OF_ORC = {
     "orc.projections.tables.projector",
     "orc.projections.folder.publish",
     "orc.scheduler.executors.driver",
+    "orc.scheduler.executors.remote",
+    "orc.scheduler.executors.site",
+    "orc.scheduler.asking.ask",  # clients of models and tools
+    "orc.scheduler.effects.tools",
+    "orc.scheduler.effects.mcp_server",
+    "orc.scheduler.hooks.performing",
+    "orc.worker.spool",
+    "orc.providers.http",
+    "orc.providers.openai",
+    "orc.projections.exports.otel",
+    "orc.projections.history.recording",
+    "orc.projections.why.step",
+    "orc.cli.jobs.amend",
+    "orc.cli.jobs.resume",
     "orc.cli.browse.server",
+    "email.parser",  # the parser of a distribution's metadata
 }
 LOADS = {
     "--version": "",
@@ -36,7 +51,7 @@ LOADS = {
     "list": "",
     "show JOB": "dataclasses",
     "cost JOB": "dataclasses",
-    "why JOB only": "dataclasses fractions pydantic orc.ledger.events",
+    "why JOB only": "dataclasses fractions pydantic orc.ledger.events orc.projections.why.step",
     "run spec.yaml --quiet": (
         "dataclasses fractions pydantic trio yaml orc.ledger.events orc.scheduler.core.spec.model "
         "orc.scheduler.runner orc.projections.tables.projector orc.projections.folder.publish"

@@ -23,7 +23,7 @@ from typing import Any, cast
 
 import trio
 
-from orc.cli.jobs.owned_job import start_command
+from orc.cli.jobs.resume import start_command
 from orc.ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger
 from orc.ledger.definition import JobDef
 from orc.ledger.digest import digest_json

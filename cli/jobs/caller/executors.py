@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orc.cli.errors import EnvironmentProblem, UsageProblem
-from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import LOCAL, JobDef, StepDef, walk_steps
-from orc.scheduler.executors.remote import RemoteExecutor
 
 if TYPE_CHECKING:
     from orc.scheduler.executors.kept_outcomes import KeptOutcomes
-    from orc.scheduler.executors.site import Site
+    from orc.scheduler.executors.remote import RemoteExecutor
+    from orc.scheduler.executors.site import Site, Sites
 
 
 class KnownExecutors(Collection[str]):
@@ -26,14 +25,14 @@ class KnownExecutors(Collection[str]):
         self._environment = environment
 
     def __contains__(self, name: object) -> bool:
-        return name == LOCAL or name in read_sites(self._database, self._environment).executors
+        return name == LOCAL or name in _read_sites(self._database, self._environment).executors
 
     def __iter__(self) -> Iterator[str]:
         yield LOCAL
-        yield from read_sites(self._database, self._environment).executors
+        yield from _read_sites(self._database, self._environment).executors
 
     def __len__(self) -> int:
-        return 1 + len(read_sites(self._database, self._environment).executors)
+        return 1 + len(_read_sites(self._database, self._environment).executors)
 
 
 @asynccontextmanager
@@ -54,8 +53,10 @@ async def open_executors(
         yield []
         return
     # Imported here, since most jobs have no such steps.
+    from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
     from orc.scheduler.executors.driver import open_engine
     from orc.scheduler.executors.errors import EngineProblem
+    from orc.scheduler.executors.remote import RemoteExecutor
 
     sites = read_sites(database, environment)
     async with AsyncExitStack() as stack:
@@ -109,7 +110,7 @@ def local_amounts(
     """What the site file says that this machine has, if local steps of the job need resources."""
     if not any(step.resources and not step.is_remote for step in walk_steps(definition.steps)):
         return {}
-    return read_sites(database, environment).local
+    return _read_sites(database, environment).local
 
 
 def remote_executors(definition: JobDef) -> set[str]:
@@ -140,3 +141,10 @@ def _refuse_secrets(steps: Iterable[StepDef], name: str, site: Site) -> None:
                 f"step {step.id!r} has secrets, and the connection to the executor {site.name!r} is not "
                 "encrypted; use tls:// with certificates of `orc cluster certs`"
             )
+
+
+def _read_sites(database: Path, environment: Mapping[str, str]) -> Sites:
+    # Imported here, since most jobs name no executor.
+    from orc.cli.jobs.caller.sites import read_sites
+
+    return read_sites(database, environment)

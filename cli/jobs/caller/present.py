@@ -18,8 +18,8 @@ from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.replies import replies_path
 from orc.ledger.definition import REPLAY
 from orc.ledger.kinds import facts_of
+from orc.ledger.servers.addresses import is_loopback
 from orc.providers.catalogue import REGISTRY, ProviderEntry
-from orc.providers.http import is_loopback
 from orc.providers.servers.presets import PRESETS
 from orc.scheduler.core.resolve.servers import model_variable
 from orc.scheduler.core.resolve.targets import switched_to

@@ -19,7 +19,6 @@ from orc.cli.output_mask import widen_output_mask
 from orc.ledger import Ledger, LedgerReader
 from orc.ledger.definition import JobDef, dump_job, walk_steps
 from orc.ledger.digest import canonical_json
-from orc.ledger.removal import specs
 from orc.ledger.secrets.masking import SECRET_CHARS_MIN, Mask
 from orc.ledger.servers.server_def import ServerDef
 from orc.providers.keys import read_keys
@@ -47,6 +46,9 @@ def mask_of_jobs(
     Unlike `read_mask`, it needs no definition that can be loaded: a removal must also work on
     damaged jobs.
     """
+    # Imported here, since a run removes nothing.
+    from orc.ledger.removal import specs
+
     names = {
         name
         for job_id in job_ids

@@ -10,7 +10,7 @@ from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import SpecError, nearest
 from orc.scheduler.core.source.yaml_source import parse_yaml
 from orc.scheduler.core.source.yaml_text import write_yaml
-from orc.scheduler.core.spec.app_template import APP_STEPS
+from orc.scheduler.core.spec.app_template import app_steps
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 
 
@@ -86,7 +86,7 @@ def _check(document: dict[str, Any], path: tuple[str, ...]) -> None:
         # they can be changed.
         document["steps"] = {
             step_id: step.model_dump(mode="json", by_alias=True, exclude_unset=True)
-            for step_id, step in APP_STEPS.items()
+            for step_id, step in app_steps().items()
         }
     steps = document["steps"]
     if len(path) < 3 or not isinstance(steps, dict):

@@ -11,15 +11,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import trio
-
 from orc.about import version
-from orc.cli.jobs.telemetry.wanted import Wanted, wanted_telemetry, why_not
+from orc.cli.jobs.telemetry.wanted import Wanted
 from orc.ledger import JobId, LedgerReader, Recorded
 from orc.ledger.command_lines import quoted_command
 from orc.projections.exports.otel import job_spans
@@ -37,43 +34,6 @@ SHARE = 10
 FLUSH_S = 2.0
 POINTS_MAX = 10_000
 Observe = Callable[[Sequence[Recorded]], None]
-
-
-@asynccontextmanager
-async def sending(
-    database: Path,
-    job_id: JobId,
-    environment: Mapping[str, str],
-    on_events: Observe,
-    on_notice: Callable[[str], None],
-) -> AsyncIterator[Observe]:
-    """Send telemetry while the block runs, if the environment asks for it.
-
-    Yields what is to be told of each commit, in the place of `on_events`. What cannot be sent is
-    one notice.
-    """
-    wanted = wanted_telemetry(environment)
-    problem = "" if wanted is None else why_not(environment)
-    if problem:
-        on_notice(problem)
-    if wanted is None or problem:
-        yield on_events
-        return
-    sender = Sender(database, job_id, wanted, environment.get("OTEL_SERVICE_NAME"))
-    sender.start()
-
-    def observe(batch: Sequence[Recorded]) -> None:
-        on_events(batch)
-        sender.observe(batch)
-
-    try:
-        yield observe
-    finally:
-        sender.finish()
-        with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(sender.join)
-        if sender.problem:
-            on_notice(sender.problem)
 
 
 class Sender:

@@ -122,12 +122,11 @@ class _Resolver:
         limits = {name: s.concurrency for name, s in servers.items() if s.concurrency is not None}
         rates = {name: server.rate for name, server in servers.items() if server.rate is not None}
         asks_model = any(step.facts.calls_model for step in walk_steps(steps))
-        executors = {
-            *executors_in(steps),
-            self.placing.default,
-            *(self.settings.executor_names or ()),
-        }
-        for name in sorted(set(concurrency) - {"total", *providers} - (executors - {LOCAL})):
+        others = set(concurrency) - {"total", *providers}
+        # The names of the machine's executors are in a file, which is read only where one is meant.
+        named = self.settings.executor_names if others else None
+        executors = {*executors_in(steps), self.placing.default, *(named or ())}
+        for name in sorted(others - (executors - {LOCAL})):
             hint = near_provider(name, providers, *filter(None, executors))
             message = f"concurrency: there is no provider or executor {name!r}{hint}"
             if name == LOCAL:

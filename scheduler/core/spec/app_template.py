@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.prompt import OutputSpec
 from orc.scheduler.core.spec.room import FileSpec
@@ -62,24 +65,28 @@ Reply with one JSON object with the keys "score" (a number from 0 to 100), "issu
 objects with "severity", "file" and "message"), and "summary" (one sentence).\
 """
 
-APP_STEPS: dict[str, StepSpec] = {
-    "architect": StepSpec(
-        system="You are a software architect. Your designs are short and specific.",
-        prompt=_ARCHITECT,
-    ),
-    "builder": StepSpec(
-        system="You are a programmer. You write complete, working programs.",
-        prompt=_BUILDER,
-        files=[FileSpec(path="main.py")],
-    ),
-    "docs": StepSpec(
-        system="You are a technical writer. You write short, clear documentation.",
-        prompt=_DOCS,
-        files=[FileSpec(path="README.md")],
-    ),
-    "qa": StepSpec(
-        system="You are a code reviewer. You report only problems that you can locate in a file.",
-        prompt=_QA,
-        output=OutputSpec(format="json"),
-    ),
-}
+
+@cache
+def app_steps() -> Mapping[str, StepSpec]:
+    """The steps by their ids."""
+    return {
+        "architect": StepSpec(
+            system="You are a software architect. Your designs are short and specific.",
+            prompt=_ARCHITECT,
+        ),
+        "builder": StepSpec(
+            system="You are a programmer. You write complete, working programs.",
+            prompt=_BUILDER,
+            files=[FileSpec(path="main.py")],
+        ),
+        "docs": StepSpec(
+            system="You are a technical writer. You write short, clear documentation.",
+            prompt=_DOCS,
+            files=[FileSpec(path="README.md")],
+        ),
+        "qa": StepSpec(
+            system="You are a code reviewer. You report only problems that you can locate in a file.",
+            prompt=_QA,
+            output=OutputSpec(format="json"),
+        ),
+    }

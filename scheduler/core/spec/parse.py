@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.source.yaml_source import Document, Path, dotted, parse_yaml
-from orc.scheduler.core.spec.app_template import APP_STEPS
+from orc.scheduler.core.spec.app_template import app_steps
 from orc.scheduler.core.spec.base import NoTemplate
 from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.check_templates import models_in, refused_templates
@@ -210,7 +210,7 @@ def _validate_steps(
 ) -> dict[str, StepSpec]:
     """The valid steps. Each is validated separately, so that all problems are found."""
     if not given:
-        return dict(APP_STEPS)
+        return dict(app_steps())
     if not isinstance(raw, dict) or not raw:
         message = "steps: must be a mapping of step ids to steps, with at least one step"
         problems.append(Problem(message, *document.place(("steps",))))

@@ -45,7 +45,7 @@ class ConcurrencySpec(Strict):
     Steps on other executors than `local` do not count in `total`.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
     __pydantic_extra__: dict[str, Annotated[int, Field(ge=1)]]
 
     total: int = Field(
@@ -92,7 +92,7 @@ class ResourcesSpec(Strict):
     """What an attempt needs: a value, or a list with one for each attempt, the last for all later
     ones. Other names are amounts of resources that the site's workers have under these names."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
     __pydantic_extra__: dict[str, Amounts]
 
     cpu: Amounts | None = Field(None, description="The number of processors.")

@@ -25,7 +25,8 @@ from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.tool_command import run_tool_command
-from orc.scheduler.effects.tools import ToolContext, open_toolbox
+from orc.scheduler.effects.tool_context import ToolContext
+from orc.scheduler.effects.tools import open_toolbox
 from tests.processes import (
     WAIT_S,
     end_process,

@@ -20,7 +20,8 @@ from orc.scheduler.effects.contract import KnownResult, Toolbox, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.tool_command import SHOWN_BYTES_MAX
-from orc.scheduler.effects.tools import RESULT_CHARS_MAX, ToolContext, open_toolbox
+from orc.scheduler.effects.tool_context import ToolContext
+from orc.scheduler.effects.tools import RESULT_CHARS_MAX, open_toolbox
 from tests.processes import wait_for
 
 FILES = tuple(ToolDef(name=name) for name in ("read_file", "write_file", "list_files"))
