@@ -8,6 +8,7 @@ in rendering (`scheduler/rendering.py`) and in the effects (`scheduler/effects`)
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 StepKind = Literal["prompt", "embed", "run", "python", "value", "group", "approval"]
@@ -216,6 +217,13 @@ KIND_OF_KEY: dict[str, str] = {key: kind.name for kind in _STEP_KINDS for key in
 def facts_of(name: str | None) -> Kind:
     """The facts of a kind or shape by name; an unknown name gets a `Kind` with the defaults."""
     return KINDS.get(name or "") or Kind(name=name or "")
+
+
+@lru_cache(maxsize=1024)
+def kind_with(keys: frozenset[str]) -> str | None:
+    """The kind of a step with these keys; None if none of them marks one, or several do."""
+    marks = KIND_OF_KEY.keys() & keys
+    return KIND_OF_KEY[marks.pop()] if len(marks) == 1 else None
 
 
 def names_where(fact: str) -> tuple[str, ...]:

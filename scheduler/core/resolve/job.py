@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from posixpath import dirname
 from typing import Any
 
@@ -24,9 +25,10 @@ from orc.ledger.definition import (
 )
 from orc.ledger.digest import clean_json
 from orc.ledger.inputs.read_inputs import ReadInput
-from orc.ledger.kinds import FailureKind, Kind, facts_of
+from orc.ledger.kinds import Kind, facts_of
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.paths import folder_problem
+from orc.scheduler.core.resolve.alike_steps import AlikeSteps
 from orc.scheduler.core.resolve.early import EarlySettings, known_duration, step_def
 from orc.scheduler.core.resolve.flow import resolve_budget, resolve_doubt, resolve_flow
 from orc.scheduler.core.resolve.hooks import resolve_hooks
@@ -86,6 +88,7 @@ class _Resolver:
         self.settings = settings
         self.problems: list[Problem] = []
         self._retries: dict[str, RetryDef] = {}  # of steps without `retry`, by their kind
+        self._alike = AlikeSteps(settings.executors, self.problems)
         self.environment = settings.environment
         self.spec = spec
         self.inputs: dict[str, Any] = {}
@@ -185,20 +188,23 @@ class _Resolver:
         self, steps: Mapping[str, StepSpec], base: Path, workspace: str | None = None
     ) -> tuple[StepDef, ...]:
         """The definitions of steps; `workspace` is that of the group around them."""
-        return tuple(
-            self._step(step_id, step, steps, (*base, step_id), step.workspace or workspace)
-            for step_id, step in steps.items()
-            if kind_of(step) is not None
-        )
+        found = []
+        for step_id, step in steps.items():
+            if kind_of(step) is not None:
+                group, needs = step.workspace or workspace, needs_of(step_id, step, steps)
+                make = partial(self._step, step_id, step, needs, base, group)
+                found.append(self._alike.define(step_id, step, needs, group, make))
+        return tuple(found)
 
     def _step(
         self,
         step_id: str,
         step: StepSpec,
-        siblings: Mapping[str, StepSpec],
-        path: Path,
+        needs: tuple[str, ...],
+        base: Path,
         workspace: str | None,
     ) -> StepDef:
+        path = (*base, step_id)
         defaults = self.spec.job.defaults
         kind = kind_of(step)
         facts = facts_of(kind)
@@ -206,7 +212,7 @@ class _Resolver:
         common: dict[str, Any] = {
             "id": step_id,
             "kind": kind,
-            "needs": needs_of(step_id, step, siblings),
+            "needs": needs,
             **resolve_flow(step),
             "files": tuple(
                 FileDef(
@@ -219,7 +225,7 @@ class _Resolver:
             ),
             "format": step.output.format if step.output else "text",
             "retry": self._retry(step, facts),
-            "retry_on": self._retry_on(step, facts),
+            "retry_on": tuple(step.retry_on or defaults.retry_on or facts.retry_on),
             "timeout_s": step.timeout or defaults.timeout,
             "total_timeout_s": step.total_timeout or defaults.total_timeout,
             "continue_on_error": bool(defaults.continue_on_error if tolerant is None else tolerant),
@@ -368,10 +374,6 @@ class _Resolver:
         if step.retry is None:
             self._retries[facts.name] = found
         return found
-
-    def _retry_on(self, step: StepSpec, facts: Kind) -> tuple[FailureKind, ...]:
-        named = step.retry_on if step.retry_on is not None else self.spec.job.defaults.retry_on
-        return facts.retry_on if named is None else tuple(named)
 
     def _env_number(self, name: str, default: float | None) -> float | None:
         text = self.environment.get(name)

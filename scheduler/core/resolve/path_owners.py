@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from orc.ledger.definition import FileDef, JobDef, StepDef
+from orc.ledger.definition import FileDef, JobDef, StepDef, walk_steps
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.file_names import FileNames
@@ -42,6 +42,8 @@ class _Writer:
 
 def find_shared_paths(definition: JobDef) -> Iterator[SharedPath]:
     """The paths that the definition shows to be written twice, in the order of the steps."""
+    if not any(step.files for step in walk_steps(definition.steps)):
+        return
     steps = dict(walk(definition.steps))
     # A spec with problems may have ids such as `a/b`.
     graph = _Graph({name: steps[name] for name in steps if steps.keys() >= {*lineage(name)}})

@@ -1,4 +1,7 @@
-"""Checks the `files` and `env` of steps: paths, globs, and names of variables."""
+"""Checks the `files` and `env` of steps: paths, globs, and names of variables.
+
+With `cwd: spec`, files that the command writes where it starts could not be captured.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.paths import written_problem
 from orc.scheduler.core.shell.code_variables import code_problem, is_code_variable
 from orc.scheduler.core.source.yaml_source import Document, Path, dotted
-from orc.scheduler.core.spec.model import StepSpec, kind_of
+from orc.scheduler.core.spec.model import JobSpec, StepSpec, kind_of
 
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 
@@ -42,6 +45,25 @@ def check_files(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
             reason = written_problem(name, glob=file.glob is not None)
             if reason:
                 yield Problem(f"{where}: {reason}", *place)
+
+
+def check_cwd(path: Path, step: StepSpec, document: Document, job: JobSpec) -> Iterator[Problem]:
+    """Problems of a command that starts in the spec's folder and has files to capture.
+
+    They are captured from the working folder, so that the command must be told its name.
+    """
+    if step.run is None or (step.cwd or job.defaults.cwd) != "spec":
+        return
+    texts = [step.run] if isinstance(step.run, str) else step.run
+    if any("ORC_WORK_DIR" in text for text in texts):
+        return
+    for index, file in enumerate(step.files):
+        if file.glob is not None:
+            yield Problem(
+                f"{dotted(path)}.files[{index}]: with `cwd: spec`, files are captured from the "
+                'working folder and not from the spec\'s; let the command write to "$ORC_WORK_DIR"',
+                *document.place((*path, "files", index)),
+            )
 
 
 def check_env(name: str, value: str | None, path: Path, document: Document) -> Iterator[Problem]:

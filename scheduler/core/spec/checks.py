@@ -6,16 +6,16 @@ Each check yields problems with their places and continues; it raises nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from orc.ledger.kinds import KIND_OF_KEY, KINDS, marks_taking
 from orc.scheduler.core.errors import Problem, TemplateError, nearest
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.shell.insertion import check_words
 from orc.scheduler.core.source.yaml_source import Document, Path, dotted
-from orc.scheduler.core.spec.check_cwd import check_cwd
-from orc.scheduler.core.spec.check_files import ENV_NAME, check_env, check_files
+from orc.scheduler.core.spec.check_files import ENV_NAME, check_cwd, check_env, check_files
 from orc.scheduler.core.spec.check_flow import check_flow
 from orc.scheduler.core.spec.check_placing import check_placing, check_ship, executor_problem
 from orc.scheduler.core.spec.check_possible import check_defaults, check_input, check_possible
@@ -32,6 +32,7 @@ from orc.scheduler.core.spec.model import (
     STEP_ID_PATTERN,
     JobSpec,
     StepSpec,
+    kind_of,
 )
 from orc.scheduler.core.spec.references import (
     Place,
@@ -139,20 +140,16 @@ def _check_group(
     all_ids: Mapping[str, Any],
 ) -> Iterator[Problem]:
     yield from _check_ids(all_ids, document, base)
+    around = _Around(document, scope, all_ids)
     for step_id, step in steps.items():
+        checks = _checks_of(frozenset(step.model_fields_set))
+        texts = texts_of(step)
+        if not (checks or texts or step.steps):
+            continue
         path: Path = (*base, step_id)
-        yield from _check_kind(path, step, document)
-        yield from check_prompt(path, step, document)
-        yield from check_flow(path, step, document, scope)
-        yield from check_possible(path, step, document, scope.job.defaults)
-        yield from _check_needs(path, step, document, all_ids)
-        yield from check_files(path, step, document)
-        yield from check_cwd(path, step, document, scope.job)
-        yield from check_secrets(path, step, document, scope.job)
-        yield from check_placing(path, step, document)
-        for name, value in (step.env or {}).items():
-            yield from check_env(name, value, (*path, "env", name), document)
-        for text_path, text, place in texts_of(step):
+        for check in checks:
+            yield from check(path, step, around)
+        for text_path, text, place in texts:
             inner = scope.inside(step, place, step_id)
             yield from check_text((*path, *text_path), text, document, inner, place)
         if step.steps is not None:
@@ -161,6 +158,28 @@ def _check_group(
             yield from _check_shadows(step.steps, scope, inner_base, document)
             yield from _check_group(step.steps, document, members, inner_base, step.steps)
     yield from _check_cycle(steps, document, base)
+
+
+class _Around(NamedTuple):
+    """What is around a step that is checked: `all_ids` are those of its group."""
+
+    document: Document
+    scope: Scope
+    all_ids: Mapping[str, Any]
+
+
+_Check = Callable[[Path, StepSpec, _Around], Iterator[Problem]]
+
+
+@lru_cache(maxsize=1024)
+def _checks_of(given: frozenset[str]) -> tuple[_Check, ...]:
+    """The checks, in order, that can find something in a step with these keys."""
+    return tuple(check for can_find, check in _CHECKS if can_find(given))
+
+
+def _has(keys: str) -> Callable[[frozenset[str]], bool]:
+    names = frozenset(keys.split())
+    return lambda given: not names.isdisjoint(given)
 
 
 def _check_shadows(
@@ -177,19 +196,20 @@ def _check_shadows(
 def _check_ids(all_ids: Mapping[str, Any], document: Document, base: Path) -> Iterator[Problem]:
     by_folded: dict[str, str] = {}
     for step_id in all_ids:
-        path: Path = (*base, step_id)
         if not _STEP_ID.fullmatch(step_id) or len(step_id) > STEP_ID_LENGTH_MAX:
             yield Problem(
                 f"{dotted(base)}: {step_id[:80]!r} is not a valid step id: use at most "
                 f"{STEP_ID_LENGTH_MAX} letters, digits, - and _, starting with a letter or _",
-                *document.place(path, key=True),
+                *document.place((*base, step_id), key=True),
             )
             continue
         reason = path_problem(step_id)
         if reason:
+            path = (*base, step_id)
             yield Problem(f"{dotted(path)}: {reason}", *document.place(path, key=True))
         other = by_folded.setdefault(step_id.casefold(), step_id)
         if other != step_id:
+            path = (*base, step_id)
             yield Problem(
                 f"{dotted(path)}: differs from {other!r} by case only, so that their logs would be the "
                 "same file on some file systems; rename one",
@@ -197,8 +217,16 @@ def _check_ids(all_ids: Mapping[str, Any], document: Document, base: Path) -> It
             )
 
 
-def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Problem]:
-    is_set = step.model_fields_set
+def _has_wrong_keys(given: frozenset[str]) -> bool:
+    """Whether a step with these keys has no kind, or more than one, or a key of another kind."""
+    kinds = [key for key in KIND_OF_KEY if key in given]
+    return len(kinds) != 1 or any(
+        key in given and kinds[0] not in marks for key, marks in _ONLY_FOR.items()
+    )
+
+
+def _check_kind(path: Path, step: StepSpec, around: _Around) -> Iterator[Problem]:
+    is_set, document = step.model_fields_set, around.document
     given = [key for key in KIND_OF_KEY if key in is_set]
     if len(given) != 1:
         found = f"this step has {' and '.join(given)}" if given else "this step has none"
@@ -218,6 +246,13 @@ def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
                 f"{dotted(path)}.{key.rstrip('_')}: {reason}",
                 *document.place((*path, key.rstrip("_")), key=True),
             )
+
+
+def _check_work(path: Path, step: StepSpec, around: _Around) -> Iterator[Problem]:
+    """Problems of what a step of one kind does, and of its result in doubt."""
+    document = around.document
+    if kind_of(step) is None:
+        return
     if step.on_unknown is not None and step.idempotent is (step.on_unknown != "retry"):
         means = "retry" if step.idempotent else "ask"
         yield Problem(
@@ -245,14 +280,55 @@ def _check_words(path: Path, words: list[str], document: Document) -> Iterator[P
         yield Problem(f"{dotted(path)}.run: {error}", *document.place((*path, "run")))
 
 
-def _check_needs(
-    path: Path, step: StepSpec, document: Document, all_ids: Mapping[str, Any]
-) -> Iterator[Problem]:
+def _check_needs(path: Path, step: StepSpec, around: _Around) -> Iterator[Problem]:
     for index, name in enumerate(step.needs):
-        if name not in all_ids:
-            place = document.place((*path, "needs", index))
-            hint = nearest(name, set(all_ids) - {path[-1]})
+        if name not in around.all_ids:
+            place = around.document.place((*path, "needs", index))
+            hint = nearest(name, set(around.all_ids) - {path[-1]})
             yield Problem(f"{dotted(path)}.needs: there is no step {name!r}{hint}", *place)
+
+
+def _check_variables(path: Path, step: StepSpec, around: _Around) -> Iterator[Problem]:
+    for name, value in (step.env or {}).items():
+        yield from check_env(name, value, (*path, "env", name), around.document)
+
+
+_CHECKS: tuple[tuple[Callable[[frozenset[str]], bool], _Check], ...] = (
+    (_has_wrong_keys, _check_kind),
+    (_has("on_unknown idempotent python run"), _check_work),
+    (
+        _has("prompt messages embed output max_turns workspace tools"),
+        lambda path, step, around: check_prompt(path, step, around.document),
+    ),
+    (
+        _has("for_each as_ key max_parallel matrix repeat score loop approval"),
+        lambda path, step, around: check_flow(path, step, around.document, around.scope),
+    ),
+    (
+        _has(
+            "timeout attempt_timeout total_timeout queue_timeout retry retry_on loop key approval"
+        ),
+        lambda path, step, around: check_possible(
+            path, step, around.document, around.scope.job.defaults
+        ),
+    ),
+    (_has("needs"), _check_needs),
+    (_has("files"), lambda path, step, around: check_files(path, step, around.document)),
+    (
+        _has("files"),
+        lambda path, step, around: check_cwd(path, step, around.document, around.scope.job),
+    ),
+    (
+        _has("secrets env cache"),
+        lambda path, step, around: check_secrets(path, step, around.document, around.scope.job),
+    ),
+    (
+        _has("executor resources"),
+        lambda path, step, around: check_placing(path, step, around.document),
+    ),
+    (_has("env"), _check_variables),
+)
+"""The checks of a single step in order, each with the sets of keys in which it can find something."""
 
 
 def _check_cycle(
@@ -260,7 +336,7 @@ def _check_cycle(
 ) -> Iterator[Problem]:
     """One problem for each cycle; it lists the steps of the cycle in order."""
     needs = {step_id: needs_of(step_id, step, steps) for step_id, step in steps.items()}
-    done: set[str] = set()
+    done = {step_id for step_id, names in needs.items() if not names}
     for root in needs:
         trail: dict[str, Iterator[str]] = {}
         pending = [root] if root not in done else []

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 from orc.ledger.definition import Cwd
 from orc.ledger.definition.shared_defaults import NO_ITEMS
 from orc.ledger.definition.sparse import Sparse
-from orc.ledger.kinds import KIND_OF_KEY, FailureKind
+from orc.ledger.kinds import FailureKind, kind_with
 from orc.scheduler.core.spec.base import (
     IGNORED_PREFIX,
     CacheScope,
@@ -394,5 +394,4 @@ class JobSpec(Strict):
 
 def kind_of(step: StepSpec) -> str | None:
     """The step's kind; None if it has no kind, or more than one."""
-    given = KIND_OF_KEY.keys() & step.model_fields_set
-    return KIND_OF_KEY[given.pop()] if len(given) == 1 else None
+    return kind_with(frozenset(step.model_fields_set))

@@ -38,6 +38,7 @@ from orc.scheduler.core.spec.model import (
     StepSpec,
     kind_of,
 )
+from orc.scheduler.core.spec.plain_step import plain_step
 from orc.scheduler.core.spec.prompt import VARIABLE_PATTERN, ServersFile, ServerSpec
 from orc.scheduler.core.spec.words import take_as_written
 
@@ -217,7 +218,8 @@ def _validate_steps(
         return {}
     steps = {}
     for step_id, raw_step in raw.items():
-        step = _validate(StepSpec, raw_step, ("steps", step_id), document, problems)
+        step = plain_step(raw_step)
+        step = step or _validate(StepSpec, raw_step, ("steps", step_id), document, problems)
         step = step or _usable_step(raw_step)
         if step is not None:
             steps[step_id] = step

@@ -8,6 +8,7 @@ a test, so that each new key is decided. A template in a key that is not rendere
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 
 from pydantic import BaseModel
 
@@ -107,6 +108,7 @@ _SEPARATE = ("steps", "inputs", "defaults", "score", "hooks", "servers")
 _HAS_TEXTS = (Rendered.SUBMISSION, Rendered.READY, Rendered.ATTEMPT, Rendered.ITEM, Rendered.HOOK)
 
 
+@cache
 def rendered(model: type[BaseModel], key: str) -> Rendered | None:
     """When the field of the model is rendered; None if nobody has decided that."""
     for when, keys in _TABLE.get(model.__name__, {}).items():
@@ -115,6 +117,7 @@ def rendered(model: type[BaseModel], key: str) -> Rendered | None:
     return None
 
 
+@cache
 def keys_with_templates(model: type[BaseModel]) -> tuple[str, ...]:
     """The fields of a model whose texts are templates, or are inside mappings that have some.
 
