@@ -1,9 +1,8 @@
-"""The projector's handlers for steps that expand, that are placed, and that wait for a person or a
-budget."""
+"""The projector's handlers for steps that run, expand, are placed, or wait for a person or a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orc.ledger.events import (
@@ -16,13 +15,15 @@ from orc.ledger.events import (
     StepExpanded,
     StepPlaced,
     StepSkipped,
+    StepStarted,
+    StepSucceeded,
     StepSwitched,
     StepUnplaced,
 )
 from orc.ledger.kinds import INTERRUPTED, OUTER_SHAPES
 from orc.ledger.wording import limit_text
 from orc.projections.tables.assessed import dimensions_of
-from orc.projections.tables.writer import Writer
+from orc.projections.tables.writer import Writer, preview
 
 
 def shape_of(step: Mapping[str, Any]) -> str:
@@ -132,6 +133,68 @@ def budget_exceeded(writer: Writer, recorded: Recorded, event: BudgetExceeded) -
         result_version=None,
         queued_s=None,
     )
+
+
+def whole_attempts(batch: Sequence[Recorded]) -> dict[int, int]:
+    """The first attempts that begin and succeed in the batch: the place of the end, and of the start.
+
+    Between the two are only starts and ends of other attempts, which change other rows.
+    """
+    found: dict[int, int] = {}
+    begun: dict[tuple[str, str], int] = {}
+    for place, recorded in enumerate(batch):
+        event = recorded.event
+        if isinstance(event, StepStarted):
+            if event.attempt == 1:
+                begun[recorded.job_id, event.step] = place
+        elif isinstance(event, StepSucceeded):
+            began = begun.pop((recorded.job_id, event.step), None)
+            if began is not None:
+                found[place] = began
+        else:
+            begun.clear()
+    return found
+
+
+def step_ran(writer: Writer, began: Recorded, ended: Recorded) -> None:
+    """Write the rows of a first attempt that has succeeded, and of its step."""
+    start, end = began.event, ended.event
+    assert isinstance(start, StepStarted)
+    assert isinstance(end, StepSucceeded)
+    step_key = f"{ended.job_id}/{end.step}"
+    output, output_blob = preview(end.output)
+    log, log_blob = (None, None) if end.log is None else preview(end.log)
+    writer.add(
+        "step_ran",
+        step_id=step_key,
+        attempts=start.attempt,
+        started_at=began.recorded_at,
+        executor=start.executor,
+        finished_at=ended.recorded_at,
+        duration_s=end.duration_s,
+        output=output,
+        output_sha256=output_blob,
+        queued_s=end.queued_s,
+        warning=end.warning,
+    )
+    writer.add(
+        "attempt_ran",
+        attempt_id=f"{step_key}/{start.attempt}",
+        name=f"{start.step} {start.attempt}",
+        job_id=began.job_id,
+        step_id=step_key,
+        attempt=start.attempt,
+        started_at=began.recorded_at,
+        cache_key=start.cache_key,
+        executor=start.executor,
+        finished_at=ended.recorded_at,
+        duration_s=end.duration_s,
+        log=log,
+        log_sha256=log_blob,
+        result_version=ended.version,
+        queued_s=end.queued_s,
+    )
+    writer.count(ended.job_id, 0)
 
 
 def step_skipped(writer: Writer, recorded: Recorded, event: StepSkipped) -> None:

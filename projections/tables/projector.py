@@ -3,7 +3,8 @@
 The projector collects the rows of a batch and runs each statement once for all its rows, in the
 order of `ORDER`. That is the usual order of events within one turn of the runner's loop. If an
 event comes earlier in this order than the event before it, the projector first writes the rows
-that it has collected. The tables are therefore the same for every size of batch.
+that it has collected. An attempt that begins and succeeds within the batch is written once, as it
+ended. The tables are therefore the same for every size of batch.
 """
 
 from __future__ import annotations
@@ -91,9 +92,11 @@ from orc.projections.tables.flow import (
     step_configured,
     step_expanded,
     step_placed,
+    step_ran,
     step_skipped,
     step_switched,
     step_unplaced,
+    whole_attempts,
 )
 from orc.projections.tables.reuse import file_written, job_amended, step_reused, step_rows
 from orc.projections.tables.schema import create_tables
@@ -117,12 +120,21 @@ class ReadModel:
         """See `Projector.apply`."""
         writer = Writer(connection, self._prices)
         phase = 0
-        for recorded in batch:
+        whole = whole_attempts(batch)
+        starts = set(whole.values())
+        for place, recorded in enumerate(batch):
+            if place in starts:
+                continue
             next_phase, handle = _HANDLERS[type(recorded.event)]
+            if place in whole:
+                next_phase = _HANDLERS[StepStarted][0]
             if next_phase < phase:
                 writer.flush()
             phase = next_phase
-            handle(writer, recorded, recorded.event)
+            if place in whole:
+                step_ran(writer, batch[whole[place]], recorded)
+            else:
+                handle(writer, recorded, recorded.event)
             _tolerated(writer, recorded)
         writer.flush()
 

@@ -199,6 +199,12 @@ STATEMENTS: dict[str, Statement] = {
     "scores_left": "DELETE FROM scores WHERE job_id = :job_id AND step_id IN "
     "(SELECT step_id FROM steps WHERE job_id = :job_id AND status = 'removed')",
     "attempt": Insert(AttemptRow),
+    "step_ran": Update(
+        StepRow,
+        {"status": "succeeded", "host": None, **_NO_FAILURE},
+        {"started_at": "coalesce(started_at, :started_at)"},
+    ),
+    "attempt_ran": Insert(AttemptRow, {"status": "succeeded"}),
     "step_placed": Update(StepRow),
     "attempt_placed": Update(AttemptRow),
     "step_reused": Update(StepRow, {"status": "succeeded", **_NO_FAILURE}),
