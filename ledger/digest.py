@@ -12,6 +12,8 @@ Digest = NewType("Digest", str)
 """A SHA-256 in 64 lower-case hexadecimal digits (FIPS 180-4)."""
 
 _NULL = b"\xff" * 8
+_LENGTHS = tuple(size.to_bytes(8, "big") for size in range(1024))
+"""The lengths of most columns, as bytes."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # One encoder object, because json.dumps() with these arguments builds a new one in each call.
@@ -40,9 +42,11 @@ def chain_hash(previous: str, columns: Iterable[str | bytes | int | None]) -> st
     for column in columns:
         if column is None:
             parts.append(_NULL)
-        else:
-            content = column if isinstance(column, bytes) else str(column).encode()
-            parts += (len(content).to_bytes(8, "big"), content)
+            continue
+        content = column if isinstance(column, bytes) else str(column).encode()
+        size = len(content)
+        parts.append(_LENGTHS[size] if size < len(_LENGTHS) else size.to_bytes(8, "big"))
+        parts.append(content)
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 

@@ -10,13 +10,15 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orc.ledger.blob_rows import stands_for_file
 from orc.ledger.digest import chain_hash
-from orc.ledger.errors import LedgerError
+from orc.ledger.errors import CorruptLedger, LedgerError
+from orc.ledger.events import Recorded
 from orc.ledger.files.file_store import FileStore
+from orc.ledger.reader import EVENT_COLUMNS, row_to_recorded
 from orc.ledger.schema_check import schema_problems
 from orc.ledger.stored import is_job_id
 from orc.ledger.wording import count_text
@@ -30,6 +32,9 @@ _CHAIN = (
     "FROM events WHERE job_id = ? ORDER BY version"
 )
 _STRUCTURE_MAX = 20
+_HASHED = slice(1, 8)
+"""The columns of `EVENT_COLUMNS` that a link of the chain is made of."""
+_DATA = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,35 @@ def walk_chain(connection: sqlite3.Connection, job_id: str) -> Iterator[Link]:
             return  # Pages that refer to each other in a cycle give the same rows without end.
         previous = link
         expected = version + 1 if isinstance(version, int) else expected + 1
+
+
+class IntactStream:
+    """A job's events, each checked against the event before it, and what they say for other checks.
+
+    All that is verified of an intact job is so fed by one pass. The pass raises an error at the first
+    event that is not intact, or cannot be read: what is wrong is for the other functions to find out.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, job_id: str) -> None:
+        self._connection = connection
+        self._job_id = job_id
+        self.count = 0
+        self.head = ""
+        self.named = NamedBlobs()
+
+    def __iter__(self) -> Iterator[Recorded]:
+        query = f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? ORDER BY version"
+        for row in self._connection.execute(query, (self._job_id,)):
+            recorded = row_to_recorded(row)
+            # Its types are those that are hashed: it would not have been read otherwise.
+            link = chain_hash(self.head, row[_HASHED])
+            if recorded.version != self.count + 1 or recorded.hash != link:
+                raise CorruptLedger(f"event {recorded.version} of {self._job_id} is not intact")
+            self.count, self.head = recorded.version, link
+            is_removal = recorded.event.type == "blob.removed"
+            if is_removal or '"sha256"' in row[_DATA]:
+                self.named.add(recorded.version, row[_DATA].encode(), is_removal=is_removal)
+            yield recorded
 
 
 def blobs_of(data: bytes) -> set[str]:
@@ -157,8 +191,7 @@ def check_blobs(
 
     Adds the digests of intact blobs to `checked`. `files` are the large files beside the ledger.
     """
-    named: dict[str, int] = {}
-    removed: set[str] = set()
+    named = NamedBlobs()
     rows = connection.execute(
         "SELECT version, type = 'blob.removed', CAST(data AS BLOB) FROM events "
         "WHERE job_id = ? ORDER BY version",
@@ -169,11 +202,40 @@ def check_blobs(
         if not isinstance(version, int) or version <= before:
             break  # See `walk_chain`, which reports it.
         before = version
+        named.add(version, bytes(data or b""), is_removal=bool(is_removal))
+    yield from named.problems(connection, checked=checked, files=files)
+
+
+@dataclass(slots=True)
+class NamedBlobs:
+    """The blobs that the events of a job name, each with the first event that does."""
+
+    versions: dict[str, int] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+
+    def add(self, version: int, data: bytes, *, is_removal: bool) -> None:
+        """Add those of the job's next event."""
         if is_removal:
-            removed |= removals_of(bytes(data or b""))
-        for digest in sorted(blobs_of(bytes(data or b"")) - checked):
-            named.setdefault(digest, version)
-    for digest, version in named.items():
+            self.removed |= removals_of(data)
+        for digest in sorted(blobs_of(data)):
+            self.versions.setdefault(digest, version)
+
+    def problems(
+        self, connection: sqlite3.Connection, *, checked: set[str], files: FileStore
+    ) -> Iterator[str]:
+        """What is wrong with them; the arguments are those of `check_blobs`."""
+        for digest, version in self.versions.items():
+            if digest not in checked:
+                yield from self._problem(connection, digest, version, checked, files)
+
+    def _problem(
+        self,
+        connection: sqlite3.Connection,
+        digest: str,
+        version: int,
+        checked: set[str],
+        files: FileStore,
+    ) -> Iterator[str]:
         match blob_state(connection, digest, files):
             case "":
                 checked.add(digest)
@@ -182,7 +244,7 @@ def check_blobs(
             case "changed":
                 yield f"blob {digest[:12]}... was changed"
             case "removed":
-                if digest not in removed:
+                if digest not in self.removed:
                     yield (
                         f"event {version} names blob {digest[:12]}..., whose bytes were removed, but "
                         "this job has no blob.removed event for it"

@@ -5,6 +5,7 @@ The checks themselves are in `ledger/integrity.py`, `tables/verify.py` and `fold
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Self
 from orc.ledger import LedgerError, LedgerReader
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import storage_errors
+from orc.ledger.events import Recorded
 from orc.ledger.integrity import (
+    IntactStream,
     check_blobs,
     check_other_blobs,
     check_structure,
@@ -21,6 +24,8 @@ from orc.ledger.integrity import (
     walk_chain,
 )
 from orc.ledger.schema_check import has_own_tables, limit, schema_problems
+from orc.ledger.stored import UNEXPECTED
+from orc.projections.folder.run_folder import RunFolder
 from orc.projections.folder.verify import check_folder, heads_in
 from orc.projections.money.prices import NO_PRICES, PriceTable
 from orc.projections.tables.own_schema import own_tables_problem
@@ -41,6 +46,16 @@ class Verdict:
     problems: tuple[str, ...]
     known_by: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one pass over a job's events found: problems of blobs, and rows that differ."""
+
+    head: str
+    count: int
+    blobs: list[str]
+    rows: list[str]
 
 
 @dataclass(slots=True)
@@ -79,14 +94,20 @@ class Verifier:
         head, count = "", 0
         # The folder is read first: a folder that is read before the ledger is never ahead of it.
         found = heads_in(folder) if folder is not None and folder.is_dir() else []
+        applied = RunFolder(self.ledger, prices=self.prices) if found else None
         try:
             with storage_errors(self.ledger.path):
-                for link in walk_chain(self.ledger.connection, job_id):
-                    head, count = link.hash, count + 1
-                    problems += [link.problem] if link.problem else []
-                problems += check_blobs(
-                    self.ledger.connection, job_id, checked=self._good, files=self.ledger.files
-                )
+                read = self._read_once(job_id, applied)
+                if read is None:
+                    for link in walk_chain(self.ledger.connection, job_id):
+                        head, count = link.hash, count + 1
+                        problems += [link.problem] if link.problem else []
+                    problems += check_blobs(
+                        self.ledger.connection, job_id, checked=self._good, files=self.ledger.files
+                    )
+                else:
+                    head, count = read.head, read.count
+                    problems += read.blobs
                 for wanted in heads:
                     known_by.append("--head")
                     if not find_head(self.ledger.connection, job_id, wanted):
@@ -95,7 +116,7 @@ class Verifier:
             for known in found:
                 problems += known.problems(self.ledger, job_id, count)
             if not problems:
-                problems += self._check_derived(job_id, folder, count, notes)
+                problems += self._check_derived(job_id, folder, count, notes, read, applied)
         except LedgerError as error:
             problems.append(str(error))
         return Verdict(job_id, count, head, tuple(problems), tuple(known_by), tuple(notes))
@@ -138,12 +159,56 @@ class Verifier:
             )
         return self._shape
 
-    def _check_derived(
-        self, job_id: str, folder: Path | None, count: int, notes: list[str]
-    ) -> Iterator[str]:
-        # Every event must be readable, even if tables and folder are not checked.
-        for _ in self.ledger.read_stream(job_id):
+    def _read_once(self, job_id: str, applied: RunFolder | None) -> _Read | None:
+        """What one pass over the events of the job finds; None if they are not all intact.
+
+        The events are applied to the folder, too.
+        """
+        try:
+            if not self._compares_tables():
+                return self._read(self.ledger.connection, job_id, applied)
+            with self._table_checker().snapshot() as connection:
+                return self._read(connection, job_id, applied, self._table_checker())
+        except (LedgerError, sqlite3.Error, *UNEXPECTED):
+            return None
+
+    def _read(
+        self,
+        connection: sqlite3.Connection,
+        job_id: str,
+        applied: RunFolder | None,
+        checker: TableChecker | None = None,
+    ) -> _Read:
+        stream = IntactStream(connection, job_id)
+        events = iter(stream) if applied is None else _applying(stream, applied)
+        rows = [] if checker is None else list(checker.differences(connection, job_id, events))
+        for _ in events:
+            # Every event must be readable, even if the tables are not checked.
             pass
+        blobs = stream.named.problems(connection, checked=self._good, files=self.ledger.files)
+        return _Read(stream.head, stream.count, list(blobs), rows)
+
+    def _compares_tables(self) -> bool:
+        is_current = self.tables and has_current_tables(self.ledger.connection)
+        return is_current and not self._tables_problem()
+
+    def _table_checker(self) -> TableChecker:
+        if self._checker is None:
+            self._checker = TableChecker(self.ledger.path, prices=self.prices)
+        return self._checker
+
+    def _check_derived(
+        self,
+        job_id: str,
+        folder: Path | None,
+        count: int,
+        notes: list[str],
+        read: _Read | None,
+        applied: RunFolder | None,
+    ) -> Iterator[str]:
+        if read is None:
+            for _ in self.ledger.read_stream(job_id):
+                pass
         if self.tables and not has_current_tables(self.ledger.connection):
             notes.append(
                 "another version of orc made the tables: they were not compared; "
@@ -152,17 +217,27 @@ class Verifier:
         elif self.tables and self._tables_problem():
             yield self._tables_problem()
         elif self.tables:
-            if self._checker is None:
-                self._checker = TableChecker(self.ledger.path, prices=self.prices)
-            yield from self._checker.problems(job_id)
+            yield from self._table_checker().problems(job_id) if read is None else read.rows
         if folder is None or not folder.is_dir():
             return
         if self.is_live(job_id):
             notes.append("a process runs the job: its folder was not compared")
             return
         yield from check_folder(
-            self.ledger, job_id, folder, head_version=count, prices=self.prices, notes=notes
+            self.ledger,
+            job_id,
+            folder,
+            head_version=count,
+            prices=self.prices,
+            notes=notes,
+            applied=None if read is None else applied,
         )
+
+
+def _applying(stream: IntactStream, folder: RunFolder) -> Iterator[Recorded]:
+    for recorded in stream:
+        folder.apply(recorded)
+        yield recorded
 
 
 def verify_job(

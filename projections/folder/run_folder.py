@@ -266,10 +266,15 @@ def expected_files(
 ) -> ExpectedFiles:
     """The files that the job's run folder should have after its last event."""
     folder = RunFolder(ledger, prices=prices)
-    found: dict[str, Digest] = {}
-    modes: dict[str, int] = {}
     for recorded in ledger.read_stream(job_id):
         folder.apply(recorded)
+    return expected_of(folder)
+
+
+def expected_of(folder: RunFolder) -> ExpectedFiles:
+    """The files of a folder to which all events of its job were applied."""
+    found: dict[str, Digest] = {}
+    modes: dict[str, int] = {}
     for files in (folder.changed(), folder.summaries()):
         for file in files:
             found[file.path] = file.sha256

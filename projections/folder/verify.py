@@ -26,7 +26,7 @@ from orc.projections.folder.manifest import (
     Manifest,
     render_manifest,
 )
-from orc.projections.folder.run_folder import expected_files
+from orc.projections.folder.run_folder import RunFolder, expected_files, expected_of
 from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
 
@@ -92,10 +92,12 @@ def check_folder(
     head_version: int,
     prices: PriceTable,
     notes: list[str],
+    applied: RunFolder | None = None,
 ) -> Iterator[str]:
     """A message for each file that is missing or changed.
 
     Appends to `notes` what is not a problem: files whose bytes were removed from the ledger.
+    `applied` is the folder to which all events of the job were applied, if the caller has read them.
     """
     folder = Folder(path)
     found = heads_in(path)
@@ -110,7 +112,7 @@ def check_folder(
         if found:
             yield f"{behind}; {quoted_command('export', job_id)} updates it"
             return
-    expected = expected_files(ledger, job_id, prices=prices)
+    expected = expected_of(applied) if applied else expected_files(ledger, job_id, prices=prices)
     for relative, digest in sorted(expected.files.items()):
         there, found_digest = folder.stat(relative), folder.digest(relative)
         if there is None or found_digest is None:

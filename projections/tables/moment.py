@@ -71,6 +71,17 @@ def derive_tables(
     events: Iterator[Recorded] = LedgerReader(path, connection).read_stream(job_id)
     if up_to is not None:
         events = takewhile(lambda recorded: recorded.version <= up_to, events)
+    apply_events(connection, path, job_id, model, events)
+
+
+def apply_events(
+    connection: sqlite3.Connection,
+    path: Path,
+    job_id: str,
+    model: ReadModel,
+    events: Iterator[Recorded],
+) -> None:
+    """Derive the tables of a job from all its events, as `derive_tables` does."""
     with as_damage(f"{path}: the tables of {job_id} cannot be derived from its events"):
         while batch := list(islice(events, _BATCH)):
             model.apply(connection, batch)

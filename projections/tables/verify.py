@@ -5,14 +5,17 @@ from __future__ import annotations
 import sqlite3
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import storage_errors
+from orc.ledger.events import Recorded
+from orc.ledger.reader import LedgerReader
 from orc.ledger.tables import Table
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.columns import table_of
-from orc.projections.tables.moment import attach_tables, derive_tables
+from orc.projections.tables.moment import apply_events, attach_tables
 from orc.projections.tables.projector import ReadModel
 from orc.projections.tables.rows import ROWS
 from orc.projections.tables.version import VERSION
@@ -48,19 +51,30 @@ class TableChecker:
 
         Costs are not compared. Raises LedgerError if an event cannot be read.
         """
-        with storage_errors(self._path):
-            if self._connection is None:
-                self._connection = attach_tables(self._path, self._model)
-                # Also closed if its user forgets `close`.
-                weakref.finalize(self, self._connection.close)
-            connection = self._connection
-            connection.execute("BEGIN")
-            try:
-                derive_tables(connection, self._path, job_id, self._model)
-                for row_type in ROWS:
-                    yield from _differences(connection, table_of(row_type), job_id)
-            finally:
-                connection.execute("ROLLBACK")
+        with storage_errors(self._path), self.snapshot() as connection:
+            events = LedgerReader(self._path, connection).read_stream(job_id)
+            yield from self.differences(connection, job_id, events)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A connection that shows one state of the ledger, and has empty tables beside it."""
+        if self._connection is None:
+            self._connection = attach_tables(self._path, self._model)
+            # Also closed if its user forgets `close`.
+            weakref.finalize(self, self._connection.close)
+        self._connection.execute("BEGIN")
+        try:
+            yield self._connection
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def differences(
+        self, connection: sqlite3.Connection, job_id: str, events: Iterator[Recorded]
+    ) -> Iterator[str]:
+        """The messages of `problems`, from all events of the job in a `snapshot`."""
+        apply_events(connection, self._path, job_id, self._model, events)
+        for row_type in ROWS:
+            yield from _differences(connection, table_of(row_type), job_id)
 
 
 def rows_of_no_job(connection: sqlite3.Connection) -> Iterator[str]:

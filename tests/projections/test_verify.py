@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orc.ledger import LedgerReader, Payload
+from orc.ledger import LedgerReader, Payload, Recorded, integrity, reader
 from orc.ledger.digest import chain_hash, digest_bytes
+from orc.ledger.reader import row_to_recorded
 from orc.projections import Publisher, verify_job
 from orc.projections.verify import Verdict
 from orc.scheduler.core.commands import Settle
@@ -48,6 +50,21 @@ def test_an_untouched_job_is_intact(database: Path, story: Story) -> None:
     assert verdict.events == len(story.stream)
     with LedgerReader.open(database) as ledger:
         assert verdict.head == ledger.head(JOB).hash
+
+
+def test_each_event_is_read_once(
+    database: Path, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def counting(row: tuple[Any, ...]) -> Recorded:
+        read.append(row[2])
+        return row_to_recorded(row)
+
+    for module in (integrity, reader):
+        monkeypatch.setattr(module, "row_to_recorded", counting)
+    assert _verify(database, folder=True).problems == ()
+    assert read == [recorded.version for recorded in story.stream]
 
 
 @pytest.mark.parametrize(
