@@ -14,6 +14,7 @@ from benchmarks import (
     pages,
     peers,
     rates,
+    reading,
     scores,
     start,
     submission,
@@ -42,6 +43,7 @@ PARTS: Mapping[str, Figures] = {
     "functions": rates.functions,
     "captures": items.capture_figures,
     "costs": costs.figures,
+    "reading": reading.figures,
     "start": start.figures,
     "submission": submission.figures,
     "pages": pages.figures,
@@ -50,5 +52,5 @@ PARTS: Mapping[str, Figures] = {
     "cluster": _cluster,
     "peers": peers.figures,
 }
-LONG = ("cluster", "pages", "evaluations", "peers")
+LONG = ("cluster", "reading", "pages", "evaluations", "peers")
 """Parts that take minutes, or need more: `--record` leaves them out unless `--only` names them."""

@@ -7,6 +7,7 @@ a step, and of the time of its dump. The class has the defaults of a `Sparse` mo
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Self
 
 from pydantic import BaseModel
@@ -43,7 +44,8 @@ class Sparse(BaseModel):
     def model_post_init(self, context: Any) -> None:
         """Drop the fields that were not given."""
         given, values = self.__pydantic_fields_set__, self.__dict__
-        _set(self, "__dict__", {name: values[name] for name in values if name in given})
+        names = _in_order(type(self), frozenset(given))
+        _set(self, "__dict__", {name: values[name] for name in names})
         _set(self, "__pydantic_fields_set__", _key_set(given))
 
     def __eq__(self, other: object) -> bool:
@@ -58,6 +60,12 @@ class Sparse(BaseModel):
         # Of the fields that are never left out.
         fields = type(self).model_fields.items()
         return hash(tuple(self.__dict__[name] for name, field in fields if field.is_required()))
+
+
+@lru_cache(maxsize=_KEY_SETS_MAX)
+def _in_order(model: type[Sparse], given: frozenset[str]) -> tuple[str, ...]:
+    """The given fields in the order of the model, which has many more of them."""
+    return tuple(name for name in model.model_fields if name in given)
 
 
 _key_sets: dict[frozenset[str], set[str]] = {}
