@@ -1,7 +1,7 @@
 """Contents to and from workers of dask.distributed, in pieces: memory does not grow with a file.
 
-A piece is a call to one worker, which the scheduler relays. A result of a task would be kept by the
-cluster, and a large one costs twice its size in the process that gets it.
+A piece is a call to one worker. A result of a task would be kept by the cluster, and a large one costs
+twice its size in the process that gets it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Any
 from orc.scheduler.drivers.dask_cluster import Cluster
 from orc.scheduler.drivers.lines import Message, Refused
 
-PIECE_BYTES = 4 << 20
+PIECE_BYTES = 2 << 20
 """The size of a piece. A larger one is not faster, and takes its size in memory several times."""
+READS_MAX = 3
+"""How many pieces of a file are on their way: the worker reads one while another is written here."""
 
 _PIECE_S = 60.0
 _TRIES = 3
@@ -90,20 +92,37 @@ def _items(outcome: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any], int]]
 async def _fetch(
     cluster: Cluster, worker: str, item: dict[str, Any], size: int, target: Path
 ) -> None:
+    offsets = iter(range(0, size, PIECE_BYTES))
     fd = os.open(target, _NEW, 0o600)
     try:
-        offset = 0
-        while offset < size:
-            wanted = min(PIECE_BYTES, size - offset)
-            request = {"op": "read", **item, "offset": offset, "length": wanted}
-            answer = await _call_again(cluster, worker, request)
-            data = bytes(answer["data"])[:wanted]
-            if not data:
-                break
-            await asyncio.to_thread(_write_all, fd, data)
-            offset += len(data)
+        async with asyncio.TaskGroup() as readers:
+            for _ in range(READS_MAX):
+                readers.create_task(_read_pieces(cluster, worker, item, size, fd, offsets))
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
     finally:
         os.close(fd)
+
+
+async def _read_pieces(
+    cluster: Cluster,
+    worker: str,
+    item: dict[str, Any],
+    size: int,
+    fd: int,
+    offsets: Iterator[int],
+) -> None:
+    """Fetch pieces that no other reader has taken; none any more after one that is not there."""
+    for start in offsets:
+        offset, end = start, min(start + PIECE_BYTES, size)
+        while offset < end:
+            request = {"op": "read", **item, "offset": offset, "length": end - offset}
+            answer = await _call_again(cluster, worker, request)
+            data = bytes(answer["data"])[: end - offset]
+            if not data:
+                return
+            await asyncio.to_thread(_write_all, fd, data, offset)
+            offset += len(data)
 
 
 async def _call_again(cluster: Cluster, worker: str, request: Message) -> Message:
@@ -117,10 +136,11 @@ async def _call_again(cluster: Cluster, worker: str, request: Message) -> Messag
     raise AssertionError
 
 
-def _write_all(fd: int, content: bytes) -> None:
+def _write_all(fd: int, content: bytes, offset: int) -> None:
     view = memoryview(content)
     while view:
-        view = view[os.write(fd, view) :]
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
 
 
 async def clean_workers(cluster: Cluster) -> Message:
