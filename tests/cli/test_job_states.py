@@ -17,7 +17,10 @@ from tests.processes import run_orc
 
 _SPECS = {
     "waiting": "{gate: {approval: Publish?}}",
-    "interrupted": '{gate: {approval: Publish?}, slow: {run: "true"}}',
+    # Before `slow` starts, the question is asked.
+    "interrupted": (
+        '{gate: {approval: Publish?}, first: {run: "true"}, slow: {needs: first, run: "true"}}'
+    ),
     "succeeded": "{one: {value: 1}}",
     "failed": '{one: {run: "exit 3"}}',
     "cancelled": "{gate: {approval: Publish?}}",
@@ -57,7 +60,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             text = f"project: p\ntask_description: '{'long ' * 500}'\nsteps: {steps}\n"
             write("spec.yaml", text)
             if state == "interrupted":
-                killed = "process.after_spawn=kill"
+                killed = "process.after_spawn@2=kill"
                 run_orc("run", "spec.yaml", "-q", cwd=Path.cwd(), ORC_FAILPOINTS=killed)
             else:
                 orc("run", "spec.yaml", "-q")
