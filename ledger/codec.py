@@ -15,12 +15,14 @@ from orc.ledger.upcasts import upcast
 from orc.ledger.wording import key_path
 
 _COLUMNS = ("type", "step", "attempt")
+_PLAIN = frozenset((str, int, float, bool))
+"""Types that are looked up first: to ask whether a value is a model takes longer."""
 
 
 def dump_event(event: AnyEvent) -> dict[str, Any]:
     """The event's fields for the `data` column, without None; `v` is the shape if it is not 1."""
     data = {
-        name: _plain(value)
+        name: value if type(value) in _PLAIN else _plain(value)
         for name, value in event.__dict__.items()
         if value is not None and name not in _COLUMNS
     }
@@ -74,7 +76,11 @@ def load_event(
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        return {name: _plain(item) for name, item in value.__dict__.items() if item is not None}
+        return {
+            name: item if type(item) in _PLAIN else _plain(item)
+            for name, item in value.__dict__.items()
+            if item is not None
+        }
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value

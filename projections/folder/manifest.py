@@ -10,31 +10,18 @@ from pydantic import ValidationError
 
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import (
-    ApprovalRequested,
-    BudgetExceeded,
     JobAmended,
     JobCancelled,
-    JobCancelling,
     JobFailed,
-    JobInterrupted,
     JobResumed,
-    JobStarted,
     JobSubmitted,
     JobSucceeded,
-    JobWaiting,
-    LlmFailed,
-    LlmResponded,
     Payload,
     Recorded,
-    StepExpanded,
     StepFailed,
     StepInterrupted,
-    StepPlaced,
     StepReused,
-    StepSkipped,
-    StepStarted,
     StepSucceeded,
-    StepUnplaced,
     TokenUsage,
 )
 from orc.ledger.file_owners import dropped_by
@@ -148,49 +135,49 @@ class Manifest:
         if (in_doubt := self._finder.take(event)) is not None:
             for doubts in (self._steps[in_doubt.step].doubts, self._doubts):
                 doubts.add(worst_cost(in_doubt))
-        match event:
-            case JobSubmitted():
+        match event.type:
+            case "job.submitted":
                 self._submitted(recorded, event)
-            case JobStarted():
+            case "job.started":
                 self._started_at = recorded.recorded_at
-            case JobResumed():
+            case "job.resumed":
                 self._resumed(event)
-            case JobInterrupted():
+            case "job.interrupted":
                 self._status = INTERRUPTED
-            case JobCancelling():
+            case "job.cancelling":
                 for name, step in self._steps.items():
                     if step.status in OPEN and name not in event.steps:
                         step.status = "cancelled"
-            case JobWaiting():
+            case "job.waiting":
                 self._status = "waiting"
-            case StepExpanded():
+            case "step.expanded":
                 self._steps[event.step].has_expanded = True
                 for child in event.children:
                     self._steps[child] = self._removed.pop(child, _Step())
-            case ApprovalRequested() | BudgetExceeded():
+            case "approval.requested" | "budget.exceeded":
                 self._steps[event.step].status = "waiting"
-            case JobSucceeded() | JobFailed() | JobCancelled():
+            case "job.succeeded" | "job.failed" | "job.cancelled":
                 self._ended(recorded, event)
-            case StepStarted():
+            case "step.started":
                 step = self._steps[event.step]
                 step.status, step.attempts, step.placed = "running", event.attempt, None
-            case StepPlaced():
+            case "step.placed":
                 self._steps[event.step].placed = {
                     "executor": event.executor,
                     "worker": event.worker,
                     "host": event.host,
                 }
-            case StepUnplaced():
+            case "step.unplaced":
                 self._steps[event.step].placed = None
-            case StepSucceeded() | StepFailed() | StepInterrupted():
+            case "step.succeeded" | "step.failed" | "step.interrupted":
                 self._attempt_ended(event)
-            case StepSkipped():
+            case "step.skipped":
                 self._steps[event.step].status = "skipped"
-            case LlmResponded() | LlmFailed():
+            case "llm.responded" | "llm.failed":
                 self._steps[event.step].provider_calls += 1
-            case StepReused():
+            case "step.reused":
                 self._reused(event)
-            case JobAmended():
+            case "job.amended":
                 self._amended(event)
             case _:
                 pass

@@ -13,15 +13,8 @@ from orc.ledger.digest import Digest, canonical_json, digest_bytes
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import (
     FileRef,
-    HookEnded,
-    JobAmended,
-    JobSubmitted,
-    LlmRequested,
     LlmResponded,
     Payload,
-    StepFailed,
-    StepInterrupted,
-    StepSucceeded,
 )
 from orc.ledger.files.modes import bits_of
 from orc.ledger.step_names import log_name
@@ -117,24 +110,24 @@ class RunFolder:
         self._manifest.apply(recorded)
         self._lines += event_line(recorded).encode() + b"\n"
         event = recorded.event
-        match event:
-            case JobSubmitted() | JobAmended():
+        match event.type:
+            case "job.submitted" | "job.amended":
                 self._add("inputs/spec.yaml", self._text(event.source))
                 self._add("inputs/inputs.json", self._json(event.inputs))
                 self._inputs.apply(event, self._ledger)
                 for path, file in self._inputs.files.items():
                     self._add(path, _Source(None, (file.sha256,), file.sha256))
-            case StepSucceeded() | StepFailed() | StepInterrupted():
+            case "step.succeeded" | "step.failed" | "step.interrupted":
                 if event.log is not None:
                     name = f"logs/{log_name(event.step, event.attempt)}"
                     self._add(name, self._text(event.log))
-            case HookEnded() if event.log is not None:
+            case "hook.ended" if event.log is not None:
                 # In a folder of their own: a step may have any name.
                 name = f"logs/hooks/{event.hook}.{event.occasion}.log"
                 self._add(name, self._text(event.log))
-            case LlmRequested():
+            case "llm.requested":
                 self._requests[event.step, event.attempt, event.call] = event.request
-            case LlmResponded():
+            case "llm.responded":
                 request = self._requests.pop((event.step, event.attempt, event.call), None)
                 self._add(f".cache/{event.request_sha256}.json", self._exchange(request, event))
             case _:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from orc.ledger.events import (
     AnyEvent,
-    LlmFailed,
     LlmRequested,
-    LlmResponded,
-    StepFailed,
-    StepInterrupted,
 )
 
 
@@ -20,15 +16,15 @@ class DoubtFinder:
 
     def take(self, event: AnyEvent) -> LlmRequested | None:
         """Apply the next event; returns the request that it leaves in doubt, or None."""
-        match event:
-            case LlmRequested():
+        match event.type:
+            case "llm.requested":
                 self._open[event.step] = event
-            case LlmResponded():
+            case "llm.responded":
                 self._open.pop(event.step, None)
-            case LlmFailed():
+            case "llm.failed":
                 request = self._open.pop(event.step, None)
                 return request if event.is_in_doubt else None
-            case StepFailed() | StepInterrupted():
+            case "step.failed" | "step.interrupted":
                 return self._open.pop(event.step, None)
             case _:
                 pass

@@ -12,14 +12,10 @@ from dataclasses import dataclass, field
 from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.events import (
     FileRef,
-    FileWritten,
     JobAmended,
     Payload,
     Recorded,
-    StepFailed,
     StepReused,
-    StepStarted,
-    StepSucceeded,
 )
 from orc.ledger.file_owners import FileOwners, OwnedFile, dropped_by
 from orc.ledger.files.folder import Folder
@@ -56,19 +52,20 @@ class OwnedFiles:
 
     def apply(self, recorded: Recorded) -> tuple[str, ...]:
         """Apply the next event; returns the paths of the run folder whose owner or bytes it changes."""
-        match event := recorded.event:
-            case FileWritten():
+        event = recorded.event
+        match event.type:
+            case "file.written":
                 self._remember(self.outputs.apply(recorded))
                 return (output_path(event.path),)
-            case StepReused():
+            case "step.reused":
                 self._remember(self.outputs.apply(recorded))
                 return tuple(self._reused(event))
-            case StepStarted():
+            case "step.started":
                 return tuple(self._drop_artifacts(event.step))
-            case StepSucceeded() | StepFailed():
+            case "step.succeeded" | "step.failed":
                 self.outputs.apply(recorded)
                 return tuple(self._leave_artifacts(event.step, event.artifacts))
-            case JobAmended():
+            case "job.amended":
                 return tuple(self._amended(recorded, event))
             case _:
                 return ()

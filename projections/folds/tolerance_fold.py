@@ -8,17 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from orc.ledger.events import (
-    CacheHit,
-    JobAmended,
-    LlmRequested,
     Payload,
     Recorded,
-    StepFailed,
-    StepReused,
-    StepSucceeded,
-    StepSwitched,
     ToleratedCount,
-    ToolReturned,
 )
 from orc.ledger.file_owners import dropped_by
 from orc.ledger.kinds import UNTIL_STILL_FALSE
@@ -31,7 +23,7 @@ MESSAGE_CHARS_MAX = 200
 def tolerances_of(recorded: Recorded) -> Iterator[Tolerance]:
     """The failures that the event records and that do not end the job; none for most events."""
     event = recorded.event
-    if isinstance(event, StepReused):
+    if event.type == "step.reused":
         for number, one in enumerate(event.tolerated or ()):
             key, message = f"{recorded.version}.{number}", f"in the result from {event.from_job}"
             yield Tolerance(event.step, one.setting, one.kind, message, key, one.failures)
@@ -43,19 +35,19 @@ def tolerances_of(recorded: Recorded) -> Iterator[Tolerance]:
 
 def _tolerance_of(recorded: Recorded) -> Tolerance | None:
     event, key = recorded.event, str(recorded.version)
-    match event:
-        case StepFailed() if event.tolerated:
+    match event.type:
+        case "step.failed" if event.tolerated:
             return Tolerance(event.step, "continue_on_error", event.kind, event.message, key)
-        case StepSucceeded() if (event.warning or "").startswith(UNTIL_STILL_FALSE):
+        case "step.succeeded" if (event.warning or "").startswith(UNTIL_STILL_FALSE):
             return Tolerance(event.step, "on_exhausted", "until", str(event.warning), key)
-        case StepSwitched():
+        case "step.switched":
             kind, found, _ = event.message.partition(": ")
             kind = kind if found else "circuit"
             return Tolerance(event.step, "fallback", kind, event.message, key)
-        case ToolReturned() if event.is_error:
+        case "tool.returned" if event.is_error:
             message = f"{event.tool}: {_beginning(event.result)}"
             return Tolerance(event.step, "tools", "tool", message, key)
-        case LlmRequested() | CacheHit() if event.corrects is not None:
+        case "llm.requested" | "cache.hit" if event.corrects is not None:
             key = event.request_sha256[:16]
             return Tolerance(event.step, "repair", "schema", event.corrects, key)
     return None
@@ -87,7 +79,7 @@ class ToleranceFold:
     def apply(self, recorded: Recorded) -> None:
         """Apply the next event of the job."""
         event = recorded.event
-        if isinstance(event, JobAmended):
+        if event.type == "job.amended":
             dropped = dropped_by(event)
             self._found = {
                 step: found for step, found in self._found.items() if not is_within(step, dropped)

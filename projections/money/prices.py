@@ -238,10 +238,10 @@ class CallPricer:
         without one is unknown, unless the model is free.
         """
         event = recorded.event
-        match event:
-            case LlmRequested():
+        match event.type:
+            case "llm.requested":
                 self._requested[event.step, event.attempt, event.call] = event
-            case LlmResponded() | LlmFailed():
+            case "llm.responded" | "llm.failed":
                 requested = self._requested.pop((event.step, event.attempt, event.call), None)
                 usage = priced_usage(event)
                 if usage is not None:

@@ -135,8 +135,20 @@ def budget_exceeded(writer: Writer, recorded: Recorded, event: BudgetExceeded) -
     )
 
 
+NOT_ENDED: dict[str, Any] = {
+    "status": "running",
+    "finished_at": None,
+    "duration_s": None,
+    "log": None,
+    "log_sha256": None,
+    "result_version": None,
+    "queued_s": None,
+}
+"""The columns of an attempt that begins, which `step_ran` fills."""
+
+
 def whole_attempts(batch: Sequence[Recorded]) -> dict[int, int]:
-    """The first attempts that begin and succeed in the batch: the place of the end, and of the start.
+    """The first attempts that begin and succeed in the batch: the place of the start, and of the end.
 
     Between the two are only starts and ends of other attempts, which change other rows.
     """
@@ -144,13 +156,13 @@ def whole_attempts(batch: Sequence[Recorded]) -> dict[int, int]:
     begun: dict[tuple[str, str], int] = {}
     for place, recorded in enumerate(batch):
         event = recorded.event
-        if isinstance(event, StepStarted):
+        if event.type == "step.started":
             if event.attempt == 1:
                 begun[recorded.job_id, event.step] = place
-        elif isinstance(event, StepSucceeded):
+        elif event.type == "step.succeeded":
             began = begun.pop((recorded.job_id, event.step), None)
             if began is not None:
-                found[place] = began
+                found[began] = place
         else:
             begun.clear()
     return found
@@ -178,7 +190,7 @@ def step_ran(writer: Writer, began: Recorded, ended: Recorded) -> None:
         warning=end.warning,
     )
     writer.add(
-        "attempt_ran",
+        "attempt",
         attempt_id=f"{step_key}/{start.attempt}",
         name=f"{start.step} {start.attempt}",
         job_id=began.job_id,
@@ -187,6 +199,7 @@ def step_ran(writer: Writer, began: Recorded, ended: Recorded) -> None:
         started_at=began.recorded_at,
         cache_key=start.cache_key,
         executor=start.executor,
+        status="succeeded",
         finished_at=ended.recorded_at,
         duration_s=end.duration_s,
         log=log,

@@ -85,6 +85,7 @@ from orc.projections.tables.calls import (
     tool_returned,
 )
 from orc.projections.tables.flow import (
+    NOT_ENDED,
     approval_decided,
     approval_requested,
     budget_exceeded,
@@ -121,20 +122,17 @@ class ReadModel:
         writer = Writer(connection, self._prices)
         phase = 0
         whole = whole_attempts(batch)
-        starts = set(whole.values())
+        ends = set(whole.values())
         for place, recorded in enumerate(batch):
-            if place in starts:
-                continue
-            next_phase, handle = _HANDLERS[type(recorded.event)]
-            if place in whole:
-                next_phase = _HANDLERS[StepStarted][0]
-            if next_phase < phase:
-                writer.flush()
-            phase = next_phase
-            if place in whole:
-                step_ran(writer, batch[whole[place]], recorded)
-            else:
-                handle(writer, recorded, recorded.event)
+            if place not in ends:
+                next_phase, handle = _HANDLERS[type(recorded.event)]
+                if next_phase < phase:
+                    writer.flush()
+                phase = next_phase
+                if place in whole:
+                    step_ran(writer, recorded, batch[whole[place]])
+                else:
+                    handle(writer, recorded, recorded.event)
             _tolerated(writer, recorded)
         writer.flush()
 
@@ -270,6 +268,7 @@ def _step_started(writer: Writer, recorded: Recorded, event: StepStarted) -> Non
         started_at=recorded.recorded_at,
         cache_key=event.cache_key,
         executor=event.executor,
+        **NOT_ENDED,
     )
 
 

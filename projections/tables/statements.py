@@ -204,7 +204,6 @@ STATEMENTS: dict[str, Statement] = {
         {"status": "succeeded", "host": None, **_NO_FAILURE},
         {"started_at": "coalesce(started_at, :started_at)"},
     ),
-    "attempt_ran": Insert(AttemptRow, {"status": "succeeded"}),
     "step_placed": Update(StepRow),
     "attempt_placed": Update(AttemptRow),
     "step_reused": Update(StepRow, {"status": "succeeded", **_NO_FAILURE}),

@@ -17,6 +17,7 @@ from orc.projections.money.prices import NO_PRICES
 from orc.projections.tables import rows, writer
 from orc.projections.tables.binding import Insert, Update, bind
 from orc.projections.tables.columns import Row, TableInfo, column, table_of
+from orc.projections.tables.flow import NOT_ENDED
 from orc.projections.tables.rows import ROWS, AttemptRow, FileRow, JobRow
 from orc.projections.tables.schema import STATEMENTS, TABLES, create_tables, render_statements
 from orc.projections.tables.version import VERSION
@@ -193,6 +194,7 @@ def test_values_are_bound_by_name_in_whatever_order_they_are_given(
         "started_at": "then",
         "cache_key": None,
         "executor": None,
+        **NOT_ENDED,
     }
     with_writer = Writer(empty, NO_PRICES)
     with_writer.add("attempt", attempt_id="j/a/1", name="a 1", attempt=1, **place)
