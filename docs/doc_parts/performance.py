@@ -53,6 +53,11 @@ _PARTS = {
         "Costs of a step",
         "The limit is the processor: the yardstick does the least that the work needs.",
     ),
+    "reading": (
+        "A large job, read again",
+        "The limit is the processor: each event is read, checked and folded. A resume does this twice, "
+        "for the state and for the run folder.",
+    ),
     "start": (
         "Start-up",
         "The limit is the interpreter and the packages without which the command cannot work.",
