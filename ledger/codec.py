@@ -15,8 +15,8 @@ from orc.ledger.upcasts import upcast
 from orc.ledger.wording import key_path
 
 _COLUMNS = ("type", "step", "attempt")
-_PLAIN = frozenset((str, int, float, bool))
-"""Types that are looked up first: to ask whether a value is a model takes longer."""
+_PLAIN = frozenset((str, int, float, bool, dict, list))
+"""The types of values that are the same in the `data` column."""
 
 
 def dump_event(event: AnyEvent) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest
 from orc.ledger.errors import LedgerError
-from orc.ledger.events import JobSubmitted
 from orc.ledger.files.folder import Folder, UnsafePath
 from orc.ledger.files.modes import delivered_bits
 from orc.ledger.files.temporary import find_leftovers
@@ -174,7 +173,7 @@ def deliver(
     project = ""
     for recorded in ledger.read_stream(job_id):
         owned.apply(recorded)
-        if isinstance(recorded.event, JobSubmitted):
+        if recorded.event.type == "job.submitted":
             project = recorded.event.project
     files = {found.file.path: found.file for found in owned.outputs}
     folder = Folder(target, private=False)
