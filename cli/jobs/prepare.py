@@ -147,10 +147,14 @@ def prepare(
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked submission, with its recorded replies read and its providers built."""
+    """A checked submission, with its recorded replies read and its providers built.
+
+    Of the parsed spec it has the text only: the definition has all else that counts.
+    """
 
     submission: Submission
-    spec: Spec
+    text: str
+    source_name: str
     definition: JobDef
     replies: Any
     providers: dict[str, Provider]
@@ -207,7 +211,18 @@ def prepare_run(
         providers = build_providers(definition, environment, replies=replies)
     if submission.strict and is_run:
         refuse_dropped(definition, providers, environment)
-    return Prepared(submission, spec, definition, replies, providers, files, inputs, mask, chosen)
+    return Prepared(
+        submission=submission,
+        text=spec.text,
+        source_name=spec.source_name,
+        definition=definition,
+        replies=replies,
+        providers=providers,
+        files=files,
+        inputs=inputs,
+        mask=mask,
+        chosen=chosen,
+    )
 
 
 def _names_of(definition: JobDef) -> set[str]:

@@ -93,8 +93,8 @@ def submit_owned(
     definition = with_recorded_places(prepared.definition, owned.ledger.path)
     event, named = submission_of(
         definition,
-        text=prepared.spec.text,
-        source_name=clean_text(prepared.spec.source_name),
+        text=prepared.text,
+        source_name=clean_text(prepared.source_name),
         spec_dir=spec_dir_of(prepared.submission),
         replies=prepared.replies,
         places=owned.caller.places,
