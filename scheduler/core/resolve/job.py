@@ -26,7 +26,7 @@ from orc.ledger.definition import (
 from orc.ledger.digest import clean_json
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import Kind, facts_of
-from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.errors import SpecError, nearest
 from orc.scheduler.core.paths import folder_problem
 from orc.scheduler.core.resolve.alike_steps import AlikeSteps
 from orc.scheduler.core.resolve.early import EarlySettings, known_duration, step_def
@@ -35,6 +35,7 @@ from orc.scheduler.core.resolve.hooks import resolve_hooks
 from orc.scheduler.core.resolve.job_inputs import resolve_inputs, workflow_inputs
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
+from orc.scheduler.core.resolve.reports import Reports
 from orc.scheduler.core.resolve.servers import BROKEN, named_servers, resolve_servers, used_servers
 from orc.scheduler.core.resolve.step_keys import has_files, limits_of, own_keys, required_of
 from orc.scheduler.core.resolve.targets import near_provider
@@ -86,7 +87,8 @@ class _Resolver:
         self.chain = chain
         self.around = around
         self.settings = settings
-        self.problems: list[Problem] = []
+        self._report = Reports(spec.document)
+        self.problems = self._report.problems
         self._retries: dict[str, RetryDef] = {}  # of steps without `retry`, by their kind
         self._alike = AlikeSteps(settings.executors, self.problems)
         self.environment = settings.environment
@@ -105,11 +107,11 @@ class _Resolver:
             self.spec = spec = self.early.of_job(spec, self.inputs)
         self.secrets = (*secrets, *spec.job.secrets)
         file = dirname(chain[-1]) if chain else ""
-        self.folder = beside(file, spec.folder_of("steps"))
+        self.folder = folder = beside(file, spec.folder_of("steps"))
         self.shipped = [beside(file, spec.folder_of("ship"), name) for name in spec.job.ship]
         self.models = ModelChoice(
             spec,
-            replace(settings, take_file=lambda name: settings.take_file(beside(self.folder, name))),
+            replace(settings, take_file=lambda name: settings.take_file(beside(folder, name))),
             report=self._report,
         )
         executor = default_executor(spec.job, executor)
@@ -391,9 +393,3 @@ class _Resolver:
                 self._report(message)
             return default
         return value
-
-    def _report(self, message: str, *path: str | int) -> None:
-        problem = self.spec.problem(message, *path) if path else Problem(message)
-        # A problem of the job's defaults is found again for each step.
-        if problem not in self.problems:
-            self.problems.append(problem)
