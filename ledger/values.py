@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import FailureKind as FailureKind
+from orc.ledger.sparse import Defaulted
 
 JobId = NewType("JobId", str)
 """`job_` and twelve lower-case letters or digits. Ids sort by time of creation."""
@@ -30,7 +31,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class Payload(Frozen):
+class Payload(Defaulted, Frozen):
     """A JSON value: inline if it is small, otherwise the digest of its blob.
 
     With `text`, the value is a string and the blob holds its UTF-8 bytes; otherwise the blob

@@ -9,9 +9,9 @@ from orc.ledger.definition.flow import ApprovalDef, ForEachDef, LoopDef, ScoreDe
 from orc.ledger.definition.limits import DEFAULT_LIMITS, BudgetDef, LimitsDef, RetryDef
 from orc.ledger.definition.parts import EmbedDef, FileDef, MessageDef, TargetDef, ToolDef
 from orc.ledger.definition.shared_defaults import NO_ENTRIES
-from orc.ledger.definition.sparse import Sparse
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
+from orc.ledger.sparse import Sparse
 
 CacheScope = Literal["off", "job", "ledger"]
 OnUnknown = Literal["retry", "ask", "fail"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from orc.ledger.definition import load_job
 from orc.ledger.events import JobAmended, StepReused
 from orc.scheduler.core.file_names import FileNames
+from orc.scheduler.core.fold.calls import forget_calls
 from orc.scheduler.core.fold.cancelling import signals_answered
 from orc.scheduler.core.fold.graph import Graph, build_graph
 from orc.scheduler.core.fold.reopen import limit_to, reopen, seconds_between
@@ -23,8 +24,7 @@ def step_reused(state: JobState, event: StepReused) -> None:
     step = state.steps[event.step]
     step.output = event.output
     step.failure = step.skipped = None
-    step.replies.clear()
-    step.results.clear()
+    forget_calls(step)
     for file in event.files:
         state.file_names.add(file.path)
     for folder in event.folders or ():

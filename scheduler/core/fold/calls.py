@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from orc.ledger.definition import REPLAY
-from orc.ledger.events import CacheHit, LlmFailed, LlmRequested, LlmResponded, Payload
+from orc.ledger.definition.shared_defaults import NO_ENTRIES, NO_ITEMS
+from orc.ledger.events import (
+    CacheHit,
+    LlmFailed,
+    LlmRequested,
+    LlmResponded,
+    Payload,
+    ToolReturned,
+)
 from orc.scheduler.core.fold.batches import enter_batch, leave_batch
 from orc.scheduler.core.fold.budgets import charge_call, charge_cut_call, reserve_call
 from orc.scheduler.core.fold.limits import call_ended
-from orc.scheduler.core.fold.state import CommittedReply, JobState, StepState
+from orc.scheduler.core.fold.state import CommittedReply, CommittedResult, JobState, StepState
 
 
 def fold_call(
@@ -65,10 +73,18 @@ def _keep_reply(
         event.finish_reason or "stop",
         event.attempt,
     )
+    if not step.replies:
+        step.replies = []
     step.replies.append(kept)
+
+
+def keep_result(step: StepState, event: ToolReturned) -> None:
+    """Keep the result of a tool call, which a later attempt can use again."""
+    if not step.results:
+        step.results = {}
+    step.results[event.key] = CommittedResult(event.result, bool(event.is_error))
 
 
 def forget_calls(step: StepState) -> None:
     """Drop the replies and tool results, so that the next attempt begins from the start."""
-    step.replies.clear()
-    step.results.clear()
+    step.replies, step.results = NO_ITEMS, NO_ENTRIES

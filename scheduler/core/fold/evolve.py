@@ -20,7 +20,7 @@ from orc.ledger.kinds import JOB_AT_REST, OPEN
 from orc.scheduler.core.fold.amend import job_amended, step_reused
 from orc.scheduler.core.fold.batches import fold_batch
 from orc.scheduler.core.fold.budgets import budget_exceeded, budget_raised
-from orc.scheduler.core.fold.calls import cut_call, fold_call, forget_calls
+from orc.scheduler.core.fold.calls import cut_call, fold_call, forget_calls, keep_result
 from orc.scheduler.core.fold.cancelling import cancelling, signals_answered
 from orc.scheduler.core.fold.containers import child_ended, expanded
 from orc.scheduler.core.fold.doubt import find_doubt, settles_doubt
@@ -37,7 +37,6 @@ from orc.scheduler.core.fold.queued_job import fold_queue
 from orc.scheduler.core.fold.reopen import job_resumed, limit_to, seconds_between, seconds_of
 from orc.scheduler.core.fold.scores import has_result, score_recorded, tagged
 from orc.scheduler.core.fold.state import (
-    CommittedResult,
     JobState,
     JobStatus,
     StepState,
@@ -157,9 +156,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             state.steps[event.step].in_flight = "tool"
         case "tool.returned":
             state.steps[event.step].in_flight = None
-            state.steps[event.step].results[event.key] = CommittedResult(
-                event.result, bool(event.is_error)
-            )
+            keep_result(state.steps[event.step], event)
         case "batch.submitted" | "batch.accepted" | "batch.progressed" | "batch.ended":
             fold_batch(state, event, seconds_of(recorded.recorded_at))
         case "circuit.opened":

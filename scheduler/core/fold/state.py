@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from orc.ledger.definition import JobDef, TargetDef
+from orc.ledger.definition.shared_defaults import NO_ENTRIES, NO_ITEMS
 from orc.ledger.digest import Digest
 from orc.ledger.events import (
     Failure,
@@ -190,8 +191,8 @@ class StepState:
     keeps_items: bool = False
     keeps_values: bool = False
     requested_version: int = 0
-    results: dict[str, CommittedResult] = field(default_factory=dict)
-    replies: list[CommittedReply] = field(default_factory=list)
+    results: dict[str, CommittedResult] = NO_ENTRIES
+    replies: list[CommittedReply] = NO_ITEMS
     parent: str | None = None
     number: int = 0
     upstream_failed: bool = False

@@ -12,8 +12,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from orc.ledger.definition import Cwd
 from orc.ledger.definition.shared_defaults import NO_ITEMS
-from orc.ledger.definition.sparse import Sparse
 from orc.ledger.kinds import FailureKind, kind_with
+from orc.ledger.sparse import Sparse
 from orc.scheduler.core.spec.base import (
     IGNORED_PREFIX,
     CacheScope,

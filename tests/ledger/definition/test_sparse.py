@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from orc.ledger import pack
 from orc.ledger.definition import RetryDef, StepDef, dump_step, dump_whole_step
+from orc.ledger.events import Payload
 
-GIVEN: dict[str, Any] = {"id": "one", "kind": "value", "value": [1]}
+GIVEN: dict[str, Any] = {"id": "one", "kind": "value", "value": 1}
 INNER = StepDef(id="group", kind="group", steps=(StepDef(**GIVEN),))
 
 
@@ -54,3 +56,13 @@ def test_the_whole_step_has_all_fields_in_order_also_inside() -> None:
     assert whole["steps"][0]["retry"] == RetryDef().model_dump()
     assert whole["needs"] == []
     assert whole["read"] == {}
+
+
+def test_a_payload_that_was_packed_is_that_which_was_read() -> None:
+    packed, _ = pack({"a": [1]})
+    read = Payload.model_validate({"value": {"a": [1]}})
+    assert vars(packed) == {"value": {"a": [1]}}
+    assert packed == read
+    assert (packed.sha256, packed.parts) == (None, None)
+    assert pack(1)[0] != pack(2)[0]
+    assert hash(pack(1)[0]) == hash(Payload.model_validate({"value": 1}))

@@ -1,7 +1,7 @@
 """Models that hold only the fields which they were given: a large job has thousands of them.
 
 A pydantic model has an entry for each of its fields, also for defaults. That is most of the memory of
-a step, and of the time of its dump. The class has the defaults of a `Sparse` model instead.
+a step, and of the time of its dump. The class has the defaults of such a model instead.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _KEY_SETS_MAX = 1000
 _set = object.__setattr__
 
 
-class Sparse(BaseModel):
-    """Base of models with many fields of which most have their defaults.
+class Defaulted(BaseModel):
+    """Base of models that may lack fields with their defaults: those that `of_checked` makes.
 
-    `model_dump` has the given fields only. Two models are equal if all their fields are.
+    `model_dump` of these has the given fields only. Two models are equal if all their fields are.
     """
 
     @classmethod
@@ -41,15 +41,8 @@ class Sparse(BaseModel):
         _set(made, "__pydantic_private__", None)
         return made
 
-    def model_post_init(self, context: Any) -> None:
-        """Drop the fields that were not given."""
-        given, values = self.__pydantic_fields_set__, self.__dict__
-        names = _in_order(type(self), frozenset(given))
-        _set(self, "__dict__", {name: values[name] for name in names})
-        _set(self, "__pydantic_fields_set__", _key_set(given))
-
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sparse) or type(self) is not type(other):
+        if not isinstance(other, Defaulted) or type(self) is not type(other):
             return NotImplemented
         own, others = self.__dict__, other.__dict__
         return own == others or all(
@@ -57,9 +50,20 @@ class Sparse(BaseModel):
         )
 
     def __hash__(self) -> int:
-        # Of the fields that are never left out.
-        fields = type(self).model_fields.items()
-        return hash(tuple(self.__dict__[name] for name, field in fields if field.is_required()))
+        defaults = type(self)
+        given = self.__dict__.items()
+        return hash(frozenset(one for one in given if getattr(defaults, one[0], ...) != one[1]))
+
+
+class Sparse(Defaulted):
+    """Base of models with many fields of which most have their defaults, however they are made."""
+
+    def model_post_init(self, context: Any) -> None:
+        """Drop the fields that were not given."""
+        given, values = self.__pydantic_fields_set__, self.__dict__
+        names = _in_order(type(self), frozenset(given))
+        _set(self, "__dict__", {name: values[name] for name in names})
+        _set(self, "__pydantic_fields_set__", _key_set(given))
 
 
 @lru_cache(maxsize=_KEY_SETS_MAX)
