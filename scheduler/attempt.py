@@ -226,7 +226,8 @@ async def _perform_work(
     try:
         outcome = await executor.perform(attempt, work, placed=placed)
     finally:
-        attempt.close()
+        if definition.is_remote:
+            attempt.close()
     if outcome.broken is not None and outcome.broken.kind == "timeout":
         limit = attempt_timeout_message(definition.timeout_s or 0.0)
         outcome = replace(outcome, broken=Broken("timeout", limit))

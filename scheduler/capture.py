@@ -84,7 +84,7 @@ class Capture:
 
         `modes` is as in `made`.
         """
-        if not folder.has_artifacts:
+        if folder.drop_empty_artifacts():
             return []
         known = None if modes is None else modes["artifacts"]
         return await trio.to_thread.run_sync(self._read_artifacts, folder, known)

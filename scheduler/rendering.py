@@ -308,18 +308,34 @@ class Renderer:
     def _command(self, step_id: str, definition: StepDef, scope: Variables) -> Work:
         env = self.environment.movable(step_id)
         argv, values = render_command(definition.run or (), scope)
-        return replace(self._work(step_id, definition, env | values), argv=argv)
+        return self._work(step_id, definition, env | values, argv=argv)
 
     def _function(self, step_id: str, definition: StepDef, scope: Variables) -> Work:
         assert definition.function is not None
-        work = self._work(step_id, definition, self.environment.movable(step_id))
-        args = render_value(definition.args, scope)
-        return replace(work, kind="function", function=definition.function, args=args)
+        return self._work(
+            step_id,
+            definition,
+            self.environment.movable(step_id),
+            function=definition.function,
+            args=render_value(definition.args, scope),
+        )
 
-    def _work(self, step_id: str, definition: StepDef, env: Mapping[str, str]) -> Work:
+    def _work(
+        self,
+        step_id: str,
+        definition: StepDef,
+        env: Mapping[str, str],
+        *,
+        argv: tuple[str, ...] = (),
+        function: str = "",
+        args: Mapping[str, Any] | None = None,
+    ) -> Work:
         limits = definition.limits
         return Work(
-            kind="command",
+            kind="function" if function else "command",
+            argv=argv,
+            function=function,
+            args=args or {},
             env=env,
             places={**PLACES, **INPUTS_PLACE} if self._has_read else PLACES,
             folder=definition.folder if definition.is_remote else "",

@@ -28,7 +28,8 @@ from orc.worker.exit_statuses import require_exit_statuses
 
 GRACE_S = 10.0
 _GATE = 'read -r _ && i=$1 && shift && exec "$@" <"$i"'
-_SHELL = ("/bin/sh", "-ec")
+SHELL = ("/bin/sh", "-ec")
+"""What runs a text; the text follows."""
 _TEXT_CHARS_MAX = 32_000
 """How long a text may be to get the gate in front: Linux limits the length of each argument."""
 _NO_STDIN = Path("/dev/null")
@@ -231,9 +232,9 @@ class ProcessGroups:
 
 def _gated(argv: Sequence[str], stdin: Path) -> list[str]:
     """The command behind its gate."""
-    if tuple(argv[:-1]) == _SHELL and len(argv[-1]) <= _TEXT_CHARS_MAX:
+    if tuple(argv[:-1]) == SHELL and len(argv[-1]) <= _TEXT_CHARS_MAX:
         # In the same line, so that the shell's messages name the lines of the text.
-        return [*_SHELL, f"read -r _; exec <{shlex.quote(str(stdin))}; {argv[-1]}"]
+        return [*SHELL, f"read -r _; exec <{shlex.quote(str(stdin))}; {argv[-1]}"]
     return ["/bin/sh", "-c", _GATE, "orc", str(stdin), *argv]
 
 

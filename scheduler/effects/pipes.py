@@ -37,7 +37,7 @@ class Pipe:
         """Whether every process that could write to the pipe has closed it."""
         self._fd = fd
         self._failed = failed
-        self._ended = trio.Event()
+        self._ended: trio.Event | None = None
         self._watcher: _Watcher | None = _watcher()
         os.set_blocking(fd, False)
         self._watcher.add(fd, self.read_piece)
@@ -58,7 +58,8 @@ class Pipe:
             return False
         if not piece:
             self.is_ended = True
-            self._ended.set()
+            if self._ended is not None:
+                self._ended.set()
             self.leave()
             return False
         try:
@@ -71,7 +72,9 @@ class Pipe:
 
     async def wait_ended(self) -> None:
         """Wait until every process that could write to the pipe has closed it."""
-        await self._ended.wait()
+        if not self.is_ended:
+            self._ended = self._ended or trio.Event()
+            await self._ended.wait()
 
     def leave(self) -> None:
         """Stop reading."""

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 
 import trio
 
@@ -17,7 +16,7 @@ from orc.ledger.secrets.masking import Mask
 from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Stopwatch
 from orc.scheduler.effects.deadlines import cut_at
-from orc.scheduler.effects.groups import ProcessGroups, signal_name
+from orc.scheduler.effects.groups import SHELL, ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import TAIL_CHARS, too_much_output
 from orc.scheduler.effects.pipes import Reading
@@ -33,7 +32,8 @@ async def run_command(
     end before, the outcome is `broken` (`timeout`).
     """
     watch = Stopwatch()
-    missing = _missing_command(request)
+    # The shell of a text is there; whether its folder is, the system says for nothing.
+    missing = "" if request.argv[0] == SHELL[0] else _missing_command(request)
     if missing:
         return WorkOutcome(broken=Broken("environment", missing))
     try:
@@ -46,7 +46,9 @@ async def run_command(
             stdin=request.stdin,
         )
     except OSError as error:
-        message = f"the command could not be started: {describe_system_error(error)}"
+        message = _missing_command(request) or (
+            f"the command could not be started: {describe_system_error(error)}"
+        )
         return WorkOutcome(broken=Broken("environment", message))
     output = _CommandOutput(request, mask)
     try:
@@ -139,20 +141,19 @@ def _outcome(
 ) -> WorkOutcome:
     if not output.is_too_large and (output.ended_at is None or output.ended_at > deadline):
         return WorkOutcome(broken=Broken("timeout", ""), duration_s=watch.elapsed())
-    ended = WorkOutcome(
-        stdout=bytes(output.stdout),
+    code = process.returncode
+    assert code is not None
+    has_status = not output.is_too_large
+    return WorkOutcome(
+        exit_code=code if has_status and code >= 0 else None,
+        signal=signal_name(-code) if has_status and code < 0 else None,
+        broken=None if has_status else too_much_output(_output_limit(request)),
+        stdout=bytes(output.stdout) if has_status else b"",
         stderr_tail=bytes(output.tail),
         warning=output.warning,
         duration_s=round((output.ended_at or trio.current_time()) - watch.started, 6),
         away_s=output.away_s,
     )
-    if output.is_too_large:
-        return replace(ended, stdout=b"", broken=too_much_output(_output_limit(request)))
-    code = process.returncode
-    assert code is not None
-    if code < 0:
-        return replace(ended, signal=signal_name(-code))
-    return replace(ended, exit_code=code)
 
 
 def _missing_command(request: CommandRequest) -> str:

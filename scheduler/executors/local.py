@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 import trio
 
@@ -25,9 +26,12 @@ from orc.scheduler.executors.contract import (
     Placement,
     Ticket,
     Work,
+    WorkLimits,
     WorkOutcome,
 )
 from orc.scheduler.executors.surroundings import local_environment, passed_on
+
+_KNOWN_LIMITS_MAX = 64
 
 
 class LocalExecutor:
@@ -75,7 +79,7 @@ class LocalExecutor:
             env=self._env(attempt, work),
             cwd=attempt.places[work.cwd],
             log_path=attempt.log_path,
-            limits=_limits(work),
+            limits=_limits(work.limits),
         )
         return await run_command(command, groups=self._groups, mask=self._mask, deadline=deadline)
 
@@ -88,7 +92,7 @@ class LocalExecutor:
             log_path=attempt.log_path,
             import_dir=str(attempt.places["spec"]),
             secrets=work.secrets,
-            limits=_limits(work),
+            limits=_limits(work.limits),
         )
         return await self._workers.perform(function)
 
@@ -96,9 +100,10 @@ class LocalExecutor:
         return local_environment(work, attempt.places, attempt.secrets, self._environment)
 
 
-def _limits(work: Work) -> LimitsDef:
+@lru_cache(_KNOWN_LIMITS_MAX)
+def _limits(limits: WorkLimits) -> LimitsDef:
     return LimitsDef(
-        file_bytes=work.limits.file_bytes,
-        output_bytes=work.limits.output_bytes,
-        log_bytes=work.limits.log_bytes,
+        file_bytes=limits.file_bytes,
+        output_bytes=limits.output_bytes,
+        log_bytes=limits.log_bytes,
     )

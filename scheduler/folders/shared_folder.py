@@ -90,7 +90,7 @@ class SharedFolder(WorkFolder):
 
     def remove_empty(self) -> bool:
         """See `WorkFolder.remove_empty`. The folder itself stays."""
-        if self.has_artifacts:
+        if not self.drop_empty_artifacts():
             return False
         self.remove()
         return True

@@ -164,14 +164,13 @@ class WorkFolder:
         """Whether any file was placed."""
         return bool(self._placed)
 
-    @property
-    def has_artifacts(self) -> bool:
-        """Whether there is anything in the folder for artifacts."""
-        return _has_entries(self.artifacts)
+    def drop_empty_artifacts(self) -> bool:
+        """Remove the folder for artifacts if it is empty; whether there is nothing in it."""
+        return _remove_empty(self.artifacts) or not _has_entries(self.artifacts)
 
     def remove_empty(self) -> bool:
         """Remove both folders if nothing is in them, which takes no time; whether they are gone."""
-        if self.path.parent.is_symlink():
+        if os.path.islink(os.path.dirname(self.path)):
             return False
         return all([_remove_empty(self.path), _remove_empty(self.artifacts)])
 

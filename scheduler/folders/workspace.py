@@ -73,10 +73,11 @@ class Workspace:
         # Several places ask for the paths of each attempt.
         self._paths = lru_cache(_KNOWN_PATHS_MAX)(partial(_attempt_paths, folder / "work"))
         self._logs = folder / "logs"
+        self._own_folders = tuple(str(folder / name) for name in _OWN_FOLDERS)
 
     def create(self) -> None:
         """Create the folders for work and logs, if they have not been there since the first call."""
-        if self._is_created and all(_is_folder(f"{self.folder}/{name}") for name in _OWN_FOLDERS):
+        if self._is_created and all(map(_is_folder, self._own_folders)):
             return
         for name in _OWN_FOLDERS:
             self._folder.create_folder(name)
