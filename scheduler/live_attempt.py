@@ -42,7 +42,6 @@ class LiveAttempt:
         self._placing = placing
         self._database = database
         self._mask = mask
-        self._inputs = f"{self.places['work']}.inputs"
         self._copied: set[str] = set()
         self._lock = threading.Lock()
 
@@ -83,7 +82,7 @@ class LiveAttempt:
 
     def read_input(self, file: WorkFile) -> Path:
         """See `Attempt.read_input`."""
-        path = Path(self._inputs, file.sha256)
+        path = self._inputs / file.sha256
         with self._lock:
             if file.sha256 not in self._copied or not path.exists():
                 self._copy(file, path)
@@ -107,4 +106,9 @@ class LiveAttempt:
     def close(self) -> None:
         """Remove the copies of inputs."""
         if os.path.lexists(self._inputs):
-            remove_tree(Path(self._inputs))
+            remove_tree(self._inputs)
+
+    @property
+    def _inputs(self) -> Path:
+        """The folder for copies of inputs."""
+        return Path(f"{self.places['work']}.inputs")

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -192,3 +193,9 @@ def without_privileges(command: Sequence[str]) -> list[str]:
     if setpriv is None:
         pytest.skip("root may write everywhere, and there is no setpriv to give that up")
     return [setpriv, "--bounding-set=-dac_override,-dac_read_search", *command]
+
+
+def in_use() -> tuple[int, int, int]:
+    """How many descriptors, threads and child processes this process has."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return len(os.listdir("/proc/self/fd")), threading.active_count(), len(children)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from orc.scheduler.effects.contract import CommandRequest
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.pipes import Reading
 from orc.scheduler.effects.run import run_command
-from tests.processes import needs_proc
+from tests.processes import in_use, needs_proc
 from tests.scheduler.effects.conftest import Command
 from tests.scheduler.effects.performing import perform_run
 
@@ -37,7 +36,7 @@ async def test_many_commands_leave_no_descriptor_thread_or_process(
     command: Command, groups: ProcessGroups, count: int
 ) -> None:
     await said(command, groups, "true")
-    before = _in_use()
+    before = in_use()
     limiter = trio.CapacityLimiter(8)
 
     async def one() -> None:
@@ -47,12 +46,7 @@ async def test_many_commands_leave_no_descriptor_thread_or_process(
     async with trio.open_nursery() as nursery:
         for _ in range(count):
             nursery.start_soon(one)
-    assert _in_use() == before
-
-
-def _in_use() -> tuple[int, int, int]:
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return len(os.listdir("/proc/self/fd")), threading.active_count(), len(children)
+    assert in_use() == before
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from orc.scheduler.effects.contract import FunctionRequest, Result
 from orc.scheduler.effects.function_process import FunctionProcess, start_process
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
-from tests.processes import members_of, wait_for
+from tests.processes import in_use, members_of, needs_proc, wait_for
 from tests.scheduler.effects.conftest import GRACE_S, Function
 
 WITHIN_S = 20
@@ -54,6 +54,7 @@ def code(tmp_path: Path, function: Function) -> Path:
 
             def echo(**arguments): return arguments
             def pid(): return os.getpid()
+            def say(word): print(word)
             def where(): return [os.getcwd(), sys.path[0], sys.stdin.read()]
             def environment(): return dict(os.environ)
             def speak():
@@ -381,6 +382,27 @@ async def test_closing_the_pool_ends_its_idle_workers(workers: Workers, function
     with trio.fail_after(WITHIN_S):
         await workers.aclose()
     await wait_for(lambda: not members_of(pid))
+
+
+@needs_proc
+@pytest.mark.usefixtures("code")
+async def test_many_calls_leave_no_descriptor_thread_or_process(
+    workers: Workers, function: Function
+) -> None:
+    await workers.get(function("given:say", {"word": "first"}))
+    await workers.aclose()
+    before = in_use()
+    limiter = trio.CapacityLimiter(4)
+
+    async def call() -> None:
+        async with limiter:
+            await workers.get(function("given:say", {"word": "x"}))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(300):
+            nursery.start_soon(call)
+    await workers.aclose()
+    assert in_use() == before
 
 
 @pytest.mark.usefixtures("code")
