@@ -44,6 +44,7 @@ ASK_AGAIN_S = 5.0
 SILENCE_S = 60.0
 """A copy asks for so long, and for two leases, without any word; then it frees its slot."""
 _IDLE_S = 5.0
+_SWEEP_S = 0.2
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -66,7 +67,7 @@ class Agent:
         self._changed = threading.Event()
         self._beats_at = float("inf")
         self._discarded = threading.Event()
-        self._closes = False
+        self._closing = threading.Event()
         # Removing many files takes long: the thread that beats does not do it.
         self._threads = [
             threading.Thread(target=work, name=f"orc-worker-{name}", daemon=True)
@@ -154,7 +155,7 @@ class Agent:
         """Refuse what asks, end the reaper and with it all commands, and remove the spools."""
         for copy in self._table.of_job(""):
             self._table.refuse(copy, "the worker ends")
-        self._closes = True
+        self._closing.set()
         self._changed.set()
         self._discarded.set()
         for thread in self._threads:
@@ -365,7 +366,7 @@ class Agent:
 
     def _beat(self) -> None:
         """Renew the leases, and drop what nobody fetched, until the agent closes."""
-        while not self._closes:
+        while not self._closing.is_set():
             # What comes from here on may need an earlier beat than is found now.
             self._beats_at = float("inf")
             try:
@@ -387,8 +388,10 @@ class Agent:
 
     def _sweep(self) -> None:
         """Remove the files of what was dropped, until the agent closes."""
-        while not self._closes:
+        while not self._closing.is_set():
             self._discarded.wait()
+            # What is discarded meanwhile goes with it: this thread shall wake up for many at once.
+            self._closing.wait(_SWEEP_S)
             self._discarded.clear()
             self._spools.sweep()
 

@@ -20,13 +20,13 @@ from typing import Literal
 
 from orc.worker.clocks import lease_clock
 from orc.worker.exit_statuses import require_exit_statuses
+from orc.worker.gate import gated
 from orc.worker.lease import Leases, Watch, signal_group
 
 DRAIN_S = 1.0
 """How long background processes may keep the output open after the command has ended."""
 CHECK_S = 0.25
 """How often the lease is looked at."""
-_GATE = 'read -r _ && exec "$@" </dev/null'
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _POLL_S = 0.02
@@ -75,7 +75,7 @@ def _start(
     try:
         try:
             process = subprocess.Popen(
-                ["/bin/sh", "-c", _GATE, "orc", *argv],
+                gated(argv),
                 stdin=gate_read,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT if merged else subprocess.PIPE,

@@ -9,7 +9,6 @@ the text, so that it need not start another one.
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -25,13 +24,9 @@ from orc.ledger.scarcity import shortage_number
 from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.worker.exit_statuses import require_exit_statuses
+from orc.worker.gate import gated
 
 GRACE_S = 10.0
-_GATE = 'read -r _ && i=$1 && shift && exec "$@" <"$i"'
-SHELL = ("/bin/sh", "-ec")
-"""What runs a text; the text follows."""
-_TEXT_CHARS_MAX = 32_000
-"""How long a text may be to get the gate in front: Linux limits the length of each argument."""
 _NO_STDIN = Path("/dev/null")
 _REAPER = Path(__file__).with_name("reaper.py")
 _POLL_S = 0.02
@@ -74,7 +69,7 @@ class ProcessGroups:
         require_exit_statuses()
 
         async def spawn() -> Child:
-            return await self._spawn(_gated(argv, stdin), cwd, env, stdout, stderr, pass_fds)
+            return await self._spawn(gated(argv, str(stdin)), cwd, env, stdout, stderr, pass_fds)
 
         try:
             return await retry_while_scarce(spawn)
@@ -228,14 +223,6 @@ class ProcessGroups:
         assert self._reaper is not None
         assert self._reaper.stdin is not None
         os.write(self._reaper.stdin.fileno(), line.encode() + b"\n")
-
-
-def _gated(argv: Sequence[str], stdin: Path) -> list[str]:
-    """The command behind its gate."""
-    if tuple(argv[:-1]) == SHELL and len(argv[-1]) <= _TEXT_CHARS_MAX:
-        # In the same line, so that the shell's messages name the lines of the text.
-        return [*SHELL, f"read -r _; exec <{shlex.quote(str(stdin))}; {argv[-1]}"]
-    return ["/bin/sh", "-c", _GATE, "orc", str(stdin), *argv]
 
 
 def signal_group(group: int, number: signal.Signals) -> None:

@@ -16,11 +16,12 @@ from orc.ledger.secrets.masking import Mask
 from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Stopwatch
 from orc.scheduler.effects.deadlines import cut_at
-from orc.scheduler.effects.groups import SHELL, ProcessGroups, signal_name
+from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import TAIL_CHARS, too_much_output
 from orc.scheduler.effects.pipes import Reading
 from orc.scheduler.executors.contract import Broken, WorkOutcome
+from orc.worker.gate import SHELL
 
 
 async def run_command(
