@@ -13,7 +13,7 @@ from typing import Any
 
 from orc.scheduler.drivers.dask_cluster import CALL_S, Cluster
 from orc.scheduler.drivers.dask_copies import HeldCopy, count_copies, show_log
-from orc.scheduler.drivers.dask_files import clean_workers, fetch_copy, put_content
+from orc.scheduler.drivers.dask_files import clean_workers, fetch_copy, must_be_fetched, put_content
 from orc.scheduler.drivers.dask_holding import Holding
 from orc.scheduler.drivers.lines import Lines, Message, Refused
 from orc.scheduler.drivers.recent_outcomes import RecentOutcomes
@@ -270,7 +270,8 @@ class DaskDriver:
     async def _tell_end(self, notice: Message, worker: str, outcome: Any) -> None:
         place = {"ticket": notice["ticket"], "run": notice["run"]}
         event = {**place, "worker": worker, "outcome": outcome}
-        self._outcomes.keep(event)
+        if must_be_fetched(outcome):
+            self._outcomes.keep(event)
         await self._lines.send({"event": "ended", **event})
 
     def _start(self, work: Any) -> asyncio.Task[Any]:

@@ -11,7 +11,12 @@ import pytest
 pytest.importorskip("distributed", reason="distributed is not installed")
 
 from orc.scheduler.drivers.dask_driver import DaskDriver
-from orc.scheduler.drivers.dask_files import PIECE_BYTES, fetch_copy, put_content
+from orc.scheduler.drivers.dask_files import (
+    PIECE_BYTES,
+    fetch_copy,
+    must_be_fetched,
+    put_content,
+)
 from orc.scheduler.drivers.lines import Lines, Refused
 
 PLACE = {"ticket": "job/step/1", "run": "0123abcd", "worker": "w"}
@@ -56,6 +61,32 @@ def test_a_large_file_comes_in_pieces_and_a_lost_one_is_asked_for_again(tmp_path
     assert (tmp_path / "1").read_bytes() == content
     lengths = [request["length"] for request in worker.asked if request["op"] == "read"]
     assert lengths == [PIECE_BYTES, 3]
+
+
+def test_only_what_is_not_in_an_outcome_must_be_fetched() -> None:
+    whole = {"log": "", "log_bytes": 0, "files": [], "artifacts": [], "folders": []}
+    assert not must_be_fetched(whole)
+    assert must_be_fetched({**whole, "log": None, "log_bytes": 100_000})
+    assert must_be_fetched({**whole, "artifacts": [{"path": "a", "size_bytes": 1}]})
+    assert must_be_fetched({**whole, "folders": ["empty"]})
+    assert not must_be_fetched({**whole, "log": None, "lost": "the lease was over"})
+
+
+def test_pieces_that_come_in_another_order_make_the_same_file(tmp_path: Path) -> None:
+    class Slow(Worker):
+        async def call(
+            self, worker: str, request: dict[str, Any], *, timeout_s: float = 0
+        ) -> dict[str, Any]:
+            answer = await super().call(worker, request, timeout_s=timeout_s)
+            if request.get("offset") == 0:
+                for _ in range(100):
+                    await asyncio.sleep(0)
+            # A worker may give less than it was asked for.
+            return {"data": answer["data"][:1_000_000]} if "data" in answer else answer
+
+    content = b"".join(bytes([number]) * PIECE_BYTES for number in range(4)) + b"end"
+    fetch(Slow(outcome(len(content)), content), tmp_path)
+    assert (tmp_path / "1").read_bytes() == content
 
 
 def test_no_more_is_taken_than_the_worker_has_said(tmp_path: Path) -> None:
