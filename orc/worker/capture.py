@@ -58,6 +58,8 @@ def capture_changes(
     entries = tuple(declared)
     patterns = tuple(entry.glob for entry in entries)
     given = {file.path: file for file in inputs}
+    if not entries and not given:
+        return Captured([], [])
     found: list[FileItem] = []
     skipped: list[str] = []
     there: set[str] = set()

@@ -77,7 +77,8 @@ class Performance:
 
     def _perform(self, outcome: Outcome) -> None:
         lay_out(self._work.shipped, self._spool / "spec", fill=self._fill)
-        self._folders["spec"].mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._work.folder:
+            self._folders["spec"].mkdir(mode=0o700, parents=True, exist_ok=True)
         lay_out(self._work.inputs, self._folders["work"], fill=self._fill)
         make_folders(self._work.folders, self._folders["work"])
         before = stamps(self._folders["work"], self._work.inputs)

@@ -78,9 +78,12 @@ async def read_log(cluster: Cluster, worker: str, ticket: str, run: str, offset:
     return bytes(answer["data"])
 
 
-def must_be_fetched(outcome: dict[str, Any]) -> bool:
-    """Whether anything belongs to an outcome that is not in it."""
-    return any(True for _ in _items(outcome)) or bool(outcome.get("folders"))
+def must_be_fetched(outcome: Any) -> bool:
+    """Whether anything belongs to an outcome that is not in it. It may be no outcome at all."""
+    try:
+        return any(True for _ in _items(outcome)) or bool(outcome.get("folders"))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return True
 
 
 def _items(outcome: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any], int]]:

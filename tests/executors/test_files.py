@@ -70,6 +70,9 @@ def test_only_what_is_not_in_an_outcome_must_be_fetched() -> None:
     assert must_be_fetched({**whole, "artifacts": [{"path": "a", "size_bytes": 1}]})
     assert must_be_fetched({**whole, "folders": ["empty"]})
     assert not must_be_fetched({**whole, "log": None, "lost": "the lease was over"})
+    lies: list[Any] = [None, [], {}, {"log": "", "files": 3}, {**whole, "files": [{"path": "a"}]}]
+    for lie in lies:
+        assert must_be_fetched(lie)
 
 
 def test_pieces_that_come_in_another_order_make_the_same_file(tmp_path: Path) -> None:
