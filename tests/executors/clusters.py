@@ -52,6 +52,7 @@ with Client(sys.argv[1], timeout=20, set_as_default=False) as client:
         return {
             "tasks": len(dask_scheduler.tasks),
             "prefixes": sorted(dask_scheduler.task_prefixes),
+            "performed": sorted({str(one[0]) for one in dask_scheduler.transition_log}),
             "topics": sorted(name for name in topics if name.startswith("orc")),
             "told": repr([list(topic.events) for topic in topics.values()]),
         }
