@@ -161,7 +161,8 @@ class Failure(Frozen):
 class CachedReply(Frozen):
     """A recorded reply that a cache can use for an equal request.
 
-    The reply is in the stream of the job that `paid_by` names, at `version`.
+    The reply is in the stream of the job that `paid_by` names, at `version`. Its `usage` is None if the
+    server did not count it.
     """
 
     paid_by: CallRef
@@ -170,7 +171,7 @@ class CachedReply(Frozen):
     model: str
     reply: dict[str, Any]
     finish_reason: str
-    usage: TokenUsage
+    usage: TokenUsage | None
 
 
 class ToleratedCount(Frozen):

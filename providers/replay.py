@@ -173,6 +173,7 @@ class Replay:
             tool_calls=recorded.tool_calls,
             native=recorded.native,
             reasoning=recorded.reasoning,
+            is_counted=recorded.usage is not None,
         )
 
     async def embed(self, request: Request) -> Reply:
@@ -193,6 +194,7 @@ class Replay:
             model=recorded.model or request.model,
             finish_reason="stop",
             usage=recorded.usage or Usage(),
+            is_counted=recorded.usage is not None,
             vectors=vectors,
         )
 

@@ -69,7 +69,9 @@ def answer(*arguments: str) -> str:
 
 def run(text: str, *options: str) -> str:
     write("spec.yaml", text)
-    write("spec.replay.yaml", "version: 1\nreplies: {first: [a], second: [b], third: [c]}\n")
+    counted = "[{text: a, usage: {input_tokens: 3, output_tokens: 1}}]"
+    replies = ", ".join(f"{step}: {counted}" for step in ("first", "second", "third"))
+    write("spec.replay.yaml", f"version: 1\nreplies: {{{replies}}}\n")
     return answer("run", "spec.yaml", "--db", LEDGER, *options)
 
 

@@ -1,6 +1,7 @@
 """The contract of every adapter for what a reply means: ends, counts, reasoning, broken replies.
 
 Each adapter has a `Wire`, which writes the same reply in its API: as a stream and as one document.
+Recorded replies have one too, which writes their file.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any
 import pytest
 import trio
 
+from orc.ledger.digest import digest_json
 from orc.providers import PermanentError, Provider, ProviderError, Reply, Request, Usage
 from orc.providers import anthropic as anthropic_api
 from orc.providers import openai as openai_api
 from orc.providers import openai_responses as responses_api
 from orc.providers.ollama import Ollama
+from orc.providers.replay import Replay, parse_replies
 from tests.fault_server import Answer, FaultServer
 from tests.providers import anthropic_script as claude
 from tests.providers import ollama_script as llama
@@ -41,6 +44,19 @@ class Wire:
     ends: dict[str, tuple[str, ...]]
     usage: Callable[[int, int], Any]
     headers: tuple[tuple[str, str], ...] = chat.EVENTS
+
+
+def _recording(*chunks: bytes) -> Provider:
+    """The provider `replay` with one reply, which the chunks describe."""
+    entry: dict[str, Any] = {"text": ""}
+    for part in map(json.loads, filter(None, chunks)):
+        entry |= {**part, "text": entry["text"] + part.get("text", "")}
+    return Replay(parse_replies({"replies": {}, "default": [entry]}), digest=digest_json)
+
+
+def _recorded_end(word: str = "stop", usage: Any = None) -> bytes:
+    counted = {} if usage is None else {"usage": usage}
+    return json.dumps({"finish_reason": word, **counted}).encode()
 
 
 def _chat_end(word: str = "stop", usage: Any = None) -> bytes:
@@ -156,6 +172,15 @@ WIRES = {
         lambda read, written: {"prompt_eval_count": read, "eval_count": written},
         (("content-type", "application/x-ndjson"),),
     ),
+    "replay": Wire(
+        lambda url: _recording(),
+        lambda text: json.dumps({"text": text}).encode(),
+        _recorded_end,
+        b"",
+        lambda text: {"text": text, "usage": {"input_tokens": 5, "output_tokens": 2}},
+        CHAT_ENDS | {"paused": ("pause_turn",)},
+        lambda read, written: {"input_tokens": read, "output_tokens": written},
+    ),
 }
 
 
@@ -171,21 +196,29 @@ def _words(*classes: str) -> list[tuple[str, str, str]]:
 
 async def ask(name: str, server: FaultServer, *chunks: bytes, **changes: Any) -> Reply:
     """The reply of an adapter to a stream of these chunks."""
+    if name == "replay":
+        return await _recording(*chunks).send(_request(**changes), on_delta=ignore)
     server.will(Answer(headers=WIRES[name].headers, chunks=tuple(filter(None, chunks))))
     return await _send(name, server, **changes)
 
 
 async def _send(name: str, server: FaultServer, **changes: Any) -> Reply:
     provider = WIRES[name].build(server.url)
-    request = Request(**{"model": "m", "messages": (USER,), "timeout_s": 20.0, **changes})
     try:
         with trio.fail_after(60):
-            return await provider.send(request, on_delta=changes.get("on_delta", ignore))
+            return await provider.send(_request(**changes), on_delta=ignore)
     finally:
         await provider.aclose()
 
 
+def _request(**changes: Any) -> Request:
+    return Request(**{"model": "m", "messages": (USER,), "timeout_s": 20.0, **changes})
+
+
 each = pytest.mark.parametrize("wire", list(WIRES))
+each_server = pytest.mark.parametrize("wire", [name for name in WIRES if name != "replay"])
+"""Without recorded replies. These are replies as orc has read them, so that nothing is sent, breaks off
+or has reasoning in its text; a file with a wrong count is refused before a job begins."""
 
 
 @pytest.mark.parametrize(("wire", "end", "word"), _words("stop", "length", "paused"))
@@ -232,7 +265,7 @@ async def test_counts_that_are_missing_are_unknown_and_others_are_known(
     assert (reply.is_counted, reply.usage) == (True, Usage(5, 2))
 
 
-@each
+@each_server
 @pytest.mark.parametrize("odd", [-1, True, "many", 1.5, 10**30, None, [7]])
 async def test_a_count_of_another_shape_is_unknown_and_the_reply_is_kept(
     server: FaultServer, wire: str, odd: Any
@@ -243,17 +276,15 @@ async def test_a_count_of_another_shape_is_unknown_and_the_reply_is_kept(
     assert (reply.text, reply.is_counted) == ("Because.", False)
 
 
-@each
+@each_server
 async def test_a_document_in_place_of_a_stream_is_the_reply(server: FaultServer, wire: str) -> None:
-    heard: list[str] = []
     document = json.dumps(WIRES[wire].document("Because\n."), indent=2).encode()
     server.will(Answer(headers=JSON, chunks=(document[:9], document[9:])))
     reply = await _send(wire, server)
     assert (reply.text, reply.finish_reason, reply.usage) == ("Because\n.", "stop", Usage(5, 2))
-    assert not heard
 
 
-@each
+@each_server
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -273,7 +304,7 @@ async def test_an_error_under_a_success_status_is_that_error(
     assert caught.value.kind == kind
 
 
-@each
+@each_server
 async def test_a_reply_that_breaks_off_is_partial(server: FaultServer, wire: str) -> None:
     made = WIRES[wire]
     with pytest.raises(ProviderError) as caught:
@@ -285,7 +316,7 @@ async def test_a_reply_that_breaks_off_is_partial(server: FaultServer, wire: str
     assert not caught.value.is_partial
 
 
-@each
+@each_server
 @pytest.mark.parametrize(
     ("pieces", "text", "thought"),
     [
@@ -308,7 +339,7 @@ async def test_reasoning_in_tags_is_not_part_of_the_text(
     assert (reply.text, reply.reasoning) == (text, thought)
 
 
-@each
+@each_server
 @pytest.mark.parametrize("arguments", ['{"city": "K', "Köln", "[1]"])
 async def test_arguments_that_are_no_object_go_back_as_one(
     server: FaultServer, wire: str, arguments: str

@@ -108,6 +108,18 @@ class TestHits:
         for name in ("provider", "model", "reply", "finish_reason", "usage", "request_sha256"):
             assert getattr(hit, name) == getattr(answer, name)
 
+    def test_a_reply_that_the_server_did_not_count_is_a_hit_too(self) -> None:
+        with shelf(lambda request: says('"yes"', is_counted=False)) as found:
+            found.run(asks())
+            stand = found.run(asks("x"))
+            (hit,) = events(stand, CacheHit)
+            with stand.open() as ledger:
+                rows = ledger.connection.execute(
+                    "SELECT calls, calls_unpriced FROM jobs"
+                ).fetchall()
+        assert hit.usage is None
+        assert [tuple(row) for row in rows] == [(1, 1), (0, 0)]
+
     def test_a_hit_on_a_hit_names_the_job_that_paid(self) -> None:
         with shelf() as found:
             paid = found.run(asks("first"))
