@@ -22,6 +22,11 @@ class Problem:
     line: int = 0
     column: int = 0
 
+    def line_in(self, source_name: str) -> str:
+        """The problem as `file:line:column: message`, as far as its place is known."""
+        place = f":{self.line}:{self.column}" * bool(self.line)
+        return f"{source_name}{place}: {self.message}"
+
 
 class SpecError(Exception):
     """The spec has problems; `problems` lists them by line and column."""
@@ -35,12 +40,7 @@ class SpecError(Exception):
 
     def lines(self) -> list[str]:
         """The problems, each as `file:line:column: message`."""
-        return [
-            f"{self.source_name}:{found.line}:{found.column}: {found.message}"
-            if found.line
-            else f"{self.source_name}: {found.message}"
-            for found in self.problems
-        ]
+        return [found.line_in(self.source_name) for found in self.problems]
 
 
 class TemplateError(Exception):

@@ -49,7 +49,10 @@ class SpecFiles:
         try:
             content = _read_regular(path)
         except OSError as error:
-            raise ValueError(f"cannot read {path}: {error.strerror}") from None
+            then = "; make it, or name another path" * (
+                error.errno in (errno.ENOENT, errno.ENOTDIR)
+            )
+            raise ValueError(f"cannot read {path}: {error.strerror}{then}") from None
         if content is None:
             raise ValueError(f"cannot read {path}: it is not a regular file")
         if len(content) > FILE_BYTES_MAX:

@@ -94,31 +94,33 @@ def resolve_budget(spec: BudgetSpec | None) -> BudgetDef | None:
 
 
 def unbounded_prompts(job: JobDef) -> Iterator[str]:
-    """The ids of prompts without `max_tokens` that are under a budget for tokens or money."""
+    """The whole ids of prompts without `max_tokens` that are under a budget for tokens or money."""
     yield from _unbounded(job.steps, counts=_counts_tokens(job.budget))
 
 
-def _unbounded(steps: Iterable[StepDef], *, counts: bool) -> Iterator[str]:
+def _unbounded(steps: Iterable[StepDef], around: str = "", *, counts: bool) -> Iterator[str]:
     for step in steps:
         is_counted = counts or _counts_tokens(step.budget)
         given = {**step.params, **step.templates.get("params", {})}
         if is_counted and step.facts.writes_text and "max_tokens" not in given:
-            yield step.id
-        yield from _unbounded(step.steps, counts=is_counted)
+            yield f"{around}{step.id}"
+        yield from _unbounded(step.steps, f"{around}{step.id}/", counts=is_counted)
 
 
 def oversized_prompts(job: JobDef) -> Iterator[tuple[str, int, int]]:
-    """Prompts whose reply alone may be larger than a budget around them: id, tokens, budget."""
+    """Prompts whose reply alone may be larger than a budget around them: whole id, tokens, budget."""
     yield from _oversized(job.steps, limit=_token_limit(job.budget, None))
 
 
-def _oversized(steps: Iterable[StepDef], *, limit: int | None) -> Iterator[tuple[str, int, int]]:
+def _oversized(
+    steps: Iterable[StepDef], around: str = "", *, limit: int | None
+) -> Iterator[tuple[str, int, int]]:
     for step in steps:
         own = _token_limit(step.budget, limit)
         reply = step.params.get("max_tokens")
         if own is not None and step.facts.writes_text and isinstance(reply, int) and reply >= own:
-            yield step.id, reply, own
-        yield from _oversized(step.steps, limit=own)
+            yield f"{around}{step.id}", reply, own
+        yield from _oversized(step.steps, f"{around}{step.id}/", limit=own)
 
 
 def _token_limit(budget: BudgetDef | None, around: int | None) -> int | None:

@@ -133,13 +133,13 @@ class _Resolver:
         executors = {*executors_in(steps), self.placing.default, *(named or ())}
         for name in sorted(others - (executors - {LOCAL})):
             hint = near_provider(name, providers, *filter(None, executors))
-            message = f"concurrency: there is no provider or executor {name!r}{hint}"
+            message = f"concurrency.{name}: there is no provider or executor {name!r}{hint}"
             if name == LOCAL:
-                message = "concurrency: the limit of the executor `local` is `total`"
+                message = f"concurrency.{name}: the limit of the executor `local` is `total`"
             self._report(message, "concurrency", name)
         for name in sorted(set(job.rate) - set(providers)):
             hint = near_provider(name, providers)
-            self._report(f"rate: there is no provider {name!r}{hint}", "rate", name)
+            self._report(f"rate.{name}: there is no provider {name!r}{hint}", "rate", name)
         known = {step.id for step in walk_steps(steps)}
         for name in sorted(set(self.settings.executors) - {"", *known}):
             self._report(f"--executor: there is no step {name!r}{nearest(name, known)}")
@@ -294,8 +294,8 @@ class _Resolver:
         self.settings = replace(self.settings, servers=servers)
         self.shipped += inner.shipped
         for found in inner.problems:
-            place = f"{workflow.chain[-1]}:{found.line}:{found.column}"
-            self._report(f"{dotted(path)}.workflow: {place}: {found.message}", *path, "workflow")
+            said = found.line_in(workflow.chain[-1])
+            self._report(f"{dotted(path)}.workflow: {said}", *path, "workflow")
         inputs, read, reasons = workflow_inputs(
             workflow.spec.job.inputs,
             {} if step.with_ is None else step.with_,

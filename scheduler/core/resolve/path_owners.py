@@ -134,8 +134,8 @@ def _is_name(path: str) -> bool:
 
 def _conflict(path: str, other: str, owner: str) -> str:
     if path == other:
-        return f"{path!r} is already written by step {owner!r}"
-    return f"{path!r} conflicts with {other!r}, which step {owner!r} writes"
+        return f"{path!r} is already written by step {owner!r}; write another path"
+    return f"{path!r} conflicts with {other!r}, which step {owner!r} writes; write another path"
 
 
 @dataclass(slots=True)

@@ -267,13 +267,20 @@ class ModelChoice:
         named = "" if self._replayed else self._switched
         name, _, model = (named or from_spec).partition("/")
         if not self._replayed:
-            self._check_provider(name, None if named else "provider")
+            place = () if named else self._of_job_place("provider")
+            self._refuse(self._rules.provider_problem(name), *place)
         spec_name, _, spec_model = from_spec.partition("/")
         is_specs = name == spec_name
         own_model = own.get("model") or spec_model if is_specs else ""
         model = self._settings.model or model or own_model or self._rules.default_model(name)
-        base_url = self._base_url_of(name, own.get("base_url"), "base_url") if is_specs else None
+        place = self._of_job_place("base_url")
+        base_url = self._base_url_of(name, own.get("base_url"), *place) if is_specs else None
         return name, model, base_url
+
+    def _of_job_place(self, key: str) -> Path:
+        """Where the spec has a key for all its prompts; empty if it has none."""
+        places: tuple[Path, ...] = ((key,), ("defaults", key))
+        return next(filter(self._spec.document.has, places), ())
 
     def _fallback(self, path: Path, step: StepSpec) -> list[TargetDef]:
         """The other targets of the step; those with templates as they are written."""
@@ -313,23 +320,22 @@ class ModelChoice:
             }
         if written["provider"] is not None:
             provider, _, own_model = written["provider"].partition("/")
-            self._check_provider(provider, *path, "provider")
+            self._refuse(self._rules.provider_problem(provider), *path, "provider")
             if provider != self.provider:
                 base_url = None
             if provider != self.provider or own_model:
                 model = own_model or self._rules.default_model(provider, embeds=embeds)
-        has_provider = True
-        if embeds:
-            problem = self._rules.provider_problem(provider, embeds=True)
-            if problem and not self._rules.provider_problem(provider):
-                self._report(f"provider: {problem}", *path, "provider")
-                has_provider = False
+        problem = self._rules.provider_problem(provider, embeds=True) if embeds else ""
+        if problem and not self._rules.provider_problem(provider):
+            self._refuse(problem, *path, "provider")
         if written["model"] is not None:
             model = written["model"]
         if written["base_url"] is not None and "base_url" not in late:
             base_url = self._base_url_of(provider, written["base_url"], *path, "base_url")
-        if "model" not in late and has_provider:
-            self._check_model(provider, model, *path, "provider", embeds=embeds)
+        if "model" not in late and not problem:
+            own = embeds or step.provider is not None or step.model is not None
+            place = (*path, "provider") if own else self._of_job_place("provider")
+            self._check_model(provider, model, *place, embeds=embeds)
         if self._replayed:
             # A recorded reply replaces the reply of any target, so there are no fallbacks.
             provider, base_url = REPLAY, None
@@ -345,34 +351,30 @@ class ModelChoice:
         if texts_in(spec.model_dump()):
             return TargetDef(provider=spec.provider, model=spec.model or "", base_url=spec.base_url)
         provider, _, model = spec.provider.partition("/")
-        self._check_provider(provider, *path)
+        self._refuse(self._rules.provider_problem(provider), *path)
         model = spec.model or model or self._rules.default_model(provider)
         self._check_model(provider, model, *path)
         return TargetDef(
             provider=provider,
             model=model,
-            base_url=self._base_url_of(provider, spec.base_url, *path),
+            base_url=self._base_url_of(provider, spec.base_url, *path, "base_url"),
         )
 
-    def _check_provider(self, name: str, *path: str | int | None) -> None:
-        problem = self._rules.provider_problem(name)
-        if problem:
-            self._report(f"provider: {problem}", *[part for part in path if part is not None])
-
     def _check_model(
-        self, provider: str, model: str | None, *path: str | int, embeds: bool = False
+        self, provider: str, model: str, *path: str | int, embeds: bool = False
     ) -> None:
-        problem = self._rules.model_problem(provider, model or "", embeds=embeds)
+        self._refuse(self._rules.model_problem(provider, model, embeds=embeds), *path)
+
+    def _refuse(self, problem: str, *path: str | int) -> None:
+        """Report the problem of a provider, if there is one; without a path, the caller named it."""
         if problem:
-            self._report(f"provider: {problem}", *path)
+            self._report(f"{dotted(path) if path else 'provider'}: {problem}", *path)
 
     def _base_url_of(self, provider: str, base_url: str | None, *path: str | int) -> str | None:
         """The checked address."""
         if base_url is None:
             return None
-        problem = self._rules.address_problem(provider, base_url)
-        if problem:
-            self._report(f"base_url: {problem}", *path)
+        self._refuse(self._rules.address_problem(provider, base_url), *path)
         return base_url.rstrip("/")
 
 

@@ -28,22 +28,30 @@ def problems_of_whole(
         place = path_in_spec(name, spec.steps)
         yield spec.problem(f"{dotted(place)}.{error}", *error.path(place))
     for step_id in unbounded_prompts(definition):
-        yield Problem(
-            f"step {step_id!r} has a budget for tokens or money and needs "
-            "`params: {max_tokens: ...}`: without it, the cost of its reply has no limit"
+        place = path_in_spec(step_id, spec.steps)
+        yield spec.problem(
+            f"{dotted(place)}: has a budget for tokens or money and needs "
+            "`params: {max_tokens: ...}`: without it, the cost of its reply has no limit",
+            *place,
+            key=True,
         )
     for step_id in too_long_names(definition.steps):
-        name = step_id.rpartition("/")[2]
-        yield Problem(
-            f"step {name!r} is in so many groups that its whole id, with the items around it, may "
-            f"have more than {number_text(STEP_CHARS_MAX)} characters; use shorter ids, or fewer "
-            "groups in each other"
+        place = path_in_spec(step_id, spec.steps)
+        yield spec.problem(
+            f"steps: {place[-1]!r} is in so many groups that its whole id, with the items around it, "
+            f"may have more than {number_text(STEP_CHARS_MAX)} characters; use shorter ids, or fewer "
+            "groups in each other",
+            *place,
+            key=True,
         )
     for step_id, reply, limit in oversized_prompts(definition):
-        yield Problem(
-            f"step {step_id!r} may never call its model: `max_tokens` of its reply is "
+        place = path_in_spec(step_id, spec.steps)
+        yield spec.problem(
+            f"{dotted(place)}: may never call its model: `max_tokens` of its reply is "
             f"{number_text(reply)}, and its budget has {number_text(limit)} tokens; raise "
-            "`budget.max_tokens`, or lower `params.max_tokens`"
+            "`budget.max_tokens`, or lower `params.max_tokens`",
+            *place,
+            key=True,
         )
     for found in find_shared_paths(definition):
         place = path_in_spec(found.step, spec.steps)

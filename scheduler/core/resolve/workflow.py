@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from posixpath import dirname
 from typing import Any
 
-from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.errors import SpecError, nearest
 from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.resolve.prompt import Settings
 from orc.scheduler.core.spec.beside import beside
@@ -62,8 +62,8 @@ def read_workflow(
     except ValueError as error:
         return None, [str(error)]
     except SpecError as error:
-        return None, [_shown(path, problem) for problem in error.problems]
-    said = [_shown(path, problem) for problem in problems]
+        return None, [problem.line_in(path) for problem in error.problems]
+    said = [problem.line_in(path) for problem in problems]
     said += _input_problems(step.with_ or {}, spec.job.inputs, path)
     inputs = {name: declared.default for name, declared in spec.job.inputs.items()}
     inner = replace(settings, inputs={})
@@ -96,9 +96,4 @@ def _input_problems(
                 yield f"with.{name}: {reason}"
     for name, spec in declared.items():
         if is_required(spec) and name not in given:
-            yield f"with: {path} requires the input {name!r}"
-
-
-def _shown(path: str, problem: Problem) -> str:
-    place = f"{path}:{problem.line}:{problem.column}" if problem.line else path
-    return f"{place}: {problem.message}"
+            yield f"with: {path} requires the input {name!r}; give it there"

@@ -67,8 +67,9 @@ def check_flow(path: Path, step: StepSpec, document: Document, scope: Scope) -> 
             yield problem(
                 "approval", f"{option!r} is not a valid option: use letters, digits, - and _"
             )
-    if len(set(options)) != len(options):
-        yield problem("approval", "an option is listed twice")
+    twice = next((option for option in options if options.count(option) > 1), None)
+    if twice is not None:
+        yield problem("approval", f"the option {twice!r} is listed twice; remove one of them")
     if step.approval.timeout is not None and step.approval.on_timeout not in options:
         chosen = step.approval.on_timeout
         yield problem(

@@ -81,7 +81,10 @@ def check_possible(
         if loop.until is None:
             yield problem("is allowed with `until` only", *_EXHAUSTED)
         elif _NEVER.match(loop.until):
-            yield problem("the step always fails, since `until` is never true", *_EXHAUSTED)
+            yield problem(
+                "the step always fails, since `until` is never true; change one of them",
+                *_EXHAUSTED,
+            )
     if step.key is not None and not has_template(step.key):
         reason = _key_problem(step.key, step)
         if reason:
@@ -89,7 +92,11 @@ def check_possible(
     approval = step.approval
     if approval is not None:
         if approval.options == ["reject"]:
-            yield problem("has only `reject`, so that the step always fails", "approval", "options")
+            yield problem(
+                "has only `reject`, so that the step always fails; add an option",
+                "approval",
+                "options",
+            )
         if "on_timeout" in approval.model_fields_set and approval.timeout is None:
             yield problem("is allowed with `timeout` only", "approval", "on_timeout")
 
@@ -114,7 +121,7 @@ def wait_problem(retry: RetrySpec) -> str:
         return ""
     return (
         f"the first wait, {duration_text(retry.initial)}, is longer than `max`, "
-        f"{duration_text(retry.max)}"
+        f"{duration_text(retry.max)}; change one of them"
     )
 
 
@@ -131,7 +138,8 @@ def _check_times(step: StepSpec, defaults: DefaultsSpec, problem: _Report) -> It
         if own:
             yield problem(_longer(shorter_s, longer, longer_s), key)
         elif around:
-            yield problem(f"is shorter than `{key}`, {duration_text(shorter_s)}", longer)
+            said = f"is shorter than `{key}`, {duration_text(shorter_s)}; change one of them"
+            yield problem(said, longer)
     total = _known(step.total_timeout or defaults.total_timeout)
     if total is None:
         return
@@ -157,7 +165,9 @@ def _check_retry_on(step: StepSpec, problem: _Report) -> Iterator[Problem]:
         never = _OF_CALLS
     for kind in step.retry_on or ():
         if kind in never:
-            yield problem(f"a step of kind {facts.name} never fails with {kind!r}", "retry_on")
+            yield problem(
+                f"a step of kind {facts.name} never fails with {kind!r}; remove it", "retry_on"
+            )
 
 
 def _key_problem(key: str, step: StepSpec) -> str:

@@ -42,7 +42,9 @@ def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Pro
         yield Problem(f"{where}.max_turns: is allowed with `tools` only", *place)
     if step.workspace is not None and asks and not step.tools:
         place = document.place((*path, "workspace"), key=True)
-        yield Problem(f"{where}.workspace: a prompt without `tools` uses no folder", *place)
+        yield Problem(
+            f"{where}.workspace: a prompt without `tools` uses no folder; remove it", *place
+        )
     for turn, message in enumerate(step.messages or ()):
         yield from _check_parts(message, (*path, "messages", turn, "content"), document)
     if step.embed is not None:

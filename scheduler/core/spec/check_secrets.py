@@ -59,7 +59,7 @@ def check_secrets(
     if step.secrets and facts.writes_text and not step.tools:
         yield Problem(
             f"{dotted(where)}: secrets are passed to commands and functions only; a prompt without "
-            "`tools` has neither",
+            "`tools` has neither; remove it",
             *document.place(where, key=True),
         )
     has_secrets = bool(step.secrets or job.secrets) and not facts.calls_model

@@ -284,7 +284,8 @@ def _check_needs(path: Path, step: StepSpec, around: _Around) -> Iterator[Proble
     for index, name in enumerate(step.needs):
         if name not in around.all_ids:
             place = around.document.place((*path, "needs", index))
-            hint = nearest(name, set(around.all_ids) - {path[-1]})
+            others = set(around.all_ids) - {path[-1]}
+            hint = nearest(name, others) or "; name another step, or remove it"
             yield Problem(f"{dotted(path)}.needs: there is no step {name!r}{hint}", *place)
 
 
@@ -353,7 +354,7 @@ def _check_cycle(
                 loop = [*pending[pending.index(advanced) :], advanced]
                 yield Problem(
                     f"{dotted((*base, advanced))}: the steps' needs have a cycle: "
-                    f"{' -> '.join(loop)} (each needs the next)",
+                    f"{' -> '.join(loop)} (each needs the next); remove one of the needs",
                     *document.place((*base, advanced), key=True),
                 )
                 done.update(pending)

@@ -46,7 +46,9 @@ def apply_template(
     if not isinstance(name, str):
         return []
     if "steps" in spec:
-        return [Problem("template: a spec cannot have both `steps` and `template`", *place)]
+        return [
+            Problem("template: a spec has either `steps` or `template`; remove one of them", *place)
+        ]
     try:
         text = read_template(name)
         template = parse_yaml(text, source_name=name)
@@ -60,11 +62,13 @@ def apply_template(
     except SpecError as error:
         problems, found = list(error.problems), None
     if isinstance(found, dict) and found.get("template") not in (None, APP):
-        problems.append(Problem("a template cannot use another template"))
-    said = [
-        Problem(f"template: {name}:{one.line}:{one.column}: {one.message}", *place)
-        for one in problems
-    ]
+        problems.append(
+            Problem(
+                "template: a template cannot use another template; name that one, or copy its steps",
+                *template.place(("template",)),
+            )
+        )
+    said = [Problem(f"template: {one.line_in(name)}", *place) for one in problems]
     if not said and isinstance(found, dict):
         _merge(spec, found)
     return said

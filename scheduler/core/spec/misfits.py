@@ -44,6 +44,12 @@ def is_wrong_type(item: Mapping[str, Any]) -> bool:
     return str(item["type"]).endswith("_type")
 
 
+def is_other_form(item: Mapping[str, Any]) -> bool:
+    """Whether an error of pydantic is about a form of the value that it does not have."""
+    is_word = isinstance(item["input"], str)
+    return is_wrong_type(item) or (item["type"] == "literal_error" and not is_word)
+
+
 def describe(
     items: Sequence[Mapping[str, Any]], place: Sequence[str | int], written: str | None
 ) -> str:

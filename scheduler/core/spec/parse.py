@@ -28,7 +28,7 @@ from orc.scheduler.core.spec.job_template import (
     apply_template,
     folder_of_template,
 )
-from orc.scheduler.core.spec.misfits import describe, is_wrong_type
+from orc.scheduler.core.spec.misfits import describe, is_other_form
 from orc.scheduler.core.spec.model import (
     LATER_JOB_KEYS,
     LATER_STEP_KEYS,
@@ -259,7 +259,7 @@ def _validate(
             missing = item["loc"][-1] if item["type"] == "missing" else ""
             # pydantic reports a value once for each form that it may have. A list with a wrong item
             # is also no text: only the item is of interest.
-            if not (is_wrong_type(item) and place in around):
+            if not (is_other_form(item) and place in around):
                 by_place.setdefault((place, str(missing)), []).append(item)
         problems += [_as_problem(items, at, document) for (at, _), items in by_place.items()]
         return None
@@ -298,7 +298,10 @@ def _unknown_key(path: Path) -> str:
         return f"{where}: not supported yet by this version of orc"
     if len(path) == 1 and key in DefaultsSpec.model_fields:
         return f"{where}: is a key of steps; for all steps, write `defaults: {{{key}: ...}}`"
-    return f"{where}: unknown key{nearest(key, known)}"
+    if len(path) == 1 and key in _keys_of(StepSpec):
+        return f"{where}: is a key of steps; write it in a step, under `steps`"
+    hint = nearest(key, known) or "; docs/spec.md lists the keys"
+    return f"{where}: unknown key{hint}"
 
 
 def _keys_at(parent: Path) -> tuple[frozenset[str], list[str]]:

@@ -283,7 +283,8 @@ def _reference_problem(
     if root == "steps":
         return _step_reference_problem(keys, shown, scope, path, place)
     if root == "inputs" and first is not None and first not in job.inputs:
-        return f"{shown}: there is no input {first!r}{nearest(first, job.inputs)}"
+        hint = nearest(first, job.inputs) or "; define it under `inputs`"
+        return f"{shown}: there is no input {first!r}{hint}"
     if root == "env" and first in scope.secrets:
         return (
             f"{shown}: {first!r} is a secret and cannot be used in a template, because the value "

@@ -67,9 +67,9 @@ NEVER = {
     "concurrency: 0\n" + STEP % "run: x": "concurrency",
     "concurrency: {ollama: 0}\n" + STEP % "run: x": "concurrency.ollama",
     "rate: {ollama: {requests_per_min: 0}}\n" + STEP % "run: x": "rate.ollama.requests_per_min",
-    "budget: {max_tokens: 100}\n" + STEP % "prompt: x, params: {max_tokens: 100}": "'a' may never "
-    "call its model",
-    STEP % "budget: {max_tokens: 9}, steps: {b: {prompt: x, params: {max_tokens: 10}}}": "'b' may "
+    "budget: {max_tokens: 100}\n" + STEP % "prompt: x, params: {max_tokens: 100}": "steps.a: may "
+    "never call its model",
+    STEP % "budget: {max_tokens: 9}, steps: {b: {prompt: x, params: {max_tokens: 10}}}": "steps.b: may "
     "never call its model",
     COMPARED % "steps.a.status == 'success'": "${{ steps.a.status == 'success' }}: the status of 'a' "
     "is never 'success'; did you mean 'succeeded'?",
