@@ -11,6 +11,7 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger, NoSuchJob
 from orc.ledger.events import Failure, StepReused
 from orc.ledger.files.file_store import StoredFile
+from orc.ledger.kinds import WaitsFor
 from orc.ledger.stored import UNEXPECTED
 from orc.projections.caches.taken_over import TakenEvent
 from orc.projections.tables.inner_waits import WAITS_FOR, InnerWaits, StepWait, inner_waits
@@ -18,6 +19,7 @@ from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import Command, ReuseStep, TakeOver
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.replayed import fold_events
+from orc.scheduler.core.fold.state import StepState
 from orc.scheduler.core.rules.decide import decide
 
 
@@ -72,7 +74,7 @@ def take_over(events: Iterable[TakenEvent]) -> list[Command]:
 
 def waits_inside(state: JobState) -> dict[str, InnerWaits]:
     """The waits inside each open container, by the id of the container; empty if no step waits."""
-    if all(step.waits_for is None for step in state.steps.values()):
+    if all(_waits_for(step) is None for step in state.steps.values()):
         return {}
     return inner_waits(_steps(state))
 
@@ -80,8 +82,9 @@ def waits_inside(state: JobState) -> dict[str, InnerWaits]:
 def wait_text(state: JobState, step_id: str) -> str:
     """What a step or the steps inside it wait for, or else its status: `it is pending`."""
     step = state.steps[step_id]
-    if step.waits_for is not None:
-        return f"it waits {WAITS_FOR[step.waits_for]}"
+    reason = _waits_for(step)
+    if reason is not None:
+        return f"it waits {WAITS_FOR[reason]}"
     inside = waits_inside(state).get(step_id)
     if inside is not None and inside.waiting:
         return inside.text()
@@ -94,7 +97,13 @@ def _steps(state: JobState) -> Iterator[StepWait]:
     for name, step in state.steps.items():
         definition = state.graph.steps[name]
         kind = definition.shape or definition.kind
-        yield StepWait(name, step.parent, kind, step.status, step.waits_for)
+        yield StepWait(name, step.parent, kind, step.status, _waits_for(step))
+
+
+def _waits_for(step: StepState) -> WaitsFor | None:
+    """What the step waits for; one whose call is in a batch is running."""
+    is_in_batch = step.status == "running" and step.batched is not None
+    return "batch" if is_in_batch else step.waits_for
 
 
 def _fold(ledger: LedgerReader, job_id: str) -> JobState:

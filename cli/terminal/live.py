@@ -20,7 +20,7 @@ from rich.text import Text
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.state import waits_inside
 from orc.cli.terminal.display import QuietDisplay
-from orc.cli.terminal.live_notes import budget_note, wait_note
+from orc.cli.terminal.live_notes import budget_note, counts_text, wait_note
 from orc.cli.terminal.live_rows import LiveRow, choose, lay_out
 from orc.cli.terminal.paragraphs import first_line, paragraph
 from orc.cli.terminal.progress.progress import Progress, progress_of
@@ -224,7 +224,7 @@ class LiveTable(QuietDisplay):
         rows = [self._row(state, step_id, waits) for step_id in self._shown(state)]
         table = lay_out(rows, width=self._console.width)
         hidden = len(state.steps) - len(rows)
-        counts = _counts(state)
+        counts = counts_text(state, waits)
         used = self.totals.summary()
         more = f"  ({hidden} not shown)" if hidden > 0 else ""
         tolerated = self.totals.tolerated.summary()
@@ -291,10 +291,3 @@ def _cost(spent: Spending | None) -> str:
     if spent is None:
         return ""
     return cost_text(spent.known_nano_usd, spent.calls_unpriced, brief=True)
-
-
-def _counts(state: JobState) -> str:
-    found: dict[str, int] = {}
-    for step in state.steps.values():
-        found[step.status] = found.get(step.status, 0) + 1
-    return ", ".join(f"{number_text(count)} {status}" for status, count in found.items())

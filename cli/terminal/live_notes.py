@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orc.cli.terminal.text import safe
 from orc.ledger.kinds import JOB_AT_REST, QUEUED
 from orc.ledger.wording import count_text, duration_text, number_text, usd_text
@@ -55,6 +57,17 @@ def wait_note(
     if step.status == "running" and step.queued_at is not None:
         return QUEUED, f"on {state.graph.steps[step_id].executor}"
     return step.status, last
+
+
+def counts_text(state: JobState, waits: Mapping[str, InnerWaits]) -> str:
+    """How many steps are in each status, in which the rows show them."""
+    found: dict[str, int] = {}
+    for step_id, step in state.steps.items():
+        inside = waits.get(step_id)
+        is_waiting = step.batched is not None or (inside is not None and inside.is_waiting)
+        status = "waiting" if step.status == "running" and is_waiting else step.status
+        found[status] = found.get(status, 0) + 1
+    return ", ".join(f"{number_text(count)} {status}" for status, count in found.items())
 
 
 def budget_note(state: JobState) -> str:

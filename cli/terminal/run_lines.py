@@ -289,9 +289,6 @@ def say_ending(ended: Ended, *, is_quiet: bool = False) -> None:
         say(hanging(f"  tolerated: {safe(line)}", indent="    ", stream=sys.stderr))
     if totals.doubts.calls:
         say(f"  {totals.doubts.text()}")
-    if ended.status == "waiting":
-        say_questions(ended)
-        return
     failures = ended.failures
     for failure in failures[:_LISTED_MAX]:
         lead = f"  {safe(failure.step or 'the job')}: {failure.kind}:"
@@ -299,6 +296,9 @@ def say_ending(ended: Ended, *, is_quiet: bool = False) -> None:
     if len(failures) > _LISTED_MAX:
         more = number_text(len(failures) - _LISTED_MAX)
         say(f"  and {more} more: {command_line('show', ended.job_id)}")
+    if ended.status == "waiting":
+        say_questions(ended)
+        return
     if ended.status == "succeeded":
         say(f"  files: {safe(ended.folder / 'outputs' / ended.state.project)}")
         target = output_folder(ended.state, ended.database)
@@ -359,5 +359,7 @@ def say_questions(ended: Ended) -> None:
         say(f"  next: {continue_command(ended)}    (or another amount)")
         return
     then = continue_command(ended)
-    if not is_in_decision(then, ended.job_id):
+    if not ended.state.questions:
+        say(f"  next: {then}")
+    elif not is_in_decision(then, ended.job_id):
         say(f"  then: {then}")

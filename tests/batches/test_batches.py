@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orc.cli.jobs.state import load_state, waits_inside
+from orc.cli.terminal.live_notes import counts_text
+from orc.ledger import LedgerReader
 from tests.batch_server import INPUT_TOKENS, OUTPUT_TOKENS, BatchServer, Error
 from tests.batches.jobs import (
     MODELS,
@@ -110,6 +114,7 @@ def test_a_job_is_left_while_a_server_works_and_goes_on_later(
         left = orc("run", "spec.yaml", "--no-wait")
         assert left.code == 3
         assert "in progress, 0 of 3 answered" in left.err
+        assert left.err.splitlines()[-1].startswith("  next: orc resume job_")
         assert orc("resume", "latest", "--no-wait", "-q").code == 3
         shown = orc("show", "latest")
         assert "in batch 1: in progress, 0 of 3 answered" in shown.out
@@ -118,6 +123,12 @@ def test_a_job_is_left_while_a_server_works_and_goes_on_later(
         assert (value["status"], value["batches"][0]["status"]) == ("waiting", "accepted")
         assert "its call is in batch 1" in orc("why", "latest", "each[0]").out
         assert "waiting for a batch" in orc("list").out
+        with LedgerReader.open(Path("runs.db")) as ledger:
+            state = load_state(ledger, value["job_id"])
+        waits = waits_inside(state)
+        assert waits["each"].text() == "3 of 3 items wait for a batch"
+        assert counts_text(state, waits) == "4 waiting, 1 pending"
+        assert "it waits for a batch" in orc("approve", "latest", "each[0]").err
         then = f"orc resume {value['job_id']}"
         listed = orc("list", "--status", "waiting").out.splitlines()
         assert listed[-2:] == [f"{value['job_id']} waits for a batch", f"next: {then}"]
