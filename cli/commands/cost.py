@@ -110,8 +110,12 @@ def _put_cost(
     )
     put_table(heads, [_row(group) for group in (*groups, total)])
     put()
-    spent = calls_cost_text(total.calls, total.cost_nano_usd, total.calls_unpriced)
-    put(f"spent {spent or 'nothing: no model was called'}")
+    ended = total.calls - total.unanswered
+    spent = calls_cost_text(ended, total.cost_nano_usd, total.calls_unpriced)
+    put(f"spent {spent or 'nothing: no model was called' * (not total.calls) or 'nothing so far'}")
+    if total.unanswered:
+        verb = "has" if total.unanswered == 1 else "have"
+        put(f"{count_text(total.unanswered, 'call')} {verb} no reply yet")
     if total.calls_reported:
         reported = usd_text(total.reported_nano_usd)
         calls = count_text(total.calls_reported, "call")
@@ -135,7 +139,9 @@ def _row(group: SpendingGroup) -> tuple[str, ...]:
         cost_text(group.saved_nano_usd, group.saved_unpriced, brief=True)
         if group.from_cache
         else "",
-        calls_cost_text(group.calls, group.cost_nano_usd, group.calls_unpriced, brief=True),
+        calls_cost_text(
+            group.calls - group.unanswered, group.cost_nano_usd, group.calls_unpriced, brief=True
+        ),
     )
 
 

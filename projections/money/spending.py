@@ -29,6 +29,7 @@ class SpendingGroup:
     """The calls of one group, and their cost in nano-dollars.
 
     - `calls` were sent. The cost of `calls_unpriced` of them is unknown and not in `cost_nano_usd`.
+    - `unanswered` of them have no reply yet: they are in flight, or in a batch.
     - The servers themselves reported the cost of `calls_reported` of them: `reported_nano_usd`.
     - `from_cache` were answered by recorded replies, which saved `saved_nano_usd`. The saving is
       unknown for `saved_unpriced` of them.
@@ -52,6 +53,7 @@ class SpendingGroup:
     in_doubt: int = 0
     in_doubt_nano_usd: int = 0
     in_doubt_unpriced: int = 0
+    unanswered: int = 0
 
     def plus(self, other: SpendingGroup) -> SpendingGroup:
         """The sum of both groups, under the key of this one."""
@@ -72,6 +74,7 @@ class SpendingGroup:
             in_doubt=self.in_doubt + other.in_doubt,
             in_doubt_nano_usd=self.in_doubt_nano_usd + other.in_doubt_nano_usd,
             in_doubt_unpriced=self.in_doubt_unpriced + other.in_doubt_unpriced,
+            unanswered=self.unanswered + other.unanswered,
         )
 
 
@@ -100,7 +103,8 @@ def read_spending(
         "count(*) FILTER (WHERE calls.status = 'from ledger' AND calls.saved_nano_usd IS NULL), "
         "coalesce(sum(calls.in_doubt), 0), "
         "coalesce(sum(calls.worst_case_nano_usd) FILTER (WHERE calls.in_doubt), 0), "
-        "count(*) FILTER (WHERE calls.in_doubt AND calls.worst_case_nano_usd IS NULL) "
+        "count(*) FILTER (WHERE calls.in_doubt AND calls.worst_case_nano_usd IS NULL), "
+        "count(*) FILTER (WHERE calls.status = 'sent' AND NOT coalesce(calls.in_doubt, 0)) "
         "FROM llm_calls AS calls JOIN jobs USING (job_id) "
         # Left out: replies that a later attempt of the same step reused, which saved nothing.
         "WHERE (calls.status <> 'from ledger' OR calls.provider IS NOT NULL) "

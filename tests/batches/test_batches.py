@@ -129,6 +129,12 @@ def test_a_job_is_left_while_a_server_works_and_goes_on_later(
         assert waits["each"].text() == "3 of 3 items wait for a batch"
         assert counts_text(state, waits) == "4 waiting, 1 pending"
         assert "it waits for a batch" in orc("approve", "latest", "each[0]").err
+        (group,) = orc("cost", "latest", "--json").json()["groups"]
+        assert (group["calls"], group["unanswered"]) == (3, 3)
+        cost = orc("cost", "latest").out
+        assert "3 calls have no reply yet" in cost
+        assert "spent nothing so far" in cost
+        assert "free" not in cost
         then = f"orc resume {value['job_id']}"
         listed = orc("list", "--status", "waiting").out.splitlines()
         assert listed[-2:] == [f"{value['job_id']} waits for a batch", f"next: {then}"]
