@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from distributed import Client
 
 from orc.scheduler.drivers import dask_calls
 from orc.scheduler.drivers.dask_calls import Lane
 from orc.scheduler.drivers.dask_links import Links
 from orc.scheduler.drivers.lines import Message
+
+if TYPE_CHECKING:
+    from distributed import Client  # it loads slowly
 
 
 class Worker:

@@ -28,6 +28,12 @@ HOSTILE, WORDS = STAND / "hostile.py", STAND / "words.py"
 Opened = tuple[McpServer, tuple[Tool, ...]]
 
 
+@pytest.fixture(autouse=True)
+def _is_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not end with its input is waited for a moment only."""
+    monkeypatch.setattr(mcp_server, "_STOP_S", 0.1)
+
+
 @pytest.fixture
 def server(tmp_path: Path, groups: ProcessGroups) -> Callable[..., Any]:
     """Opens a server that behaves as the mode says; it ends with the block."""
