@@ -1,7 +1,8 @@
 """Runs mutmut on a sample of the mutants of some modules, in a copy of the tree.
 
 In the copy, the links of `orc/` are folders, so that mutmut mutates the modules that are imported.
-mutmut runs only those of the nearest tests that execute the mutated function.
+mutmut runs only those of the nearest tests that execute the mutated function; all of them, if the
+function is called while modules are imported (`at_import.py`).
 """
 
 from __future__ import annotations
@@ -76,17 +77,17 @@ def _run_target(
 ) -> list[Mutant]:
     _copy_tree(folder, modules, target.tests)
     # mutmut generates the mutants first, and then finds none of this name.
-    _mutmut(folder, "run", _UNSELECTED, limit_s=SETUP_S)
-    names = sorted(mutant.name for mutant in _results(folder))
+    run_mutmut(folder, "run", _UNSELECTED, limit_s=SETUP_S)
+    names = sorted(mutant.name for mutant in read_results(folder))
     if not names:
         raise SystemExit(f"mutmut found nothing to mutate in {', '.join(modules)}")
     sample = chance.sample(names, min(count, len(names)))
-    said = _mutmut(folder, "run", *sample, limit_s=SETUP_S + MUTANT_S * len(sample))
-    found = [mutant for mutant in _results(folder) if mutant.name in set(sample)]
+    said = run_mutmut(folder, "run", *sample, limit_s=SETUP_S + MUTANT_S * len(sample))
+    found = [mutant for mutant in read_results(folder) if mutant.name in set(sample)]
     if all(mutant.status == "not checked" for mutant in found):
         raise SystemExit(f"mutmut ran no mutant of {target.name}:\n{said[-3000:]}")
     return [
-        Mutant(mutant.name, mutant.status, _mutmut(folder, "show", mutant.name))
+        Mutant(mutant.name, mutant.status, run_mutmut(folder, "show", mutant.name))
         if mutant.status == "survived"
         else mutant
         for mutant in found
@@ -102,7 +103,9 @@ def _copy_tree(folder: Path, modules: Sequence[str], tests: Sequence[str]) -> No
     settings = (
         (ROOT / "pyproject.toml")
         .read_text("utf-8")
-        .replace("-n auto --dist worksteal", "-p tests.mutation.uncached")
+        .replace(
+            "-n auto --dist worksteal", "-p tests.mutation.uncached -p tests.mutation.at_import"
+        )
     )
     (folder / "pyproject.toml").write_text(settings, "utf-8")
     keys = {
@@ -114,13 +117,14 @@ def _copy_tree(folder: Path, modules: Sequence[str], tests: Sequence[str]) -> No
     (folder / "setup.cfg").write_text("[mutmut]\n" + "".join(parts), "utf-8")
 
 
-def _results(folder: Path) -> list[Mutant]:
-    said = _mutmut(folder, "results", "--all", "true")
+def read_results(folder: Path) -> list[Mutant]:
+    """All mutants in the folder, and what has become of them."""
+    said = run_mutmut(folder, "results", "--all", "true")
     found = re.findall(r"^\s+(\S+__mutmut_\d+): (.+)$", said, re.MULTILINE)
     return [Mutant(name, status) for name, status in found]
 
 
-def _mutmut(folder: Path, *arguments: str, limit_s: float = SETUP_S) -> str:
+def run_mutmut(folder: Path, *arguments: str, limit_s: float = SETUP_S) -> str:
     """Run mutmut's command in the folder; what it printed."""
     ended = subprocess.run(
         [sys.executable, "-m", "mutmut", *arguments],
