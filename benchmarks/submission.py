@@ -45,7 +45,7 @@ def _figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
     small = _least(folder, ["submit"], SMALL, rounds)
     validate = _least(folder, ["validate"], LARGE, rounds)
     run = _least(folder, ["run", "--quiet"], LARGE, rounds)
-    yaml_us = min(_parse_us(folder, LARGE) for _ in range(rounds))
+    yaml_us = _parse_us(folder, LARGE, rounds)
 
     def row(name: str, value: float, beside: str, yard: float, cost: StepCost, target: str) -> Any:
         yards = [yard] if beside else []
@@ -73,16 +73,18 @@ def _figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
 
 
 def _least(folder: Path, command: Sequence[str], count: int, rounds: int) -> StepCost:
-    return min((_cost(folder, command, count) for _ in range(rounds)), key=lambda cost: cost.cpu_us)
-
-
-def _cost(folder: Path, command: Sequence[str], count: int) -> StepCost:
-    base_s, base = _used(folder, command, 1)
-    ended_s, ended = _used(folder, command, count)
+    """The least of each measurement: a step's cost is the difference of two, and each has noise."""
+    base_s, base = _least_used(folder, command, 1, rounds)
+    ended_s, ended = _least_used(folder, command, count, rounds)
     steps = count - 1
     return StepCost(
         (ended_s - base_s) / steps * 1e6, (ended - base) / steps / 1e3, base / 1e6, ended / 1e6
     )
+
+
+def _least_used(folder: Path, command: Sequence[str], count: int, rounds: int) -> tuple[float, int]:
+    used = [_used(folder, command, count) for _ in range(rounds)]
+    return min(cpu_s for cpu_s, _ in used), min(peak for _, peak in used)
 
 
 def _used(folder: Path, command: Sequence[str], count: int) -> tuple[float, int]:
@@ -96,10 +98,11 @@ def _used(folder: Path, command: Sequence[str], count: int) -> tuple[float, int]
     return used.cpu_s, int((place / "peak").read_text("ascii"))
 
 
-def _parse_us(folder: Path, count: int) -> float:
+def _parse_us(folder: Path, count: int, rounds: int) -> float:
     found = []
     for each in (1, count):
         spec = folder / f"parsed-{each}.yaml"
         spec.write_text(jobs.fan(each), "utf-8")
-        found.append(spend([sys.executable, "-c", _PARSE, str(spec)], folder).cpu_s)
+        program = [sys.executable, "-c", _PARSE, str(spec)]
+        found.append(min(spend(program, folder).cpu_s for _ in range(rounds)))
     return (found[1] - found[0]) / (count - 1) * 1e6
