@@ -61,9 +61,11 @@ class OwnedFiles:
                 self._remember(self.outputs.apply(recorded))
                 return tuple(self._reused(event))
             case "step.started":
-                return tuple(self._drop_artifacts(event.step))
+                return tuple(self._drop_artifacts(event.step)) if self.artifacts else ()
             case "step.succeeded" | "step.failed":
                 self.outputs.apply(recorded)
+                if not event.artifacts:
+                    return ()
                 return tuple(self._leave_artifacts(event.step, event.artifacts))
             case "job.amended":
                 return tuple(self._amended(recorded, event))

@@ -112,7 +112,14 @@ from orc.scheduler.core.rules.scores import note, record_scores, score_by_person
 
 def decide(state: JobState, command: Command) -> list[AnyEvent]:
     """The events that the command leads to in the state."""
+    # The most frequent commands come first.
     match command:
+        case Settle():
+            return settle(state)
+        case StartAttempt():
+            return _start_attempt(state, command)
+        case FinishAttempt():
+            return _finish_attempt(state, command)
         case SubmitJob():
             assert state.version == 0
             return [command.event]
@@ -139,8 +146,6 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return _reuse_step(state, command)
         case TakeOver():
             return take_over(state, command)
-        case StartAttempt():
-            return _start_attempt(state, command)
         case PlaceAttempt():
             return place(state, command)
         case UnplaceAttempt():
@@ -157,8 +162,6 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return record_batch(state, command)
         case LeaveBatches():
             return leave_batches(state)
-        case FinishAttempt():
-            return _finish_attempt(state, command)
         case ExpireStep():
             return fail_finally(state, command.step, _total_timeout(state, command.step))
         case SkipStep():
@@ -194,8 +197,6 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
         case TimeOutJob():
             assert state.running_total == 0
             return time_out(state)
-        case Settle():
-            return settle(state)
         case StartHook() | EndHook():
             return hook_events(state, command)
         case _:

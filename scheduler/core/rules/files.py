@@ -14,7 +14,7 @@ from orc.scheduler.core.fold.upstream import may_replace
 
 def with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outcome:
     """The outcome, or a failure if its files conflict with the job's other files."""
-    if not isinstance(outcome, Succeeded):
+    if not isinstance(outcome, Succeeded) or not (outcome.files or outcome.folders):
         return outcome
     paths = [file.path for file in outcome.files]
     conflict = find_conflict(state, step_id, paths, outcome.folders)
