@@ -40,10 +40,13 @@ def chain_hash(previous: str, columns: Iterable[str | bytes | int | None]) -> st
     """
     parts = [bytes.fromhex(previous)]
     for column in columns:
-        if column is None:
+        if type(column) is str:
+            content = column.encode()
+        elif column is None:
             parts.append(_NULL)
             continue
-        content = column if isinstance(column, bytes) else str(column).encode()
+        else:
+            content = column if isinstance(column, bytes) else str(column).encode()
         size = len(content)
         parts.append(_LENGTHS[size] if size < len(_LENGTHS) else size.to_bytes(8, "big"))
         parts.append(content)

@@ -194,7 +194,7 @@ class Verifier:
 
     def _table_checker(self) -> TableChecker:
         if self._checker is None:
-            self._checker = TableChecker(self.ledger.path, prices=self.prices)
+            self._checker = TableChecker(self.ledger.path)
         return self._checker
 
     def _check_derived(

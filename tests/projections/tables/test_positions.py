@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from orc.ledger import Ledger, Recorded
 from orc.ledger.definition import ForEachDef, StepDef
 from orc.ledger.events import JobAmended, JobSubmitted, StepExpanded
-from orc.projections.money.prices import NO_PRICES
 from orc.projections.tables.verify import TableChecker
 from orc.scheduler.core.commands import AmendJob, CancelJob, ExpandStep, ResumeJob
 from orc.scheduler.core.fold.containers import child_ids
@@ -149,7 +148,7 @@ class _Ticks:
 def _ticks_to_verify(story: Story) -> int:
     with (
         ledger_of(story) as ledger,
-        closing(TableChecker(ledger.path, prices=NO_PRICES)) as checker,
+        closing(TableChecker(ledger.path)) as checker,
     ):
         # The first call makes the connection.
         assert list(checker.problems(story.job_id)) == []
