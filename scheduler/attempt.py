@@ -243,7 +243,7 @@ async def _perform_work(
         )
     result: Result = await aside(read, len(outcome.stdout) + len(outcome.answer or b""))
     if not definition.is_remote:
-        return replace(result, away_s=outcome.away_s)
+        return replace(result, away_s=outcome.away_s) if outcome.away_s else result
     # The time until orc learned of it does not count.
     return replace(
         result,

@@ -376,12 +376,14 @@ class Renderer:
     def places(self, step_id: str) -> dict[Place, Path]:
         """The folders of the step's current attempt on this machine."""
         folder = self._folder(step_id)
-        return {
+        places: dict[Place, Path] = {
             "work": folder.path,
             "artifacts": folder.artifacts,
-            "inputs": folder.path / INPUTS_FOLDER,
             "spec": self.spec_folder(step_id),
         }
+        if self._has_read:
+            places["inputs"] = folder.path / INPUTS_FOLDER
+        return places
 
     def spec_folder(self, step_id: str) -> Path:
         """The folder of the file in which the step is written, on this machine."""

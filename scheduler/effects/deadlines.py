@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
+from types import TracebackType
+from typing import Self
 
 import trio
 
@@ -26,9 +26,27 @@ _SWEEP_MIN = 1000
 class Cut:
     """A block that is cancelled at its deadline, unless `disarm` was called before."""
 
-    def __init__(self, scope: trio.CancelScope | None) -> None:
-        self.scope = scope
+    def __init__(self, at: float) -> None:
         self.is_armed = True
+        self._at = at
+        self._scope: trio.CancelScope | None = None
+
+    def __enter__(self) -> Self:
+        if self._at != math.inf:
+            keeper = _keeper()
+            self._scope = trio.CancelScope()
+            self._scope.__enter__()
+            keeper.add(self._at, self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self.disarm()
+        return self._scope is not None and self._scope.__exit__(kind, error, trace)
 
     def disarm(self) -> None:
         """The work has ended: the deadline does not matter any more."""
@@ -37,27 +55,17 @@ class Cut:
     @property
     def is_over(self) -> bool:
         """Whether the block was cut by its deadline."""
-        return self.scope is not None and self.scope.cancelled_caught
+        return self._scope is not None and self._scope.cancelled_caught
 
     def act(self) -> None:
         """Cancel the block, if the deadline still matters."""
-        if self.is_armed and self.scope is not None:
-            self.scope.cancel()
+        if self.is_armed and self._scope is not None:
+            self._scope.cancel()
 
 
-@contextmanager
-def cut_at(at: float) -> Iterator[Cut]:
+def cut_at(at: float) -> Cut:
     """Cancel the block at that time; see above. `at` may be infinite."""
-    if at == math.inf:
-        yield Cut(None)
-        return
-    with trio.CancelScope() as scope:
-        cut = Cut(scope)
-        _keeper().add(at, cut)
-        try:
-            yield cut
-        finally:
-            cut.disarm()
+    return Cut(at)
 
 
 class Look:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import trio
 
 from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.contract import FunctionRequest
-from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.groups import ProcessGroups, signal_group
 from orc.scheduler.effects.pipes import Keep, Pipe
 from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.worker import function_worker
@@ -45,19 +46,19 @@ class FunctionProcess:
         (printed,) = process.pipes()
         self._printed = Pipe(printed, _drop, failed=self._fail)
         self._error: Exception | None = None
-        self._asking: trio.CancelScope | None = None
         self._on_ready: Callable[[], Any] | None = on_ready
 
     async def ask(self, request: FunctionRequest, keep: Keep) -> bytes | None:
         """The answer, one line; None if the process ended or its answer is too long.
 
-        `keep` receives the function's output, until `stop_printing`.
+        `keep` receives the function's output; what it raises, this raises.
         """
         self._printed.keep = keep
-        with trio.CancelScope() as self._asking:
-            return await self._ask(request)
-        assert self._error is not None
-        raise self._error
+        answer = await self._ask(request)
+        self.stop_printing()
+        if self._error is not None:
+            raise self._error
+        return answer
 
     def stop_printing(self) -> None:
         """Pass on what the call has printed and nobody has read: a worker prints before it answers."""
@@ -118,9 +119,9 @@ class FunctionProcess:
             self._on_ready = None
 
     def _fail(self, error: Exception) -> None:
+        """What was printed cannot be kept: the call ends, since its process does."""
         self._error = error
-        if self._asking is not None:
-            self._asking.cancel()
+        signal_group(self.child.pid, signal.SIGKILL)
 
 
 async def start_process(

@@ -81,7 +81,7 @@ def function_result(
     if outcome.answer is None:
         return Result(failed=_died(outcome))
     result = _read_answer(outcome.answer, limits, use, mask, outcome.duration_s)
-    return replace(result, warning=outcome.warning)
+    return result if outcome.warning is None else replace(result, warning=outcome.warning)
 
 
 def _broken(broken: Broken, mask: Mask, duration_s: float) -> Failed:

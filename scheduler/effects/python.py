@@ -66,7 +66,6 @@ class WorkerPool:
             answer = await process.ask(request, printed.take)
         finally:
             if answer is not None:
-                process.stop_printing()
                 kind.idle.append(process)
             # Another call takes the process, or may start one in its place.
             kind.waiting.unpark()

@@ -135,7 +135,7 @@ class Workspace:
 
     def log_path(self, step_id: str, attempt: int) -> Path:
         """The path of an attempt's log file."""
-        return self._logs / log_name(step_id, attempt)
+        return Path(f"{self._logs}/{log_name(step_id, attempt)}")
 
     def read_log(self, step_id: str, attempt: int) -> tuple[Payload, bytes | None] | None:
         """An attempt's masked log as a payload, and its blob; None if the log is empty."""
@@ -189,7 +189,7 @@ def _attempt_paths(work: Path, step_id: str, attempt: int) -> tuple[Path, Path]:
     """The paths of an attempt's working folder and of its folder for artifacts."""
     name = work_name(step_id, attempt)
     # A step's name has no dot, so that no attempt has this name.
-    return work / name, work / f"{name}.artifacts"
+    return Path(f"{work}/{name}"), Path(f"{work}/{name}.artifacts")
 
 
 def _check_path(relative: str) -> None:

@@ -20,8 +20,8 @@ def find_misread_texts(definition: JobDef) -> Iterator[str]:
     """A warning for the first such text of each key of a step."""
     for name, step in walk(definition.steps):
         for key, value in _rendered_keys(step):
-            found = next(filter(None, map(_misread, every_text(value))), None)
-            if found is not None:
+            found = value and next(filter(None, map(_misread, every_text(value))), None)
+            if found:
                 yield f"step {name!r}: {key}: {found}"
 
 

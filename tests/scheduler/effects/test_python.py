@@ -18,6 +18,7 @@ from orc.scheduler.effects import python
 from orc.scheduler.effects.contract import FunctionRequest, Result
 from orc.scheduler.effects.function_process import FunctionProcess, start_process
 from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.python import WorkerPool
 from tests.processes import in_use, members_of, needs_proc, wait_for
 from tests.scheduler.effects.conftest import GRACE_S, Function
@@ -54,7 +55,10 @@ def code(tmp_path: Path, function: Function) -> Path:
 
             def echo(**arguments): return arguments
             def pid(): return os.getpid()
-            def say(word): print(word)
+            def say(word, pause_s=0):
+                print(word, flush=True)
+                time.sleep(pause_s)
+                return os.getpid()
             def where(): return [os.getcwd(), sys.path[0], sys.stdin.read()]
             def environment(): return dict(os.environ)
             def speak():
@@ -357,6 +361,23 @@ async def test_invalid_unicode_and_large_values_are_passed_through(
 ) -> None:
     assert (await workers.get(function("given:odd_text"))).value == "a\ufffdb"
     assert len((await workers.get(function("given:large"))).value) == 3_000_000
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize("pause_s", [0, 60])
+async def test_output_that_cannot_be_kept_ends_the_call_and_its_process(
+    workers: Workers, function: Function, monkeypatch: pytest.MonkeyPatch, pause_s: int
+) -> None:
+    def refuse(log: Log, content: bytes) -> None:
+        if content:
+            raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Log, "write", refuse)
+        with pytest.raises(MemoryError):
+            await workers.get(function("given:say", {"word": "x", "pause_s": pause_s}))
+    assert workers.idle == 0
+    assert (await workers.get(function("given:say", {"word": "x"}))).failed is None
 
 
 @pytest.mark.usefixtures("code")
