@@ -112,7 +112,8 @@ def _put_cost(
     put()
     ended = total.calls - total.unanswered
     spent = calls_cost_text(ended, total.cost_nano_usd, total.calls_unpriced)
-    put(f"spent {spent or 'nothing: no model was called' * (not total.calls) or 'nothing so far'}")
+    nothing = "nothing so far" if total.calls else "nothing: no model was called"
+    put(f"spent {spent or nothing}")
     if total.unanswered:
         verb = "has" if total.unanswered == 1 else "have"
         put(f"{count_text(total.unanswered, 'call')} {verb} no reply yet")
