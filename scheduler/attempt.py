@@ -51,7 +51,8 @@ from orc.scheduler.guard import (
     rendering_failure,
 )
 from orc.scheduler.live_attempt import LiveAttempt
-from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile
+from orc.scheduler.rendered_files import PathProblem, RenderedFile
+from orc.scheduler.rendering import EffectRequest
 from orc.worker.declared import Declared
 
 

@@ -29,7 +29,7 @@ from orc.scheduler.effects.text import without_fence
 from orc.scheduler.folders.globs import Globs
 from orc.scheduler.folders.work_folder import WorkFolder, confined, read_pieces
 from orc.scheduler.folders.workspace import CaptureProblem, FilesMissing, file_ref
-from orc.scheduler.rendering import RenderedFile
+from orc.scheduler.rendered_files import RenderedFile
 from orc.worker.declared import (
     Declared,
     failure_message,

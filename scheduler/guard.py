@@ -42,7 +42,7 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.executors.contract import Superseded
 from orc.scheduler.folders.workspace import CaptureProblem
-from orc.scheduler.rendering import PathProblem
+from orc.scheduler.rendered_files import PathProblem
 
 _ROOT = Path(__file__).parent.parent
 _SAID_CHARS_MAX = 1000

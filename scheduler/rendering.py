@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from orc.ledger import LedgerReader
-from orc.ledger.definition import FileDef, StepDef
+from orc.ledger.definition import StepDef
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.files.project_places import spec_folder
 from orc.ledger.gathered import gathered_value
@@ -57,6 +57,7 @@ from orc.scheduler.messages import (
     render_text,
     render_texts,
 )
+from orc.scheduler.rendered_files import PathProblem, RenderedFile, render_file
 from orc.scheduler.scopes import Scopes, StepViews, Variables, repetition_of
 from orc.scheduler.step_environment import StepEnvironment, job_variables, render_command
 from orc.worker.declared import INPUTS_FOLDER, Declared
@@ -65,18 +66,6 @@ EffectRequest = PromptRequest | EmbedRequest | Work | ValueRequest
 """What an attempt of a step is to do."""
 
 _CACHED_VALUES_MAX = 256
-
-
-class PathProblem(Exception):
-    """A path that a template produced is not allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedFile:
-    """A file to write: its path in the project's folder, and its content if the spec has one."""
-
-    path: str
-    content: str | None
 
 
 class Renderer:
@@ -152,7 +141,7 @@ class Renderer:
         """The files that the spec's `files` writes. Raises TemplateError, or PathProblem."""
         definition = self._state.graph.steps[step_id]
         scope = self._scopes.inside(step_id)
-        found = [_file(file, scope) for file in definition.files if file.path is not None]
+        found = [render_file(file, scope) for file in definition.files if file.path is not None]
         for file in found if definition.facts.embeds else ():
             if file.content is None and (problem := vector_file_problem(file.path)):
                 raise PathProblem(problem)
@@ -405,13 +394,3 @@ def _seeded(params: Mapping[str, Any], repetition: int) -> Mapping[str, Any]:
     if repetition == 1 or not isinstance(seed, int):
         return params
     return {**params, "seed": seed + repetition - 1}
-
-
-def _file(file: FileDef, scope: Variables) -> RenderedFile:
-    assert file.path is not None
-    path = render_text(file.path, scope=scope)
-    problem = path_problem(path)
-    if problem:
-        raise PathProblem(problem)
-    content = file.content
-    return RenderedFile(path, None if content is None else render_text(content, scope=scope))

@@ -33,7 +33,8 @@ from orc.scheduler.effects.contract import PromptRequest, ValueRequest
 from orc.scheduler.effects.embed import EmbedRequest
 from orc.scheduler.executors.contract import Work
 from orc.scheduler.guard import failure_between_turns
-from orc.scheduler.rendering import EffectRequest, PathProblem, Renderer
+from orc.scheduler.rendered_files import PathProblem
+from orc.scheduler.rendering import EffectRequest, Renderer
 from orc.scheduler.scopes import repetition_of
 from orc.worker.declared import find_absent, folders_around
 

@@ -23,8 +23,8 @@ def kept(job: str) -> list[str]:
     return sorted(str(path.relative_to(work)) for path in work.rglob("*"))
 
 
-ALL = ["bad.1", "bad.1.artifacts", "bad.1/half.txt", "bad.1/left.txt"]
-ALL += ["good.1", "good.1.artifacts", "good.1/left.txt"]
+ALL = ["bad.1", "bad.1/half.txt", "bad.1/left.txt"]
+ALL += ["good.1", "good.1/left.txt"]
 
 
 def test_a_run_keeps_all_working_folders_if_asked() -> None:

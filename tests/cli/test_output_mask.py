@@ -16,7 +16,7 @@ from orc.cli.terminal.text import safe
 from orc.ledger.secrets.masking import Mask
 from tests.cli.command_line import orc, write
 
-VALUE = "the-value-of-a-secret"
+VALUE = "qzx-value-of-a-secret"
 
 
 def test_a_secret_in_the_message_of_an_error_is_hidden_on_the_terminal(

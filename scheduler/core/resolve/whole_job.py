@@ -38,9 +38,9 @@ def problems_of_whole(
     for step_id in too_long_names(definition.steps):
         place = path_in_spec(step_id, spec.steps)
         yield spec.problem(
-            f"steps: {place[-1]!r} is in so many groups that its whole id, with the items around it, "
-            f"may have more than {number_text(STEP_CHARS_MAX)} characters; use shorter ids, or fewer "
-            "groups in each other",
+            f"{dotted(place)}: step {step_id.rpartition('/')[2]!r} is in so many groups that its whole "
+            f"id, with the items around it, may have more than {number_text(STEP_CHARS_MAX)} "
+            "characters; use shorter ids, or fewer groups in each other",
             *place,
             key=True,
         )

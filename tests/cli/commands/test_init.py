@@ -129,7 +129,7 @@ def test_a_spec_says_only_what_is_different_from_its_template(here: Path) -> Non
         ("gone.yaml", "", "spec.yaml:2:11: template: cannot read"),
         ("translat", "", "there is no template 'translat'; did you mean 'translate'?"),
         ("bad.yaml", "", "template: bad.yaml:2:13: steps.a.promt: unknown key"),
-        ("base.yaml", "steps: {a: {value: 1}}\n", "cannot have both `steps` and `template`"),
+        ("base.yaml", "steps: {a: {value: 1}}\n", "a spec has either `steps` or `template`"),
         ("nested.yaml", "", "a template cannot use another template"),
         ("7", "", "template: must be"),
     ],
