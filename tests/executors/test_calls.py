@@ -109,7 +109,7 @@ class FakeClient:
         async def take(event: Message) -> None:
             raise AssertionError(event)
 
-        return Links(cast(Client, self), take, open_stream=self.open_stream)
+        return Links(cast("Client", self), take, open_stream=self.open_stream)
 
     async def _relay(self, workers: list[str]) -> dict[str, Any]:
         self.ways.append("relayed")
