@@ -16,10 +16,14 @@ from orc.cli.jobs.sync import run_sync
 from orc.ledger import LedgerReader, Recorded
 
 
-def chain(count: int) -> str:
-    """Steps of which each needs the step before it."""
-    lines = ["project: chain", "steps:", "  s0: {value: 0}"]
-    lines += [f"  s{i}: {{value: {i}, needs: s{i - 1}}}" for i in range(1, count)]
+def chain(count: int, *, chars: int = 0) -> str:
+    """Steps of which each needs the step before it.
+
+    Each value has so many characters more: one over 1 kB is committed before the next step.
+    """
+    more = "x" * chars
+    lines = ["project: chain", "steps:", f"  s0: {{value: {more}0}}"]
+    lines += [f"  s{i}: {{value: {more}{i}, needs: s{i - 1}}}" for i in range(1, count)]
     return "\n".join(lines)
 
 

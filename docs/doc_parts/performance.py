@@ -15,8 +15,10 @@ _HEADS = (
 _PARTS = {
     "chain": (
         "A chain on the disk",
-        "Each step is a commit of its own, and a commit waits for the disk: no program that keeps "
-        "each step is faster than one row a commit.",
+        "A commit waits for the disk: no program that keeps each step before the next is faster than "
+        "one row a commit. A value over 1 kB is committed before the next step, which may read it. "
+        "Smaller values that depend on each other share commits, since nothing happens between "
+        "them outside of orc.",
     ),
     "fans": (
         "A fan",
