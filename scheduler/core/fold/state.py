@@ -310,8 +310,8 @@ class JobState:
 
     def provider_of(self, step_id: str) -> str:
         """The provider whose limit the step counts against; empty if it calls no model."""
-        target = self.target_of(step_id)
-        return "" if target is None else target.provider
+        route = self.routes[self.steps[step_id].lane]
+        return route[0].provider if route else ""
 
     def wants(self, step_id: str) -> bool:
         """Whether the current owner runs the step, or the container that it belongs to."""

@@ -134,8 +134,11 @@ def enter_running(state: JobState, step_id: str) -> None:
     lane = slotless or state.provider_of(step_id)
     state.running[lane] = state.running.get(lane, 0) + 1
     state.running_total += 1
-    is_elsewhere = runs_elsewhere(state, step_id) or state.steps[step_id].batched is not None
-    state.running_elsewhere += is_elsewhere
+    if state.steps[step_id].batched is not None:
+        # Also if the job has another provider meanwhile, with which it would not be batched.
+        state.running_elsewhere += 1
+    elif slotless:
+        state.running_elsewhere += runs_elsewhere(state, step_id)
     state.running_slotless += slotless != ""
     workspace = state.graph.steps[step_id].workspace
     if workspace is not None:
@@ -147,7 +150,8 @@ def leave_running(state: JobState, step_id: str) -> StepState:
     slotless = slotless_lane(state, step_id)
     state.running[slotless or state.provider_of(step_id)] -= 1
     state.running_total -= 1
-    state.running_elsewhere -= runs_elsewhere(state, step_id)
+    if slotless:
+        state.running_elsewhere -= runs_elsewhere(state, step_id)
     state.running_slotless -= slotless != ""
     step = state.steps[step_id]
     step.placement = step.queued_at = step.queue_ends_at = None
