@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import trio
@@ -81,15 +80,18 @@ class ProcessGroups:
 
     async def end(self, process: Child) -> None:
         """End the whole group: SIGTERM, grace period, SIGKILL. Shielded from cancellation."""
+        if process.returncode is not None:
+            # Most commands have ended, and nothing is left to wait for.
+            self.kill(process)
+            return
         with trio.CancelScope(shield=True):
-            if process.returncode is None:
-                signal_group(process.pid, signal.SIGTERM)
-                deadline = trio.current_time() + self._grace_s
-                while process.returncode is None and trio.current_time() < deadline:
-                    if self._skips_grace:
-                        break
-                    with trio.move_on_after(_POLL_S):
-                        await process.wait()
+            signal_group(process.pid, signal.SIGTERM)
+            deadline = trio.current_time() + self._grace_s
+            while process.returncode is None and trio.current_time() < deadline:
+                if self._skips_grace:
+                    break
+                with trio.move_on_after(_POLL_S):
+                    await process.wait()
             self.kill(process)
             await process.wait()
 
@@ -191,13 +193,16 @@ class ProcessGroups:
     def _read_ends(self) -> Mapping[int, float]:
         """The ends that the reaper has noted: times of the monotonic clock, by group."""
         if self._reaper is not None and self._reaper.stdout is not None:
-            with suppress(OSError):
+            try:
                 while chunk := os.read(self._reaper.stdout.fileno(), _CHUNK):
                     *lines, self._unread = (self._unread + chunk).split(b"\n")
                     for line in lines:
                         group, _, ended = line.partition(b" ")
                         if int(group) in self._groups:
                             self._ends[int(group)] = float(ended)
+            except OSError:
+                # Nothing more lies ready.
+                return self._ends
         return self._ends
 
     def _close_notes(self) -> None:
