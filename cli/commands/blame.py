@@ -184,7 +184,7 @@ def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
     is_here = found.making != "reused"
     step = {} if found.definition is None else dump_step(found.definition)
     return {
-        "file": asdict(found.file),
+        "file": found.file._asdict(),
         "current": found.is_current,
         "lost": found.lost,
         "made": {
@@ -201,10 +201,10 @@ def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
             "function": step.get("function"),
         },
         "reused": [asdict(hop) for hop in found.reused],
-        "call": None if call is None else asdict(call),
+        "call": None if call is None else call._asdict(),
         "exchange": None if exchange is None else asdict(exchange),
-        "tool": None if found.tool is None else asdict(found.tool),
-        "attempt": None if attempt is None else asdict(attempt),
+        "tool": None if found.tool is None else found.tool._asdict(),
+        "attempt": None if attempt is None else attempt._asdict(),
         "spec": {
             "name": found.spec.source_name,
             "sha256": found.spec.source_sha256,
@@ -217,13 +217,13 @@ def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
             {
                 "step": source.step.name,
                 "distance": source.distance,
-                "files": [asdict(file) for file in source.files],
+                "files": [file._asdict() for file in source.files],
             }
             for source in found.upstream
         ],
         "upstream_total": found.upstream_total,
         "writings": [asdict(writing) for writing in found.writings],
-        "same": [asdict(other) for other in found.same],
+        "same": [other._asdict() for other in found.same],
         "same_total": found.same_total,
     }
 

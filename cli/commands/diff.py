@@ -273,15 +273,24 @@ def _value(found: JobDiff) -> dict[str, Any]:
             {
                 "step": step.name,
                 "state": step.state,
-                "before": None if step.before is None else with_whole_cost(asdict(step.before)),
-                "after": None if step.after is None else with_whole_cost(asdict(step.after)),
+                "before": None if step.before is None else with_whole_cost(step.before._asdict()),
+                "after": None if step.after is None else with_whole_cost(step.after._asdict()),
                 "texts": [asdict(text) for text in step.texts],
             }
             for step in found.steps
         ],
-        "files": [asdict(file) for file in found.files],
+        "files": [
+            {
+                "path": file.path,
+                "state": file.state,
+                "before": None if file.before is None else file.before._asdict(),
+                "after": None if file.after is None else file.after._asdict(),
+                "text": None if file.text is None else asdict(file.text),
+            }
+            for file in found.files
+        ],
     }
 
 
 def _job_value(job: JobRow) -> dict[str, Any]:
-    return with_whole_cost(asdict(job))
+    return with_whole_cost(job._asdict())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orc.cli.terminal.text import safe
 from orc.ledger.kinds import names_where, sql_list
@@ -14,8 +13,7 @@ from orc.projections.folds.doubts import Doubts
 _NAMED_MAX = 5
 
 
-@dataclass(frozen=True, slots=True)
-class JobDoubts:
+class JobDoubts(NamedTuple):
     """The job's calls in doubt, and the steps whose commands ran when the job's process died."""
 
     calls: Doubts

@@ -12,10 +12,9 @@ import json
 import os
 import sqlite3
 import stat
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from orc.ledger.files.identity import new_ledger_id, owned_job_of
 
@@ -25,8 +24,7 @@ LINEAGE_MAX = 100
 How = Literal["copied", "restored"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ancestor:
+class Ancestor(NamedTuple):
     """An earlier identity of a ledger, and how the present one came about.
 
     `path` is where the ledger with the earlier identity was, `position` its last event that this ledger
@@ -89,7 +87,7 @@ def settle(connection: sqlite3.Connection, path: Path) -> None:
         (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
         at = datetime.now(UTC).isoformat(timespec="seconds")
         ancestor = Ancestor(str(known), str(before.get("path")), how, int(position), at)
-        lines = [asdict(found) for found in (*lineage_of(connection), ancestor)]
+        lines = [found._asdict() for found in (*lineage_of(connection), ancestor)]
         _write(connection, "lineage", json.dumps(lines[-LINEAGE_MAX:]))
         _write(connection, "ledger_id", new_ledger_id())
     _write(connection, "seat", json.dumps(now))

@@ -15,8 +15,8 @@ import stat
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from orc.ledger.files.descriptors import NO_LOCKS, open_regular
 
@@ -32,8 +32,7 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(NamedTuple):
     """A temporary file or folder; `is_dead` is whether the process that made it has ended."""
 
     path: Path

@@ -12,12 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from orc.projections.tables.columns import table_name
 from orc.projections.tables.rows import ROWS
 
 TABLE_FORMATS = ("csv", "jsonl", "parquet")
 _ROWS_AT_ONCE = 5_000
 _CHARS_AT_ONCE = 1_000_000
-TABLES = tuple(row_type.TABLE.name for row_type in ROWS)
+TABLES = tuple(table_name(row_type) for row_type in ROWS)
 """The names of the tables that can be exported."""
 
 

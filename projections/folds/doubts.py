@@ -6,14 +6,12 @@ prices is needed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from orc.ledger.money import usd_number
 from orc.ledger.wording import count_text, usd_text
 
 
-@dataclass(slots=True)
 class Doubts:
     """A number of calls in doubt, and the most that they may have cost.
 
@@ -21,9 +19,10 @@ class Doubts:
     `calls_unpriced` counts the others.
     """
 
-    calls: int = 0
-    known_nano_usd: int = 0
-    calls_unpriced: int = 0
+    def __init__(self, calls: int = 0, known_nano_usd: int = 0, calls_unpriced: int = 0) -> None:
+        self.calls = calls
+        self.known_nano_usd = known_nano_usd
+        self.calls_unpriced = calls_unpriced
 
     def add(self, cost_nano_usd: int | None) -> None:
         """Add a call; `cost_nano_usd` is its highest cost, None if that is unknown."""

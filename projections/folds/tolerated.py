@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from orc.ledger.wording import count_text, number_text
 
@@ -29,8 +28,7 @@ SETTINGS: dict[str, Callable[[int], str]] = {
 _OF_MANY_KINDS = ("continue_on_error", "fallback")
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
+class Tolerance(NamedTuple):
     """A tolerated failure of a step; in a result of another job, `failures` of them.
 
     `kind` is the kind of the failure (docs/events.md), or `circuit` for a model that was not asked,
@@ -46,11 +44,16 @@ class Tolerance:
     failures: int = 1
 
 
-@dataclass(slots=True)
 class Tolerated:
     """How many failures were tolerated, by setting and kind."""
 
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tolerated) and self.counts == other.counts
 
     def add(self, setting: str, kind: str, count: int = 1) -> None:
         """Count failures of one kind that one setting tolerated."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from orc.ledger.step_names import lineage
 from orc.projections.scores.forks import FORKS_MAX, is_fork
@@ -89,7 +89,7 @@ def _earlier(
         for score in read_shown_rows(connection, origin, forks_left=forks_left - 1):
             given = given_of(score)
             if taken.is_kept(given, origin):
-                yield replace(score, job_id=job_id, step_id=f"{job_id}/{given[0]}")
+                yield score._replace(job_id=job_id, step_id=f"{job_id}/{given[0]}")
 
 
 def _own_rows(connection: sqlite3.Connection, job_id: str) -> list[ScoreRow]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from orc.projections.folds.tolerated import Tolerated
 from orc.projections.tables.rows import StepRow
 
 
-@dataclass(slots=True)
 class Usage:
-    """The calls of some steps, with their tokens and cost; the fields are as in `StepRow`."""
+    """The calls of a step, with their tokens and cost; the fields are as in `StepRow`."""
 
-    calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_nano_usd: int | None = None
-    calls_unpriced: int = 0
+    def __init__(self, step: StepRow) -> None:
+        self.calls = step.calls
+        self.input_tokens = step.input_tokens
+        self.output_tokens = step.output_tokens
+        self.cost_nano_usd = step.cost_nano_usd
+        self.calls_unpriced = step.calls_unpriced
+
+    def value(self) -> dict[str, int | None]:
+        """The fields by their names."""
+        return dict(vars(self))
 
     @property
     def tokens(self) -> int:
@@ -37,16 +40,7 @@ class Usage:
 def usage_by_step(steps: Iterable[StepRow]) -> dict[str, Usage]:
     """What each step and the steps inside it used, by the id of the step."""
     by_name = {step.name: step for step in steps}
-    found = {
-        name: Usage(
-            step.calls,
-            step.input_tokens,
-            step.output_tokens,
-            step.cost_nano_usd,
-            step.calls_unpriced,
-        )
-        for name, step in by_name.items()
-    }
+    found = {name: Usage(step) for name, step in by_name.items()}
     for step in by_name.values():
         around = by_name.get(step.parent or "")
         while around is not None:

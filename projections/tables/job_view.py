@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache, cached_property
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from orc.projections.folds.tolerated import Tolerated
 from orc.projections.tables.call_rows import BatchRow
 from orc.projections.tables.circuits import CircuitRow
-from orc.projections.tables.columns import Row, table_of
+from orc.projections.tables.columns import Row, table_name
 from orc.projections.tables.inner_waits import InnerWaits, inner_waits, wait_of
 from orc.projections.tables.inside import Usage, tolerated_by_step, total_of, usage_by_step
 from orc.projections.tables.rows import (
@@ -28,21 +28,30 @@ from orc.projections.tables.rows import (
 )
 from orc.projections.tables.tolerated import read_tolerated
 
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 
-@dataclass(frozen=True)
+
 class JobView:
     """A job with its steps (without removed ones) and their attempts, in order.
 
     Calls are not read with it: `read_calls` and `read_tools` read them for one step.
     """
 
-    job: JobRow
-    steps: tuple[StepRow, ...]
-    attempts: tuple[AttemptRow, ...]
-    own_tolerated: Mapping[str, Tolerated] = field(default_factory=dict)
-    """The tolerated failures of each step that has any, without those of the steps inside it."""
-    batches: Mapping[int, BatchRow] = field(default_factory=dict)
-    """The batches by number."""
+    def __init__(
+        self,
+        job: JobRow,
+        steps: tuple[StepRow, ...],
+        attempts: tuple[AttemptRow, ...],
+        own_tolerated: Mapping[str, Tolerated] = _NONE,
+        batches: Mapping[int, BatchRow] = _NONE,
+    ) -> None:
+        self.job = job
+        self.steps = steps
+        self.attempts = attempts
+        self.own_tolerated = own_tolerated
+        """The tolerated failures of each step that has any, without those of the steps inside it."""
+        self.batches = batches
+        """The batches by number."""
 
     @cached_property
     def by_name(self) -> dict[str, StepRow]:
@@ -188,5 +197,4 @@ def read_rows(
 
 @cache
 def _selection(row_type: type[Row]) -> str:
-    table = table_of(row_type)
-    return f"SELECT {', '.join(column.name for column in table.columns)} FROM {table.name}"
+    return f"SELECT {', '.join(row_type._fields)} FROM {table_name(row_type)}"

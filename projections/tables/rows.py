@@ -11,172 +11,242 @@ Keys are texts made of ids (`job/step/attempt`), so that a rebuilt table has the
 Datasette shows the column `name` in place of a key.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, NamedTuple
 
 from orc.projections.tables.assessments import NoteRow, ScoreRow, TagRow
 from orc.projections.tables.call_rows import BatchRow
 from orc.projections.tables.call_rows import ToolRow as ToolRow
 from orc.projections.tables.circuits import CircuitRow
-from orc.projections.tables.columns import Row, TableInfo, column
+from orc.projections.tables.columns import Row, column, table
 from orc.projections.tables.file_rows import FileRow as FileRow
 from orc.projections.tables.tolerated import ToleratedRow
 
 
-@dataclass(frozen=True, slots=True)
-class JobRow:
+@table("jobs", "Jobs", "One row for each submitted spec.")
+class JobRow(NamedTuple):
     """A row of `jobs`; `name` is the project."""
 
-    TABLE: ClassVar = TableInfo("jobs", "Jobs", "One row for each submitted spec.")
+    job_id: Annotated[str, column("The id of the job.", key=True)]
+    name: Annotated[str, column("The project of the spec.")]
+    status: Annotated[
+        str,
+        column(
+            "running, waiting (for a person, a budget or a batch), succeeded, failed or cancelled. A "
+            "job that is running without a live process is shown as interrupted, or as queued if it is "
+            "in the queue; one that a process in the background is about to run as starting.",
+            start="running",
+            indexed=True,
+        ),
+    ]
+    task_description: Annotated[str | None, column("The task_description of the spec.")]
+    provider: Annotated[str | None, column("The default provider of its steps.")]
+    model: Annotated[str | None, column("The default model of its steps.")]
+    position: Annotated[
+        int,
+        column(
+            "The position of the job's first event: jobs are in the order of submission.",
+            indexed=True,
+        ),
+    ]
+    submitted_at: Annotated[str, column("When the job was submitted.", indexed=True)]
+    started_at: Annotated[str | None, column("When a process first started the job.")]
+    finished_at: Annotated[str | None, column("When the job ended; NULL until then.")]
+    duration_s: Annotated[
+        float | None,
+        column(
+            "From the first start to the end, with pauses; 0 if the clock was set back by more."
+        ),
+    ]
+    steps_total: Annotated[int, column("The number of steps, with items, rounds and members.")]
+    steps_succeeded: Annotated[int, column("The number of steps that succeeded.", start=0)]
+    steps_failed: Annotated[int, column("The number of steps that failed.", start=0)]
+    steps_skipped: Annotated[int, column("The number of steps that were skipped.", start=0)]
+    calls: Annotated[int, column("Calls to models that were answered or failed.", start=0)]
+    input_tokens: Annotated[int, column("Tokens sent in these calls.", start=0)]
+    output_tokens: Annotated[int, column("Tokens received in these calls.", start=0)]
+    cost_usd: Annotated[
+        float | None,
+        column(
+            "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
+            by_prices=True,
+        ),
+    ]
+    cost_nano_usd: Annotated[int | None, column("The same; its sums are exact.", by_prices=True)]
+    calls_unpriced: Annotated[
+        int,
+        column(
+            "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
+        ),
+    ]
+    calls_in_doubt: Annotated[
+        int,
+        column(
+            "Calls whose outcome was not recorded: they may have been answered and charged.",
+            start=0,
+        ),
+    ]
+    in_doubt_usd: Annotated[
+        float | None,
+        column(
+            "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
+        ),
+    ]
+    in_doubt_nano_usd: Annotated[int | None, column("The same; its sums are exact.")]
+    in_doubt_unpriced: Annotated[
+        int, column("Calls in doubt whose highest cost is unknown.", start=0)
+    ]
+    failure: Annotated[
+        str | None, column("The first failure when the job ended, or why the job was cancelled.")
+    ]
+    spec_file: Annotated[str | None, column("The name of the spec's file.")]
+    runs_dir: Annotated[
+        str | None,
+        column(
+            "The folder that contains the job's run folder; relative to the ledger's folder, or "
+            "absolute."
+        ),
+    ]
+    owner: Annotated[
+        str | None, column("The process that last ran the job: its process id and host.")
+    ]
+    forked_from: Annotated[str | None, column("The job that this one was forked from.")]
+    queued: Annotated[
+        int,
+        column(
+            "1 while the job is in the queue: a worker (orc work) runs it when no process does.",
+            start=0,
+            indexed=True,
+        ),
+    ]
 
-    job_id: str = column("The id of the job.", key=True)
-    name: str = column("The project of the spec.")
-    status: str = column(
-        "running, waiting (for a person, a budget or a batch), succeeded, failed or cancelled. A job "
-        "that is running without a live process is shown as interrupted, or as queued if it is in the "
-        "queue; one that a process in the background is about to run as starting.",
-        start="running",
-        indexed=True,
-    )
-    task_description: str | None = column("The task_description of the spec.")
-    provider: str | None = column("The default provider of its steps.")
-    model: str | None = column("The default model of its steps.")
-    position: int = column(
-        "The position of the job's first event: jobs are in the order of submission.", indexed=True
-    )
-    submitted_at: str = column("When the job was submitted.", indexed=True)
-    started_at: str | None = column("When a process first started the job.")
-    finished_at: str | None = column("When the job ended; NULL until then.")
-    duration_s: float | None = column(
-        "From the first start to the end, with pauses; 0 if the clock was set back by more."
-    )
-    steps_total: int = column("The number of steps, with items, rounds and members.")
-    steps_succeeded: int = column("The number of steps that succeeded.", start=0)
-    steps_failed: int = column("The number of steps that failed.", start=0)
-    steps_skipped: int = column("The number of steps that were skipped.", start=0)
-    calls: int = column("Calls to models that were answered or failed.", start=0)
-    input_tokens: int = column("Tokens sent in these calls.", start=0)
-    output_tokens: int = column("Tokens received in these calls.", start=0)
-    cost_usd: float | None = column(
-        "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
-        by_prices=True,
-    )
-    cost_nano_usd: int | None = column("The same; its sums are exact.", by_prices=True)
-    calls_unpriced: int = column(
-        "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
-    )
-    calls_in_doubt: int = column(
-        "Calls whose outcome was not recorded: they may have been answered and charged.", start=0
-    )
-    in_doubt_usd: float | None = column(
-        "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
-    )
-    in_doubt_nano_usd: int | None = column("The same; its sums are exact.")
-    in_doubt_unpriced: int = column("Calls in doubt whose highest cost is unknown.", start=0)
-    failure: str | None = column(
-        "The first failure when the job ended, or why the job was cancelled."
-    )
-    spec_file: str | None = column("The name of the spec's file.")
-    runs_dir: str | None = column(
-        "The folder that contains the job's run folder; relative to the ledger's folder, or absolute."
-    )
-    owner: str | None = column("The process that last ran the job: its process id and host.")
-    forked_from: str | None = column("The job that this one was forked from.")
-    queued: int = column(
-        "1 while the job is in the queue: a worker (orc work) runs it when no process does.",
-        start=0,
-        indexed=True,
-    )
 
-
-@dataclass(frozen=True, slots=True)
-class StepRow:
+@table(
+    "steps",
+    "Steps",
+    "One row for each node of a job's graph: the steps of the spec, and the items, rounds and "
+    "members to which they expanded.",
+)
+class StepRow(NamedTuple):
     """A row of `steps`; `name` is the step's id."""
 
-    TABLE: ClassVar = TableInfo(
-        "steps",
-        "Steps",
-        "One row for each node of a job's graph: the steps of the spec, and the items, rounds and "
-        "members to which they expanded.",
-    )
-
-    step_id: str = column("`job/step`.", key=True)
-    name: str = column("The id of the step in its job.")
-    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
-    position: int = column("The step's place in the spec, from 0.")
-    kind: str = column("The kind of the step: prompt, run, python, for_each and so on.")
-    status: str = column(
-        "pending, running, waiting (for a retry, a person or a budget), succeeded, failed, skipped "
-        "or cancelled; removed if an amendment of the job removed the step. A step that contains others "
-        "is running from its start to its end, also in a job that waits; `jobs.status` says so.",
-        start="pending",
-    )
-    needs: str = column("The ids of the steps that it depends on, separated by commas.")
-    provider: str | None = column("The provider to which the step sends its calls.")
-    model: str | None = column("The model to which the step sends its calls.")
-    attempts: int = column("The number of attempts so far.", start=0)
-    started_at: str | None = column("When the first attempt started.")
-    finished_at: str | None = column("When the step ended; NULL until then.")
-    duration_s: float | None = column("How long the last attempt took.")
-    calls: int = column("Calls to models that were answered or failed.", start=0)
-    input_tokens: int = column("Tokens sent in these calls.", start=0)
-    output_tokens: int = column("Tokens received in these calls.", start=0)
-    cost_usd: float | None = column(
-        "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
-        by_prices=True,
-    )
-    cost_nano_usd: int | None = column("The same; its sums are exact.", by_prices=True)
-    calls_unpriced: int = column(
-        "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
-    )
-    calls_in_doubt: int = column(
-        "Calls whose outcome was not recorded: they may have been answered and charged.", start=0
-    )
-    in_doubt_usd: float | None = column(
-        "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
-    )
-    in_doubt_nano_usd: int | None = column("The same; its sums are exact.")
-    in_doubt_unpriced: int = column("Calls in doubt whose highest cost is unknown.", start=0)
-    output: str | None = column(
-        "The first 200 characters of the result, as text or JSON, if the result is at most 1 kB."
-    )
-    output_sha256: str | None = column(
-        "The blob with the result, if the result is larger.", refers="blobs.sha256"
-    )
-    failure_kind: str | None = column(
-        "The kind of the last failure, or `budget` while the step waits for a larger budget."
-    )
-    failure: str | None = column("The message of the last failure, or what the step waits for.")
-    skip_reason: str | None = column("Why the step was skipped, with the steps that caused it.")
-    warning: str | None = column("What is to be known about its result, although it succeeded.")
-    tolerated: int = column(
-        "1 if the step failed and the job continued (continue_on_error).", start=0
-    )
-    parent: str | None = column("The id of the step that contains this one.")
-    children: int | None = column("The number of steps to which this one expanded.")
-    question: str | None = column("The question that the step asks a person.")
-    decision: str | None = column(
-        "The option that the person chose, or that was taken when the time was over."
-    )
-    decided_by: str | None = column("The person who chose it; NULL if the time was over.")
-    executor: str | None = column(
-        "The executor of the last attempt; NULL if it ran where the job did."
-    )
-    host: str | None = column("The machine that took it; NULL while it waits for one.")
-    queued_s: float | None = column("How long it waited for that machine.")
-    batch: int | None = column("The batch in which its call waits for a reply.")
-    reused: str | None = column("Why the result was copied from another step: fork or cache.")
-    reused_from: str | None = column("The key of the step that made the result: `job/step`.")
-    dimensions: str | None = column(
-        "What sets it apart from other items, as JSON: the values of the matrix or the item, and the "
-        "repetition; values over 500 characters by their beginning and digest."
-    )
-    item_key: str | None = column(
-        "The key of the item as the spec gives it; the item's id has a name made of it. NULL for an "
-        "item without a key, a round and a member."
-    )
+    step_id: Annotated[str, column("`job/step`.", key=True)]
+    name: Annotated[str, column("The id of the step in its job.")]
+    job_id: Annotated[str, column("The job.", refers="jobs.job_id", indexed=True)]
+    position: Annotated[int, column("The step's place in the spec, from 0.")]
+    kind: Annotated[str, column("The kind of the step: prompt, run, python, for_each and so on.")]
+    status: Annotated[
+        str,
+        column(
+            "pending, running, waiting (for a retry, a person or a budget), succeeded, failed, skipped "
+            "or cancelled; removed if an amendment of the job removed the step. A step that contains "
+            "others is running from its start to its end, also in a job that waits; `jobs.status` says "
+            "so.",
+            start="pending",
+        ),
+    ]
+    needs: Annotated[str, column("The ids of the steps that it depends on, separated by commas.")]
+    provider: Annotated[str | None, column("The provider to which the step sends its calls.")]
+    model: Annotated[str | None, column("The model to which the step sends its calls.")]
+    attempts: Annotated[int, column("The number of attempts so far.", start=0)]
+    started_at: Annotated[str | None, column("When the first attempt started.")]
+    finished_at: Annotated[str | None, column("When the step ended; NULL until then.")]
+    duration_s: Annotated[float | None, column("How long the last attempt took.")]
+    calls: Annotated[int, column("Calls to models that were answered or failed.", start=0)]
+    input_tokens: Annotated[int, column("Tokens sent in these calls.", start=0)]
+    output_tokens: Annotated[int, column("Tokens received in these calls.", start=0)]
+    cost_usd: Annotated[
+        float | None,
+        column(
+            "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
+            by_prices=True,
+        ),
+    ]
+    cost_nano_usd: Annotated[int | None, column("The same; its sums are exact.", by_prices=True)]
+    calls_unpriced: Annotated[
+        int,
+        column(
+            "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
+        ),
+    ]
+    calls_in_doubt: Annotated[
+        int,
+        column(
+            "Calls whose outcome was not recorded: they may have been answered and charged.",
+            start=0,
+        ),
+    ]
+    in_doubt_usd: Annotated[
+        float | None,
+        column(
+            "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
+        ),
+    ]
+    in_doubt_nano_usd: Annotated[int | None, column("The same; its sums are exact.")]
+    in_doubt_unpriced: Annotated[
+        int, column("Calls in doubt whose highest cost is unknown.", start=0)
+    ]
+    output: Annotated[
+        str | None,
+        column(
+            "The first 200 characters of the result, as text or JSON, if the result is at most 1 kB."
+        ),
+    ]
+    output_sha256: Annotated[
+        str | None,
+        column("The blob with the result, if the result is larger.", refers="blobs.sha256"),
+    ]
+    failure_kind: Annotated[
+        str | None,
+        column(
+            "The kind of the last failure, or `budget` while the step waits for a larger budget."
+        ),
+    ]
+    failure: Annotated[
+        str | None, column("The message of the last failure, or what the step waits for.")
+    ]
+    skip_reason: Annotated[
+        str | None, column("Why the step was skipped, with the steps that caused it.")
+    ]
+    warning: Annotated[
+        str | None, column("What is to be known about its result, although it succeeded.")
+    ]
+    tolerated: Annotated[
+        int, column("1 if the step failed and the job continued (continue_on_error).", start=0)
+    ]
+    parent: Annotated[str | None, column("The id of the step that contains this one.")]
+    children: Annotated[int | None, column("The number of steps to which this one expanded.")]
+    question: Annotated[str | None, column("The question that the step asks a person.")]
+    decision: Annotated[
+        str | None,
+        column("The option that the person chose, or that was taken when the time was over."),
+    ]
+    decided_by: Annotated[str | None, column("The person who chose it; NULL if the time was over.")]
+    executor: Annotated[
+        str | None, column("The executor of the last attempt; NULL if it ran where the job did.")
+    ]
+    host: Annotated[str | None, column("The machine that took it; NULL while it waits for one.")]
+    queued_s: Annotated[float | None, column("How long it waited for that machine.")]
+    batch: Annotated[int | None, column("The batch in which its call waits for a reply.")]
+    reused: Annotated[
+        str | None, column("Why the result was copied from another step: fork or cache.")
+    ]
+    reused_from: Annotated[
+        str | None, column("The key of the step that made the result: `job/step`.")
+    ]
+    dimensions: Annotated[
+        str | None,
+        column(
+            "What sets it apart from other items, as JSON: the values of the matrix or the item, and "
+            "the repetition; values over 500 characters by their beginning and digest."
+        ),
+    ]
+    item_key: Annotated[
+        str | None,
+        column(
+            "The key of the item as the spec gives it; the item's id has a name made of it. NULL for an "
+            "item without a key, a round and a member."
+        ),
+    ]
 
     @property
     def is_queued(self) -> bool:
@@ -200,135 +270,189 @@ class StepRow:
         return self.input_tokens + self.output_tokens
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRow:
+@table("attempts", "Attempts", "One row for each attempt of a step.")
+class AttemptRow(NamedTuple):
     """A row of `attempts`."""
 
-    TABLE: ClassVar = TableInfo("attempts", "Attempts", "One row for each attempt of a step.")
+    attempt_id: Annotated[str, column("`job/step/attempt`.", key=True)]
+    name: Annotated[str, column("The id of the step and the number of the attempt.")]
+    job_id: Annotated[str, column("The job.", refers="jobs.job_id")]
+    step_id: Annotated[str, column("The step.", refers="steps.step_id", indexed=True)]
+    attempt: Annotated[int, column("The number of the attempt in its step, from 1.")]
+    status: Annotated[
+        str,
+        column(
+            "running, succeeded, failed or interrupted; `in doubt` if it was interrupted while work was "
+            "in progress.",
+            start="running",
+        ),
+    ]
+    started_at: Annotated[str, column("When the attempt started.")]
+    finished_at: Annotated[str | None, column("When the attempt ended.")]
+    duration_s: Annotated[float | None, column("How long the attempt took.")]
+    failure_kind: Annotated[
+        str | None, column("The kind of the failure (docs/events.md lists them).")
+    ]
+    failure: Annotated[str | None, column("The message of the failure.")]
+    exit_code: Annotated[int | None, column("The exit code of the command.")]
+    retry_delay_s: Annotated[
+        float | None, column("The wait between this attempt and the next one.")
+    ]
+    log: Annotated[
+        str | None,
+        column("The first 200 characters of what the command printed, if that is at most 1 kB."),
+    ]
+    log_sha256: Annotated[
+        str | None,
+        column("The blob with what the command printed, if that is larger.", refers="blobs.sha256"),
+    ]
+    cache_key: Annotated[
+        str | None,
+        column(
+            "The digest of everything that determines the result; NULL if the step has no cache.",
+            indexed=True,
+            sparse=True,
+        ),
+    ]
+    result_version: Annotated[int | None, column("The version of the event that has the result.")]
+    executor: Annotated[str | None, column("The executor; NULL if it ran where the job did.")]
+    host: Annotated[str | None, column("The machine that took it; NULL while it waits for one.")]
+    worker: Annotated[str | None, column("The worker on that machine.")]
+    placed_at: Annotated[str | None, column("When it was placed there.")]
+    queued_s: Annotated[float | None, column("How long it waited for that machine.")]
 
-    attempt_id: str = column("`job/step/attempt`.", key=True)
-    name: str = column("The id of the step and the number of the attempt.")
-    job_id: str = column("The job.", refers="jobs.job_id")
-    step_id: str = column("The step.", refers="steps.step_id", indexed=True)
-    attempt: int = column("The number of the attempt in its step, from 1.")
-    status: str = column(
-        "running, succeeded, failed or interrupted; `in doubt` if it was interrupted while work was "
-        "in progress.",
-        start="running",
-    )
-    started_at: str = column("When the attempt started.")
-    finished_at: str | None = column("When the attempt ended.")
-    duration_s: float | None = column("How long the attempt took.")
-    failure_kind: str | None = column("The kind of the failure (docs/events.md lists them).")
-    failure: str | None = column("The message of the failure.")
-    exit_code: int | None = column("The exit code of the command.")
-    retry_delay_s: float | None = column("The wait between this attempt and the next one.")
-    log: str | None = column(
-        "The first 200 characters of what the command printed, if that is at most 1 kB."
-    )
-    log_sha256: str | None = column(
-        "The blob with what the command printed, if that is larger.", refers="blobs.sha256"
-    )
-    cache_key: str | None = column(
-        "The digest of everything that determines the result; NULL if the step has no cache.",
-        indexed=True,
-        sparse=True,
-    )
-    result_version: int | None = column("The version of the event that has the result.")
-    executor: str | None = column("The executor; NULL if it ran where the job did.")
-    host: str | None = column("The machine that took it; NULL while it waits for one.")
-    worker: str | None = column("The worker on that machine.")
-    placed_at: str | None = column("When it was placed there.")
-    queued_s: float | None = column("How long it waited for that machine.")
 
-
-@dataclass(frozen=True, slots=True)
-class CallRow:
+@table(
+    "llm_calls",
+    "Calls to models",
+    "One row for each request to a model.",
+    indexes=(("provider", "model"),),
+)
+class CallRow(NamedTuple):
     """A row of `llm_calls`; `status` is `from ledger` if a recorded reply answered the call."""
 
-    TABLE: ClassVar = TableInfo(
-        "llm_calls",
-        "Calls to models",
-        "One row for each request to a model.",
-        indexes=(("provider", "model"),),
-    )
-
-    call_id: str = column("`job/step/attempt/call`.", key=True)
-    name: str = column("The id of the step, the attempt and the call.")
-    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
-    step_id: str = column("The step.", refers="steps.step_id", indexed=True)
-    attempt_id: str = column("The attempt.", refers="attempts.attempt_id")
-    call: int = column("The number of the call in its attempt, from 1.")
-    status: str = column(
-        "sent, answered or failed; `in doubt` if the outcome was not recorded; `from ledger` if "
-        "a recorded reply was used again and nothing was sent.",
-        start="sent",
-    )
-    provider: str | None = column("The provider to which the call was sent.")
-    model: str | None = column("The model that answered, or else the model that was requested.")
-    requested_at: str | None = column("When the request was recorded, just before it was sent.")
-    duration_s: float | None = column("From the request to the end of the reply.")
-    input_tokens: int | None = column("Tokens sent.")
-    output_tokens: int | None = column("Tokens received.")
-    cached_tokens: int | None = column("Tokens sent that the provider had in its own cache.")
-    cache_write_tokens: int | None = column("Tokens sent that the provider put into its cache.")
-    reasoning_tokens: int | None = column("Tokens received that the model used for reasoning.")
-    cost_usd: float | None = column(
-        "The tokens at the prices that were in effect; NULL if the price is unknown.",
-        by_prices=True,
-    )
-    cost_nano_usd: int | None = column("The same; its sums are exact.", by_prices=True)
-    reported_usd: float | None = column(
-        "The cost of the call as the server itself reports it; NULL if it reports none."
-    )
-    reported_nano_usd: int | None = column("The same; its sums are exact.")
-    worst_case_tokens: int | None = column(
-        "The most tokens, sent and received, that the call can use; NULL without max_tokens."
-    )
-    worst_case_usd: float | None = column(
-        "The most that the call can cost, at the prices of the time when it was sent."
-    )
-    worst_case_nano_usd: int | None = column("The same; its sums are exact.")
-    in_doubt: int | None = column(
-        "1 if the outcome was not recorded: the call may have been answered and charged."
-    )
-    price_date: str | None = column(
-        "The day (UTC) on which the price was seen, or since which it holds; NULL if unknown.",
-        by_prices=True,
-    )
-    saved_usd: float | None = column(
-        "What the call would have cost, if the cache answered it.", by_prices=True
-    )
-    saved_nano_usd: int | None = column("The same; its sums are exact.", by_prices=True)
-    finish_reason: str | None = column("Why the model stopped: stop, length, tool_calls and so on.")
-    failure_kind: str | None = column("The kind of the failure (docs/events.md lists them).")
-    failure: str | None = column("The message of the failure.")
-    request_sha256: str | None = column("The digest of the whole request.", indexed=True)
-    request_blob: str | None = column(
-        "The blob with the request, if the request is larger than 1 kB.", refers="blobs.sha256"
-    )
-    reply_blob: str | None = column(
-        "The blob with the reply, if the reply is larger than 1 kB.", refers="blobs.sha256"
-    )
-    endpoint: str | None = column("The address of the provider's server.")
-    identity: str | None = column(
-        "The model's version as its server names it, to tell it from a later model of the same name."
-    )
-    request_version: int | None = column("The version of the event that has the request.")
-    reply_version: int | None = column("The version of the event that has the reply.")
-    rejected: int | None = column(
-        "1 if the step rejected the reply; the cache does not use it again."
-    )
-    dropped: str | None = column(
-        "Parameters that were not sent, since the provider does not support them, separated by commas."
-    )
-    changed: str | None = column(
-        "Parts of the request that differ from the step's previous request, so that the cache had "
-        "no reply, separated by commas."
-    )
-    batch: int | None = column("The batch in which it was submitted, at the price of batches.")
-    paid_by_job: str | None = column("The job that paid for the reply from the cache.")
-    paid_by_step: str | None = column("The id of the step in that job.")
+    call_id: Annotated[str, column("`job/step/attempt/call`.", key=True)]
+    name: Annotated[str, column("The id of the step, the attempt and the call.")]
+    job_id: Annotated[str, column("The job.", refers="jobs.job_id", indexed=True)]
+    step_id: Annotated[str, column("The step.", refers="steps.step_id", indexed=True)]
+    attempt_id: Annotated[str, column("The attempt.", refers="attempts.attempt_id")]
+    call: Annotated[int, column("The number of the call in its attempt, from 1.")]
+    status: Annotated[
+        str,
+        column(
+            "sent, answered or failed; `in doubt` if the outcome was not recorded; `from ledger` if "
+            "a recorded reply was used again and nothing was sent.",
+            start="sent",
+        ),
+    ]
+    provider: Annotated[str | None, column("The provider to which the call was sent.")]
+    model: Annotated[
+        str | None, column("The model that answered, or else the model that was requested.")
+    ]
+    requested_at: Annotated[
+        str | None, column("When the request was recorded, just before it was sent.")
+    ]
+    duration_s: Annotated[float | None, column("From the request to the end of the reply.")]
+    input_tokens: Annotated[int | None, column("Tokens sent.")]
+    output_tokens: Annotated[int | None, column("Tokens received.")]
+    cached_tokens: Annotated[
+        int | None, column("Tokens sent that the provider had in its own cache.")
+    ]
+    cache_write_tokens: Annotated[
+        int | None, column("Tokens sent that the provider put into its cache.")
+    ]
+    reasoning_tokens: Annotated[
+        int | None, column("Tokens received that the model used for reasoning.")
+    ]
+    cost_usd: Annotated[
+        float | None,
+        column(
+            "The tokens at the prices that were in effect; NULL if the price is unknown.",
+            by_prices=True,
+        ),
+    ]
+    cost_nano_usd: Annotated[int | None, column("The same; its sums are exact.", by_prices=True)]
+    reported_usd: Annotated[
+        float | None,
+        column("The cost of the call as the server itself reports it; NULL if it reports none."),
+    ]
+    reported_nano_usd: Annotated[int | None, column("The same; its sums are exact.")]
+    worst_case_tokens: Annotated[
+        int | None,
+        column(
+            "The most tokens, sent and received, that the call can use; NULL without max_tokens."
+        ),
+    ]
+    worst_case_usd: Annotated[
+        float | None,
+        column("The most that the call can cost, at the prices of the time when it was sent."),
+    ]
+    worst_case_nano_usd: Annotated[int | None, column("The same; its sums are exact.")]
+    in_doubt: Annotated[
+        int | None,
+        column("1 if the outcome was not recorded: the call may have been answered and charged."),
+    ]
+    price_date: Annotated[
+        str | None,
+        column(
+            "The day (UTC) on which the price was seen, or since which it holds; NULL if unknown.",
+            by_prices=True,
+        ),
+    ]
+    saved_usd: Annotated[
+        float | None,
+        column("What the call would have cost, if the cache answered it.", by_prices=True),
+    ]
+    saved_nano_usd: Annotated[int | None, column("The same; its sums are exact.", by_prices=True)]
+    finish_reason: Annotated[
+        str | None, column("Why the model stopped: stop, length, tool_calls and so on.")
+    ]
+    failure_kind: Annotated[
+        str | None, column("The kind of the failure (docs/events.md lists them).")
+    ]
+    failure: Annotated[str | None, column("The message of the failure.")]
+    request_sha256: Annotated[str | None, column("The digest of the whole request.", indexed=True)]
+    request_blob: Annotated[
+        str | None,
+        column(
+            "The blob with the request, if the request is larger than 1 kB.", refers="blobs.sha256"
+        ),
+    ]
+    reply_blob: Annotated[
+        str | None,
+        column("The blob with the reply, if the reply is larger than 1 kB.", refers="blobs.sha256"),
+    ]
+    endpoint: Annotated[str | None, column("The address of the provider's server.")]
+    identity: Annotated[
+        str | None,
+        column(
+            "The model's version as its server names it, to tell it from a later model of the same name."
+        ),
+    ]
+    request_version: Annotated[int | None, column("The version of the event that has the request.")]
+    reply_version: Annotated[int | None, column("The version of the event that has the reply.")]
+    rejected: Annotated[
+        int | None, column("1 if the step rejected the reply; the cache does not use it again.")
+    ]
+    dropped: Annotated[
+        str | None,
+        column(
+            "Parameters that were not sent, since the provider does not support them, separated by "
+            "commas."
+        ),
+    ]
+    changed: Annotated[
+        str | None,
+        column(
+            "Parts of the request that differ from the step's previous request, so that the cache had "
+            "no reply, separated by commas."
+        ),
+    ]
+    batch: Annotated[
+        int | None, column("The batch in which it was submitted, at the price of batches.")
+    ]
+    paid_by_job: Annotated[str | None, column("The job that paid for the reply from the cache.")]
+    paid_by_step: Annotated[str | None, column("The id of the step in that job.")]
 
 
 ROWS: tuple[type[Row], ...] = (

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from orc.ledger.tables import Table
-from orc.projections.tables.columns import table_of
+from orc.projections.tables.columns import table_name, table_of
 from orc.projections.tables.rows import ROWS
 
-TABLES = tuple(row_type.TABLE.name for row_type in reversed(ROWS))
+TABLES = tuple(table_name(row_type) for row_type in reversed(ROWS))
 """The names of the tables, in an order in which they can be dropped."""
 
 STATEMENTS = Path(__file__).with_name("schema.sql")

@@ -1,44 +1,43 @@
 """The table of tolerated failures, and how many there are in a job and in each of its steps."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, NamedTuple
 
 from orc.projections.folds.tolerated import Tolerated
-from orc.projections.tables.columns import TableInfo, column
+from orc.projections.tables.columns import column, table
 
 
-@dataclass(frozen=True, slots=True)
-class ToleratedRow:
+@table(
+    "tolerated_failures",
+    "Tolerated failures",
+    "One row for each failure in spite of which the job went on, as the spec says, and for each "
+    "kind of them in a reused result. A retried attempt is none.",
+)
+class ToleratedRow(NamedTuple):
     """A row of `tolerated_failures`."""
 
-    TABLE: ClassVar = TableInfo(
-        "tolerated_failures",
-        "Tolerated failures",
-        "One row for each failure in spite of which the job went on, as the spec says, and for each "
-        "kind of them in a reused result. A retried attempt is none.",
-    )
-
-    tolerated_id: str = column("`job/step/key`.", key=True)
-    name: str = column("The id of the step.")
-    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
-    step_id: str = column("The step.", refers="steps.step_id", indexed=True)
-    setting: str = column(
-        "The key of the spec that tolerates it: continue_on_error, on_exhausted (a loop ended "
-        "with `until` still false), fallback, tools (an error went back to the model) or repair."
-    )
-    kind: str = column(
-        "The kind of the failure (docs/events.md lists them), or circuit, tool or until."
-    )
-    message: str = column("The message of the failure.")
-    version: int = column("The version of the event that records it.")
-    recorded_at: str = column("When it was recorded.")
-    failures: int = column(
-        "How many: more than 1 only in a result that was taken from another job."
-    )
+    tolerated_id: Annotated[str, column("`job/step/key`.", key=True)]
+    name: Annotated[str, column("The id of the step.")]
+    job_id: Annotated[str, column("The job.", refers="jobs.job_id", indexed=True)]
+    step_id: Annotated[str, column("The step.", refers="steps.step_id", indexed=True)]
+    setting: Annotated[
+        str,
+        column(
+            "The key of the spec that tolerates it: continue_on_error, on_exhausted (a loop ended "
+            "with `until` still false), fallback, tools (an error went back to the model) or repair."
+        ),
+    ]
+    kind: Annotated[
+        str,
+        column("The kind of the failure (docs/events.md lists them), or circuit, tool or until."),
+    ]
+    message: Annotated[str, column("The message of the failure.")]
+    version: Annotated[int, column("The version of the event that records it.")]
+    recorded_at: Annotated[str, column("When it was recorded.")]
+    failures: Annotated[
+        int, column("How many: more than 1 only in a result that was taken from another job.")
+    ]
 
 
 def read_tolerated(connection: sqlite3.Connection, job_id: str) -> dict[str, Tolerated]:

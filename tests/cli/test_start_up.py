@@ -49,7 +49,7 @@ LOADS = {
     "--help": "",
     "list --help": "dataclasses typer",
     "list": "",
-    "show JOB": "dataclasses",
+    "show JOB": "",
     "cost JOB": "dataclasses",
     "why JOB only": "dataclasses fractions pydantic orc.ledger.events orc.projections.why.step",
     "run spec.yaml --quiet": (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def job_value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
     """The job with its steps as a JSON value."""
     dropped, scores = dropped_parameters(tables), scores_of(tables, view)
     kept = kept_work(folder_of(tables, view), view.steps if tables.at is None else ())
-    job = {key: value for key, value in asdict(view.job).items() if key not in _IN_JOB}
+    job = {key: value for key, value in view.job._asdict().items() if key not in _IN_JOB}
     return {
         **with_whole_cost({**job, "status": status}),
         "project": view.job.name,
@@ -55,7 +54,7 @@ def job_value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
             }
             for circuit in open_circuits(tables)
         ],
-        "batches": [asdict(batch) for batch in view.batches.values()],
+        "batches": [batch._asdict() for batch in view.batches.values()],
         "removals": removals_of(tables.connection, tables.job_id) if tables.at is None else [],
         "imported": imported(tables.connection, tables.job_id) if tables.at is None else None,
         "at": tables.at,
@@ -112,7 +111,7 @@ def step_value(
 
 def _used_value(view: JobView, step: StepRow) -> dict[str, Any]:
     """What the step used together with the steps inside it."""
-    return with_whole_cost(asdict(view.usage[step.name]))
+    return with_whole_cost(view.usage[step.name].value())
 
 
 def doubts_of(tables: JobTables, status: str) -> JobDoubts:

@@ -181,7 +181,7 @@ def test_a_shared_row_of_containers_shows_the_work_inside_them() -> None:
     def made(name: str, parent: str | None, children: int | None, begin_s: float) -> TimelineRow:
         at_work = (Span("attempt", begin_s, begin_s + 1, "succeeded"),)
         whole = (Span("attempt", 0.0, 60.0, "succeeded"),)
-        found = replace(row.step, name=name, parent=parent, children=children)
+        found = row.step._replace(name=name, parent=parent, children=children)
         return TimelineRow(found, name.count("/"), whole if children else at_work, "running")
 
     rows = [made("each", None, 60, 0)]
@@ -201,10 +201,10 @@ def test_a_shared_row_is_below_the_row_of_its_container() -> None:
     story = begun(*(step(f"s{number}") for number in range(300)), total=400)
     plain = list(of(story).rows)
     inside = [
-        replace(plain[0], step=replace(plain[0].step, name=f"s0[{n}]", parent="s0"), depth=1)
+        replace(plain[0], step=plain[0].step._replace(name=f"s0[{n}]", parent="s0"), depth=1)
         for n in range(30)
     ]
-    parent = replace(plain[0], step=replace(plain[0].step, children=30))
+    parent = replace(plain[0], step=plain[0].step._replace(children=30))
     rows = collapse_rows([*plain[1:], parent, *inside])
     (place,) = (n for n, row in enumerate(rows) if isinstance(row, SharedRow) and row.depth == 1)
     above = rows[place - 1]

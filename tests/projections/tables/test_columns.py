@@ -1,12 +1,9 @@
 """The row classes declare the tables, and everything else is derived from them."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, make_dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, NamedTuple
 
 import pytest
 
@@ -16,9 +13,10 @@ from orc.ledger.tables import LEDGER_TABLES, Table
 from orc.projections.money.prices import NO_PRICES
 from orc.projections.tables import rows, writer
 from orc.projections.tables.binding import Insert, Update, bind
-from orc.projections.tables.columns import Row, TableInfo, column, table_of
+from orc.projections.tables.columns import Row, column, table_of
+from orc.projections.tables.columns import table as table_called
 from orc.projections.tables.flow import NOT_ENDED
-from orc.projections.tables.rows import ROWS, AttemptRow, FileRow, JobRow
+from orc.projections.tables.rows import ROWS, AttemptRow, JobRow
 from orc.projections.tables.schema import STATEMENTS, TABLES, create_tables, render_statements
 from orc.projections.tables.version import VERSION
 from orc.projections.tables.writer import Writer
@@ -115,13 +113,12 @@ def test_every_column_is_filled_by_a_handler(histories: sqlite3.Connection) -> N
 
 
 def test_a_column_that_no_handler_fills_is_noticed(histories: sqlite3.Connection) -> None:
-    wider = make_dataclass(
-        "Wider",
-        [("colour", "str | None", column("The colour of the file."))],
-        bases=(FileRow,),
-        frozen=True,
-    )
-    assert unfilled(histories, [wider]) == {"files.colour"}
+    @table_called("files", "Files", "One row for each file.")
+    class Wider(NamedTuple):
+        path: Annotated[str, column("The path.")]
+        colour: Annotated[str | None, column("The colour of the file.")]
+
+    assert unfilled(histories, [Wider]) == {"files.colour"}
 
 
 def test_only_columns_that_may_be_null_are(histories: sqlite3.Connection) -> None:
@@ -132,14 +129,12 @@ def test_only_columns_that_may_be_null_are(histories: sqlite3.Connection) -> Non
             assert each.is_nullable or not missing, f"{table.name}.{each.name}"
 
 
-@dataclass(frozen=True)
-class PetRow:
-    TABLE: ClassVar = TableInfo("pets", "Pets", "One row for each pet.", (("name", "legs"),))
-
-    pet_id: str = column("The key.", key=True)
-    name: str = column("Its name.", indexed=True)
-    legs: int = column("The number of legs.", start=4)
-    slept_s: float | None = column("How long it slept.", indexed=True, sparse=True)
+@table_called("pets", "Pets", "One row for each pet.", (("name", "legs"),))
+class PetRow(NamedTuple):
+    pet_id: Annotated[str, column("The key.", key=True)]
+    name: Annotated[str, column("Its name.", indexed=True)]
+    legs: Annotated[int, column("The number of legs.", start=4)]
+    slept_s: Annotated[float | None, column("How long it slept.", indexed=True, sparse=True)]
 
 
 def test_a_declaration_has_type_null_key_start_unit_and_index() -> None:

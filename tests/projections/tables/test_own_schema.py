@@ -15,6 +15,7 @@ from orc.ledger.schema_check import digest_of, schema_of
 from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
 from orc.projections.tables import own_schema
+from orc.projections.tables.columns import table_name
 from orc.projections.tables.own_schema import check_own_tables
 from orc.projections.tables.rows import ROWS
 
@@ -80,4 +81,4 @@ def test_changed_tables_are_refused_and_a_rebuild_mends_them(
 
 
 def test_the_names_are_those_of_the_declared_tables() -> None:
-    assert {row_type.TABLE.name for row_type in ROWS} == own_schema.NAMES
+    assert {table_name(row_type) for row_type in ROWS} == own_schema.NAMES
