@@ -57,6 +57,10 @@ class Lines:
             if request["op"] == "close":
                 await self._answer(answer, request)
                 break
+            if "id" not in request:
+                # It waits for nothing.
+                await self._answer(answer, request)
+                continue
             await self._room.acquire()
             task = asyncio.create_task(self._answer(answer, request))
             self._running.add(task)
