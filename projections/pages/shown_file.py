@@ -177,5 +177,5 @@ def _hex(content: bytes, digest: str) -> ShownText:
     """The first bytes in hexadecimal."""
     head = content[:_HEX_BYTES]
     lines = [head[at : at + 16].hex(" ") for at in range(0, len(head), 16)]
-    # More characters than are shown, so that the page says that the content is cut.
-    return ShownText("\n".join(lines), len(content) * 3, digest)
+    # As many characters as the whole content has, so that the page says if it is cut.
+    return ShownText("\n".join(lines), max(0, len(content) * 3 - 1), digest)

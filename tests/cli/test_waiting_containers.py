@@ -10,6 +10,7 @@ from orc.cli.jobs.state import load_state, waits_inside
 from orc.cli.terminal.live_notes import wait_note
 from orc.ledger import LedgerReader
 from tests.cli.command_line import orc, write
+from tests.projections.served import Get, browse
 
 SPEC = """\
 project: waiting
@@ -103,3 +104,13 @@ def test_an_answer_names_the_questions_that_are_left(job: str) -> None:
     assert last.splitlines()[-1] == f"next: orc resume {job}"
     assert "waiting to be resumed" in orc("list").out
     assert orc("resume", job).code == 0
+
+
+def test_the_page_of_a_step_shows_commands_as_code(job: str) -> None:
+    async def look(get: Get) -> None:
+        text = (await get(f"/-/orc/runs/{job}/step/last")).text
+        why = text.partition('id="why"')[2].partition("</div>")[0]
+        assert "<code>orc show " in why
+        assert "`" not in why
+
+    browse(Path("runs.db"), then=look)

@@ -60,6 +60,15 @@ def test_no_page_of_a_file_has_active_markup(database: Path) -> None:
     browse(database, then=look)
 
 
+def test_bytes_that_are_shown_in_full_are_not_said_to_be_cut(database: Path) -> None:
+    async def look(get: Get) -> None:
+        text = (await get(address("bytes.bin"))).text
+        assert "fc fd fe ff" in text
+        assert "Cut:" not in text
+
+    browse(database, then=look)
+
+
 def test_only_images_and_documents_have_a_preview(database: Path) -> None:
     async def look(get: Get) -> None:
         for path in FILES:
