@@ -48,6 +48,8 @@ from orc.projections.tables.rows import JobRow, StepRow
 from orc.projections.tables.status import step_status
 from orc.projections.tables.step_notes import step_note
 
+_MODELS_MAX = 3
+
 
 def command(
     job: Job,
@@ -173,7 +175,11 @@ def _put_pictures(
 
 def _put_head(tables: JobTables, view: JobView, status: str) -> None:
     job = view.job
-    put(f"  spec       {safe(job.spec_file)}, {safe(job.provider)}/{safe(job.model)}")
+    put(f"  spec       {safe(job.spec_file)}")
+    if view.models:
+        named = ", ".join(map(safe, view.models[:_MODELS_MAX]))
+        more = count_text(len(view.models) - _MODELS_MAX, "other")
+        put(f"  models     {named}{f' and {more}' * (len(view.models) > _MODELS_MAX)}")
     put(f"  submitted  {ago(job.submitted_at)}, {when(job.submitted_at)}")
     if job.forked_from:
         put(f"  forked     from {job.forked_from}")

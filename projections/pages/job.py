@@ -134,7 +134,7 @@ def read_values(
         "progress": progress_of(view.job),
         "elapsed_s": elapsed_of(view.job, status, now),
         "budget": budget_lines(view, spec),
-        "models": _models(view),
+        "models": view.models,
         "tags": read_tags(connection, job_id),
         "has_results": has_scores(connection, job_id),
         "score_means": read_means(connection, job_id),
@@ -212,16 +212,6 @@ def _lines(
         within = tuple(_lines(view, children, 0, inner, is_live=is_live))
         inner_tables.append(InnerTable(step, within, counts))
         inner_tables += inner
-
-
-def _models(view: JobView) -> list[str]:
-    """The names of the models of all steps, sorted."""
-    named = {
-        f"{step.provider}/{step.model}" if step.model else step.provider
-        for step in view.steps
-        if step.provider
-    }
-    return sorted(named)
 
 
 def budget_lines(view: JobView, spec: SpecSeen) -> list[tuple[str, int, int]]:

@@ -69,6 +69,17 @@ class JobView:
         return found
 
     @cached_property
+    def models(self) -> list[str]:
+        """The names of the models of all steps, sorted: `openai/gpt-4o`."""
+        return sorted(
+            {
+                f"{step.provider}/{step.model}" if step.model else step.provider
+                for step in self.steps
+                if step.provider
+            }
+        )
+
+    @cached_property
     def top_level(self) -> list[StepRow]:
         """The steps that are not inside another step."""
         return [step for step in self.steps if step.parent not in self.by_name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.command_line import orc, submit
+from tests.cli.command_line import orc, submit, write
 from tests.cli.conftest import Kept
 
 
@@ -54,3 +54,17 @@ def test_show_events_and_tail_print_the_lines_of_events_jsonl(kept: Kept) -> Non
         orc("show", kept.tiny, "-e", "--json", "--db", kept.database).out == published.read_text()
     )
     assert orc("tail", kept.tiny, "--json", "--db", kept.database).out == published.read_text()
+
+
+def test_the_models_are_those_of_the_steps(here: Path) -> None:
+    job = submit("project: p\nprovider: openai/gpt-4o\nsteps: {a: {value: 1}}\n")
+    shown = orc("show", job).out
+    assert "spec       spec.yaml\n" in shown
+    assert "gpt-4o" not in shown
+    write("spec.replay.yaml", "replies: {a: [one], b: [two]}\n")
+    job = submit(
+        "project: p\nprovider: openai/gpt-4o\nsteps:\n  a: {prompt: x}\n  b: {prompt: x, model: m}\n",
+        "-p",
+        "replay",
+    )
+    assert "  models     replay/gpt-4o, replay/m\n" in orc("show", job).out
