@@ -20,7 +20,9 @@ from orc.ledger.secrets.patterns import (
     sorted_choice,
 )
 
-_HEAD_UNITS = 12
+_HEAD_UNITS = 6
+"""More of them make a search a little more exact, and the first search slow: each takes milliseconds
+to compile, in all its spellings."""
 _KNOWN_MAX = 10_000
 _HEAD_UNCERTAIN = 3
 _BREAKS = frozenset("\r\n\\%=?")
