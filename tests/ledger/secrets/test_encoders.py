@@ -291,6 +291,13 @@ def test_a_value_of_letters_is_found_by_a_mask_that_has_found_nothing_before(nam
     assert is_hidden(LETTERS, content.encode())
 
 
+@pytest.mark.parametrize("code", [r"\x100", "%100"])
+def test_a_code_of_two_digits_does_not_take_a_third_one(code: str) -> None:
+    # It is the character 16 and a zero, and not U+0100.
+    assert not is_hidden("\u0100 password", f"{code} password")
+    assert is_hidden("\u00ff password", f"{code[:-3]}ff password")
+
+
 @each_case(
     "line_end",
     [
