@@ -298,6 +298,29 @@ def test_a_code_of_two_digits_does_not_take_a_third_one(code: str) -> None:
     assert is_hidden("\u00ff password", f"{code[:-3]}ff password")
 
 
+@pytest.mark.parametrize("code", ["&#0;", "&#0000;", "&#x0;", "&#X00;", r"\u{0}", r"\u{0000}"])
+def test_a_nul_is_found_with_any_number_of_zeros(code: str) -> None:
+    assert is_hidden("pass\0word", f"pass{code}word")
+    assert not is_hidden("pass\0word", f"pass{code.replace('0', '')}word")
+
+
+@pytest.mark.parametrize("quoted", ["'\n'", r"$'\n'", r"'$'\n''"])
+def test_a_line_end_is_found_as_shells_quote_it_alone(quoted: str) -> None:
+    assert is_hidden("one line\nand two", f"'one line{quoted}and two'")
+
+
+@pytest.mark.parametrize("code", [0xD7FF, 0xD800, 0xDC80, 0xDFFF, 0xE000])
+def test_only_what_is_no_character_may_have_been_replaced(code: int) -> None:
+    is_character = not 0xD800 <= code <= 0xDFFF
+    assert is_hidden(f"pass{chr(code)}word", "pass\ufffdword") is not is_character
+
+
+def test_only_a_control_character_is_written_with_a_caret() -> None:
+    assert is_hidden("pass\x1fword", "pass^_word")
+    assert is_hidden("pass\x7fword", "pass^?word")
+    assert not is_hidden("pass word", "pass^`word")
+
+
 @each_case(
     "line_end",
     [
