@@ -341,6 +341,28 @@ def test_a_line_end_is_found_in_every_spelling_of_either_kind(own: str, line_end
     assert not is_hidden(value, "onetwothree")
 
 
+@each_case(
+    "line_end",
+    [
+        "\n", "\r\n", r"\n", r"\r\n", r"\\r\\n", r"\u000a", r"\u000D\u000A", "%0A", "%0d%0a",
+        "%250D%250A",
+    ],
+)  # fmt: skip
+def test_lines_of_base64_and_quoted_printable_are_found_in_json_and_urls(line_end: str) -> None:
+    value = "a long value, of which base64 and quoted-printable have more than one line 0123456789"
+    encoded = base64.encodebytes(value.encode()).decode().strip()
+    code = bytewise(value, "=%02X")
+    assert "\n" in encoded
+    assert is_hidden(value, encoded.replace("\n", line_end))
+    assert is_hidden(value, f"={line_end}".join((code[:60], code[60:])))
+
+
+@each_case("other", ["n", "rn", "\\", "0a", "u000a", "0D0A"])
+def test_what_is_no_line_end_does_not_divide_base64(other: str) -> None:
+    value = "a long value, of which base64 has more than one line 0123456789"
+    assert not is_hidden(value, base64.encodebytes(value.encode()).decode().replace("\n", other))
+
+
 @each_case("own", ["\n", "\r\n"])
 @each_case("line_end", ["\n", "\r\n"])
 @each_case("name", BYTES)
