@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import stat
 from pathlib import Path
 
@@ -94,6 +96,25 @@ def test_a_job_that_was_imported_runs_once_with_trust(job: str, here: Path) -> N
     assert said.code == 2
     assert "--trust" in said.err
     assert orc("resume", job, "--trust", *there).code == 0
+
+
+def test_the_command_that_is_printed_trusts_an_imported_job_for_good(job: str, here: Path) -> None:
+    orc("bundle", job, "job.orc")
+    there = ("--db", here / "there.db")
+    orc("import", "job.orc", *there)
+    (command,) = re.findall(r"run `(orc import .+)` \(for good\)", orc("resume", job, *there).err)
+    assert orc(*shlex.split(command)[1:]).code == 0
+    assert orc("resume", job, *there).code == 0
+
+
+def test_a_job_that_was_imported_from_a_descriptor_names_no_file_to_import_again(
+    job: str, here: Path
+) -> None:
+    orc("bundle", job, "job.orc")
+    there = ("--db", here / "there.db")
+    with open("job.orc", "rb") as content:
+        assert orc("import", f"/dev/fd/{content.fileno()}", *there).code == 0
+    assert "run `orc import FILE --trust" in orc("resume", job, *there).err
 
 
 LEAVES_EVERYTHING = """\
