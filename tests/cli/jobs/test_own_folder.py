@@ -44,6 +44,16 @@ def test_a_submitted_fork_keeps_the_folder_that_was_chosen_for_it(job: str, here
     assert not (here / "runs").exists()
 
 
+def test_a_copy_beside_its_original_leaves_the_folder_of_the_original(job: str, here: Path) -> None:
+    folder = here / "elsewhere" / job
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    shutil.copy("runs.db", "copy.db")
+    assert orc("rerun", job, "--step", "first", "--db", "copy.db").code == 0
+    assert orc("export", job, "--db", "copy.db").code == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert orc("verify").code == 0
+
+
 def test_a_folder_that_was_removed_is_published_in_its_place_again(job: str, here: Path) -> None:
     shutil.rmtree(here / "elsewhere")
     assert orc("export", job).code == 0
