@@ -11,7 +11,7 @@ from tests.builders import JOB, OWNER, job, record, started, step, submitted
 from tests.projections.served import Get, browse
 from tests.projections.support import open_in
 
-SENTENCE = "queued: no worker has taken it; start one with `orc work"
+SENTENCE = "queued: no worker has taken it; start one with <code>orc work"
 
 
 def test_a_queued_job_is_counted_listed_and_explained(tmp_path: Path) -> None:
