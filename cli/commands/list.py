@@ -71,7 +71,8 @@ def command(
     """List jobs, newest first.
 
     --status waiting also prints what each job asks, and the next command for each. --json has that
-    command as `next`, null if the job goes on by itself or has succeeded.
+    command as `next`, null if the job goes on by itself or has succeeded: for a question the one that
+    approves; `orc show JOB` has all of them, and raises limits that a job has reached.
     """
     with read_tables(database) as (connection, path):
         found = list_jobs(
@@ -85,7 +86,7 @@ def command(
         shown = list(islice(found, limit))
         # What waits is told in full where it was asked for, and to programs.
         coming = {
-            job.job_id: next_steps(connection, path, job.job_id, job.status)
+            job.job_id: next_steps(connection, path, job.job_id, job.status, is_brief=True)
             for job in shown
             if as_json or ("waiting" in (statuses or ()) and job.status == "waiting")
         }

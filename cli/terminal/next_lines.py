@@ -9,6 +9,7 @@ from typing import NamedTuple
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, safe
 from orc.ledger.command_lines import command_line, is_in_decision
+from orc.ledger.errors import LedgerError
 from orc.ledger.kinds import QUEUED, SHOWN_RESUMABLE
 from orc.ledger.transport.imported import resume_command
 from orc.projections.tables.status import NEXT_TEXTS, is_in_queue
@@ -65,12 +66,23 @@ class NextSteps(NamedTuple):
             put(f"then: {self.then}")
 
 
-def next_steps(connection: sqlite3.Connection, path: Path, job_id: str, status: str) -> NextSteps:
-    """What a job with this shown status asks, and how it goes on. Raises LedgerError."""
+def next_steps(
+    connection: sqlite3.Connection, path: Path, job_id: str, status: str, *, is_brief: bool = False
+) -> NextSteps:
+    """What a job with this shown status asks, and how it goes on.
+
+    If its events cannot be read, the next command is the one that finds out why. With `is_brief`, only
+    the events of waiting jobs are read: the command for a job that has failed for its limits then
+    lacks higher ones.
+    """
     then = command_line("work") if status == QUEUED else ""
-    if status in SHOWN_RESUMABLE:
-        then = _continue_command(connection, path, job_id)
-    asked = _asked(connection, path, job_id, then) if status == "waiting" else []
+    try:
+        if status in SHOWN_RESUMABLE:
+            reads = status == "waiting" or not is_brief
+            then = _continue_command(connection, path, job_id, reads_events=reads)
+        asked = _asked(connection, path, job_id, then) if status == "waiting" else []
+    except LedgerError:
+        return NextSteps(job_id, status, [], command_line("verify", job_id))
     return NextSteps(job_id, status, asked, then)
 
 
@@ -94,12 +106,14 @@ def _asked(connection: sqlite3.Connection, path: Path, job_id: str, then: str) -
     ]
 
 
-def _continue_command(connection: sqlite3.Connection, path: Path, job_id: str) -> str:
+def _continue_command(
+    connection: sqlite3.Connection, path: Path, job_id: str, *, reads_events: bool
+) -> str:
     """The command that continues the job, with a larger budget or more time if it needs that."""
     if is_in_queue(connection, job_id):
         return command_line("work")
     query = "SELECT 1 FROM steps WHERE job_id = ? AND failure_kind IN ('budget', 'timeout') LIMIT 1"
-    if connection.execute(query, (job_id,)).fetchone() is None:
+    if not reads_events or connection.execute(query, (job_id,)).fetchone() is None:
         return resume_command(connection, job_id)
     from orc.cli.jobs.state import load_state
     from orc.cli.terminal.next_commands import command_to_continue

@@ -13,6 +13,7 @@ from tests.cli.command_line import (
 )
 from tests.cli.commands.conftest import Spent
 from tests.cli.conftest import Kept
+from tests.projections.support import tamper
 
 
 def test_list_shows_the_newest_first_and_as_many_as_asked(kept: Kept) -> None:
@@ -85,3 +86,23 @@ def test_each_waiting_job_is_listed_with_its_questions_and_the_next_commands(her
     assert "next:" not in orc("list").out
     assert orc("approve", jobs[0], "gate", "--resume").code == 0
     assert next(iter(orc("list", "--json").lines()))["next"] is None
+
+
+def test_a_job_that_cannot_be_read_hides_no_other_and_is_to_be_verified(here: Path) -> None:
+    cut = write("cut.yaml", "project: p\nsteps: {a: {run: 'sleep 9', timeout: 50ms}}\n")
+    asking = write("asking.yaml", "project: p\nsteps: {a: {approval: 'Go?'}}\n")
+    assert [orc("run", spec, "-q").code for spec in (cut, asking, asking, cut)] == [1, 3, 3, 1]
+    jobs = [line["job_id"] for line in orc("list", "--json").lines()]
+    where = f"WHERE job_id IN ('{jobs[0]}', '{jobs[1]}')"
+    tamper(Path("runs.db"), f"UPDATE events SET data = '{{\"kind\": 1}}' {where} AND step = 'a'")
+
+    listed = {line["job_id"]: line["next"] for line in orc("list", "--json").lines()}
+    assert listed == {
+        jobs[0]: f"orc resume {jobs[0]}",
+        jobs[1]: f"orc verify {jobs[1]}",
+        jobs[2]: f"orc approve {jobs[2]} a --resume",
+        jobs[3]: f"orc resume {jobs[3]}",
+    }
+    assert f"orc verify {jobs[1]}" in orc("list", "--status", "waiting").out
+    for job_id in jobs[:2]:
+        assert orc("show", job_id, "--json").json()["next"] == f"orc verify {job_id}"
