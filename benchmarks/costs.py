@@ -25,6 +25,7 @@ from typing import Any
 
 from benchmarks import jobs, start
 from benchmarks.figures import figure_of
+from benchmarks.peak import peak_bytes
 from orc.cli.collector import tune_collector
 from orc.cli.jobs.owned_job import Listener
 from orc.cli.jobs.places import Places
@@ -98,6 +99,13 @@ def _figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
             chain.cpu_s,
             "<= 1.5",
         ),
+        _row(
+            "chain of 1,000 functions: ms CPU a step",
+            functions.cpu_s,
+            "chain of 1,000 values, a commit each: ms",
+            least("large_values", 1000).cpu_s,
+            "<= 1.5",
+        ),
         figure_of("events of 10,000 steps folded/s of CPU", [20_000 / fold.cpu_s], "", []),
         _row(
             "publishing 10,000 steps, at the end: s CPU",
@@ -136,6 +144,11 @@ def functions(count: int) -> str:
 
 def _chain(count: int, folder: Path) -> float:
     return _run(jobs.chain(count), folder)
+
+
+def _large_values(count: int, folder: Path) -> float:
+    """Each value is a blob, which is committed before the next one may read it."""
+    return _run(jobs.chain(count, chars=2000), folder)
 
 
 def _commands(count: int, folder: Path) -> float:
@@ -197,6 +210,7 @@ def _resume(count: int, folder: Path) -> float:
 
 _WHATS: dict[str, Callable[[int, Path], float]] = {
     "chain": _chain,
+    "large_values": _large_values,
     "commands": _commands,
     "functions": _functions,
     "harness": _harness,
@@ -261,10 +275,7 @@ def main() -> None:
     tune_collector()
     with tempfile.TemporaryDirectory(dir=place) as name:
         cpu_s = _WHATS[what](int(count), Path(name))
-    # In kB, but in bytes on macOS.
-    unit = 1 if sys.platform == "darwin" else 1024
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    print(json.dumps(asdict(Cost(cpu_s, memory))))
+    print(json.dumps(asdict(Cost(cpu_s, peak_bytes()))))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,9 @@ class Evaluation:
         """Run one more job."""
         (self.folder / "spec.yaml").write_text(spec(cases=self.cases, is_scored=is_scored))
         (self.folder / "spec.replay.yaml").write_text(replies(cases=self.cases, wrong=wrong))
-        return self.spend("run", "spec.yaml", "--quiet")
+        measured = [sys.executable, "-m", "benchmarks.peak", "peak", "run", "spec.yaml", "--quiet"]
+        used = spend([*measured, "--db", str(self.database)], self.folder)
+        return replace(used, memory_bytes=int((self.folder / "peak").read_text("ascii")))
 
     def spend(self, *arguments: str) -> Command:
         """Run a command of orc on the ledger."""
