@@ -20,6 +20,7 @@ from orc.scheduler.core.sizes import parse_amount
 from orc.scheduler.drivers.addresses import is_loopback
 from orc.scheduler.executors.site import Site
 from orc.scheduler.stopping import ignored_signals
+from orc.worker.cores import usable_cores
 
 ENGINE_SETTINGS = {
     # Another start of a task would only ask in vain.
@@ -114,7 +115,7 @@ def machine_amounts(
     Raises UsageProblem for a memory or a label that is none.
     """
     if cpu is None:
-        cpu = float(_processors())
+        cpu = float(usable_cores())
     try:
         amount = float(_physical_memory()) if memory is None else parse_amount(memory)
     except ValueError as error:
@@ -155,13 +156,6 @@ def _resources(amounts: WorkerAmounts) -> str:
 
 def _plain(amount: float) -> str:
     return str(int(amount)) if amount == int(amount) else repr(amount)
-
-
-def _processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _physical_memory() -> int:

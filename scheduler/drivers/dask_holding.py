@@ -72,14 +72,12 @@ class Holding:
         """The workers that there are now."""
         self._rooms.set_capacity(cluster.capacity)
 
-    def submit(self, ticket: str, run: str, needs: Mapping[str, float], payload: bytes) -> bool:
-        """Take a copy; False if it is here already."""
+    def submit(self, ticket: str, run: str, needs: Mapping[str, float], payload: bytes) -> None:
+        """Take a copy, unless it is here already."""
         place = ticket, run
-        if place in self._copies:
-            return False
-        self._copies[place] = self._queue[place] = HeldCopy(ticket, run, needs, payload)
-        self.pump()
-        return True
+        if place not in self._copies:
+            self._copies[place] = self._queue[place] = HeldCopy(ticket, run, needs, payload)
+            self.pump()
 
     def withdraw(self, ticket: str, run: str) -> bool:
         """Drop a copy that has not asked; whether it is known. If it asks anyway, it is refused."""

@@ -71,7 +71,7 @@ class FunctionProcess:
         self.child.close()
         os.close(self._requests)
         os.close(self._answers)
-        self._is_ready()
+        self._note_ready()
 
     async def _ask(self, request: FunctionRequest) -> bytes | None:
         line = json.dumps(
@@ -86,19 +86,19 @@ class FunctionProcess:
         )
         if not await self._send(line.encode() + b"\n"):
             return None
-        answer = b""
+        answer = bytearray()
         while not answer.endswith(b"\n"):
             await trio.lowlevel.wait_readable(self._answers)
             chunk = os.read(self._answers, _CHUNK)
             if not chunk:
                 return None
             if self._on_ready is not None:
-                self._is_ready()
+                self._note_ready()
                 chunk = chunk.removeprefix(_STARTED)
             answer += chunk
             if len(answer) > ANSWER_BYTES_MAX:
                 return None
-        return answer
+        return bytes(answer)
 
     async def _send(self, content: bytes) -> bool:
         """Whether the worker still reads."""
@@ -113,7 +113,7 @@ class FunctionProcess:
             return False
         return True
 
-    def _is_ready(self) -> None:
+    def _note_ready(self) -> None:
         if self._on_ready is not None:
             self._on_ready()
             self._on_ready = None

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import trio
@@ -193,16 +194,14 @@ class ProcessGroups:
     def _read_ends(self) -> Mapping[int, float]:
         """The ends that the reaper has noted: times of the monotonic clock, by group."""
         if self._reaper is not None and self._reaper.stdout is not None:
-            try:
+            # Until nothing more lies ready.
+            with suppress(OSError):
                 while chunk := os.read(self._reaper.stdout.fileno(), _CHUNK):
                     *lines, self._unread = (self._unread + chunk).split(b"\n")
                     for line in lines:
                         group, _, ended = line.partition(b" ")
                         if int(group) in self._groups:
                             self._ends[int(group)] = float(ended)
-            except OSError:
-                # Nothing more lies ready.
-                return self._ends
         return self._ends
 
     def _close_notes(self) -> None:

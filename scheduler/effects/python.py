@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import trio
 
 from orc.ledger.scarcity import describe_system_error
@@ -14,8 +12,9 @@ from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import function_result
 from orc.scheduler.executors.contract import Broken, WorkOutcome
+from orc.worker.cores import usable_cores
 
-STARTS_MAX = max(2, os.cpu_count() or 1)
+STARTS_MAX = max(2, usable_cores())
 """How many processes start at once. A start keeps a core busy: more of them take longer."""
 START_S_MAX = 5.0
 """If no process has started for so long, the others do not wait for those that try."""
@@ -109,19 +108,18 @@ class WorkerPool:
             self._started_at = trio.current_time()
         self._starting += 1
         try:
-            return await start_process(request, self._groups, on_ready=self._is_ready)
+            return await start_process(request, self._groups, on_ready=self._note_ready)
         except BaseException:
-            self._is_ready()
+            self._note_ready()
             raise
 
-    def _is_ready(self) -> None:
+    def _note_ready(self) -> None:
         """A process has started, or will not: the next one may."""
         self._starting -= 1
         self._started_at = trio.current_time()
         for kind in self._kinds.values():
-            if kind.waiting:
-                kind.waiting.unpark()
-                return
+            # One of each kind: who takes an idle process leaves the start to others.
+            kind.waiting.unpark()
 
     async def _end(self, process: FunctionProcess) -> None:
         await self._groups.end(process.child)

@@ -147,6 +147,8 @@ class DriverProcess:
         async with self._writing:
             # What others wanted to send meanwhile goes together.
             lines, self._unsent = self._unsent, bytearray()
+            if not lines and self._has_ended:
+                raise trio.BrokenResourceError("whoever sent it found that the driver has ended")
             if not lines:
                 return
             # Half a line would spoil all that come after it.

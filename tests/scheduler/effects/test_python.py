@@ -76,6 +76,7 @@ def code(tmp_path: Path, function: Function) -> Path:
                 found.append(found)
                 return found
             def odd_text(): return "a\\ud800b"
+            def of_size(chars): return "x" * chars
             def large(): return "x" * 3_000_000
             async def slowly(word):
                 await asyncio.sleep(0)
@@ -361,6 +362,19 @@ async def test_invalid_unicode_and_large_values_are_passed_through(
 ) -> None:
     assert (await workers.get(function("given:odd_text"))).value == "a\ufffdb"
     assert len((await workers.get(function("given:large"))).value) == 3_000_000
+
+
+@pytest.mark.usefixtures("code")
+async def test_the_time_to_read_an_answer_grows_with_its_size_only(
+    workers: Workers, function: Function
+) -> None:
+    async def took_s(chars: int) -> float:
+        began_s = time.process_time()
+        await workers.get(function("given:of_size", {"chars": chars}))
+        return time.process_time() - began_s
+
+    small_s = min([await took_s(10_000_000) for _ in range(2)])
+    assert await took_s(60_000_000) < 40 * small_s
 
 
 @pytest.mark.usefixtures("code")
