@@ -71,7 +71,8 @@ def verify_ledger(
         for job_id in [*jobs, *(job_id for job_id in known if job_id not in jobs)]:
             verdicts.append(_verify(verifier, job_id, known.get(job_id, [])))
             on_verdict(verdicts[-1])
-        problems += verifier.check_file()
+        # The last check of the file also compares the schema.
+        problems += [found for found in verifier.check_file() if found not in problems]
     return Verification(path, tuple(verdicts), tuple(problems))
 
 

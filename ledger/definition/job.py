@@ -135,9 +135,9 @@ def dump_step(step: StepDef) -> dict[str, Any]:
 
 
 def dump_whole_step(step: StepDef, *, without: Collection[str] = ()) -> dict[str, Any]:
-    """The step as JSON values with all its fields, but not those `without` which it is wanted.
+    """All fields of the step as JSON values, except those in `without`.
 
-    The steps inside it have all theirs.
+    The steps inside it are dumped in full.
     """
     found = _defaults_of_step() | step.model_dump(mode="json", exclude={"steps"})
     found["steps"] = [dump_whole_step(inner) for inner in step.steps]

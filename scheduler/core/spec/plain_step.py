@@ -36,7 +36,7 @@ _IS_PLAIN: dict[str, Callable[[Any], bool]] = {
     "value": lambda value: True,
     "run": lambda value: _is_text(value) or _are_texts(value),
     "python": lambda value: _is_text(value) and value != "",
-    "args": lambda value: type(value) is dict,
+    "args": lambda value: type(value) is dict and all(type(name) is str for name in value),
     "prompt": _is_text,
     "system": _is_text,
     "needs": lambda value: _is_text(value) or _are_texts(value),

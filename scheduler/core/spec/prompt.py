@@ -176,7 +176,7 @@ def _tool(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if ":" not in value and _FILE.search(value):
-        raise ValueError(f"a file is no tool; of an MCP server, write {{mcp: {value}}}")
+        raise ValueError(f"a file is not a tool; for an MCP server, write {{mcp: {value}}}")
     return {"python": value} if ":" in value else {"builtin": value}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,12 @@ def test_verify_ends_with_5_when_a_published_file_was_changed_or_removed(
     assert f"{name} is missing" in removed.err
     assert orc("export", job).code == 0
     assert orc("verify", job).code == 0
+
+
+def test_what_two_checks_find_is_said_once(here: Path) -> None:
+    submit(PASSING)
+    with closing(sqlite3.connect("runs.db")) as connection:
+        connection.execute("DROP TRIGGER events_no_update")
+    said = orc("verify")
+    assert said.code == 5
+    assert said.err.count("the trigger events_no_update is missing") == 1

@@ -150,7 +150,7 @@ def check(said: str) -> None:
         (
             ("steps", "a", "tools", 0),
             "./server.py",
-            "a file is no tool; of an MCP server, write {mcp: ./server.py}; got './server.py'",
+            "a file is not a tool; for an MCP server, write {mcp: ./server.py}; got './server.py'",
         ),
         (("steps", "a", "resources", "cpu"), [1] * 101, "may have at most 100 entries; got 101"),
     ],

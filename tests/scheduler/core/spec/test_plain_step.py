@@ -13,7 +13,7 @@ from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.parse import examine
 from orc.scheduler.core.spec.plain_step import _IS_PLAIN, plain_step
 
-VALUES = [None, True, 0, 1.5, "", "x", [], ["x"], [1], [None], {}, {"a": [1]}]
+VALUES = [None, True, 0, 1.5, "", "x", [], ["x"], [1], [None], {}, {"a": [1]}, {1: 2}]
 
 
 @pytest.mark.parametrize("key", sorted(_IS_PLAIN))
