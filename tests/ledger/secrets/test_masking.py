@@ -122,6 +122,20 @@ def test_each_longer_line_of_a_value_is_a_secret_itself() -> None:
         assert len(masked) < 60
 
 
+def test_each_of_two_longer_lines_is_a_secret_itself() -> None:
+    first, second = "first-line-of-it", "second-line-of-it"
+    mask = Mask({"S": f"{first}\n{second}"})
+    assert mask.text(f"a {first} b") == "a [secret S] b"
+    assert mask.text(f"a {second} b") == "a [secret S] b"
+
+
+@pytest.mark.parametrize("nul", ["\0", r"\u0000", r"\x00"])
+def test_a_value_with_a_nul_between_its_characters_is_masked(nul: str) -> None:
+    # As UTF-16 looks to who reads it as another encoding, or as JSON of that.
+    mask = Mask({"S": "Kw7-hidden-value"})
+    assert "idden" not in mask.text(nul.join("Kw7-hidden-value")).replace(nul, "")
+
+
 def test_the_longer_of_two_values_is_masked_first() -> None:
     mask = Mask({"SHORT": "abcdefgh", "LONG": "abcdefgh-and-more"})
     assert mask.text("abcdefgh-and-more abcdefgh") == "[secret LONG] [secret SHORT]"

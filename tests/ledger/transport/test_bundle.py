@@ -298,6 +298,11 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], type[LedgerError], str]] = {
         CorruptLedger,
         "digest does not match",
     ),
+    "a text that is not UTF-8": (
+        _sql("UPDATE blobs SET content = CAST(x'ff' AS TEXT) WHERE typeof(content) = 'text'"),
+        CorruptLedger,
+        "Could not decode to UTF-8",
+    ),
     "a blob of another size": (_sql("UPDATE blobs SET size_bytes = 1"), CorruptLedger, "digest"),
     "a blob that is a number": (
         _sql("UPDATE blobs SET content = 1.5"), CorruptLedger, "neither text nor bytes",
