@@ -172,6 +172,16 @@ HOSTILE = {
 }
 
 
+def test_a_size_larger_than_the_bundle_is_refused_before_any_part_is_read(
+    database: Path, here: Path
+) -> None:
+    run("bundle", JOB, "job.orc")
+    HOSTILE["a size larger than the file"](here / "job.orc")
+    words = "its blobs are larger than the file"
+    with pytest.raises(CorruptLedger, match=words), open_bundle(here / "job.orc"):
+        pass
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_bundle_with_other_large_files_is_refused_before_anything_is_written(
     database: Path, here: Path, name: str

@@ -105,6 +105,12 @@ def test_a_stream_holds_back_little_of_other_text() -> None:
         assert shown == {"gh": "", "ghp": "gh", "\n": "ghp\n"}.get(line, line)
 
 
+def test_a_stream_waits_for_the_longer_of_two_values_that_begin_alike() -> None:
+    stream = Mask({"A": "abcd-efgh", "B": "abcd-efgh-ijkl"}).text_stream()
+    shown = [stream.feed(piece) for piece in ("abcd-", "efgh", "-ijkl.")]
+    assert "".join([*shown, stream.close()]) == "[secret B]."
+
+
 def test_each_longer_line_of_a_value_is_a_secret_itself() -> None:
     mask = Mask({"PEM": PEM})
     line = PEM.splitlines()[3]

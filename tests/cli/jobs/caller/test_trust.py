@@ -98,6 +98,20 @@ def test_a_job_that_was_imported_runs_once_with_trust(job: str, here: Path) -> N
     assert orc("resume", job, "--trust", *there).code == 0
 
 
+def test_the_images_of_a_long_spec_come_with_an_imported_job(here: Path) -> None:
+    (here / "pic.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(2000))
+    parts = f"[{{image: pic.png}}, {{text: 'What is this? {'x' * 3000}'}}]"
+    steps = f"look: {{needs: ask, messages: [{{role: user, content: {parts}}}]}}"
+    write("spec.replay.yaml", "version: 1\nreplies: {look: [a cat]}\n")
+    spec = f"project: p\nprovider: replay\nsteps:\n  ask: {{approval: now}}\n  {steps}\n"
+    assert orc("run", write("spec.yaml", spec), "-q").code == 3
+    assert orc("bundle", "latest", "job.orc").code == 0
+    there = ("--db", here / "there.db")
+    assert orc("import", "job.orc", "--trust", *there).code == 0
+    assert orc("verify", *there).code == 0
+    assert orc("approve", "latest", "ask", "--resume", *there).code == 0
+
+
 def test_the_command_that_is_printed_trusts_an_imported_job_for_good(job: str, here: Path) -> None:
     orc("bundle", job, "job.orc")
     there = ("--db", here / "there.db")
