@@ -199,3 +199,8 @@ def in_use() -> tuple[int, int, int]:
     """How many descriptors, threads and child processes this process has."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     return len(os.listdir("/proc/self/fd")), threading.active_count(), len(children)
+
+
+def have_grown(before: tuple[int, int, int]) -> bool:
+    """Whether there are more of any of the three; a thread of an earlier test may have ended."""
+    return any(now > then for now, then in zip(in_use(), before, strict=True))

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.command_line import orc
 from tests.executors.clusters import LoopbackCluster, needs_dask
+from tests.processes import wait_until
 
 CSV = "question;answer\nWhat is 1+1?;2\nTwo?;3\n"
 SPEC = """\
@@ -58,7 +59,8 @@ def test_a_placed_command_reads_files_and_tables(
     assert said.code == 0, said.err
     place = Path(result("place"))
     assert not place.is_relative_to(folder), "the inputs are on the worker"
-    assert not place.exists(), "they go with the attempt"
+    # They go with the attempt: a worker removes the folders of all that have ended, from time to time.
+    wait_until(lambda: not place.exists(), what="the removal of the inputs")
     assert result("whole").splitlines() == [
         "./logo/logo.bin",
         "./notes/a.md",

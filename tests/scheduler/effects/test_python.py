@@ -20,7 +20,7 @@ from orc.scheduler.effects.function_process import FunctionProcess, start_proces
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.python import WorkerPool
-from tests.processes import in_use, members_of, needs_proc, wait_for
+from tests.processes import have_grown, in_use, members_of, needs_proc, wait_for
 from tests.scheduler.effects.conftest import GRACE_S, Function
 
 WITHIN_S = 20
@@ -437,7 +437,7 @@ async def test_many_calls_leave_no_descriptor_thread_or_process(
         for _ in range(300):
             nursery.start_soon(call)
     await workers.aclose()
-    assert in_use() == before
+    assert not have_grown(before)
 
 
 @pytest.mark.usefixtures("code")
