@@ -22,6 +22,40 @@ from orc.projections.tables.columns import Row, column, table
 from orc.projections.tables.file_rows import FileRow as FileRow
 from orc.projections.tables.tolerated import ToleratedRow
 
+# What the calls of a job, and of a step, used.
+_Calls = Annotated[int, column("Calls to models that were answered or failed.", start=0)]
+_InputTokens = Annotated[int, column("Tokens sent in these calls.", start=0)]
+_OutputTokens = Annotated[int, column("Tokens received in these calls.", start=0)]
+_CostUsd = Annotated[
+    float | None,
+    column(
+        "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
+        by_prices=True,
+    ),
+]
+_CostNanoUsd = Annotated[int | None, column("The same; its sums are exact.", by_prices=True)]
+_CallsUnpriced = Annotated[
+    int,
+    column(
+        "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
+    ),
+]
+_CallsInDoubt = Annotated[
+    int,
+    column(
+        "Calls whose outcome was not recorded: they may have been answered and charged.",
+        start=0,
+    ),
+]
+_InDoubtUsd = Annotated[
+    float | None,
+    column(
+        "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
+    ),
+]
+_InDoubtNanoUsd = Annotated[int | None, column("The same; its sums are exact.")]
+_InDoubtUnpriced = Annotated[int, column("Calls in doubt whose highest cost is unknown.", start=0)]
+
 
 @table("jobs", "Jobs", "One row for each submitted spec.")
 class JobRow(NamedTuple):
@@ -62,40 +96,16 @@ class JobRow(NamedTuple):
     steps_succeeded: Annotated[int, column("The number of steps that succeeded.", start=0)]
     steps_failed: Annotated[int, column("The number of steps that failed.", start=0)]
     steps_skipped: Annotated[int, column("The number of steps that were skipped.", start=0)]
-    calls: Annotated[int, column("Calls to models that were answered or failed.", start=0)]
-    input_tokens: Annotated[int, column("Tokens sent in these calls.", start=0)]
-    output_tokens: Annotated[int, column("Tokens received in these calls.", start=0)]
-    cost_usd: Annotated[
-        float | None,
-        column(
-            "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
-            by_prices=True,
-        ),
-    ]
-    cost_nano_usd: Annotated[int | None, column("The same; its sums are exact.", by_prices=True)]
-    calls_unpriced: Annotated[
-        int,
-        column(
-            "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
-        ),
-    ]
-    calls_in_doubt: Annotated[
-        int,
-        column(
-            "Calls whose outcome was not recorded: they may have been answered and charged.",
-            start=0,
-        ),
-    ]
-    in_doubt_usd: Annotated[
-        float | None,
-        column(
-            "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
-        ),
-    ]
-    in_doubt_nano_usd: Annotated[int | None, column("The same; its sums are exact.")]
-    in_doubt_unpriced: Annotated[
-        int, column("Calls in doubt whose highest cost is unknown.", start=0)
-    ]
+    calls: _Calls
+    input_tokens: _InputTokens
+    output_tokens: _OutputTokens
+    cost_usd: _CostUsd
+    cost_nano_usd: _CostNanoUsd
+    calls_unpriced: _CallsUnpriced
+    calls_in_doubt: _CallsInDoubt
+    in_doubt_usd: _InDoubtUsd
+    in_doubt_nano_usd: _InDoubtNanoUsd
+    in_doubt_unpriced: _InDoubtUnpriced
     failure: Annotated[
         str | None, column("The first failure when the job ended, or why the job was cancelled.")
     ]
@@ -152,40 +162,16 @@ class StepRow(NamedTuple):
     started_at: Annotated[str | None, column("When the first attempt started.")]
     finished_at: Annotated[str | None, column("When the step ended; NULL until then.")]
     duration_s: Annotated[float | None, column("How long the last attempt took.")]
-    calls: Annotated[int, column("Calls to models that were answered or failed.", start=0)]
-    input_tokens: Annotated[int, column("Tokens sent in these calls.", start=0)]
-    output_tokens: Annotated[int, column("Tokens received in these calls.", start=0)]
-    cost_usd: Annotated[
-        float | None,
-        column(
-            "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
-            by_prices=True,
-        ),
-    ]
-    cost_nano_usd: Annotated[int | None, column("The same; its sums are exact.", by_prices=True)]
-    calls_unpriced: Annotated[
-        int,
-        column(
-            "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
-        ),
-    ]
-    calls_in_doubt: Annotated[
-        int,
-        column(
-            "Calls whose outcome was not recorded: they may have been answered and charged.",
-            start=0,
-        ),
-    ]
-    in_doubt_usd: Annotated[
-        float | None,
-        column(
-            "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
-        ),
-    ]
-    in_doubt_nano_usd: Annotated[int | None, column("The same; its sums are exact.")]
-    in_doubt_unpriced: Annotated[
-        int, column("Calls in doubt whose highest cost is unknown.", start=0)
-    ]
+    calls: _Calls
+    input_tokens: _InputTokens
+    output_tokens: _OutputTokens
+    cost_usd: _CostUsd
+    cost_nano_usd: _CostNanoUsd
+    calls_unpriced: _CallsUnpriced
+    calls_in_doubt: _CallsInDoubt
+    in_doubt_usd: _InDoubtUsd
+    in_doubt_nano_usd: _InDoubtNanoUsd
+    in_doubt_unpriced: _InDoubtUnpriced
     output: Annotated[
         str | None,
         column(
