@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +26,7 @@ from typing import Any
 from benchmarks import yardsticks
 from benchmarks.figures import figure_of
 from benchmarks.items import ORC
+from benchmarks.processes import Memories, cpu_s, is_dead, with_children
 from tests.executors.clusters import LoopbackCluster, loopback_cluster
 from tests.processes import orc_environment, read_events, wait_until
 
@@ -37,7 +38,6 @@ EXECUTORS = ("cluster", "local")
 _WAIT_S = 40.0
 _CHAIN = 40
 _FAN = 300
-_TICKS_A_S = os.sysconf("SC_CLK_TCK")
 _SLOTS = 4
 _LOCAL_AT_ONCE = 4
 
@@ -153,7 +153,7 @@ class Bench:
             pid = int(pid_file.read_text())
             os.kill(worker.pid, signal.SIGSTOP)
             began = time.monotonic()
-            wait_until(lambda: _is_dead(pid), within_s=_WAIT_S, what="the end of the command")
+            wait_until(lambda: is_dead(pid), within_s=_WAIT_S, what="the end of the command")
             return time.monotonic() - began
 
     def _write(
@@ -190,12 +190,13 @@ class Bench:
         place = self._write(executor, steps)
         before_s = self._cluster_cpu_s()
         process = self._start(place, "run", "spec.yaml")
-        memories = _Memories(process.pid)
+        memories = Memories(process.pid)
         while True:
             pid, status, used = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
             memories.look()
+            # A look costs processor time of this machine, too.
             time.sleep(0.02)
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0, (place / "said").read_text()
@@ -205,7 +206,7 @@ class Bench:
 
     def _cluster_cpu_s(self) -> float:
         roots = [process.pid for process in self._cluster.processes if process.poll() is None]
-        return sum(map(_cpu_s, _with_children(roots)))
+        return sum(map(cpu_s, with_children(roots)))
 
 
 def left_out() -> str:
@@ -228,23 +229,6 @@ def bench(folder: Path) -> Iterator[Bench]:
         found = Bench(place, cluster)
         found.warm_up()
         yield found
-
-
-class _Memories:
-    """The largest resident memory of a coordinator and of its driver, asked for while they live."""
-
-    def __init__(self, coordinator: int) -> None:
-        self._coordinator = coordinator
-        self._driver: int | None = None
-        self.coordinator_bytes = 0
-        self.driver_bytes = 0
-
-    def look(self) -> None:
-        self.coordinator_bytes = max(self.coordinator_bytes, _peak_bytes(self._coordinator))
-        if self._driver is None:
-            self._driver = next(filter(_is_driver, _children(self._coordinator)), None)
-        else:
-            self.driver_bytes = max(self.driver_bytes, _peak_bytes(self._driver))
 
 
 def _after(number: int) -> dict[str, Any]:
@@ -271,7 +255,7 @@ def _wait_for_events(
     deadline = time.monotonic() + _WAIT_S
     while not are_there():
         assert time.monotonic() < deadline, f"fewer than {number} events {type_name}"
-        time.sleep(0.1)
+        time.sleep(0.1)  # each look reads the ledger that is written
 
 
 @contextmanager
@@ -292,52 +276,6 @@ def _opened(gate: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _is_dead(pid: int) -> bool:
-    # A container may have no process that reaps it.
-    fields = _stat(pid)
-    return not fields or fields[0] == "Z"
-
-
-def _is_driver(pid: int) -> bool:
-    with suppress(OSError):
-        return b"drivers/dask.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    return False
-
-
-def _peak_bytes(pid: int) -> int:
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
-def _cpu_s(pid: int) -> float:
-    """Of a process and of its children that have ended."""
-    return sum(map(int, _stat(pid)[11:15])) / _TICKS_A_S
-
-
-def _stat(pid: int) -> list[str]:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return []
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += map(int, path.read_text().split())
-    return found
-
-
-def _with_children(roots: Sequence[int]) -> list[int]:
-    found = list(roots)
-    for pid in found:
-        found += _children(pid)
-    return found
 
 
 def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:

@@ -5,20 +5,18 @@ The parent of a process cannot ask for it: the system counts what the parent had
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from pathlib import Path
 
+from benchmarks import processes
+
 
 def peak_bytes() -> int:
     """The largest resident memory of this program so far."""
-    try:
-        status = Path("/proc/self/status").read_text("ascii")
-    except OSError:
-        # In bytes on macOS, which has no /proc.
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
+    # In bytes on macOS, which has no /proc.
+    return processes.peak_bytes(os.getpid()) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":
