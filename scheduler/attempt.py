@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, assert_never
 
+import trio
+
 from orc.ledger import pack
 from orc.ledger.bounds import check_value
 from orc.ledger.command_lines import quoted_command
@@ -19,7 +21,7 @@ from orc.ledger.files.file_store import StoredFile
 from orc.scheduler.attempt_context import AttemptContext, AttemptFolder
 from orc.scheduler.budget_gate import OverBudget
 from orc.scheduler.capture import Capture
-from orc.scheduler.core.commands import Failed, Interrupted, Outcome, Succeeded
+from orc.scheduler.core.commands import Failed, FinishAttempt, Interrupted, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.resolve.unseen_files import hint_for
@@ -53,6 +55,7 @@ from orc.scheduler.guard import (
 from orc.scheduler.live_attempt import LiveAttempt
 from orc.scheduler.rendered_files import PathProblem, RenderedFile
 from orc.scheduler.rendering import EffectRequest
+from orc.scheduler.turn import Message
 from orc.worker.declared import Declared
 
 
@@ -63,6 +66,13 @@ class Finished:
     outcome: Outcome
     blobs: tuple[bytes, ...] = ()
     stored: tuple[StoredFile, ...] = ()
+
+    def message(
+        self, step_id: str, attempt: int, now: float, committed: trio.Event | None = None
+    ) -> Message:
+        """The message to the runner that this attempt has ended; `committed` is set when it knows."""
+        command = FinishAttempt(step_id, attempt, self.outcome, now)
+        return Message(command, self.blobs, self.stored, committed)
 
 
 def evaluate_value(context: AttemptContext, step_id: str) -> Finished:

@@ -14,7 +14,7 @@ from orc.scheduler.attempt import Finished, perform_attempt, with_log
 from orc.scheduler.attempt_context import AttemptContext
 from orc.scheduler.batches.room import BatchRoom
 from orc.scheduler.clock import Clock
-from orc.scheduler.core.commands import Failed, FinishAttempt
+from orc.scheduler.core.commands import Failed
 from orc.scheduler.core.rules.placing import queued_because
 from orc.scheduler.effects.deadlines import cut_at
 from orc.scheduler.executors.contract import Placement, Superseded, Ticket
@@ -111,9 +111,8 @@ class RunningAttempts:
     def end_message(self, step_id: str, finished: Finished) -> Message:
         """The message to the runner that the step's current attempt has ended."""
         attempt = self._state.steps[step_id].attempts
-        command = FinishAttempt(step_id, attempt, finished.outcome, self._clock.now())
         committed = trio.Event() if self._remotes else None
-        return Message(command, finished.blobs, finished.stored, committed)
+        return finished.message(step_id, attempt, self._clock.now(), committed)
 
     async def _attempt(self, step_id: str, placed: Placement | None) -> None:
         started = trio.current_time()

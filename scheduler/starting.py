@@ -12,7 +12,7 @@ from orc.scheduler.attempt import evaluate_value
 from orc.scheduler.attempt_context import AttemptContext
 from orc.scheduler.branching import MAY_START, BranchEvaluator
 from orc.scheduler.clock import Clock
-from orc.scheduler.core.commands import FinishAttempt, StartAttempt
+from orc.scheduler.core.commands import StartAttempt
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.fold.work import metered_provider
 from orc.scheduler.guard import guarded_events
@@ -91,6 +91,4 @@ class StepStarter:
 
     def _value(self, step_id: str) -> Message:
         finished = evaluate_value(self._context, step_id)
-        attempt = self._state.steps[step_id].attempts
-        command = FinishAttempt(step_id, attempt, finished.outcome, self._clock.now())
-        return Message(command, finished.blobs, finished.stored)
+        return finished.message(step_id, self._state.steps[step_id].attempts, self._clock.now())
