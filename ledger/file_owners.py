@@ -8,7 +8,8 @@ for the run folder.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orc.ledger.events import (
     FileRef,
@@ -19,8 +20,7 @@ from orc.ledger.events import (
 from orc.ledger.step_names import lineage
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedFile:
+class OwnedFile(Struct, frozen=True):
     """A file and the step that owns it.
 
     `attempt` is the attempt that wrote it; None for a file of a reused result. `written_at` is
@@ -33,8 +33,7 @@ class OwnedFile:
     written_at: str
 
 
-@dataclass(slots=True)
-class FileOwners:
+class FileOwners(Struct):
     """The files that the steps of one job own, by path, and the empty folders that they left.
 
     The cost of an event is proportional to the number of files that it adds or removes, not

@@ -10,8 +10,9 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from orc.ledger.blob_rows import stands_for_file
 from orc.ledger.digest import chain_hash
@@ -37,8 +38,7 @@ _HASHED = slice(1, 8)
 _DATA = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """One event of a hash chain; `problem` is empty if the event is intact."""
 
     version: int
@@ -206,8 +206,7 @@ def check_blobs(
     yield from named.problems(connection, checked=checked, files=files)
 
 
-@dataclass(slots=True)
-class NamedBlobs:
+class NamedBlobs(Struct):
     """The blobs that the events of a job name, each with the first event that does."""
 
     versions: dict[str, int] = field(default_factory=dict)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import io
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from msgspec import Struct
 from pydantic import BaseModel
 
 from orc.ledger.blob_rows import STANDS_FOR_FILE, files_of, open_content, stands_for_file
@@ -43,8 +43,7 @@ EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, da
 _POSITION, _VERSION = 0, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Struct, frozen=True):
     """A request to a job's owner from another process. Ids count over the whole ledger."""
 
     id: int
@@ -53,8 +52,7 @@ class Signal:
     data: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The version and hash of a stream's last event; 0 and "" for an empty stream."""
 
     version: int

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
+
+from msgspec import Struct
 
 ColumnType = Literal["TEXT", "INTEGER", "REAL", "ANY"]
 
@@ -27,8 +28,7 @@ _UNITS = {
 """The unit of a column by the suffix of its name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class Column(Struct, frozen=True, kw_only=True):
     """A column. `refers` is the `table.column` that its values refer to."""
 
     name: str
@@ -58,8 +58,7 @@ class Column:
         return self.meaning if is_told else f"{self.meaning} In {self.unit}."
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table. `title` is a heading; `about` describes a row in one or two sentences."""
 
     name: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, NewType
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 
 from orc.ledger.digest import Digest
@@ -108,8 +108,7 @@ class Reserved(Frozen):
     cost_nano_usd: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The limits of a budget as whole amounts: calls, tokens and nano-dollars. None is no limit."""
 
     max_calls: int | None = None

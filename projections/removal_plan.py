@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.blob_rows import STANDS_FOR_FILE
@@ -27,8 +29,7 @@ IS_RUN = "it is being run"
 Cause = Literal["prune", "redact"]
 
 
-@dataclass(frozen=True, slots=True)
-class JobPart:
+class JobPart(Struct, frozen=True):
     """The blobs that are removed from one job; `at` is the time of its last event."""
 
     job_id: str
@@ -38,8 +39,7 @@ class JobPart:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """A plan: the blobs to remove from each job, and what stays.
 
     `earlier` are jobs with blobs that the plan covers and that have no bytes any more: a killed

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+from msgspec import Struct, field
 
 from orc.ledger import LedgerError, LedgerReader
 from orc.ledger.command_lines import quoted_command
@@ -32,8 +33,7 @@ from orc.projections.tables.own_schema import own_tables_problem
 from orc.projections.tables.verify import TableChecker, has_current_tables, rows_of_no_job
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The result of verifying one job: the number of events, the head, and every problem.
 
     `known_by` lists the sources of known heads (`--head`, `manifest.json`, `events.jsonl`). Only a
@@ -48,8 +48,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(Struct, frozen=True):
     """What one pass over a job's events found: problems of blobs, and rows that differ."""
 
     head: str
@@ -58,8 +57,7 @@ class _Read:
     rows: list[str]
 
 
-@dataclass(slots=True)
-class Verifier:
+class Verifier(Struct):
     """Verifies jobs of one ledger, and reads a blob that several jobs share only once.
 
     Without `tables` the read model is not checked. `is_live` says whether a process runs a job: the

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Any
+
+from msgspec import Struct
 
 from orc.providers.anthropic_schema import fit_schema
 from orc.providers.contract import CachedPrefix, Message, Request, Tool, ToolCall
@@ -35,8 +36,7 @@ _MARK = {"type": "ephemeral"}
 _UNMARKABLE = frozenset({"thinking", "redacted_thinking"})
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The body and headers to post; with `by_tool`, the reply is the input of ANSWER_TOOL."""
 
     body: dict[str, Any]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import replace
 from typing import Annotated, Any
+
+from msgspec.structs import replace
 
 from orc.providers.anthropic_body import build_input
 from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage

@@ -7,8 +7,9 @@ between calls. All values here can be written as JSON.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Required, TypedDict, runtime_checkable
+
+from msgspec import Struct, field
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -93,8 +94,7 @@ Operation = Literal["chat", "embeddings"]
 """What a request asks for, by the names of OpenTelemetry: an answer, or vectors."""
 
 
-@dataclass(frozen=True, slots=True)
-class CachedPrefix:
+class CachedPrefix(Struct, frozen=True):
     """What a server is asked to keep in its cache: tools, system text and the first messages.
 
     These are the first `messages`, and the first `parts` of the next one: the same in each request
@@ -106,8 +106,7 @@ class CachedPrefix:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One request to a model.
 
     `params` are parameters that the provider supports: portable ones (temperature, top_p,
@@ -138,8 +137,7 @@ class Request:
     operation: Operation = "chat"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Token counts, as the provider reports them.
 
     `input_tokens` includes `cached_tokens` and `cache_write_tokens`, which the provider read from its
@@ -153,12 +151,14 @@ class Usage:
     cache_write_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Vectors:
+class Vectors(Struct, frozen=True):
     """Vectors of equal length: their numbers one after the other, as 32-bit little-endian floats."""
 
-    data: bytes = field(repr=False)
+    data: bytes
     dimensions: int
+
+    def __repr__(self) -> str:
+        return f"Vectors(count={self.count}, dimensions={self.dimensions})"
 
     @property
     def count(self) -> int:
@@ -166,8 +166,7 @@ class Vectors:
         return len(self.data) // (4 * self.dimensions) if self.dimensions else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A model's complete reply; `model` is the model that the provider reports.
 
     `finish_reason` is `stop`, `length` (a token limit was reached), `tool_calls`, `paused` (the
@@ -191,8 +190,7 @@ class Reply:
     vectors: Vectors | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quirks:
+class Quirks(Struct, frozen=True, kw_only=True):
     """How a server deviates from the API that it follows.
 
     `limit_field` is the only name of the limit on the reply that it takes; None: both, unless the
@@ -212,8 +210,7 @@ class Quirks:
 NO_QUIRKS = Quirks()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class Server(Struct, frozen=True, kw_only=True):
     """A named server: its address, and what is sent to it and to no other.
 
     `key` is empty if the server needs none; then no authorization is sent but that in `headers`.
@@ -222,12 +219,15 @@ class Server:
 
     name: str
     base_url: str
-    key: str = field(default="", repr=False)
+    key: str = ""
     key_variable: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = ()
     quirks: Quirks = NO_QUIRKS
+
+    def __repr__(self) -> str:
+        return f"Server(name={self.name!r}, base_url={self.base_url!r})"
 
 
 OnDelta = Callable[[str], None]

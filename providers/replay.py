@@ -10,10 +10,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import trio
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from orc.ledger.wording import count_text, duration_text
 from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage, Vectors
@@ -46,8 +47,7 @@ class RepliesError(ValueError):
     """The file of recorded replies is not valid; the message says where."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedReply:
+class RecordedReply(Struct, frozen=True):
     """One recorded outcome of a call: a text, tool calls, vectors or an error, after `latency_s` s.
 
     The default `finish_reason` is `tool_calls` if there are tool calls, otherwise `stop`.
@@ -69,8 +69,7 @@ class RecordedReply:
     vectors: Vectors | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedReplies:
+class RecordedReplies(Struct, frozen=True):
     """The content of a file of recorded replies: lists of replies by step id or pattern.
 
     In a pattern, `*` stands for a name, a key or a number: `notes[*]`, `draft#*/write`. A step gets
@@ -80,7 +79,7 @@ class RecordedReplies:
 
     by_step: Mapping[str, tuple[RecordedReply, ...]]
     default: tuple[RecordedReply, ...] = ()
-    _patterns: tuple[tuple[str, re.Pattern[str]], ...] = field(init=False, repr=False)
+    _patterns: tuple[tuple[str, re.Pattern[str]], ...] = ()
 
     def __post_init__(self) -> None:
         patterns = [name for name in self.by_step if "*" in name]
@@ -88,7 +87,7 @@ class RecordedReplies:
         compiled = tuple(
             (name, re.compile(re.escape(name).replace(r"\*", _ANY_PART))) for name in patterns
         )
-        object.__setattr__(self, "_patterns", compiled)
+        force_setattr(self, "_patterns", compiled)
 
     def find(self, step: str, ordinal: int) -> RecordedReply:
         """The reply to a call of the step; `ordinal` counts its calls from 1.
@@ -371,7 +370,7 @@ def _is_duration(value: Any) -> bool:
 def _parse_usage(usage: Any, *, where: str) -> Usage | None:
     if usage is None:
         return None
-    names = Usage.__dataclass_fields__
+    names = Usage.__struct_fields__
     if not isinstance(usage, dict) or not all(
         name in names and type(count) is int and count >= 0 for name, count in usage.items()
     ):

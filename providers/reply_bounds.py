@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from msgspec.structs import astuple
 
 from orc.ledger.wording import count_text, number_text
 from orc.providers.contract import Reply

@@ -10,10 +10,11 @@ import json
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import httpx2
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.wording import duration_text
@@ -39,8 +40,7 @@ _STATUS = re.compile("[45][0-9][0-9]")
 _MILLISECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorReport:
+class ErrorReport(Struct, frozen=True):
     """An API's description of a failure: `code` and `type` to compare, `words` safe to show."""
 
     words: str
@@ -48,8 +48,7 @@ class ErrorReport:
     type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Api:
+class Api(Struct, frozen=True):
     """The facts about one vendor's API.
 
     `statuses` maps the codes and types of error events to the HTTP status with the same meaning.
@@ -77,13 +76,15 @@ class BrokenOff(TransientError):
     """The server stopped sending or closed the connection during its response."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failures:
+class Failures(Struct, frozen=True):
     """Builds the errors of one API at one address; `secrets` are masked in all quoted texts."""
 
     api: Api
     endpoint: str
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Failures(api={self.api!r}, endpoint={self.endpoint!r})"
 
     def show(self, text: str) -> str:
         """A name from the server, safe to record and show."""

@@ -6,11 +6,12 @@ The functions return the outcome. Queueing, retries and events are left to `runn
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, assert_never
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger import pack
 from orc.ledger.bounds import check_value
@@ -59,8 +60,7 @@ from orc.scheduler.turn import Message
 from orc.worker.declared import Declared
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """The outcome of an attempt, and the blobs and stored files that its events refer to."""
 
     outcome: Outcome

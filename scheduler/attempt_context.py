@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import trio
+from msgspec import Struct
 
 from orc.ledger import Ledger
 from orc.ledger.definition import TargetDef
@@ -36,8 +36,7 @@ BuildProvider = Callable[[TargetDef], Provider]
 """Builds the provider of a target."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptContext:
+class AttemptContext(Struct, frozen=True):
     """What attempts work with: the objects that all of one job share, and the working folder of each."""
 
     state: JobState

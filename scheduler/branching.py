@@ -7,9 +7,10 @@ commands. The rules for these commands are in `core/rules`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 from typing import Any, Final, Literal
+
+from msgspec.structs import replace
 
 from orc.ledger import pack
 from orc.ledger.definition import ScoreDef, StepDef

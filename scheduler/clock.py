@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import trio
+from msgspec import Struct, field
 
 
-@dataclass(slots=True)
-class Clock:
+class Clock(Struct):
     """Reads the wall clock once, as an anchor, and then follows trio's monotonic clock.
 
     A jump of the wall clock therefore changes recorded times, but no wait. `wall` returns

@@ -12,8 +12,9 @@ owned by another process, a machine without memory.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from orc.ledger.codec import mask_event
 from orc.ledger.digest import clean_text

@@ -14,10 +14,10 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import trio
+from msgspec import Struct, field
 
 from orc.ledger.definition import JobDef, RateDef
 
@@ -26,8 +26,7 @@ FIRST_TOKENS = 1000
 """The assumed tokens of a call, until the first call of its provider has ended."""
 
 
-@dataclass(slots=True, eq=False)
-class _Call:
+class _Call(Struct, eq=False):
     """One sent call. It counts against the limits `until` a minute after it was sent."""
 
     until: float
@@ -35,8 +34,7 @@ class _Call:
     is_counted: bool = True
 
 
-@dataclass(slots=True)
-class _Meter:
+class _Meter(Struct):
     """One provider: its limits, the calls of the last minute, and the steps that run.
 
     `places` are reserved for first calls. `slots` is the limit of `running`.

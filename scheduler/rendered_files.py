@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.ledger.definition import FileDef
 from orc.scheduler.core.paths import path_problem
@@ -14,8 +14,7 @@ class PathProblem(Exception):
     """A path that a template produced is not allowed."""
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedFile:
+class RenderedFile(Struct, frozen=True):
     """A file to write: its path in the project's folder, and its content if the spec has one."""
 
     path: str

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, Literal, Protocol
+
+from msgspec.structs import replace
 
 from orc.ledger import Recorded
 from orc.ledger.definition import CacheScope, StepDef

@@ -13,10 +13,10 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 import trio
+from msgspec import Struct
 
 from orc.ledger.wording import duration_text
 from orc.scheduler.core.commands import (
@@ -36,8 +36,7 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 StopCommand = CancelJob | InterruptJob | TimeOutJob
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """Why the runner stops the job before its end."""
 
     reason: Literal["signal", "cancel", "timeout"]
@@ -128,19 +127,19 @@ def ignored_signals() -> frozenset[signal.Signals]:
 # Classes, since trio warns of asynchronous generators that are dropped before their end.
 
 
-@dataclass(frozen=True, slots=True)
 class _SignalNames(AsyncIterator[str]):
-    numbers: AsyncIterator[int] | None
+    def __init__(self, numbers: AsyncIterator[int] | None) -> None:
+        self._numbers = numbers
 
     async def __anext__(self) -> str:
-        if self.numbers is None:
+        if self._numbers is None:
             await trio.sleep_forever()
-        return signal.Signals(await anext(self.numbers)).name
+        return signal.Signals(await anext(self._numbers)).name
 
 
-@dataclass(frozen=True, slots=True)
 class _SignalStops(AsyncIterator[InterruptJob]):
-    names: AsyncIterator[str]
+    def __init__(self, names: AsyncIterator[str]) -> None:
+        self._names = names
 
     async def __anext__(self) -> InterruptJob:
-        return InterruptJob(signal=await anext(self.names))
+        return InterruptJob(signal=await anext(self._names))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import trio
+from msgspec import Struct, field
 
 from orc.ledger import JobId, Recorded
 from orc.ledger.events import AnyEvent
@@ -14,8 +14,7 @@ from orc.scheduler.core.commands import Command
 from orc.scheduler.core.fold.evolve import JobState, evolve
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(Struct):
     """What one turn commits, and the `trio.Event`s to set after the commit."""
 
     job_id: JobId
@@ -40,8 +39,7 @@ class Turn:
             self.recorded.append(recorded)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """A command sent to the runner, with its blobs and stored files.
 
     `committed` is set after its commit.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any, cast
+from typing import Any
+
+from msgspec import Struct
 
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.graph import Graph
 
 
 def snapshot(state: JobState) -> Any:
@@ -22,7 +24,9 @@ def _copy(value: Any) -> Any:
         return tuple(map(_copy, value))
     if isinstance(value, set):
         return frozenset(value)
-    if is_dataclass(value) and not cast(Any, value).__dataclass_params__.frozen:
-        return tuple((field.name, _copy(getattr(value, field.name))) for field in fields(value))
+    if isinstance(value, Graph):
+        return _copy(vars(value))
+    if isinstance(value, Struct) and not value.__struct_config__.frozen:
+        return tuple((name, _copy(getattr(value, name))) for name in value.__struct_fields__)
     # Frozen: the value itself stands for what it is.
     return value

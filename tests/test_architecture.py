@@ -235,9 +235,20 @@ MAY_IMPORT: dict[str, str] = {
 # What each folder may import besides the standard library. Providers import trio since they wait
 # for the network (decision 0002).
 OUTSIDE = {
-    "ledger": {"pydantic", "sqlite_utils"},  # and, by name only, pandas or polars
-    "providers": {"httpx", "httpx2", "openai", "anthropic", "mlx", "mlx_lm", "trio", "pydantic"},
+    "ledger": {"msgspec", "pydantic", "sqlite_utils"},  # and, by name only, pandas or polars
+    "providers": {
+        "httpx",
+        "httpx2",
+        "openai",
+        "anthropic",
+        "mlx",
+        "mlx_lm",
+        "trio",
+        "msgspec",
+        "pydantic",
+    },
     "scheduler/core": {
+        "msgspec",
         "pydantic",
         "yaml",
         "jinja2",
@@ -250,6 +261,7 @@ OUTSIDE = {
     "scheduler": {
         "trio",
         "tenacity",
+        "msgspec",
         "pydantic",
         "json_repair",
         "jsonschema",
@@ -258,8 +270,9 @@ OUTSIDE = {
         "mcp",
         "mcp_types",
     },
-    "scheduler/drivers": {"distributed"},
+    "scheduler/drivers": {"distributed", "msgspec"},
     "projections": {
+        "msgspec",
         "pydantic",
         "sqlite_utils",
         "datasette",
@@ -279,6 +292,7 @@ OUTSIDE = {
         "datasette",
         "uvicorn",
         "yaml",
+        "msgspec",
         "pydantic",
         "opentelemetry",  # the extra `otel`, in one module
         "mcp",  # the extra `mcp`, in one module

@@ -6,8 +6,9 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
+
+from msgspec import to_builtins
 
 from orc.cli.terminal.tables.columns import id_column, number_column, text_column
 from orc.cli.terminal.tables.table import put_table
@@ -212,7 +213,7 @@ def estimate_value(found: Estimate | None) -> dict[str, Any]:
     """The fields of an estimate for `--json`; `n` is 0 without values."""
     if found is None:
         return {"n": 0, "cases": 0, "mean": None, "error": None, "low": None, "high": None}
-    value = asdict(found)
+    value = to_builtins(found)
     return {"n": value.pop("n"), "cases": value.pop("clusters"), **value}
 
 
@@ -261,7 +262,7 @@ def case_text(case: CaseChange) -> str:
 
 
 def _case_value(case: CaseChange) -> dict[str, Any]:
-    value = asdict(case)
+    value = to_builtins(case)
     del value["dimensions"]
     return {**value, "difference": case.difference}
 

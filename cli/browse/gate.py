@@ -10,10 +10,11 @@ for a browser without a session has a script (`exchange.js`) that sends it in th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qsl
+
+from msgspec.structs import replace
 
 from orc.cli.browse.sessions import Sessions
 from orc.projections.pages.notice import Notice, notice_of, send_notice

@@ -9,8 +9,9 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.ledger.files.descriptors import NO_LOCKS
@@ -49,8 +50,7 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{HOST}:{listener.getsockname()[1]}"
 
 
-@dataclass(frozen=True, slots=True)
-class UnixSocket:
+class UnixSocket(Struct, frozen=True):
     """A listening Unix socket and its file. `remove` deletes the file if it is still this one."""
 
     listener: socket.socket

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from orc.ledger import LedgerReader
 from orc.ledger.definition import JobDef, StepDef, walk_steps
@@ -33,8 +34,7 @@ from orc.ledger.step_names import lineage
 Promise = Literal["repeated", "lost", "result", "intact", "resumable"]
 
 
-@dataclass(frozen=True, slots=True)
-class Deviation:
+class Deviation(Struct, frozen=True):
     """A deviation from a promise of orc. `is_broken` is False if a command or function can be why."""
 
     promise: Promise
@@ -43,8 +43,7 @@ class Deviation:
     is_broken: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """The result of a job, as far as two runs from the same replies must agree.
 
     All fields but `status` are by step or by path; outputs and files are given by their digests.
@@ -81,8 +80,7 @@ def read_end(ledger: LedgerReader, job_id: str, *, folder: Path, delivered: Path
     )
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct):
     """What a step has committed, and the part of it that its current attempt can still use."""
 
     has_succeeded: bool = False

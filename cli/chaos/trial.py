@@ -14,10 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.cli.chaos.comparison import (
     Deviation,
@@ -48,8 +49,7 @@ _REMOVALS_MAX = 100
 _CANCEL_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """The settings of a trial; `arguments` are those of `orc run` after the spec's path.
 
     `sample` is the number of commits to kill after, None for all. `jobs` is the number of runs at
@@ -73,8 +73,7 @@ class Trial:
         return any(step.is_remote for step in walk_steps(self.definition.steps))
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceRun:
+class ReferenceRun(Struct, frozen=True):
     """The run without a kill: its result, its numbers of events and commits, and its duration."""
 
     end: End
@@ -83,8 +82,7 @@ class ReferenceRun:
     took_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """One run that was killed after the commit with this number, and the findings after its end.
 
     `last` is the last event that was committed before the kill. `was_killed` is False if the run
@@ -97,8 +95,7 @@ class Case:
     findings: tuple[Deviation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """The result of a trial. `unsteady` are the differences between two runs without a kill."""
 
     reference: ReferenceRun

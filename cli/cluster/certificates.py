@@ -10,9 +10,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.about import install_command
 from orc.cli.errors import EnvironmentProblem, UsageProblem
@@ -22,8 +23,7 @@ NAMES = ("ca.pem", "cert.pem", "key.pem")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class Certificates:
+class Certificates(Struct, frozen=True):
     """The files that were made, and when the certificate ends."""
 
     ca: Path

@@ -10,9 +10,10 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.providers.keys import key_variables
@@ -42,8 +43,7 @@ _LOOPBACK = "127.0.0.1"
 _DEATH_TIMEOUT = "120"
 
 
-@dataclass(frozen=True, slots=True)
-class EngineCommand:
+class EngineCommand(Struct, frozen=True):
     """A command of the engine: its arguments after `dask`, and variables that it needs."""
 
     arguments: Sequence[str]
@@ -54,8 +54,7 @@ class EngineCommand:
         return [sys.executable, "-m", "dask", *self.arguments]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerAmounts:
+class WorkerAmounts(Struct, frozen=True):
     """What a worker has: amounts, labels, and how many steps it performs at once."""
 
     cpu: float

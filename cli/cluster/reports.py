@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import trio
+from msgspec import Struct, field
 
 from orc.about import version
 from orc.cli.errors import EnvironmentProblem, UsageProblem
@@ -22,8 +22,7 @@ from orc.scheduler.executors.site import Site, Sites
 _TTL_WANTED = "worker-ttl 60s"
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorReport:
+class ExecutorReport(Struct, frozen=True):
     """One executor: whether it can be used, and what it has.
 
     `problem` says why it cannot be used, and what to do; `notes` are what a person should know.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Annotated, Any
+
+from msgspec import to_builtins
 
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_ledger_and_tables
@@ -200,9 +201,9 @@ def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
             "run": step.get("run"),
             "function": step.get("function"),
         },
-        "reused": [asdict(hop) for hop in found.reused],
+        "reused": [to_builtins(hop) for hop in found.reused],
         "call": None if call is None else call._asdict(),
-        "exchange": None if exchange is None else asdict(exchange),
+        "exchange": None if exchange is None else to_builtins(exchange),
         "tool": None if found.tool is None else found.tool._asdict(),
         "attempt": None if attempt is None else attempt._asdict(),
         "spec": {
@@ -212,7 +213,7 @@ def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
             "step": step,
             "lost": found.spec.lost,
         },
-        "inputs": [asdict(source) for source in found.sources],
+        "inputs": [to_builtins(source) for source in found.sources],
         "upstream": [
             {
                 "step": source.step.name,
@@ -222,7 +223,7 @@ def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
             for source in found.upstream
         ],
         "upstream_total": found.upstream_total,
-        "writings": [asdict(writing) for writing in found.writings],
+        "writings": [to_builtins(writing) for writing in found.writings],
         "same": [other._asdict() for other in found.same],
         "same_total": found.same_total,
     }

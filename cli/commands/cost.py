@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import asdict
 from functools import reduce
 from typing import Annotated, Any, cast
+
+from msgspec import to_builtins
 
 from orc.cli.assess.unknown_tag import unknown_tag_text
 from orc.cli.errors import UsageProblem
@@ -147,7 +148,7 @@ def _row(group: SpendingGroup) -> tuple[str, ...]:
 
 
 def _value(group: SpendingGroup) -> dict[str, Any]:
-    found = asdict(group)
+    found = to_builtins(group)
     del found["key"]
     known = usd_number(found.pop("cost_nano_usd"))
     reported = usd_number(found.pop("reported_nano_usd"))

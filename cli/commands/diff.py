@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Annotated, Any
+
+from msgspec import to_builtins
 
 from orc.cli.jobs.compare import compare_jobs
 from orc.cli.ledger_access import read_ledger_and_tables
@@ -267,15 +268,15 @@ def _value(found: JobDiff) -> dict[str, Any]:
         "same": found.is_same,
         "before": _job_value(found.before),
         "after": _job_value(found.after),
-        "spec": None if found.spec is None else asdict(found.spec),
-        "settings": [asdict(change) for change in found.settings],
+        "spec": None if found.spec is None else to_builtins(found.spec),
+        "settings": [to_builtins(change) for change in found.settings],
         "steps": [
             {
                 "step": step.name,
                 "state": step.state,
                 "before": None if step.before is None else with_whole_cost(step.before._asdict()),
                 "after": None if step.after is None else with_whole_cost(step.after._asdict()),
-                "texts": [asdict(text) for text in step.texts],
+                "texts": [to_builtins(text) for text in step.texts],
             }
             for step in found.steps
         ],
@@ -285,7 +286,7 @@ def _value(found: JobDiff) -> dict[str, Any]:
                 "state": file.state,
                 "before": None if file.before is None else file.before._asdict(),
                 "after": None if file.after is None else file.after._asdict(),
-                "text": None if file.text is None else asdict(file.text),
+                "text": None if file.text is None else to_builtins(file.text),
             }
             for file in found.files
         ],

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+
+from msgspec import Struct
 
 from orc.about import version
 from orc.cli.errors import UsageProblem
@@ -104,8 +105,7 @@ def command(
         return _export_job(ledger, job_id, wanted, prices=prices, orc_version=version())
 
 
-@dataclass(frozen=True, slots=True)
-class ExportRequest:
+class ExportRequest(Struct, frozen=True):
     """The options of an export. `content` is whether prompts and replies are included."""
 
     form: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_ledger, read_ledger_and_tables
@@ -87,8 +88,7 @@ def _known_type(name: str | None) -> str | None:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class EventFilter:
+class EventFilter(Struct, frozen=True):
     """Selects events by type, or by the first part of their type, and by step."""
 
     type: str | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Annotated
+
+from msgspec import to_builtins
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.own_folder import folder_of
@@ -51,8 +52,8 @@ def _put_why(ledger: LedgerReader, job: str, step: str, *, is_full: bool, as_jso
                 "step": step,
                 "status": why.status,
                 "verdict": why.verdict,
-                "causes": [asdict(link) for link in why.causes],
-                "statements": [asdict(said) for said in why.statements],
+                "causes": [to_builtins(link) for link in why.causes],
+                "statements": [to_builtins(said) for said in why.statements],
                 "work_folder": None if kept is None else str(kept),
             }
         )

@@ -9,9 +9,10 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.cli.jobs.own_folder import folder_of
 from orc.ledger import LedgerReader, has_owner
@@ -28,8 +29,7 @@ _ENTRIES_MAX = 100_000
 """How many entries of folders are looked at: an output folder may be as large as a disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftoverFile:
+class LeftoverFile(Struct, frozen=True):
     """A temporary or unfinished file or folder of a killed command, and what removes it."""
 
     path: Path

@@ -7,8 +7,9 @@ The runner ends the process group of a command, and such a process has left it. 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.ledger import LedgerReader, has_owner
 
@@ -16,8 +17,7 @@ _PROCESSES = Path("/proc")
 _MARK = b"ORC_JOB_ID="
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(Struct, frozen=True):
     """A live process whose environment has the id of a job without an owner."""
 
     pid: int

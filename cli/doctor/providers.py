@@ -7,10 +7,10 @@ asked only if its key or its own address is set.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import trio
+from msgspec import Struct
 
 from orc.cli.doctor.finding import Finding
 from orc.ledger.servers.server_def import ServerDef
@@ -36,8 +36,7 @@ _MESSAGE_CHARS = 1000
 _NAME_CHARS = 80
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(Struct, frozen=True):
     """A provider to ask, with its settings in the environment."""
 
     name: str
@@ -45,8 +44,7 @@ class _Target:
     setting: _Setting
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
+class _Setting(Struct, frozen=True):
     """Which variables of a provider are set. The key is kept only to mask it in messages."""
 
     key_variable: str | None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.changed_items import with_counts
@@ -42,8 +43,7 @@ from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.rules.decide import decide
 
 
-@dataclass(frozen=True, slots=True)
-class Amendment:
+class Amendment(Struct, frozen=True):
     """A request to amend a job: by an edited spec, by steps to run again, or by both.
 
     The spec is the file `spec`, or `text`. `again` are the steps to run again. `announce` is called
@@ -126,8 +126,7 @@ class Amendment:
         return PreparedAmendment(ledger, job_id, state, edited, plan, fresh=self.again)
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedAmendment:
+class PreparedAmendment(Struct, frozen=True):
     """An amendment that was checked. `fresh` are the steps that run again although nothing changed."""
 
     ledger: Ledger

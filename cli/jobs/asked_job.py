@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import trio
+from msgspec import Struct
 
 from orc.cli.errors import OwnerSilent
 from orc.cli.jobs.owned_job import Caller, OwnedJob, own
@@ -26,8 +26,7 @@ ANSWER_WAIT_S = 30.0
 _POLL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What is asked of a job's owner: `what` completes the sentence "its owner has not ..."."""
 
     ledger: Ledger

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import keys_mask, mask_of_jobs
@@ -25,8 +26,7 @@ from orc.projections.money.prices import PriceTable
 from orc.scheduler.clock import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """The result of an import: the version of the job's stream before and after.
 
     `before` is 0 if the job was not in the ledger.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import partial
 
 import trio
+from msgspec import Struct
 
 from orc.cli.errors import EnvironmentProblem, OwnerSilent
 from orc.cli.jobs.asked_job import Request, ask
@@ -37,8 +37,7 @@ _START_WAIT_S = 20.0
 """The time in which a process in the background that has taken its job starts to run it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Struct, frozen=True):
     """How the job ended. `had_ended` is whether it had ended before it was to be cancelled.
 
     `is_withdrawn`: a process in the background was starting, and will not run the job.

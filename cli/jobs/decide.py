@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.asked_job import Request, ask
@@ -28,8 +30,7 @@ COMMENT_CHARS_MAX = 10_000
 _NAMED_MAX = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The decision of a step. `is_ours` is False if another one was recorded before.
 
     `by` is the user who decided; None if the step's timeout did. `has_owner` is whether a process

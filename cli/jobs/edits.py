@@ -8,10 +8,12 @@ two differ are taken into the recorded job.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from posixpath import join
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.input_files import NotThere
@@ -42,8 +44,7 @@ def ask_nothing(declared: Mapping[str, InputSpec], given: dict[str, Any]) -> dic
     return given
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
+class Edited(Struct, frozen=True):
     """The resolved job of an edited spec, and the files beside the spec that it names."""
 
     definition: JobDef

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.changed_items import with_counts
@@ -48,8 +50,7 @@ if TYPE_CHECKING:
     from orc.scheduler.executors.remote import RemoteExecutor
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(Struct, frozen=True):
     """The differences of a fork: a step to run again, changed values, or another spec.
 
     `start` is the step to run again with its dependents. `sets` are texts `PATH=VALUE`; `changes`
@@ -73,8 +74,7 @@ class Fork:
         return bool(self.sets or self.changes) or self.spec is not None or self.text is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Forked:
+class Forked(Struct, frozen=True):
     """A job (`parent`) and its fork; `ended` is None if the fork was not run."""
 
     parent: JobId
@@ -207,8 +207,7 @@ def _plan(
     return with_counts(plan, ledger, before, edited.definition, edited.inputs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(Struct, frozen=True):
     """The job that is forked, its version, and the steps in whose items results are kept."""
 
     parent: JobId

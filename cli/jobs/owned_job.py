@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orc.cli.jobs.caller import executors as executing
 from orc.cli.jobs.caller.notices import notices_before_run
@@ -62,8 +63,7 @@ _Value = TypeVar("_Value")
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(Struct, frozen=True):
     """Callbacks during a run.
 
     `on_job` is called when the job is durable, `on_events` after each commit, `on_delta` with each
@@ -76,8 +76,7 @@ class Listener:
     on_notice: Callable[[str], None] = lambda text: None
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How a run ended: `status` is succeeded, failed, cancelled, waiting or interrupted.
 
     `signal` is the stop signal that interrupted the job. `left_alone` are the files that were not
@@ -98,8 +97,7 @@ class Ended:
         return failures_of(self.state)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """What the caller of a use case provides: paths, environment and callbacks.
 
     With `force`, files in `output_dir` that orc did not write are overwritten. With `keep_work`, all

@@ -6,8 +6,9 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
@@ -24,8 +25,7 @@ from orc.projections.tables.own_schema import check_own_tables
 from orc.projections.tables.version import has_older_tables
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     """The absolute paths of the ledger and of the folder for run folders, and the prices."""
 
     database: Path

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from orc.cli.jobs.caller.read_inputs import InputReader
 from orc.cli.jobs.caller.secrets import needed_steps, read_mask
@@ -47,8 +48,7 @@ _INSIDE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
+class PlannedStep(Struct, frozen=True):
     """One step of a plan. None is an unknown cost or time.
 
     `what` is the step's model or kind, with its executor if it does not run here. `does` is what a
@@ -90,8 +90,7 @@ class PlannedStep:
         return optional_usd(self.worst_cost_nano_usd)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The plan of a run. `against` is the latest job of the project; None if it has no job.
 
     `hooks` are the statuses for which the job has a hook.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orc.about import install_command
 from orc.cli.errors import EnvironmentProblem, UsageProblem
@@ -45,8 +47,7 @@ from orc.scheduler.core.spec.parse import Spec
 from orc.scheduler.effects.targets import provider_facts, target_rules
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Struct, frozen=True):
     """A spec and the options of its run. The spec is the file `path`, or `text`.
 
     `stream` is the prompt step whose text is printed while it arrives. `until` are the steps to
@@ -145,8 +146,7 @@ def prepare(
     return spec, definition
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A checked submission, with its recorded replies read and its providers built.
 
     Of the parsed spec it has the text only: the definition has all else that counts.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.own_folder import folder_of
@@ -30,8 +31,7 @@ from orc.scheduler.core.fold.evolve import JobState
 _HTML_STEPS_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """A step of a job. Costs are US dollars.
 
     `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.
@@ -61,8 +61,7 @@ class Step:
     warning: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A job as it is now. Times are UTC text, costs US dollars.
 
     `status` is succeeded, failed, cancelled, waiting, running, starting (a process in
@@ -129,7 +128,7 @@ class Job:
         """The steps as a data frame of pandas, else of polars. Raises NoDataFrames."""
         from orc.ledger.tables import data_frame
 
-        names = [one.name for one in fields(Step)]
+        names = Step.__struct_fields__
         return data_frame(names, ([getattr(step, name) for name in names] for step in self.steps))
 
     def _repr_html_(self) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import mask_of_jobs
@@ -33,8 +34,7 @@ from orc.scheduler.folders.work_folder import remove_tree
 from orc.scheduler.folders.workspace import WORK_FOLDERS
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(Struct, frozen=True):
     """What an earlier removal left undone in a job's run folder, since it was killed or had no --files.
 
     `files` are files that were made of removed bytes, `folders` those in which steps worked.
@@ -48,8 +48,7 @@ class Unfinished:
     folders: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Struct, frozen=True):
     """The result of a removal: the number of blobs that had bytes, and the removed files.
 
     `folders` are those in which steps worked, and which were kept until now. `completed` are jobs of

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import hide_secrets, refuse_secrets_in_paths
@@ -30,8 +31,7 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.ids import new_job_id
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Struct, frozen=True):
     """A job, the end of its replay, and the differences between the two."""
 
     original: JobId

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.own_folder import folder_of
@@ -23,8 +24,7 @@ from orc.projections.verify import Verdict, missing_job
 _HEAD = re.compile(r"(?:(job_[a-z0-9]{1,64})=)?([0-9a-f]{12,64})")
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Struct, frozen=True):
     """The result of a verification: a verdict for each job, and problems of the ledger file."""
 
     ledger: Path

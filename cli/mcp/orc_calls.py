@@ -12,12 +12,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import trio
+from msgspec import Struct, field
 
 from orc.ledger.command_lines import WITHOUT_LEDGER
 from orc.ledger.wording import count_text, duration_text
@@ -38,8 +38,7 @@ class CallRefused(Exception):
     """The command refused; the message is what it said."""
 
 
-@dataclass(slots=True)
-class OrcCalls:
+class OrcCalls(Struct):
     """Runs commands for the ledger `database`, in the folder `folder`."""
 
     database: Path

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
+from msgspec import Struct
 from pydantic import Field, ValidationError
 
 from orc.about import version
@@ -36,8 +36,7 @@ Offset = Annotated[int, Field(ge=0, description="The character with which the an
 Answer = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Serves:
+class Serves(Struct, frozen=True):
     """What the server may do: with `specs`, it plans and validates the specs below that folder; with
     `actions`, it also runs, resumes and decides."""
 

@@ -15,9 +15,10 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from orc.ledger import failpoints
 from orc.ledger.digest import Digest
@@ -40,8 +41,7 @@ _TRIES_MAX = 100
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(Struct, frozen=True):
     """A file that is in the store."""
 
     sha256: Digest

@@ -9,8 +9,9 @@ be in the spelling of that encoder: the spellings of two encoders, one after the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from orc.ledger.secrets.patterns import (
     Pattern,
@@ -333,8 +334,7 @@ def _undecoded(character: str) -> Iterator[Pattern]:
         yield _in_text_or_bytes("\ufffd")
 
 
-@dataclass(frozen=True, slots=True)
-class Encoder:
+class Encoder(Struct, frozen=True):
     """A row of the table: `spell` gives the spellings of a character, besides the character itself.
 
     `name` and `example` (of the value `a'b` or `a b`) are for the documentation.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import islice
+
+from msgspec import Struct
 
 from orc.ledger.secrets.patterns import (
     NOTHING,
@@ -126,8 +127,7 @@ class KnownEnds:
         return found[at]
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(Struct, frozen=True, dict=True):
     """One way to write a secret, as a sequence of units, usually one per character.
 
     `make_units` returns the units; it is called when a text may have the form, since that takes time.

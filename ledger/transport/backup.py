@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.ledger.blob_rows import STANDS_FOR_FILE, has_parts_table
 from orc.ledger.connection import connect_reader, storage_errors
@@ -17,8 +18,7 @@ from orc.ledger.integrity import check_structure
 from orc.ledger.wording import count_text, number_text
 
 
-@dataclass(frozen=True, slots=True)
-class Backup:
+class Backup(Struct, frozen=True):
     """The contents of a backup; `size_bytes` includes the large files beside it."""
 
     jobs: int

@@ -8,8 +8,10 @@ same. Any other amendment that resets such a step drops what its items had befor
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger import LedgerReader
 from orc.ledger.events import JobAmended, JobSubmitted, Payload, Recorded, StepExpanded
@@ -19,8 +21,7 @@ from orc.ledger.values import CachedResult
 from orc.projections.caches.result_fold import ResultFold, named_blobs
 
 
-@dataclass(frozen=True, slots=True)
-class KnownItem:
+class KnownItem(Struct, frozen=True):
     """The result of a step in an item of the job before its event `version`: an amendment, or the fork.
 
     An item itself has a value, number `place` of the list `values`, if a result with the same value

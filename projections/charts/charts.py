@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.ledger.stored import parse_time
 from orc.ledger.wording import (
@@ -29,8 +30,7 @@ Link = Callable[[str], str]
 """The address of a job's page, by its id."""
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """A chart: its name in addresses, its plot, and its numbers.
 
     `rows` have the exact values, `words` the same as people read them. Without numbers, `plot` is

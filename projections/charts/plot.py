@@ -7,9 +7,9 @@ chart is drawn for a page, which has the style sheet, or as a file of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from orc.projections.charts.ticks import round_ticks
 from orc.projections.pictures.graph_svg import css_for_xml
@@ -30,8 +30,7 @@ _MARKERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """A point of a chart; `said` is its tooltip, `address` the page to which it leads."""
 
     x: float
@@ -40,8 +39,7 @@ class Point:
     address: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """Points that belong together. With `is_line`, a line joins them, in steps with `is_stepped`."""
 
     name: str
@@ -51,8 +49,7 @@ class Series:
     has_markers: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """An axis: its title, how its values are worded, and ticks; round numbers if none are given.
 
     With `is_whole`, these are whole numbers, as all values must be.
@@ -65,8 +62,7 @@ class Axis:
     is_whole: bool = False
 
 
-@dataclass(frozen=True)
-class Plot:
+class Plot(Struct, frozen=True):
     """A chart with its title and its description in a sentence. At most `SERIES_MAX` series."""
 
     title: str

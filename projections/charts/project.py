@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.ledger.kinds import ANSWERED, sql_list
 from orc.projections.scores.forks import forks_in
@@ -17,8 +18,7 @@ JOBS_MAX = 100
 CALLS_MAX = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class ModelScore:
+class ModelScore(Struct, frozen=True):
     """The mean of one score of one model in one job, with what its results cost.
 
     `cost_nano_usd` is that of the scored steps together; None if no price is known. `model` is the
@@ -35,8 +35,7 @@ class ModelScore:
     cost_nano_usd: int | None
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(Struct, frozen=True):
     """The last jobs of a project, the first of them in front, and what was measured in them.
 
     `latencies` has the seconds of answered calls by model, ascending.

@@ -7,8 +7,9 @@ cannot make a browser read one thing as another. What the step said about the fi
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 IMAGE_PIXELS_MAX = 50_000_000
 """An image with more pixels is not shown: a browser would need four bytes of memory for each."""
@@ -32,8 +33,7 @@ SHOWN_BY_BROWSER = frozenset((Form.IMAGE, Form.DRAWING, Form.DOCUMENT))
 """The forms whose bytes a browser shows itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A file: its form, its text unless it has none, and what else its form needs.
 
     `media_type` is set for what the browser shows. `language` is a language of Pygments, for code.

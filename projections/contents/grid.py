@@ -9,9 +9,10 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+from msgspec import Struct
 
 COLUMNS_MAX = 100
 CELL_CHARS_MAX = 500
@@ -25,8 +26,7 @@ class NotATable(Exception):
     """The text cannot be read as a table; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """A part of a table: the names of the columns, and the rows from number `first`, from 1.
 
     `rows_total` counts all rows without the head. A row has a cell for each column. Further columns

@@ -7,10 +7,10 @@ start page, to those who may see them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from datasette.utils import tilde_decode
+from msgspec import Struct
 
 from orc.projections.datasette.queries import QUERIES
 from orc.projections.datasette.tables import SHOWN
@@ -19,8 +19,7 @@ from orc.projections.pages.views import near_names
 _NAME_CHARS = 80
 
 
-@dataclass(frozen=True, slots=True)
-class MissingPage:
+class MissingPage(Struct, frozen=True):
     """What is not there: `ledger` is the name of the ledger that was asked, or of the only one.
 
     `near` are addresses with similar names.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct, field
 
 from orc.ledger.errors import LedgerError, RemovedBlob
 from orc.ledger.events import (
@@ -36,8 +37,7 @@ _BY_SUFFIX = {
 }
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(Struct):
     """Facts from the events. Paths are those of the run folder.
 
     `media` has the media type by path, `artifacts` the paths by step, `outputs` the output by

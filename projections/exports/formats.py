@@ -5,14 +5,14 @@ Plain data and two imports: a format's module is loaded where it is used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
+
+from msgspec import Struct
 
 from orc.projections.exports.source import ExportSource
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """A format by name.
 
     `about` says what it is, for the help. `suffix` is the end of its file's name; None for a

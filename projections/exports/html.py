@@ -7,9 +7,10 @@ within the page.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.events import Recorded
 from orc.ledger.kinds import NOT_LIVE
@@ -36,8 +37,7 @@ _ROWS_MAX = 50
 _IMAGE_BYTES_MAX = 256_000
 
 
-@dataclass(frozen=True, slots=True)
-class StepPart:
+class StepPart(Struct, frozen=True):
     """A step with its attempts. `is_left_out` is true if their texts exceed the limit of the page.
 
     `calls_left` is the number of calls that are not shown.
@@ -51,8 +51,7 @@ class StepPart:
     calls_left: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FilePart:
+class FilePart(Struct, frozen=True):
     """A file with the beginning of its content; None if that exceeds the limit of the page."""
 
     file: FileRow

@@ -7,8 +7,9 @@ always valid XML 1.0: characters that XML does not allow are written as escapes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from xml.etree import ElementTree as ET
+
+from msgspec import Struct
 
 from orc.ledger.kinds import CUT_SHORT, NOT_LIVE
 from orc.ledger.wording import calls_cost_text, steps_text, visible
@@ -27,8 +28,7 @@ TAIL_LINES = 20
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-@dataclass(slots=True)
-class _Counts:
+class _Counts(Struct):
     tests: int = 0
     failures: int = 0
     skipped: int = 0

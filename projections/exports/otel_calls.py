@@ -7,10 +7,11 @@ the ledger is an event of its attempt and not a span, because nothing was sent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
 
 from orc.ledger.digest import digest_json
 from orc.ledger.events import (
@@ -49,8 +50,7 @@ _NUMBERS = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_pena
 _COUNTS = ("max_tokens", "seed")
 
 
-@dataclass(slots=True)
-class EventFacts:
+class EventFacts(Struct):
     """The facts about attempts that a job's events have and the tables do not."""
 
     asked: dict[_Call, LlmRequested] = field(default_factory=dict)

@@ -7,7 +7,8 @@ them is left to the caller.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orc.ledger import Recorded
 from orc.ledger.events import LlmFailed, LlmRequested, LlmResponded
@@ -15,8 +16,7 @@ from orc.projections.exports.otel_calls import target_attributes
 from orc.projections.exports.otlp import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(Struct, frozen=True):
     """A histogram of the conventions."""
 
     name: str
@@ -40,8 +40,7 @@ TOKENS = Histogram(
 HISTOGRAMS = (DURATION, TOKENS)
 
 
-@dataclass(frozen=True, slots=True)
-class MetricPoint:
+class MetricPoint(Struct, frozen=True):
     """A value for a histogram."""
 
     histogram: Histogram
@@ -49,8 +48,7 @@ class MetricPoint:
     attributes: dict[str, Value]
 
 
-@dataclass(slots=True)
-class CallMetrics:
+class CallMetrics(Struct):
     """Folds events to points. An open call is remembered until it ends, at most one for a step."""
 
     _asked: dict[str, LlmRequested] = field(default_factory=dict)

@@ -8,9 +8,10 @@ https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
+
+from msgspec import Struct, field
 
 from orc.ledger.digest import clean_text, digest_json
 from orc.projections.exports.source import unix_ns
@@ -24,8 +25,7 @@ Value = str | bool | int | float | Sequence[str] | None
 """The value of an attribute; attributes with None are left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpanEvent:
+class SpanEvent(Struct, frozen=True):
     """An event of a span, at a time in UTC text."""
 
     name: str
@@ -33,8 +33,7 @@ class SpanEvent:
     attributes: Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class SpanLink:
+class SpanLink(Struct, frozen=True):
     """A link to another span; `why` is the attribute `orc.link`."""
 
     trace: str
@@ -42,8 +41,7 @@ class SpanLink:
     why: str
 
 
-@dataclass(slots=True)
-class OtlpSpan:
+class OtlpSpan(Struct):
     """A span before it is encoded; times are UTC text. The id is derived from `key`.
 
     `is_open`: what it tells of has not ended yet, so that its end may still change.

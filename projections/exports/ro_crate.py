@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from orc.ledger.digest import clean_json
 from orc.ledger.errors import LedgerError
@@ -50,8 +51,7 @@ _TYPES = {str: "Text", bool: "Boolean", int: "Integer", float: "Float"}
 _ENDED = {"succeeded": "Completed", "failed": "Failed", "cancelled": "Failed"}
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(Struct, frozen=True):
     """A file of the crate: its safe path in the crate, and the digest and size of its bytes."""
 
     path: str

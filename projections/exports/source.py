@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
 
 from orc.ledger.errors import LedgerError, RemovedBlob
 from orc.ledger.events import JobSubmitted, Payload, StepFailed, StepInterrupted, StepSucceeded
@@ -17,8 +18,7 @@ from orc.projections.tables.rows import StepRow
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class ExportSource:
+class ExportSource(Struct, frozen=True):
     """A job to export. `status` is the one to show, `as_of` the time of its last event, UTC text.
 
     `orc_version` is the version that exports; `submitted` has the version that submitted the job.

@@ -7,10 +7,11 @@ import io
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orc.projections.tables.columns import table_name
 from orc.projections.tables.rows import ROWS
@@ -22,8 +23,7 @@ TABLES = tuple(table_name(row_type) for row_type in ROWS)
 """The names of the tables that can be exported."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableRows:
+class TableRows(Struct, frozen=True):
     """A table's columns, with their types in SQL, and its rows in the order of the table."""
 
     columns: tuple[str, ...]

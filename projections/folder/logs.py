@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.ledger.events import (
     Payload,
@@ -17,8 +18,7 @@ from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import log_name
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptLog:
+class AttemptLog(Struct, frozen=True):
     """The log of an attempt; attempt 0 stands for a reused result. `log` is None if there is none.
 
     `is_over` is false while the attempt runs: the run folder then has the output so far, at `path`.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from orc.ledger.errors import RemovedBlob
@@ -52,8 +52,7 @@ UNKNOWN_SPEC: dict[str, Any] = {"provider": None, "model": None, "steps": []}
 """Takes the place of a spec whose bytes were removed from the ledger."""
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct):
     status: str = "pending"
     attempts: int = 0
     duration_s: float = 0.0

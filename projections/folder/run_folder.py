@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger import LedgerReader, Recorded
 from orc.ledger.digest import Digest, canonical_json, digest_bytes
@@ -34,8 +35,7 @@ from orc.projections.money.prices import NO_PRICES, PriceTable
 FOLDERS = ("inputs", "outputs", "logs", "artifacts", ".cache")
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """A file of the run folder: its path, the digest of its bytes, and the bytes in parts.
 
     `mode` are the permission bits; None for an ordinary file.
@@ -52,8 +52,7 @@ Make = Callable[[], File | None]
 """Makes a file; None if one of its blobs was removed. Raises LedgerError."""
 
 
-@dataclass(frozen=True, slots=True)
-class LostFile:
+class LostFile(Struct, frozen=True):
     """A file that cannot be made again, since a blob was removed.
 
     `blobs` are the digests of the blobs that the file was made of, and `why` names the removed one.
@@ -65,8 +64,7 @@ class LostFile:
     whole: Digest | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(Struct, frozen=True):
     """What a file is made of: its blobs, and a function that reads its bytes.
 
     `whole` is the blob that is the file itself; its bytes are then read in parts.
@@ -239,8 +237,7 @@ class RunFolder:
         return File(path, digest, size_bytes, lambda: self._ledger.blob_chunks(digest), source.mode)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedFiles:
+class ExpectedFiles(Struct, frozen=True):
     """The digest of every file of a run folder by path, and the files that cannot be made again.
 
     `superseded` are files that an earlier publication may have written. `modes` are the permission

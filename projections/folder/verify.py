@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import quoted_command
@@ -31,8 +32,7 @@ from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
 
 
-@dataclass(frozen=True, slots=True)
-class KnownHead:
+class KnownHead(Struct, frozen=True):
     """The last event that a published file names; `version` is 0 if the file cannot be read."""
 
     source: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from orc.ledger import LedgerReader
@@ -16,8 +16,7 @@ from orc.ledger.stored import check_path
 from orc.projections.folds.owned_files import Superseded
 
 
-@dataclass(slots=True)
-class InputFiles:
+class InputFiles(Struct):
     """`files` are those of the spec in force, `read` its inputs by the names of their folders."""
 
     files: dict[str, InputFile] = field(default_factory=dict)

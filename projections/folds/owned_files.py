@@ -7,7 +7,8 @@ Manifest, tables, run folder, delivery, verification, exports, recordings and re
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.events import (
@@ -22,8 +23,7 @@ from orc.ledger.files.folder import Folder
 from orc.ledger.step_names import folder_name, is_within, reused_log_name
 
 
-@dataclass(frozen=True, slots=True)
-class Superseded:
+class Superseded(Struct, frozen=True):
     """A path of the run folder that orc has written and that no step owns any more.
 
     `digests` are those of the bytes that orc may have written there; orc did not write other bytes.
@@ -33,8 +33,7 @@ class Superseded:
     digests: frozenset[Digest]
 
 
-@dataclass(slots=True)
-class OwnedFiles:
+class OwnedFiles(Struct):
     """The files of one job after the events that were applied.
 
     `outputs` are the files that steps have written, by their paths in `outputs/`. `artifacts` has

@@ -6,9 +6,9 @@ An amendment replaces the spec of a job; earlier events belong to the spec befor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from orc.ledger.definition import JobDef, StepDef, load_job
@@ -24,8 +24,7 @@ _IN_FORCE = (
 _LAST = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class SpecSeen:
+class SpecSeen(Struct, frozen=True):
     """A job's spec: its definition, and the name, the text and the digest of its source.
 
     `version` is that of the event with the spec. `definition` is None if its bytes were removed or

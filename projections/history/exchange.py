@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.events import CacheHit, LlmRequested, LlmResponded, Payload
 from orc.ledger.reader import LedgerReader
@@ -13,8 +14,7 @@ from orc.projections.history.definitions import read_or_lost
 from orc.projections.tables.rows import CallRow
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """One message of a conversation: its role, its text, and the tools that it asks for."""
 
     role: str
@@ -27,8 +27,7 @@ class Turn:
     """What the model said that it thought, as far as the provider returns it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """A call: the system text, the turns that were sent, the parameters, and the reply.
 
     `reply` is None if the call has no reply. `lost` is the reason why the request or the reply

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from orc.ledger.digest import Digest
 from orc.ledger.events import FileWritten, Recorded, StepReused
@@ -37,8 +38,7 @@ _WRITTEN = (
 By = Literal["path", "copy", "changed", "digest", "nothing"]
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFiles:
+class FoundFiles(Struct, frozen=True):
     """The files that a name can mean, newest first, and how they were found (`by`).
 
     - `copy`: the name is a file on the disk, and these files have its bytes.

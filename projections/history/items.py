@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.events import StepExpanded
 from orc.ledger.reader import LedgerReader
@@ -19,8 +20,7 @@ from orc.projections.tables.rows import StepRow
 TEXT_CHARS_MAX = 300
 
 
-@dataclass(frozen=True, slots=True)
-class ItemLine:
+class ItemLine(Struct, frozen=True):
     """A step inside another one. `input` and `output` are the beginnings of its values, on one line."""
 
     step: StepRow

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.errors import LedgerError, describe_unreadable
@@ -29,8 +30,7 @@ CALLS_MAX = 20
 TEXT_BYTES_MAX = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A setting with different values in two jobs, each a JSON value; None if a job has no value."""
 
     name: str
@@ -38,8 +38,7 @@ class Change:
     after: Any
 
 
-@dataclass(frozen=True, slots=True)
-class TextDifference:
+class TextDifference(Struct, frozen=True):
     """A text that differs: its name and the difference, or the reason why it cannot be compared."""
 
     what: str
@@ -47,8 +46,7 @@ class TextDifference:
     lost: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StepDiff:
+class StepDiff(Struct, frozen=True):
     """A step in both jobs; a row is None if a job has no such step. `texts` are those that differ."""
 
     name: str
@@ -58,8 +56,7 @@ class StepDiff:
     texts: tuple[TextDifference, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FileDiff:
+class FileDiff(Struct, frozen=True):
     """A file in both jobs; a row is None if a job has no such file. `text` compares two texts."""
 
     path: str
@@ -69,8 +66,7 @@ class FileDiff:
     text: TextDifference | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JobDiff:
+class JobDiff(Struct, frozen=True):
     """The comparison of two jobs; `steps` and `files` have equal ones too."""
 
     before: JobRow

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from orc.ledger.definition import StepDef
 from orc.ledger.digest import Digest, clean_text, digest_bytes
@@ -37,8 +38,7 @@ HOPS_MAX = 100
 SAME_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Reuse:
+class Reuse(Struct, frozen=True):
     """Event `version` of `job_id` copied the result of `from_step` of `from_job`.
 
     `reason` is `fork` or `cache`; `is_here` says whether `from_job` is in this ledger.
@@ -54,8 +54,7 @@ class Reuse:
     is_here: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Writing:
+class Writing(Struct, frozen=True):
     """Event `version` wrote a file at the path.
 
     `is_same` says whether it wrote the same bytes as before. `attempt` is None for a reused result.
@@ -70,8 +69,7 @@ class Writing:
     is_same: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(Struct, frozen=True):
     """The origin of a file.
 
     `file`, `is_current`, `lost`, `reused`, `writings` and `same` are about the file in its job. All

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.definition import JobDef, dump_step
 from orc.ledger.digest import canonical_json
@@ -23,8 +24,7 @@ _EXPANDED = (
 _LAST = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class ReadSource:
+class ReadSource(Struct, frozen=True):
     """A file, a row or the whole of an input that a step had.
 
     `path` is the file in `inputs/<name>/` of the run folder, `row` the number of the row from 1.

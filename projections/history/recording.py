@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from orc.ledger.events import (
     CacheHit,
@@ -71,8 +72,7 @@ def _is_kept(recorded: Recorded) -> bool:
     )
 
 
-@dataclass(slots=True)
-class _StepRecording:
+class _StepRecording(Struct):
     """The recorded replies of one step."""
 
     entries: list[dict[str, Any]] = field(default_factory=list)
@@ -122,8 +122,7 @@ def _entry(event: LlmResponded | CacheHit, usage: TokenUsage | None, reply: Any)
     return entry
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayDifference:
+class ReplayDifference(Struct, frozen=True):
     """One difference between two runs of a job: `recorded` in the first, `found` in the second."""
 
     step: str
@@ -141,8 +140,7 @@ class ReplayDifference:
         }
 
 
-@dataclass(slots=True)
-class _StepCourse:
+class _StepCourse(Struct):
     """The requests and the end of a step, which must be the same in every run."""
 
     requests: list[str] = field(default_factory=list)

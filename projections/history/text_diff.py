@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import unified_diff
+
+from msgspec import Struct
 
 from orc.ledger.wording import count_text, number_text
 
@@ -14,8 +15,7 @@ COMPARED_LINES_MAX = 3000
 _CONTEXT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class TextDiff:
+class TextDiff(Struct, frozen=True):
     """The lines of a unified difference, without its two header lines.
 
     `added` and `removed` count lines. If the texts were too long to compare, `lines` is empty,

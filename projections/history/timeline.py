@@ -6,9 +6,10 @@ This module draws nothing: `pictures/timeline_svg.py` and `pictures/timeline_tex
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from orc.ledger.kinds import CUT_SHORT, INTERRUPTED, facts_of
 from orc.ledger.stored import parse_time
@@ -19,8 +20,7 @@ from orc.projections.tables.status import step_state
 SpanKind = Literal["queued", "attempt", "retry_wait", "decision", "budget", "reused"]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A part of a step's time, from `begin_s` to `end_s`. `is_open`: it has not ended yet.
 
     - `queued`: the steps that it depends on have ended, and it has not started; or an attempt has
@@ -44,8 +44,7 @@ class Span:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineRow:
+class TimelineRow(Struct, frozen=True):
     """A step and its spans, in order; a step that has not started has no spans.
 
     `state` is the one that is shown, as in `step_state`.
@@ -57,8 +56,7 @@ class TimelineRow:
     state: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(Struct, frozen=True):
     """All steps in the order of the spec, each followed by its inner steps.
 
     `begin_at` is the time of second 0, as UTC text. `stopped` has the begin and end, in seconds, of

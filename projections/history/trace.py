@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
+
+from msgspec import Struct
 
 from orc.ledger.events import Recorded
 from orc.ledger.kinds import facts_of
@@ -22,8 +23,7 @@ _NAMED = (*_SLOT_ENDS, "step.started", "step.expanded")
 _STEPS_READ_ALONE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class TracedEvent:
+class TracedEvent(Struct, frozen=True):
     """The version, type, step and time of an event; `kind` is the step's kind in `step.started`,
     `executor` that of an attempt that is not on the machine of the job.
 

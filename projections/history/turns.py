@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.events import (
     Payload,
@@ -27,8 +28,7 @@ TEXT_CHARS = 20_000
 """The number of characters of a text that a page shows; a link leads to the whole text."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShownText:
+class ShownText(Struct, frozen=True):
     """The beginning of a text of `chars` characters in the blob `digest`.
 
     `lost` says why the ledger no longer has the text. A file that `is_large` can only be downloaded.
@@ -46,8 +46,7 @@ class ShownText:
         return self.chars > len(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class ToolTurn:
+class ToolTurn(Struct, frozen=True):
     """A call of a tool: its arguments, and the result that the model received."""
 
     row: ToolRow
@@ -55,8 +54,7 @@ class ToolTurn:
     result: ShownText | None
 
 
-@dataclass(frozen=True, slots=True)
-class CallTurn:
+class CallTurn(Struct, frozen=True):
     """A call to a model with its texts, and the calls of tools that its reply requested."""
 
     row: CallRow
@@ -64,8 +62,7 @@ class CallTurn:
     tools: tuple[ToolTurn, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptTurn:
+class AttemptTurn(Struct, frozen=True):
     """An attempt: its row, its log and its calls.
 
     `state` is its status, but `interrupted` if its process ended and no event says so yet, and

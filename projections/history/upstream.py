@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.projections.tables.job_view import JobView, read_files
 from orc.projections.tables.questions import Question
@@ -14,8 +15,7 @@ from orc.projections.tables.rows import FileRow, StepRow
 UPSTREAM_MAX = 200
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamStep:
+class UpstreamStep(Struct, frozen=True):
     """A step that was used, `distance` dependencies away, and the files that it made."""
 
     step: StepRow

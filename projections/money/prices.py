@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
+from msgspec import Struct
 from pydantic import Field
 
 from orc.ledger.digest import Digest, digest_json
@@ -187,8 +187,7 @@ NO_PRICES = PriceTable(models={})
 """The empty table: local models are free, every other price is unknown."""
 
 
-@dataclass(slots=True)
-class Spending:
+class Spending(Struct):
     """The cost of several calls: the sum of the known costs, and the number of calls without one."""
 
     known_nano_usd: int = 0
@@ -215,8 +214,7 @@ class Spending:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class PricedCall:
+class PricedCall(Struct, frozen=True):
     """A call that used tokens, and its cost: None if that is unknown."""
 
     step: str

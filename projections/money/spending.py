@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 By = Literal["model", "provider", "day", "step", "job", "project"]
 
@@ -24,8 +26,7 @@ _KEYS: dict[By, str] = {
 _INSIDE = re.compile(r"[\[#/].*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class SpendingGroup:
+class SpendingGroup(Struct, frozen=True):
     """The calls of one group, and their cost in nano-dollars.
 
     - `calls` were sent. The cost of `calls_unpriced` of them is unknown and not in `cost_nano_usd`.

@@ -7,15 +7,15 @@ its own commands would, and raises RequestRefused with the reason why it cannot.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct
 
 FieldKind = Literal["text", "number", "boolean", "choice", "lines", "json", "path"]
 
 
-@dataclass(frozen=True, slots=True)
-class InputField:
+class InputField(Struct, frozen=True):
     """A field of a form for an input of a spec.
 
     `value` is the text that the field has at first; of a choice, the index of one of `options`, and
@@ -33,8 +33,7 @@ class InputField:
     is_integer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SpecFile:
+class SpecFile(Struct, frozen=True):
     """A spec of the folder: its path in the folder, its project, and the number of its problems."""
 
     name: str
@@ -43,8 +42,7 @@ class SpecFile:
     problems: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpecForm:
+class SpecForm(Struct, frozen=True):
     """A spec to start: its text, the fields of its inputs, and its problems as lines of text."""
 
     name: str
@@ -53,8 +51,7 @@ class SpecForm:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ForkRequest:
+class ForkRequest(Struct, frozen=True):
     """A fork of a job: from which step it runs again, `PATH=VALUE` lines, and the texts of its fields.
 
     `once` is the same in each copy of one form, so that a form that is sent twice acts once.
@@ -67,8 +64,7 @@ class ForkRequest:
     once: str
 
 
-@dataclass(frozen=True, slots=True)
-class StartRequest:
+class StartRequest(Struct, frozen=True):
     """A spec of the folder to start, with the texts of its fields; `once` is as in `ForkRequest`."""
 
     spec: str

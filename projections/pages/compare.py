@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.changed_steps import changed_steps
@@ -30,8 +31,7 @@ _SETTINGS_MAX = 100
 LINES_MAX = 200
 
 
-@dataclass(frozen=True, slots=True)
-class CompareWanted:
+class CompareWanted(Struct, frozen=True):
     """What the address asks for: the jobs, the one that is compared with the first, and parts."""
 
     jobs: tuple[str, ...]
@@ -41,8 +41,7 @@ class CompareWanted:
     step_part: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class JobColumn:
+class JobColumn(Struct, frozen=True):
     """A job of the page: its row, the status to show, and the groups of its scores by their names."""
 
     job: JobRow
@@ -50,8 +49,7 @@ class JobColumn:
     groups: dict[str, ScoreGroup]
 
 
-@dataclass(frozen=True, slots=True)
-class Differences:
+class Differences(Struct, frozen=True):
     """The scores of one job compared with those of the first one, by their names."""
 
     job: JobRow

@@ -6,13 +6,13 @@ The pages themselves only read the ledger; these functions record what a person 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class DecisionRequest:
+
+class DecisionRequest(Struct, frozen=True):
     """The option that a person chose for a step of a job."""
 
     job_id: str
@@ -21,8 +21,7 @@ class DecisionRequest:
     comment: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreRequest:
+class ScoreRequest(Struct, frozen=True):
     """A person's score of a step's result; `name` and `value` are texts as they were typed."""
 
     job_id: str
@@ -51,8 +50,7 @@ RecordScore = Callable[[ScoreRequest], None]
 """Records a score and returns when the ledger has it. Raises RequestRefused."""
 
 
-@dataclass(frozen=True, slots=True)
-class PersonsFunctions:
+class PersonsFunctions(Struct, frozen=True):
     """What the pages call to record what a person sent."""
 
     decide: Decide

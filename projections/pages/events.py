@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.events import Recorded
 from orc.ledger.reader import LedgerReader
@@ -19,8 +20,7 @@ _DATA_CHARS = 4_000
 _IN_WORDS = ("kind", "message", "reason", "path", "option", "status", "by")
 
 
-@dataclass(frozen=True, slots=True)
-class EventLine:
+class EventLine(Struct, frozen=True):
     """An event for people: its number in the job, its time, its type, its step and the rest."""
 
     version: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.run_places import noted_folder

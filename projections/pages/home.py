@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.files.runner_log import running_in_background
 from orc.ledger.kinds import (
@@ -45,8 +46,7 @@ _UNENDED_MAX = 500
 _TAGS_MAX = 200
 
 
-@dataclass(frozen=True, slots=True)
-class JobFilter:
+class JobFilter(Struct, frozen=True):
     """The filters of the page. `before` is the position of the job after which the page begins.
 
     `score` is the name of a score that a job has; `low` and `high` are the ends of a range in which
@@ -95,8 +95,7 @@ class JobFilter:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class JobLine:
+class JobLine(Struct, frozen=True):
     """A line of the page: a job with its current status, its progress and the project's other runs."""
 
     job: JobRow

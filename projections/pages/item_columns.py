@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+from msgspec import Struct
 
 from orc.projections.history.items import one_line
 
@@ -18,8 +19,7 @@ _NONE = object()
 _Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ItemColumn:
+class ItemColumn(Struct, frozen=True):
     """A column: its label, and the keys that lead to its value in the value of an item."""
 
     label: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.items import ItemLine, lines_of, one_line, read_inputs
@@ -18,8 +19,7 @@ from orc.projections.tables.status import step_state
 ROWS_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
-class ItemFilter:
+class ItemFilter(Struct, frozen=True):
     """Which lines are shown: of this state, with this text in id or input, in this order, this part."""
 
     state: str | None = None
@@ -30,8 +30,7 @@ class ItemFilter:
     part: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ItemPage:
+class ItemPage(Struct, frozen=True):
     """A part of the lines. `counts` has the number of all steps in each state.
 
     `cells` has the texts of the input columns for each line; `columns_left` counts columns that are

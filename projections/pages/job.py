@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.command_lines import is_in_decision
 from orc.ledger.files.locks import has_owner
@@ -42,8 +43,7 @@ _DEPTH_MAX = 4
 _EVENT_CHARS = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """The event whose state the page shows: `version` of `head` events, its time and its summary."""
 
     version: int
@@ -162,8 +162,7 @@ def read_values(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class StepLine:
+class StepLine(Struct, frozen=True):
     """A line of the table of steps: a step, with what it and the steps inside it used.
 
     `inside_count` is set if the steps inside have their own table.
@@ -176,8 +175,7 @@ class StepLine:
     inside_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class InnerTable:
+class InnerTable(Struct, frozen=True):
     """A separate table for many steps inside one; `counts` has the number in each state."""
 
     container: StepRow

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.wording import visible
 from orc.projections.pages.requests import Refusal, wants_html
@@ -18,8 +19,7 @@ from orc.projections.pages.security import HEADERS
 from orc.projections.pages.static import read_static
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """A page with a title and paragraphs.
 
     `links` are addresses with their texts; after `leads_to` was loaded, nothing of this page is

@@ -7,9 +7,10 @@ are read here: the browser sets them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 """An application of the ASGI protocol: scope, receive, send."""
@@ -20,8 +21,7 @@ _OWN_SITES = frozenset(("same-origin", "none"))
 """The values of `Sec-Fetch-Site` for our own pages, and for an address that a person opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why a request is not answered. `go_on` is an address that the person may open instead."""
 
     status: int

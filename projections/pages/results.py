@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.exchange import Exchange, read_exchange
@@ -39,8 +41,7 @@ _CARDS_MAX = 12
 _HOPS_MAX = 20
 
 
-@dataclass(frozen=True, slots=True)
-class ResultsWanted:
+class ResultsWanted(Struct, frozen=True):
     """What the address of the page asks for; a name that the job does not have counts as none."""
 
     score: str = ""
@@ -52,8 +53,7 @@ class ResultsWanted:
     """The step whose texts are shown, with those of the other columns of its row."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedResult:
+class OpenedResult(Struct, frozen=True):
     """A result with its texts: the last call of its step, its output, and all of its scores."""
 
     column: str

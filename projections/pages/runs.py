@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.ledger.files.locks import has_owner
 from orc.ledger.files.runner_log import RunnerSeen, read_runner
 from orc.ledger.kinds import JOB_ENDED, QUEUED, SHOWN_RESUMABLE, STARTING
 
 
-@dataclass(frozen=True, slots=True)
-class CanDo:
+class CanDo(Struct, frozen=True):
     """Which actions a job in its shown status allows. Each can be forked."""
 
     resume: bool
@@ -28,8 +28,7 @@ def can_do(status: str) -> CanDo:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerNote:
+class RunnerNote(Struct, frozen=True):
     """The runner of a job: `state` is starting, running, failed (it started nothing) or ended."""
 
     state: str

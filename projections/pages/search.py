@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from orc.ledger.errors import NoSuchJob
 from orc.ledger.reader import LedgerReader

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from markupsafe import Markup
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.bounds import STORED_BYTES_MIN
 from orc.ledger.errors import LedgerError
@@ -31,8 +32,7 @@ _HEX_BYTES = 256
 _IMAGES = (Form.IMAGE, Form.DRAWING)
 
 
-@dataclass(frozen=True, slots=True)
-class ShownFile:
+class ShownFile(Struct, frozen=True):
     """A file as a page shows it. `text` is its source, or why there is none.
 
     `html` is Markdown or code; `is_prose` tells them apart. `address` is where a browser gets an
@@ -61,8 +61,7 @@ class ShownFile:
         return ShownFile(self.form, self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """What a browser gets to show a file itself."""
 
     content: bytes

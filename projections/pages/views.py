@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import Response
+from msgspec import Struct
 
 from orc.ledger.command_lines import ledger_named, quoted_command
 from orc.ledger.connection import storage_errors
@@ -38,8 +38,7 @@ _NAMES_MAX = 2_000
 _NEAR_MAX = 5
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(Struct, frozen=True):
     """A request for a page of one ledger: `names` from the address, `query` from the query string."""
 
     database: Path

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.ledger.kinds import NOTABLE
 from orc.projections.pictures.marks import MARKS
@@ -20,8 +21,7 @@ _STACK_MIN = 3
 _ROUNDS_MAX = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """One card. `id` is the id of its step, or of the first of its `steps`.
 
     `steps` are the top steps of the card, `needs` the ids of other cards. `inside` are the

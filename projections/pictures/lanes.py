@@ -7,7 +7,8 @@ needs joins that lane.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.projections.pictures.collapse import Card
 
@@ -31,8 +32,7 @@ _DRAWN = {
 _PLAIN = str.maketrans("│─╰╯╭╮├┤┴┬┼", "|-" + "+" * 9)
 
 
-@dataclass(frozen=True, slots=True)
-class LaneRow:
+class LaneRow(Struct, frozen=True):
     """A card at its lane: `before` and `after` are drawn on both sides of the card's mark.
 
     `below` continues the lanes for lines under the card; `links` is the row that leads to the

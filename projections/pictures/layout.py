@@ -9,7 +9,8 @@ for sorting, the work is linear in boxes and arrows, so that a thousand boxes ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orc.projections.pictures.ordering import order_columns
 
@@ -21,8 +22,7 @@ TRACKS = 7
 """The number of parallel tracks for arrows in a strip; further arrows share them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(Struct, frozen=True):
     """A box to place: its size in pixels, and the ids of the boxes that it needs."""
 
     id: str
@@ -31,8 +31,7 @@ class Box:
     needs: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Column:
+class Column(Struct):
     """A column of boxes; `tops` and `bottoms` are their edges, from the top of the band."""
 
     band: int
@@ -48,8 +47,7 @@ class Column:
         return self.left + self.width
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """The place of a box: its upper left corner, its size, and the number of its column."""
 
     left: float
@@ -64,8 +62,7 @@ class Place:
         return self.top + self.height / 2
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The places by id. `strips` are the free strips below each band: upper edge and height."""
 
     places: Mapping[str, Place]

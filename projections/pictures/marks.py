@@ -7,13 +7,13 @@ recognized without colours; the colours are in `palette.css`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _DISC = "M-8 0a8 8 0 1 0 16 0a8 8 0 1 0-16 0z"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """The marks of a state: `text` for terminals, `plain` for terminals with only ASCII.
 
     `shape` is filled (outlined if `is_hollow`) and `glyph` is stroked on top: SVG paths in a

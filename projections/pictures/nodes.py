@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.wording import count_text, duration_text
 from orc.projections.tables.job_view import JobView
@@ -11,8 +13,7 @@ from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import step_state
 
 
-@dataclass(frozen=True, slots=True)
-class GraphNode:
+class GraphNode(Struct, frozen=True):
     """A step: `status` is a state of `marks.py`, or None in a spec.
 
     `needs` are ids of nodes with the same parent; `parent` is the id of the container.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.ledger.kinds import NOTABLE
 from orc.ledger.wording import count_text, number_text
@@ -16,8 +17,7 @@ _KEPT_MAX = 110
 _MOMENT_S = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class SharedRow:
+class SharedRow(Struct, frozen=True):
     """Several steps in one row: a label with their number, and the spans of the leaves.
 
     `depth` is the same as in `TimelineRow`.

@@ -6,7 +6,8 @@ Without the cuts, a job that waited overnight for a person would be drawn as two
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.projections.history.timeline import Timeline
 
@@ -19,8 +20,7 @@ _NICE = (1, 2, 5)
 _LONG_S = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """A period, in seconds, that is drawn at a small fixed width."""
 
     begin_s: float

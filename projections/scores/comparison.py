@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from orc.projections.scores.groups import SEED, Used, clusters_of, pass_rate_of, use_of
 from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Who, names_of
@@ -15,8 +16,7 @@ SAME = 1e-12
 """Smaller differences come from rounding."""
 
 
-@dataclass(frozen=True, slots=True)
-class CaseChange:
+class CaseChange(Struct, frozen=True):
     """A case with the mean of its scores in each job, and the steps that have them.
 
     `dimensions` are those of the second job, of which `case` is the text.
@@ -35,8 +35,7 @@ class CaseChange:
         return self.after - self.before
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreComparison:
+class ScoreComparison(Struct, frozen=True):
     """One score in two jobs. `difference` is the estimate of the second minus the first, by case.
 
     `cases` are those that both jobs have: those that got worse first, the worst in front, then those

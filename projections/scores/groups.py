@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.projections.scores.rows import (
     MODEL,
@@ -26,8 +27,7 @@ _ALL = "[]"
 """The key of the only group of scores that are not grouped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(Struct, frozen=True):
     """What the results of a group used. `cost_nano_usd` is None if nothing was priced."""
 
     results: int = 0
@@ -40,8 +40,7 @@ class Used:
     """The mean time of the results that have one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreGroup:
+class ScoreGroup(Struct, frozen=True):
     """The scores of one name, from one kind of source, in one group of results.
 
     `key` has the values by which it is grouped, in the order of their names. `pass_rate` is the

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
 
 from orc.projections.scores.groups import key_text
 from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Scored, names_of
@@ -20,16 +21,14 @@ ScoreName = tuple[str, str]
 """A score by its name and by who gave it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PivotLayout:
+class PivotLayout(Struct, frozen=True):
     """Which dimensions are the rows and which are the columns; without columns, there is one."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True, dict=True):
     """The results in one row and one column, with their scores of that name."""
 
     results: tuple[Scored, ...]
@@ -71,8 +70,7 @@ class Cell:
         )
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True, dict=True):
     """A row of the grid: its number in the order of the job from 0, its label, its cells."""
 
     number: int
@@ -105,8 +103,7 @@ class Line:
         )
 
 
-@dataclass(frozen=True)
-class Pivot:
+class Pivot(Struct, frozen=True):
     """The grid: the labels of its columns, the values by which these are grouped, and its rows.
 
     `low` and `high` are the ends of the scale of the values: 0 and 1 if all of them are between.
@@ -208,8 +205,7 @@ def build_pivot(scores: JobScores, name: ScoreName, layout: PivotLayout) -> Pivo
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LineFilter:
+class LineFilter(Struct, frozen=True):
     """Which rows are shown, and in which order. `column` is the number of a column from 0.
 
     `low` and `high` are the ends of a range in which a cell's mean must be.

@@ -6,9 +6,11 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple, get_args
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orc.projections.scores.forks import FORKS_MAX, is_fork
 from orc.projections.scores.taken_over import TakenOver, read_shown_rows, read_taken_over
@@ -38,8 +40,7 @@ encode_key = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 Who = Literal["expression", "judge", "human"]
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(Struct, frozen=True, dict=True):
     """A result that has scores, or the failure of a step that would have had some.
 
     `step` is the id of its step, and `spec_step` the id in the spec: `answer` for `answer[0]`.
@@ -61,7 +62,7 @@ class Scored:
     duration_s: float | None
     made_in: str
     """The job that has the step: for a result with which a fork started, an earlier one."""
-    cases: dict[tuple[str, ...], str] = field(default_factory=dict, compare=False, repr=False)
+    cases: dict[tuple[str, ...], str] = field(default_factory=dict)
     """What `case_without` has computed; results with the same dimensions share it."""
 
     def value_of(self, name: str) -> Any:
@@ -104,8 +105,7 @@ class Score(NamedTuple):
     recorded_at: str
 
 
-@dataclass(frozen=True)
-class JobScores:
+class JobScores(Struct, frozen=True):
     """The scores of a job, in the order in which they were recorded.
 
     `results` are the results that have any, and the failed steps that would have had some.

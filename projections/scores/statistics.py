@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 CONFIDENCE = 0.95
 SAMPLES = 2000
@@ -20,8 +21,7 @@ NORMAL_FROM = 500
 _Z = 1.959963984540054
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """The mean of `n` values in `clusters` clusters; with one cluster, nothing is known of its error.
 
     `low` and `high` are the ends of the 95 % interval.
@@ -35,8 +35,7 @@ class Estimate:
     high: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Cluster:
+class _Cluster(Struct, frozen=True):
     total: float
     size: int
 

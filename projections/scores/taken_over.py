@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.ledger.step_names import lineage
 from orc.projections.scores.forks import FORKS_MAX, is_fork
@@ -20,8 +21,7 @@ Given = tuple[str, str, str, str]
 """The step that a score is about, its name, who gave it, and by which step or person."""
 
 
-@dataclass(frozen=True)
-class TakenOver:
+class TakenOver(Struct, frozen=True):
     """The results with which a fork started: `origins` has the job and step of each, by its step.
 
     `names` are all steps of the fork, `given` its own scores. A fork of an earlier version of orc

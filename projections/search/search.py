@@ -10,8 +10,10 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import LedgerError, describe_unreadable
@@ -34,8 +36,7 @@ QUERY_S = 1.0
 _SNIPPET_TOKENS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """A text that matches: its event (`job_id`, `version`), and the part around the match.
 
     `pieces` are the parts of the text in order, each with whether it is a match. If the text cannot
@@ -53,8 +54,7 @@ class Hit:
     lost: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SearchResults:
+class SearchResults(Struct, frozen=True):
     """The result of a search: one page of hits, newest or best first, and the number of all.
 
     `count` is at most `PAGE_HITS * PAGES_MAX`; `has_more` is true if there are more. The index has
@@ -82,8 +82,7 @@ class SearchResults:
         return -(-self.count // PAGE_HITS)
 
 
-@dataclass(frozen=True, slots=True)
-class SearchQuery:
+class SearchQuery(Struct, frozen=True):
     """A search: the words, and optionally one job or some jobs, one kind of text
     (`texts.KINDS`), and the order."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
+
+from msgspec import Struct, field
 
 from orc.ledger.tables import Table
 from orc.projections.tables.columns import Row, table_of
@@ -20,8 +21,7 @@ _NAMED = re.compile(r":(\w+)")
 Values = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(Struct, frozen=True):
     """Inserts a row: the columns that the handler names, and the `start` values of other columns.
 
     `fixed` has constant values, `computed` SQL expressions. With `on_conflict`, a row with the same
@@ -53,8 +53,7 @@ class Insert:
         return text if self.only_if is None else f"{text} WHERE {self.only_if}"
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(Struct, frozen=True):
     """Updates one row: the handler passes its key and the columns to change.
 
     `fixed` and `computed` are as in `Insert`. A name that occurs in `computed` is a value of that
@@ -79,8 +78,7 @@ class Update:
 Statement = Insert | Update | str
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """A statement with `?` parameters; `values` gives their values, in order, from named values."""
 
     sql: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.ledger.command_lines import decision_commands
 from orc.ledger.events import ApprovalRequested
@@ -15,8 +15,7 @@ from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import is_in_queue
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A question of a step; `expires_at` is in seconds since 1970, and `on_timeout` the option then."""
 
     step: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.ledger.events import StepFailed, StepSkipped
 from orc.ledger.reader import LedgerReader
@@ -15,8 +15,7 @@ CAUSES_MAX = 100_000
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """One step of the chain, with the event that records how it ended.
 
     `status` is `was skipped` or `failed`. `text` is the failure's kind and message, or the

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
@@ -72,33 +71,38 @@ from orc.projections.why.waits import find_creation, find_job_start, find_wait, 
 _CITED_MAX = 20
 
 
-@dataclass
 class StepExplainer:
     """Builds the statements about one step from its events and those of its job, in order.
 
     `row` is the step's current row; `job_events` are the events of the whole job. While events
     are added, `status` and `failures` follow the step, and `ready` is the event from which on
-    it could start.
+    it could start. `known_spec` is a spec of the job that was read already; it is read again unless it
+    is the first one.
     """
 
-    reader: LedgerReader
-    view: JobView
-    trace: Trace
-    row: StepRow
-    job_events: list[Recorded] = field(default_factory=list)
-    statements: list[Statement] = field(default_factory=list)
-    status: str = "pending"
-    failures: int = 0
-    ready: TracedEvent | None = None
-    was_absent: bool = False  # whether the server of the last call did not run
-    known_spec: SpecSeen | None = None
-    """A spec of the job that was read already; it is read again unless it is the first one."""
-
-    def __post_init__(self) -> None:
-        is_first = self.known_spec is not None and self.known_spec.version == 1
-        first = self.known_spec if is_first else None
-        self.spec = first or read_spec(self.reader, self.view.job.job_id, version=1)
-        self.definition = self.spec.step(self.row.name)
+    def __init__(
+        self,
+        reader: LedgerReader,
+        view: JobView,
+        trace: Trace,
+        row: StepRow,
+        *,
+        known_spec: SpecSeen | None = None,
+    ) -> None:
+        self.reader = reader
+        self.view = view
+        self.trace = trace
+        self.row = row
+        self.job_events: list[Recorded] = []
+        self.statements: list[Statement] = []
+        self.status = "pending"
+        self.failures = 0
+        self.ready: TracedEvent | None = None
+        self.was_absent = False  # whether the server of the last call did not run
+        is_first = known_spec is not None and known_spec.version == 1
+        first = known_spec if is_first else None
+        self.spec = first or read_spec(reader, view.job.job_id, version=1)
+        self.definition = self.spec.step(row.name)
 
     def add(
         self, recorded: Recorded | None, kind: Kind, text: str, *more: int, **facts: Any

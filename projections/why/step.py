@@ -6,7 +6,7 @@ follows a skip to the failure that caused it, `waits.py` finds what delayed a st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.reader import LedgerReader
@@ -21,8 +21,7 @@ from orc.projections.why.explainer import StepExplainer
 from orc.projections.why.texts import Statement
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
+class Why(Struct, frozen=True):
     """The explanation of one step: `verdict` is one sentence, `statements` follow the events.
 
     `status` is the one that is shown, as in `step_status`.

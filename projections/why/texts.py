@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from orc.ledger.definition import StepDef
 from orc.ledger.events import (
@@ -59,8 +60,7 @@ _VALUE_CHARS = 80
 _REFERENCE = re.compile(r"steps(?:\.|\[['\"])([A-Za-z_][A-Za-z0-9_-]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """One statement about a step: its kind, its text, and the versions of the events that prove it.
 
     `at` is the time of the first event, as UTC text; `facts` are values for programs.

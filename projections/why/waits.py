@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.ledger.definition import JobDef
 from orc.ledger.events import (
@@ -25,8 +25,7 @@ REPORTED_WAIT_S = 0.1
 """Shorter waits are scheduling overhead and not reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """A delay of a start: its reason in one word and as text, its events, and its seconds."""
 
     reason: str

@@ -7,8 +7,9 @@ a custom id, which the scheduler chooses and the results repeat. Nothing here re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from orc.providers.contract import Reply, Request
 from orc.providers.errors import PermanentError, ProviderError, TransientError
@@ -20,16 +21,14 @@ TakeEntry = Callable[[str, Reply | ProviderError], None]
 """Called with the custom id of a result, and its reply or its error."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
+class BatchLimits(Struct, frozen=True):
     """The published limits of one batch."""
 
     requests_max: int
     bytes_max: int
 
 
-@dataclass(frozen=True, slots=True)
-class BatchState:
+class BatchState(Struct, frozen=True):
     """A batch as its server describes it; nothing in it is trusted but `server_id` and `ending`.
 
     `results` are what the server needs to give the results. With `ending`, the batch has ended, and

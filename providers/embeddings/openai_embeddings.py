@@ -7,8 +7,9 @@ so that they are asked for lists of numbers. Both forms are read from every serv
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from orc.providers.contract import Reply, Request, Usage, Vectors
 from orc.providers.embeddings.vectors import describe_vectors, read_vectors, texts_of

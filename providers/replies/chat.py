@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any
+
+from msgspec import Struct
 
 from orc.providers.http import replace_surrogates
 from orc.providers.replies.lenient import LooseCount, LooseText, OrNone
@@ -18,8 +19,7 @@ _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
 _Document = Annotated[dict[str, Any] | None, OrNone]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """A piece of the answer, or of the reasoning."""
 
     text: str

@@ -6,9 +6,10 @@ What a server did not report is unknown, which is not zero: `Counts.is_known` sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from msgspec import Struct
 
 from orc.providers.contract import Usage
 from orc.providers.replies.lenient import read_count
@@ -44,8 +45,7 @@ _REASONING = (
 _COSTS = ("cost", "cost.total_cost", "total_cost", "estimated_cost", "cost_usd")
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """The counts of a call as far as they are known, and its cost as the server reports it."""
 
     input_tokens: int | None = None

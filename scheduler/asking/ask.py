@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import trio
+from msgspec.structs import replace
 
 from orc.providers import Provider
 from orc.providers.catalogue import SECTIONS, facts_of

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import trio
+from msgspec import Struct, field
 
 from orc.ledger.events import LlmRequested
 from orc.providers import ProviderError, Reply, Request
@@ -22,8 +22,7 @@ BYTES_MAX = 64 * 1000 * 1000
 Outcome = Reply | ProviderError | BatchLost | OverBudget
 
 
-@dataclass(slots=True, eq=False)
-class Member:
+class Member(Struct, eq=False):
     """A call in a batch, or on its way into one. `entry` is its request as the server gets it.
 
     One that an earlier owner of the job submitted has neither event nor entry.
@@ -57,8 +56,7 @@ class Member:
         return BatchedResult(self.batch, duration_s, outcome)
 
 
-@dataclass(slots=True, eq=False)
-class Gathering:
+class Gathering(Struct, eq=False):
     """The calls to one model of one server that gather for a batch, by step."""
 
     api: BatchApi

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 from orc.ledger.definition import TargetDef
 from orc.ledger.events import BatchSubmitted, LlmRequested
@@ -328,8 +328,7 @@ class BatchRoom:
         return f"{self._job_id}-{hashlib.sha256(named).hexdigest()[:32]}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Door:
+class _Door(Struct, frozen=True):
     """The calls of one step; see `Batcher`."""
 
     room: BatchRoom

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.digest import clean_text
 from orc.ledger.packing import pack
@@ -29,8 +30,7 @@ _TAG = re.compile(TAG_PATTERN, re.ASCII)
 Hide = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class AskedFor:
+class AskedFor(Struct, frozen=True):
     """A command, with the blobs that are stored with its events."""
 
     command: ScoreByPerson | TagJob | NoteJob

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.ledger.events import Payload
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Struct, frozen=True):
     """A score of the result of the step `about`; without a value, `error` says why."""
 
     name: str
@@ -18,16 +17,14 @@ class Score:
     why: Payload | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordScores:
+class RecordScores(Struct, frozen=True):
     """Record what the `score` key of the step gave for its result."""
 
     step: str
     scores: tuple[Score, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreByPerson:
+class ScoreByPerson(Struct, frozen=True):
     """Record scores that a person (`by`) gives to results, also of a job that has ended."""
 
     scores: tuple[Score, ...]
@@ -35,8 +32,7 @@ class ScoreByPerson:
     signal_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TagJob:
+class TagJob(Struct, frozen=True):
     """Add tags to the job, and remove others. Without a change there is no event."""
 
     added: tuple[str, ...] = ()
@@ -45,8 +41,7 @@ class TagJob:
     signal_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NoteJob:
+class NoteJob(Struct, frozen=True):
     """Add a person's note to the job."""
 
     text: Payload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.ledger.events import (
     BatchAccepted,
@@ -16,21 +16,18 @@ BatchNews = BatchAccepted | BatchProgressed | BatchEnded
 """What becomes of a batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitBatch:
+class SubmitBatch(Struct, frozen=True):
     """Record a batch with all of its requests, before anything of it is sent."""
 
     event: BatchSubmitted
     requests: tuple[LlmRequested, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordBatch:
+class RecordBatch(Struct, frozen=True):
     """Record what became of a batch."""
 
     event: BatchNews
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveBatches:
+class LeaveBatches(Struct, frozen=True):
     """Stop the job while servers work on its batches. Nothing else of it is running."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from orc.ledger.digest import Digest
 from orc.ledger.events import (
@@ -50,8 +51,7 @@ def shorten_message(message: str) -> str:
     return message[: MESSAGE_CHARS_MAX - 3] + "..."
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
+class Succeeded(Struct, frozen=True):
     """The attempt succeeded. The paths of `files` and of empty `folders` are relative to `outputs/`.
 
     `queued_s` is how long an attempt of an executor waited for a worker; without it, the times of
@@ -68,8 +68,7 @@ class Succeeded:
     folders: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The attempt failed: `final`, never to be retried; not `tolerable`, also for `continue_on_error`.
 
     `on_content`: the reply itself was wrong. `absent`: no server ran at an address of this machine.
@@ -92,8 +91,7 @@ class Failed:
     queued_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
+class Interrupted(Struct, frozen=True):
     """The attempt was interrupted by a stop signal, a cancel, or the loss of its worker or batch."""
 
     reason: Literal["signal", "cancel", "worker", "batch"]
@@ -101,8 +99,7 @@ class Interrupted:
     log: Payload | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OutOfBudget:
+class OutOfBudget(Struct, frozen=True):
     """The attempt's next call does not fit a budget; the step waits until the budget is raised.
 
     The amounts of `max_cost_usd` are nano-dollars.
@@ -120,15 +117,13 @@ class OutOfBudget:
 Outcome = Succeeded | Failed | Interrupted | OutOfBudget
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitJob:
+class SubmitJob(Struct, frozen=True):
     """Create a job."""
 
     event: JobSubmitted
 
 
-@dataclass(frozen=True, slots=True)
-class StartJob:
+class StartJob(Struct, frozen=True):
     """Start a job that has not run yet. `only` limits the run to these steps and their needs.
 
     `from_queue`: the owner is a worker, which took the job from the queue.
@@ -139,8 +134,7 @@ class StartJob:
     from_queue: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeJob:
+class ResumeJob(Struct, frozen=True):
     """Resume a job that has run before. `from_queue` is as in `StartJob`."""
 
     owner: Owner
@@ -152,37 +146,32 @@ class ResumeJob:
     from_queue: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AmendJob:
+class AmendJob(Struct, frozen=True):
     """Change a job that is not running; a resume continues with the changed definition."""
 
     event: JobAmended
 
 
-@dataclass(frozen=True, slots=True)
-class ReuseStep:
+class ReuseStep(Struct, frozen=True):
     """End a step that has not started with a result from the ledger."""
 
     event: StepReused
 
 
-@dataclass(frozen=True, slots=True)
-class TakeOver:
+class TakeOver(Struct, frozen=True):
     """Take over what another job has inside a step: an expansion, or an end without a result."""
 
     event: StepExpanded | StepFailed | StepSkipped
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigureStep:
+class ConfigureStep(Struct, frozen=True):
     """Give a step that is ready its settings, whose templates were rendered."""
 
     step: str
     settings: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class StartAttempt:
+class StartAttempt(Struct, frozen=True):
     """Start an attempt of a ready step; `now` is in seconds since 1970."""
 
     step: str
@@ -190,16 +179,14 @@ class StartAttempt:
     cache_key: Digest | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordCall:
+class RecordCall(Struct, frozen=True):
     """Record an attempt's call to a model or a tool; `now` is in seconds since 1970."""
 
     event: CallEvent
     now: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class FinishAttempt:
+class FinishAttempt(Struct, frozen=True):
     """End an attempt. `wait_s` is the wait before a retry, if there is one."""
 
     step: str
@@ -209,30 +196,26 @@ class FinishAttempt:
     wait_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ExpireStep:
+class ExpireStep(Struct, frozen=True):
     """Fail a waiting step whose total_timeout is over."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class SkipStep:
+class SkipStep(Struct, frozen=True):
     """Skip a step: its condition is false, or a step that it needs did not succeed."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class FailStep:
+class FailStep(Struct, frozen=True):
     """Fail a step before its first attempt, for instance because a template cannot be evaluated."""
 
     step: str
     failed: Failed
 
 
-@dataclass(frozen=True, slots=True)
-class ExpandStep:
+class ExpandStep(Struct, frozen=True):
     """Create the children of a container step, and start it if they are its first.
 
     `children` are their ids. `values` holds the items' values in lists of 1,000, or the inputs of
@@ -245,15 +228,13 @@ class ExpandStep:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AskAboutDoubt:
+class AskAboutDoubt(Struct, frozen=True):
     """Ask a person whether a step in doubt may run again."""
 
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class AskPerson:
+class AskPerson(Struct, frozen=True):
     """Start an approval. `message` is the question; `now` is in seconds since 1970."""
 
     step: str
@@ -261,8 +242,7 @@ class AskPerson:
     now: float
 
 
-@dataclass(frozen=True, slots=True)
-class DecideApproval:
+class DecideApproval(Struct, frozen=True):
     """Record a decision. `by` is None when the time for an answer is over."""
 
     step: str
@@ -272,8 +252,7 @@ class DecideApproval:
     signal_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RaiseBudget:
+class RaiseBudget(Struct, frozen=True):
     """Set new limits for the budget of the job, or of one step."""
 
     account: str
@@ -283,13 +262,11 @@ class RaiseBudget:
     signal_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PauseJob:
+class PauseJob(Struct, frozen=True):
     """Pause a job that can continue only after a person acts: a decision, or a raised budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class InterruptJob:
+class InterruptJob(Struct, frozen=True):
     """Stop the job because of a stop signal, or because the worker's time is over (None).
 
     A worker returns the job to the queue with `queue`. No attempt is running.
@@ -299,8 +276,7 @@ class InterruptJob:
     queue: Literal["back"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CancelJob:
+class CancelJob(Struct, frozen=True):
     """Cancel the job. No attempt is running, or the owner of the running ones has died.
 
     `at_once` cancels steps with always() or cancelled() too, because no runner would run them.
@@ -311,13 +287,11 @@ class CancelJob:
     at_once: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TimeOutJob:
+class TimeOutJob(Struct, frozen=True):
     """Fail the job because its timeout is over. No attempt is running."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(Struct, frozen=True):
     """End the job if all its steps have ended."""
 
 

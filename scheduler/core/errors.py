@@ -7,15 +7,15 @@ TemplateError    an expression cannot be parsed or evaluated
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar
+
+from msgspec import Struct
 
 from orc.ledger import exit_codes
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One problem: a sentence, and its line and column from 1 (0 if unknown)."""
 
     message: str

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(slots=True)
-class FileNames:
+class FileNames(Struct):
     """A set of file paths. `clash` takes constant time, whatever the number of paths."""
 
     _files: dict[str, str] = field(default_factory=dict)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.ledger.events import HookOutcome, Payload
 
 
-@dataclass(frozen=True, slots=True)
-class StartHook:
+class StartHook(Struct, frozen=True):
     """Start the hook for the way in which the run has ended, if the job has one.
 
     It must follow the event that ended the run at once.
     """
 
 
-@dataclass(frozen=True, slots=True)
-class EndHook:
+class EndHook(Struct, frozen=True):
     """Record the end of the hook that was started."""
 
     outcome: HookOutcome

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerPlace:
+class WorkerPlace(Struct, frozen=True):
     """Where an attempt may start: the fields of `step.placed`."""
 
     run: str
@@ -16,8 +15,7 @@ class WorkerPlace:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceAttempt:
+class PlaceAttempt(Struct, frozen=True):
     """A worker asks whether it may start the attempt.
 
     Without an event in answer, it may not (`fold/placing.py`: `may_place`).
@@ -28,8 +26,7 @@ class PlaceAttempt:
     placement: WorkerPlace
 
 
-@dataclass(frozen=True, slots=True)
-class UnplaceAttempt:
+class UnplaceAttempt(Struct, frozen=True):
     """The attempt was placed with this run, and was never let start there."""
 
     step: str
@@ -38,8 +35,7 @@ class UnplaceAttempt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReattachAttempt:
+class ReattachAttempt(Struct, frozen=True):
     """The attempt, which an earlier owner placed with this run, was found there."""
 
     step: str
@@ -47,8 +43,7 @@ class ReattachAttempt:
     run: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExpireQueued:
+class ExpireQueued(Struct, frozen=True):
     """Fail an attempt that no worker took within its queue_timeout.
 
     `missing` says what no worker has, if the executor knows that none can ever perform it.

@@ -6,17 +6,16 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from distributed import Client, Future
+from msgspec import Struct
 
 from orc.scheduler.drivers.dask_cluster import Cluster
 from orc.scheduler.drivers.dask_files import read_log
 from orc.scheduler.drivers.lines import Message, Refused
 
 
-@dataclass(slots=True)
-class HeldCopy:
+class HeldCopy(Struct):
     """One submission of an attempt: waiting here, or held by the engine."""
 
     ticket: str
@@ -35,9 +34,9 @@ class HeldCopy:
     """How many bytes of the log have been shown; None before the first."""
     printed_until: int = 0
     reader: asyncio.Task[None] | None = None
-    key: str = field(init=False)
+    key: str = ""
     """The engine's name of the task that performs it."""
-    own_key: str = field(init=False)
+    own_key: str = ""
     """The name of a task of its own: all have one prefix, which the engine never forgets."""
 
     def __post_init__(self) -> None:

@@ -15,10 +15,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from distributed import Future, fire_and_forget
+from msgspec import Struct
 
 from orc.scheduler.drivers.dask_cluster import Cluster, engine_name
 from orc.scheduler.drivers.dask_copies import HeldCopy, adopt, release
@@ -30,8 +30,7 @@ from orc.worker import dask_side
 Place = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
+class _Slot(Struct, frozen=True):
     """A task that waits for the next copy."""
 
     key: str

@@ -7,7 +7,8 @@ are accounting: nothing holds a step to what it asks for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 SLOTS = "slots"
 """How many steps a worker performs at once; every step takes one."""
@@ -27,8 +28,7 @@ def needs_of(resources: Mapping[str, float], labels: tuple[str, ...]) -> dict[st
     )
 
 
-@dataclass(slots=True)
-class _Room:
+class _Room(Struct):
     """A worker: what it has, and what is taken of it by copies that the engine holds."""
 
     has: Mapping[str, float]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.digest import clean_json, clean_text
 from orc.providers import Reply, ToolCall
@@ -12,8 +13,7 @@ from orc.providers.embeddings.vectors import pack_vectors
 from orc.providers.reply_bounds import NAME_CHARS_MAX
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A reply from the ledger or the provider, with the number and digest of its call."""
 
     call: int

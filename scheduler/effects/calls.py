@@ -6,10 +6,10 @@ Each call is recorded. Conversations of several calls are left to `prompt.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
 from typing import Any
 
 import trio
+from msgspec.structs import asdict, replace
 
 from orc.ledger import failpoints, pack
 from orc.ledger.bounds import INNER_LEVELS_MAX, check_value

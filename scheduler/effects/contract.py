@@ -7,11 +7,11 @@ the ledger, and could run in another process.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import trio
+from msgspec import Struct, field
 
 from orc.ledger.definition import DEFAULT_LIMITS, CacheScope, LimitsDef, TargetDef
 from orc.ledger.digest import Digest
@@ -34,8 +34,7 @@ class Journal(Protocol):
         """Return when the event and its blobs are committed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """The result of an effect: a value, or `failed`.
 
     `text` is the default content of the step's files; a path in `contents`, relative to the
@@ -60,8 +59,7 @@ class Result:
     away_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class KnownReply:
+class KnownReply(Struct, frozen=True):
     """A reply to an earlier call of this step, from the job's stream."""
 
     version: int
@@ -72,8 +70,7 @@ class KnownReply:
     attempt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BatchedResult:
+class BatchedResult(Struct, frozen=True):
     """What became of a call in a batch, which was submitted `duration_s` ago."""
 
     batch: int
@@ -116,16 +113,14 @@ class ReplyCache(Protocol):
         """The reply; if there is none, the parts in which the most similar request differs."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownResult:
+class KnownResult(Struct, frozen=True):
     """The result of a tool call."""
 
     result: Any
     is_error: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PromptRequest:
+class PromptRequest(Struct, frozen=True):
     """Call a model. `call` is the number of the next call.
 
     `known` are the step's replies in the ledger, in order. `known_results` are the results of its
@@ -172,8 +167,7 @@ class Toolbox(Protocol):
         """The files that the model wrote, by path in the project's folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRequest:
+class CommandRequest(Struct, frozen=True):
     """Run a command in `cwd`. Its stdout is the output; stdout and stderr go to the log.
 
     `stdin` is a file that it reads as its stdin.
@@ -190,8 +184,7 @@ class CommandRequest:
 FunctionUse = Literal["call", "tool", "describe"]
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionRequest:
+class FunctionRequest(Struct, frozen=True):
     """Call a Python function with keyword arguments, in a worker process.
 
     With `use="tool"`, the arguments are checked and converted by the annotations. With
@@ -210,8 +203,7 @@ class FunctionRequest:
     limits: LimitsDef = DEFAULT_LIMITS
 
 
-@dataclass(frozen=True, slots=True)
-class ValueRequest:
+class ValueRequest(Struct, frozen=True):
     """The value itself is the result."""
 
     value: Any
@@ -222,8 +214,7 @@ def attempt_timeout_message(limit_s: float) -> str:
     return f"the attempt took longer than its timeout of {duration_text(limit_s)}"
 
 
-@dataclass(slots=True)
-class Stopwatch:
+class Stopwatch(Struct):
     """Measures the seconds since its creation, on trio's monotonic clock."""
 
     started: float = field(default_factory=trio.current_time)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text, number_text, size_text
@@ -38,8 +40,7 @@ _NUMBER_BYTES = 4
 _NPY_HEADER_BYTES = 128
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedRequest:
+class EmbedRequest(Struct, frozen=True):
     """Compute a vector for each of the texts.
 
     `ask` is the request to the model without its texts, and what is known of earlier calls. `files`
@@ -47,7 +48,7 @@ class EmbedRequest:
     """
 
     ask: PromptRequest
-    texts: tuple[str, ...] = field(repr=False)
+    texts: tuple[str, ...]
     per_request: int
     files: tuple[str, ...]
 

@@ -14,11 +14,11 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import trio
+from msgspec import Struct
 
 from orc.about import version
 from orc.ledger.digest import canonical_json, clean_text
@@ -45,8 +45,7 @@ _WORDS_MAX = 300
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """How a server is started: as an argument list, in the working folder of the attempt.
 
     `shown` names the server in messages. Its stderr goes to the log.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from orc.ledger.bounds import LEVELS_MAX
 from orc.ledger.definition import LimitsDef

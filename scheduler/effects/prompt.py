@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from orc.ledger import pack
 from orc.ledger.digest import canonical_json, clean_json, clean_text, digest_json

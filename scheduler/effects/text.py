@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.core.reply_warnings import REPAIRED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import trio
@@ -22,15 +21,11 @@ class CallFailed(Exception):
         self.failed = failed
 
 
-@dataclass(slots=True)
 class TimeLimit:
     """The time limit of an attempt. Only model calls and tool calls count against it."""
 
-    limit_s: float
-    left_s: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.left_s = self.limit_s
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = self.left_s = limit_s
 
     async def run(
         self, work: Callable[[], Any], *, tool: str = "", tool_s: float = math.inf

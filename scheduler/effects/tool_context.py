@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.ledger.definition import DEFAULT_LIMITS, LimitsDef
 from orc.ledger.events import FileRef
 
 
-@dataclass(frozen=True, slots=True)
-class ToolContext:
+class ToolContext(Struct, frozen=True):
     """The context in which tools run: the step's environment, its folder and the files in it.
 
     `files` are those of the steps that the step depends on, by their paths in `cwd`. `read` returns

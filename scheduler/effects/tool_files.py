@@ -7,8 +7,9 @@ in memory and committed when the step succeeds.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
@@ -74,8 +75,7 @@ class ToolMistake(Exception):
     """The model called a tool wrongly; the message is the tool's result."""
 
 
-@dataclass(slots=True)
-class ToolFiles:
+class ToolFiles(Struct):
     """The files that the model of one attempt sees.
 
     `committed` are those of the steps before, by their paths in the working folder; `taken` returns

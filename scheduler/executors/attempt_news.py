@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.scheduler.executors.contract import Census, EngineEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """A census was taken.
 
     `began` is the time when it was asked for: what came to a worker later need not be in it.
@@ -18,8 +17,7 @@ class Counted:
     began: float
 
 
-@dataclass(frozen=True, slots=True)
-class GraceSkipped:
+class GraceSkipped(Struct, frozen=True):
     """A command that is being ended gets no more time."""
 
 

@@ -12,11 +12,11 @@ has committed `step.placed` for exactly that copy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 import trio
+from msgspec import Struct, field
 
 from orc.ledger import exit_codes
 from orc.ledger.definition import Cwd
@@ -50,8 +50,7 @@ INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 """The variables that the performing side passes on from its own environment."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkFile:
+class WorkFile(Struct, frozen=True):
     """A file by its path in a place, its content and its permission bits.
 
     `mode` has three octal digits, such as `755`; None for an ordinary file.
@@ -63,8 +62,7 @@ class WorkFile:
     mode: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WorkLimits:
+class WorkLimits(Struct, frozen=True):
     """Limits on what an attempt may leave, in bytes: one file, its output, its log."""
 
     file_bytes: int
@@ -72,8 +70,7 @@ class WorkLimits:
     log_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """What one attempt does: a command (`argv`), or a call of a Python function.
 
     `env` has the variables of the spec and of orc; `places` names variables whose values are
@@ -107,8 +104,7 @@ class Work:
     labels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Struct, frozen=True):
     """One attempt of one step of one job. The ledger makes it unique."""
 
     job_id: str
@@ -128,16 +124,14 @@ class Ticket:
         return cls(job_id, step, int(number))
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(Struct, frozen=True):
     """Why an attempt ended without an exit status: a limit, a missing command, a full disk."""
 
     kind: FailureKind
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkOutcome:
+class WorkOutcome(Struct, frozen=True):
     """How an attempt ended.
 
     One of `exit_code`, `signal` and `broken` is set; a function that answered has `exit_code` 0 and
@@ -254,8 +248,7 @@ class Executor(Protocol):
         """Drop what is kept of an attempt whose end is committed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(Struct, frozen=True):
     """A copy of an attempt that an engine's worker knows."""
 
     ticket: str
@@ -264,8 +257,7 @@ class Copy:
     state: Literal["asking", "running", "ended", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A copy waits for the permission to start."""
 
     ticket: str
@@ -275,8 +267,7 @@ class Asked:
     protocol: int
 
 
-@dataclass(frozen=True, slots=True)
-class Printed:
+class Printed(Struct, frozen=True):
     """A piece of the log of a running copy."""
 
     ticket: str
@@ -286,8 +277,7 @@ class Printed:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A copy has ended; what is not part of its outcome can be fetched from that worker."""
 
     ticket: str
@@ -296,8 +286,7 @@ class Ended:
     outcome: WorkOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """A worker left the engine. What it ran is dead, or dies when its lease is over.
 
     A copy that only asked there never asks again: submit the attempt anew.
@@ -306,16 +295,14 @@ class Gone:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSeen:
+class EngineSeen(Struct, frozen=True):
     """The engine answers. `capacity` has the resources of each worker, by its name."""
 
     engine: str
     capacity: Mapping[str, Mapping[str, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class EngineLost:
+class EngineLost(Struct, frozen=True):
     """The engine does not answer. The driver tries to reach it again, unless this is `final`.
 
     It is no proof that commands have ended: the workers may still reach their engine.
@@ -325,8 +312,7 @@ class EngineLost:
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Struct, frozen=True):
     """The engine has no such copy any more, and it has no result; no command of it runs.
 
     `worker` is empty if the copy never asked.
@@ -341,8 +327,7 @@ class Dropped:
 EngineEvent = Asked | Printed | Ended | Gone | EngineSeen | EngineLost | Dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Census:
+class Census(Struct, frozen=True):
     """Copies of a job's attempts; which workers have answered, and which are there and have not."""
 
     copies: tuple[Copy, ...]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 
 import trio
+from msgspec.structs import replace
 
 from orc.ledger.definition import LimitsDef
 from orc.ledger.secrets.masking import Mask

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from msgspec import Struct, field
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 
 from orc.ledger.files.written import written_path
@@ -69,8 +69,7 @@ class _Entry(Strict):
     keep: _Duration = 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(Struct, frozen=True):
     """The files of a certificate authority, a certificate and its key, absolute."""
 
     ca: Path
@@ -78,8 +77,7 @@ class Tls:
     key: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """One executor of the site file. Paths are absolute."""
 
     name: str
@@ -103,8 +101,7 @@ class Site:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Sites:
+class Sites(Struct, frozen=True):
     """A site file: its executors by name, and what this machine has for steps.
 
     `path` is None if there is no such file.

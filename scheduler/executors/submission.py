@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.scheduler.executors.contract import Inputs, Ticket, Work, WorkFile
 from orc.scheduler.executors.kept_outcomes import KeptOutcomes
@@ -13,8 +13,7 @@ INLINE_FILE_BYTES = 64 * 1024
 INLINE_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Struct, frozen=True):
     """A copy that has not ended, as far as is known here. `kept` is the folder shared with workers."""
 
     ticket: Ticket

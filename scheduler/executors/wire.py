@@ -10,8 +10,9 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, cast, get_args
+
+from msgspec import to_builtins
 
 from orc.ledger.digest import Digest, clean_text
 from orc.ledger.files.modes import is_mode
@@ -38,7 +39,8 @@ class BadOutcome(Exception):
 
 def work_as_json(work: Work) -> dict[str, Any]:
     """The work as a JSON value."""
-    return asdict(work)
+    found: dict[str, Any] = to_builtins(work)
+    return found
 
 
 def payload_of(

@@ -13,10 +13,11 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from msgspec import Struct
 
 from orc.ledger.digest import Digest
 from orc.ledger.files.folder import Folder
@@ -34,8 +35,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(Struct, frozen=True):
     """What changes when a file is written to.
 
     The system sets `ctime_ns` at each change, and no program can set it back, unlike `mtime`.
@@ -61,8 +61,7 @@ class Stamp:
         return now_ns - self.ctime_ns > (_COARSE_TICK_NS if is_coarse else _TICK_NS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
+class _Placed(Struct, frozen=True):
     sha256: Digest
     stamp: Stamp
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger import JobId, LedgerReader
 from orc.ledger.definition import HookDef, LimitsDef
@@ -50,8 +51,7 @@ Apply = Callable[[Message], None]
 """Records what another process asks of the owner while the hook runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class HookPlace:
+class HookPlace(Struct, frozen=True):
     """Where a hook runs: its job, and what its command gets.
 
     `facts` are the facts about the job as JSON; `variables` are added to its environment.

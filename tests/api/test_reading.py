@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct, to_builtins
 
 import orc
 from orc.cli.exit_codes import code_for_error
@@ -19,8 +19,8 @@ from tests.cli.command_line import orc as command
 
 def as_json(value: Any) -> Any:
     """The value as JSON."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
+    if isinstance(value, Struct):
+        value = to_builtins(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     return json.loads(json.dumps(value, default=str))
@@ -30,7 +30,7 @@ def test_a_job_is_what_orc_show_prints(here: Path) -> None:
     ran = orc.run(TINY_SPEC, provider="replay")
     shown = command("show", ran.job_id, "--json").json()
     job = orc.job(ran.job_id)
-    both = {field.name for field in fields(job)} & set(shown) - {"steps"}
+    both = set(job.__struct_fields__) & set(shown) - {"steps"}
 
     assert job == ran
     assert len(both) >= 15
@@ -155,7 +155,7 @@ def test_a_difference_is_what_orc_diff_prints(here: Path) -> None:
     said = command("diff", one.job_id, other.job_id, "--json").json()
 
     assert (found.is_same, said["same"]) == (False, False)
-    assert as_json(list(map(asdict, found.settings))) == said["settings"]
+    assert as_json(list(map(to_builtins, found.settings))) == said["settings"]
     assert [(step.name, step.state) for step in found.steps] == [
         (step["step"], step["state"]) for step in said["steps"]
     ]

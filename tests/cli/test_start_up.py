@@ -15,8 +15,8 @@ import pytest
 SPEC = "{project: one, steps: {only: {value: 1}}}\n"
 SLOW = set(
     "anthropic asyncio dataclasses datasette fractions genai_prices httpx httpx2 jinja2 jsonschema "
-    "markdown_it mlx numpy openai pandas pydantic pygments referencing rich sqlite_utils tenacity "
-    "tree_sitter trio typer uvicorn yaml".split()
+    "markdown_it mlx msgspec numpy openai pandas pydantic pygments referencing rich sqlite_utils "
+    "tenacity tree_sitter trio typer uvicorn yaml".split()
 )
 """Packages that take long to load, as seen by `python -X importtime`."""
 SLOW_OF_ORC = {
@@ -50,11 +50,12 @@ LOADS = {
     "list --help": "dataclasses typer",
     "list": "",
     "show JOB": "",
-    "cost JOB": "dataclasses",
-    "why JOB only": "dataclasses fractions pydantic orc.ledger.events orc.projections.why.step",
+    "cost JOB": "msgspec",
+    "why JOB only": "dataclasses fractions msgspec pydantic orc.ledger.events orc.projections.why.step",
     "run spec.yaml --quiet": (
-        "dataclasses fractions pydantic trio yaml orc.ledger.events orc.scheduler.core.spec.model "
-        "orc.scheduler.runner orc.projections.tables.projector orc.projections.folder.publish"
+        "dataclasses fractions msgspec pydantic trio yaml orc.ledger.events "
+        "orc.scheduler.core.spec.model orc.scheduler.runner orc.projections.tables.projector "
+        "orc.projections.folder.publish"
     ),
 }
 """For each command all the slow modules that it loads."""

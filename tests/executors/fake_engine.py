@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import trio
+from msgspec.structs import replace
 
 from orc.scheduler.executors.contract import (
     PROTOCOL,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from orc.ledger.digest import digest_json
 from orc.providers import PermanentError, ProviderError, Request, TransientError, Usage

@@ -14,7 +14,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -22,6 +22,7 @@ from tempfile import mkdtemp
 from typing import Any, cast
 
 import trio
+from msgspec.structs import replace
 
 from orc.cli.jobs.resume import start_command
 from orc.ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger

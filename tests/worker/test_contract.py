@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+
+from msgspec import to_builtins
 
 from orc.ledger.digest import Digest
 from orc.scheduler.executors import contract
@@ -11,12 +12,12 @@ from orc.worker import wire
 from orc.worker.declared import Declared
 from tests.worker.engine import FakeEngine, digest
 
-NAMES = {field.name for field in dataclasses.fields(contract.Work)}
+NAMES = set(contract.Work.__struct_fields__)
 
 
 def as_payload(work: contract.Work) -> bytes:
     message = {"protocol": contract.PROTOCOL, "ticket": "job_a/s/1", "run": "00000001"}
-    return json.dumps({**message, "work": dataclasses.asdict(work)}).encode()
+    return json.dumps({**message, "work": to_builtins(work)}).encode()
 
 
 def test_both_sides_have_the_same_protocol() -> None:
@@ -45,8 +46,8 @@ def test_every_field_of_work_is_read() -> None:
         labels=("a100",),
     )
     read = wire.read_payload(as_payload(work))
-    found = dataclasses.asdict(read)
-    expected = dataclasses.asdict(work)
+    found = to_builtins(read)
+    expected = to_builtins(work)
     limits = expected.pop("limits")
     # The engine has placed the work by its labels.
     del expected["labels"]
@@ -65,7 +66,7 @@ def test_defaults_of_work_are_the_same() -> None:
 
 def test_an_outcome_has_every_field_and_two_more(engine: FakeEngine) -> None:
     outcome = engine.submit(["true"]).result()
-    fields = {field.name for field in dataclasses.fields(contract.WorkOutcome)}
+    fields = set(contract.WorkOutcome.__struct_fields__)
     # A worker judges its own deadlines: `away_s` is of local commands.
     assert set(outcome) == fields - {"away_s"} | {"lost", "cancelled"}
     made = engine.shell("echo x > a", globs=["*"], ticket="job_a/2/1").result()

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.spec_files import read_yaml_bytes
@@ -23,8 +24,7 @@ _REPLIES = ".replay"
 _PROJECT = re.compile(r"^[\"']?project[\"']?[ \t]*:", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class SpecFolder:
+class SpecFolder(Struct, frozen=True):
     """A folder with specs; those in the folder `without`, which has run folders, are left out."""
 
     path: Path

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.asked_job import Request, ask
@@ -42,8 +43,7 @@ _SHOWN_CHARS = 80
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "pass": True, "fail": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(Struct, frozen=True):
     """What was recorded. `has_owner` is whether a process runs the job, `tags` are those it has now."""
 
     job_id: JobId

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from orc.cli.jobs.caller.read_inputs import InputReader
 from orc.ledger import LedgerReader

@@ -11,8 +11,9 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.cli.jobs.caller.spool import PIECE_BYTES
 from orc.ledger.errors import UnclearPath
@@ -33,8 +34,7 @@ class NotThere(ValueError):
     """A file, or the folder of a pattern, is not there, or nothing in it matches."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
+class FoundFile(Struct, frozen=True):
     """A file of an input: where it is, and its path below the folder of all files of the input.
 
     `is_named`: it was named as it is, and may be a link.

@@ -10,9 +10,10 @@ import importlib.util
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.replies import replies_path
@@ -29,8 +30,7 @@ from orc.scheduler.core.spec.parse import Spec
 CONNECT_MAX_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
+class Present(Struct, frozen=True):
     """A provider that is set up, and how that was seen."""
 
     provider: str

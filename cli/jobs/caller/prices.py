@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from orc.cli.errors import UsageProblem
@@ -71,8 +71,7 @@ def read_prices(own: Path | None) -> PriceTable:
     return table.merged(parse_prices(text, source_name=str(own)))
 
 
-@dataclass(frozen=True, slots=True)
-class PriceData:
+class PriceData(Struct, frozen=True):
     """The published prices that are installed: their release, and since when the newest one holds."""
 
     release: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.cli.jobs.hooks.facts import build_facts, build_variables
 from orc.cli.jobs.state import append_command
@@ -19,8 +20,7 @@ from orc.scheduler.stopping import OpenStops
 from orc.scheduler.turn import Message
 
 
-@dataclass(frozen=True, slots=True)
-class HookRun:
+class HookRun(Struct, frozen=True):
     """The job whose hook has started, which this process owns; `folder` is its run folder."""
 
     ledger: Ledger

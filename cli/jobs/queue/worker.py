@@ -11,9 +11,10 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
 
 import trio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.cli.exit_codes import code_for_error
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, own
@@ -47,8 +48,7 @@ def _no_listener(job_id: JobId) -> Listener:
     return Listener()
 
 
-@dataclass(frozen=True, slots=True)
-class WorkListener:
+class WorkListener(Struct, frozen=True):
     """Callbacks of a worker.
 
     `listener_of` is called when a job was taken, and gives the callbacks of its run. `on_ended` is
@@ -64,8 +64,7 @@ class WorkListener:
     on_stopping: Callable[[str | None], None] = lambda signal: None
 
 
-@dataclass(frozen=True, slots=True)
-class Worked:
+class Worked(Struct, frozen=True):
     """What a worker did: how its runs of jobs ended, by status, and the jobs that it could not run.
 
     A run that the worker's stop interrupted counts as `interrupted`.
@@ -97,28 +96,33 @@ async def work(
     return Worked(dict(worker.ended), {job_id: found.why for job_id, found in worker.left.items()})
 
 
-@dataclass(frozen=True, slots=True)
-class _Left:
+class _Left(Struct, frozen=True):
     """A job that cannot be run here: why, and when to try again, on trio's clock."""
 
     why: str
     again_at: float
 
 
-@dataclass
 class _Worker:
-    places: Places
-    environment: Mapping[str, str]
-    ledger: Ledger
-    jobs_max: int
-    trust: bool
-    listener: WorkListener
-    ended: Counter[str] = field(default_factory=Counter)
-    left: dict[JobId, _Left] = field(default_factory=dict)
-    clock: Clock = field(default_factory=Clock)
-
-    def __post_init__(self) -> None:
-        self._candidates = Candidates(self.ledger)
+    def __init__(
+        self,
+        places: Places,
+        environment: Mapping[str, str],
+        ledger: Ledger,
+        jobs_max: int,
+        trust: bool,
+        listener: WorkListener,
+    ) -> None:
+        self.places = places
+        self.environment = environment
+        self.ledger = ledger
+        self.jobs_max = jobs_max
+        self.trust = trust
+        self.listener = listener
+        self.ended: Counter[str] = Counter()
+        self.left: dict[JobId, _Left] = {}
+        self.clock = Clock()
+        self._candidates = Candidates(ledger)
         self._shared = SharedLimits()
         self._running: dict[JobId, _Stops] = {}
         self._is_stopping = False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from orc.about import install_command
 from orc.ledger.wording import visible
@@ -16,8 +17,7 @@ _CONTENT_ON = (*_ON, "span_only", "span_and_event")
 CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """Where spans and metrics go; None for what is not wanted.
 
     `content`: spans have prompts, replies, and arguments and results of tools.

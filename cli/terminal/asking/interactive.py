@@ -8,10 +8,10 @@ process after they are answered. A stop signal meanwhile leaves it waiting.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from orc.cli.errors import OwnerSilent, UsageProblem
 from orc.cli.jobs.decide import decide

@@ -12,9 +12,9 @@ import sys
 import termios
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import trio
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.terminal.contents.file_text import markdown_text
@@ -28,8 +28,7 @@ FILES_MAX = 10
 _LINE_BYTES_MAX = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The option that the person chose, and a comment."""
 
     option: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import put, put_json, put_piece
@@ -22,8 +23,7 @@ from orc.scheduler.core.errors import nearest
 ITEMS_MAX = 50
 
 
-@dataclass(frozen=True, slots=True)
-class StepSeen:
+class StepSeen(Struct, frozen=True):
     """A step with the texts that the ledger has of it."""
 
     reader: LedgerReader

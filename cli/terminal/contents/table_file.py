@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.ledger_access import read_tables
@@ -24,8 +25,7 @@ from orc.scheduler.core.errors import nearest
 _STDOUT = Path("-")
 
 
-@dataclass(frozen=True, slots=True)
-class TableRequest:
+class TableRequest(Struct, frozen=True):
     """The options of an export of a table."""
 
     table: str

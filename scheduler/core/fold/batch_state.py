@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from orc.ledger.digest import Digest
 from orc.ledger.events import BatchEnded
 from orc.ledger.wording import batch_text
 
 
-@dataclass(frozen=True, slots=True)
-class BatchedCall:
+class BatchedCall(Struct, frozen=True):
     """A call of a step that was submitted in a batch and has not ended."""
 
     batch: int
@@ -20,8 +19,7 @@ class BatchedCall:
     version: int
 
 
-@dataclass(slots=True)
-class BatchOfJob:
+class BatchOfJob(Struct):
     """A batch, which was submitted at `submitted_at` (seconds since 1970).
 
     `waiting` are the steps whose calls in it have not ended. `server_id` is None until the server has

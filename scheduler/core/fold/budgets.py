@@ -9,7 +9,9 @@ whole nano-dollars. Prices are left to the caller (`scheduler/budget_gate.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.events import (
     BudgetExceeded,
@@ -27,8 +29,7 @@ JOB = ""
 """The account of the job's own budget. The account of a step's budget is the step's id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shortfall:
+class Shortfall(Struct, frozen=True):
     """A limit that a call does not fit. With `is_held`, it may fit after calls in flight end."""
 
     account: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.definition import JobDef, StepDef, dump_whole_step, walk_steps
 from orc.scheduler.core.errors import TemplateError
@@ -38,8 +39,7 @@ _JOB_FIELDS = ("task_description", "inputs", "env")
 _ONE_INPUT = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*\}\}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a changed job will do. `runs` maps the steps that will run to the reason.
 
     `reset` are the running steps that exist in the job already, `kept` the steps that keep their

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.definition import StepDef
 from orc.scheduler.core.errors import Problem, SpecError
@@ -13,7 +14,6 @@ from orc.scheduler.core.step_settings import with_settings
 Names = tuple[str, ...]
 
 
-@dataclass(slots=True)
 class Graph:
     """An acyclic graph of steps in the spec's order. It grows when containers expand.
 
@@ -24,16 +24,29 @@ class Graph:
     (`configure`); `written` keeps the one with the templates.
     """
 
-    steps: dict[str, StepDef]
-    needs: dict[str, tuple[str, ...]]
-    dependents: dict[str, tuple[str, ...]]
-    _written: dict[str, StepDef] = field(default_factory=dict)
-    _settings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    _bodies: dict[int, Body] = field(default_factory=dict, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for definition in self.steps.values():
+    def __init__(
+        self,
+        steps: dict[str, StepDef],
+        needs: dict[str, tuple[str, ...]],
+        dependents: dict[str, tuple[str, ...]],
+    ) -> None:
+        self.steps = steps
+        self.needs = needs
+        self.dependents = dependents
+        self._written: dict[str, StepDef] = {}
+        self._settings: dict[str, Mapping[str, Any]] = {}
+        self._bodies: dict[int, Body] = {}
+        for definition in steps.values():
             self._add_body(definition)
+
+    def __eq__(self, other: object) -> bool:
+        # The bodies follow from the definitions.
+        return isinstance(other, Graph) and self._compared() == other._compared()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _compared(self) -> tuple[object, ...]:
+        return self.steps, self.needs, self.dependents, self._written, self._settings
 
     def levels(self) -> list[list[str]]:
         """The steps by level. A step needs only steps of earlier levels."""
@@ -74,8 +87,7 @@ class Graph:
             self._bodies[id(definition)] = Body.of(definition)
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """The definitions of a container's children: one for all items or rounds, or a group's members.
 
     `dependents` are those within the group, by the ids in its definition.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from orc.ledger.events import JobAmended, JobResumed
 from orc.ledger.file_owners import dropped_by

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from orc.ledger.definition import JobDef, TargetDef
 from orc.ledger.definition.shared_defaults import NO_ENTRIES, NO_ITEMS
@@ -39,8 +40,7 @@ Doubt = Literal["call", "tool", "work"]
 """What is in doubt: a call to a model, a call of a tool, or the work of a command or function."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommittedReply:
+class CommittedReply(Struct, frozen=True):
     """A reply in the job's stream, which a later attempt can use again, or its own continued."""
 
     version: int
@@ -51,16 +51,14 @@ class CommittedReply:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class CommittedResult:
+class CommittedResult(Struct, frozen=True):
     """The result of a tool call in the job's stream."""
 
     result: Payload
     is_error: bool
 
 
-@dataclass(slots=True)
-class Circuit:
+class Circuit(Struct):
     """The circuit of one target. `failures` counts the transient failures in a row.
 
     It is open while `retry_at` (seconds since 1970) is set. `probe` is the step that was let
@@ -75,16 +73,14 @@ class Circuit:
     is_limit: bool = False
 
 
-@dataclass(slots=True)
-class AdaptiveRoom:
+class AdaptiveRoom(Struct):
     """The adaptive concurrency limit of a provider, and the version of the last halving event."""
 
     limit: float
     halved_at: int
 
 
-@dataclass(slots=True)
-class Inside:
+class Inside(Struct):
     """The children of a container step.
 
     `children` are their ids in order. `total` is their number when all are created, `open` the
@@ -101,8 +97,7 @@ class Inside:
     keys: list[tuple[str, ...]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenQuestion:
+class OpenQuestion(Struct, frozen=True):
     """An open question. At `expires_at` (seconds since 1970) the decision is `on_timeout`.
 
     `timeout_s` is how long it was open at most when it was asked.
@@ -115,8 +110,7 @@ class OpenQuestion:
     timeout_s: float | None = None
 
 
-@dataclass(slots=True)
-class Spent:
+class Spent(Struct):
     """What is spent on an account, and what is reserved (`held_*`) for calls in flight."""
 
     calls: int = 0
@@ -142,8 +136,7 @@ class WorkItem(NamedTuple):
     at: float = 0.0
 
 
-@dataclass(slots=True)
-class StepState:
+class StepState(Struct):
     """The state of one step.
 
     `needs_left`: how many needs have not ended yet in a way that lets the step start;
@@ -222,8 +215,7 @@ class StepState:
         return self.status == "succeeded" or (self.status == "failed" and self.tolerated)
 
 
-@dataclass(slots=True)
-class JobState:
+class JobState(Struct):
     """The state of one job, and indexes for fast queries.
 
     `only`: the steps that the current owner runs; None means all. `only_left`: how many of them

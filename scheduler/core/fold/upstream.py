@@ -8,15 +8,15 @@ around it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.ledger.file_owners import OwnedFile
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.fold.state import JobState
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Source:
+class _Source(Struct, frozen=True, eq=False):
     """A step with files, and what it depends on. Steps without files are left out."""
 
     step: str | None

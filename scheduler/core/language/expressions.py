@@ -9,8 +9,9 @@ to `evaluation.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.evaluation import (
@@ -32,15 +33,13 @@ _PLACES_OF_NAMES = {"map": 0, "select": 0, "reject": 0, "selectattr": 1, "reject
 """Filters that apply another filter or a test, and the place of its name in their arguments."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A name in an expression with the literal keys after it, such as `("steps", "a", "output")`."""
 
     path: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """One parsed expression. `path` is set for a plain dotted path, otherwise `tree`.
 
     `calls` are the condition functions that it calls.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.bounds import Size, Unstorable, check_value
 from orc.scheduler.core.errors import TemplateError
@@ -38,8 +39,7 @@ _KEYWORDS = {"and", "or", "not", "in", "is", "if", "else", "true", "false", "non
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A parsed text: its literal parts and expressions, in order."""
 
     parts: tuple[str | Expression, ...]

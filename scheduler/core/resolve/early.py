@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from orc.ledger.definition import StepDef
 from orc.ledger.definition.shared_defaults import NO_ENTRIES

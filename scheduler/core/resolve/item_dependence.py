@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.definition import StepDef
 from orc.ledger.step_names import lineage
@@ -16,8 +17,7 @@ from orc.scheduler.core.spec.references import EACH, ROUND
 _OF_THE_JOB = ("job", "project", "task_description")
 
 
-@dataclass(frozen=True, slots=True)
-class ItemDependence:
+class ItemDependence(Struct, frozen=True):
     """The items of one step, `fan_out`, which is a `for_each` or `matrix` among these steps."""
 
     steps: Mapping[str, StepDef]

@@ -7,10 +7,11 @@ environment comes before the spec.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from posixpath import dirname
 from typing import Any
+
+from msgspec.structs import replace
 
 from orc.ledger.definition import (
     LOCAL,

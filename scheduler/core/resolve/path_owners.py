@@ -7,7 +7,8 @@ steps of which only one may run, since a condition decides it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orc.ledger.definition import FileDef, JobDef, StepDef, walk_steps
 from orc.ledger.step_names import lineage
@@ -24,8 +25,7 @@ _COMPARED_MAX = 20
 """With how many writers of its path a step is compared; more than one is rare."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedPath:
+class SharedPath(Struct, frozen=True):
     """Why entry `index` of the step's `files`, or some of them (None), cannot be written."""
 
     step: str
@@ -33,8 +33,7 @@ class SharedPath:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Writer:
+class _Writer(Struct, frozen=True):
     step: str
     is_captured: bool
     """Whether the path is one to capture, which the step need not write."""
@@ -138,8 +137,7 @@ def _conflict(path: str, other: str, owner: str) -> str:
     return f"{path!r} conflicts with {other!r}, which step {owner!r} writes; write another path"
 
 
-@dataclass(slots=True)
-class _Graph:
+class _Graph(Struct):
     steps: Mapping[str, StepDef]
     _upstream: dict[str, set[str]] = field(default_factory=dict)
 

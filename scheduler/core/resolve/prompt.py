@@ -4,8 +4,9 @@ settings."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from orc.ledger.definition import (
     REPLAY,
@@ -67,8 +68,7 @@ def unknown_rows(found: ReadInput) -> None:
     """The `rows_of` of callers that do not keep what was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The caller's settings for a spec: environment, command line, and available providers.
 
     `inputs` are texts from the command line, or JSON values from Python. `submit_dir` is absolute, or

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from orc.ledger.definition import RateDef, StepDef, TargetDef, walk_steps
 from orc.ledger.servers.addresses import is_loopback
@@ -33,8 +34,7 @@ _OWN_HEADERS = frozenset(
 _PROVIDER_KEYS = frozenset({"provider", "base_url", "fallback"})
 
 
-@dataclass(frozen=True, slots=True)
-class KnownServer:
+class KnownServer(Struct, frozen=True):
     """A server that a spec may name. `is_preset`: no file defines it.
 
     `unusable` says why it cannot be named here, such as a variable that is missing.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
 
 from orc.scheduler.core.errors import nearest
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderFacts:
+class ProviderFacts(Struct, frozen=True):
     """The facts about a provider or a named server that are needed to check a spec.
 
     `default_model` is empty if a target must name its model. `unusable` says why the server cannot
@@ -30,8 +30,7 @@ class ProviderFacts:
     has_batches: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRules:
+class TargetRules(Struct, frozen=True):
     """The providers and servers that a target may name, and the environment with their models."""
 
     providers: Mapping[str, ProviderFacts]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
+
+from msgspec import Struct
 
 from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.step_names import lineage
@@ -22,8 +23,7 @@ _QUOTED = re.compile(r"'([^'\n]+)'|\"([^\"\n]+)\"|`([^`\n]+)`")
 _OTHERS_MAX = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class UnseenFile:
+class UnseenFile(Struct, frozen=True):
     """Step `reader` names `path`, a file of step `writer`, which it does not depend on."""
 
     reader: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from posixpath import dirname
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.scheduler.core.errors import SpecError, nearest
 from orc.scheduler.core.language.templates import texts_in
@@ -20,8 +22,7 @@ from orc.scheduler.core.spec.parse import Spec, examine
 DEPTH_MAX = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Workflow:
+class Workflow(Struct, frozen=True):
     """Another spec that a step uses.
 
     `inputs` are the values of its inputs; they may contain templates of the step. `chain` are the

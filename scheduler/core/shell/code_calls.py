@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.scheduler.core.shell.python_calls import calls_of_python
 
@@ -23,16 +24,14 @@ _ENDS = frozenset([*";)}|\n]", "", "or", "and", "if", "unless", "&&", "||"])
 _NEVER = r"(?!)"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call that runs something: its name, and the shell text that it runs, if that is known."""
 
     name: str
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(Struct, frozen=True):
     """How a language runs commands and code.
 
     `commands` is a pattern of the functions that run a command, `code` of those that run code or

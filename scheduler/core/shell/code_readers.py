@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orc.scheduler.core.shell.code_calls import calls_of
 from orc.scheduler.core.shell.program_options import parts_of

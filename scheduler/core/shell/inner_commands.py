@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orc.scheduler.core.shell.program_options import Part, first_parts
 from orc.scheduler.core.shell.shell_words import Hole, Word
@@ -21,8 +22,7 @@ _ALWAYS = frozenset("eval ssh xargs env".split())
 _DEPTH_MAX = 16
 
 
-@dataclass(slots=True)
-class Wrapped:
+class Wrapped(Struct):
     """The words of a wrapper: the command in them, its own options, and the variables it sets.
 
     If `text` has words, the wrapper joins them to the words of a command.

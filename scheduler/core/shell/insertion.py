@@ -7,8 +7,9 @@ and where the value could be run as code: `shell_values.py` finds these places.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.expressions import Expression
@@ -19,8 +20,7 @@ from orc.scheduler.core.shell.shell_words import Hole, Input, Word
 VALUE_BYTES_MAX = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class ShellText:
+class ShellText(Struct, frozen=True):
     """A script for /bin/sh, and the expression for the value of each of its variables."""
 
     script: str

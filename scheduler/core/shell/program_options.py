@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orc.scheduler.core.shell.shell_words import Hole, Word
 
@@ -11,8 +12,7 @@ NOTHING = Word(())
 """The argument of an option that has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A word of a command as its program reads it: an option's argument, or a word of its own."""
 
     option: str

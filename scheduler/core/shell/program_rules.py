@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.shell.shell_words import (
@@ -17,8 +18,7 @@ from orc.scheduler.core.shell.shell_words import (
 from orc.scheduler.core.shell.written_files import WrittenFiles
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a command depends on beside its words.
 
     `read_shell` checks shell text. `written` are files in which a value may be, and `tainted`

@@ -7,16 +7,16 @@ gets its words as data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 First = Literal["code", "script", "data"]
 After = Literal["data", "options", "all options"]
 Joins = Literal["", "all", "after the host"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """A program that reads code.
 
     `code` are options with code as argument, `taking` other options with an argument; a letter is
@@ -46,8 +46,7 @@ class Reader:
     calls: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Launcher:
+class Launcher(Struct, frozen=True):
     """A program that runs some of its words as commands, or reads them as code.
 
     `runs` are options with a command or code as argument, `taking` other options with an argument.
@@ -76,8 +75,7 @@ class Launcher:
     instead: str = "write the command in the text"
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapper:
+class Wrapper(Struct, frozen=True):
     """A program that runs the command in its words.
 
     `taking` are its options with an argument; `skip` is how many words stand before the command,

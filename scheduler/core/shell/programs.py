@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orc.scheduler.core.shell.code_readers import STDIN_FILES, check_reader
 from orc.scheduler.core.shell.inner_commands import (

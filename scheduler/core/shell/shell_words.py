@@ -5,13 +5,12 @@ Which programs read a word again as code is left to `programs.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orc.scheduler.core.errors import TemplateError
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
+class Hole(Struct, frozen=True):
     """A part of a word that is known only when the command runs.
 
     `shown` is how the spec writes it. `is_value` is whether the value of a template may be in it,
@@ -30,8 +29,7 @@ class Hole:
         return self.shown.startswith("${{")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One word of a command: its parts in order, and its line in the text, from 1."""
 
     parts: tuple[str | Hole, ...]
@@ -94,8 +92,7 @@ class Word:
         return "".join(part if isinstance(part, str) else part.shown for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(Struct, frozen=True):
     """The standard input of a command: a value that may be in it, or its text if that is known."""
 
     value: Hole | None = None

@@ -6,7 +6,8 @@ The forms of the facts are in `program_table.py`; `code_readers.py` applies them
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orc.scheduler.core.shell.program_table import First, Reader, names
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orc.scheduler.core.shell.shell_words import Hole, Word
 
@@ -14,8 +16,7 @@ Certainty = Literal["known", "named", "in doubt"]
 perhaps, since it is not known what a program prints."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenFiles:
+class WrittenFiles(Struct, frozen=True):
     """Files by their names without folders, each with the places of the text that write it.
 
     `ends` are the texts after a value in the name of a file. `known` and `named` are the files that

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from orc.ledger.digest import clean_text
 from orc.scheduler.core.source.json_source import Path as Path
@@ -19,8 +19,7 @@ Place = tuple[int, int]
 """Line and column, from 1."""
 
 
-@dataclass(slots=True)
-class Places:
+class Places(Struct):
     """The places of the keys and values of a document, by their paths."""
 
     keys: dict[Path, Place] = field(default_factory=dict)

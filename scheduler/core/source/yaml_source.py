@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from sys import intern
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from orc.ledger.digest import clean_text
 from orc.ledger.wording import key_path, size_text
@@ -45,8 +45,7 @@ _SHARED_CHARS_MAX = 64
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(slots=True)
-class Document:
+class Document(Struct):
     """A parsed YAML document: its value, and the places of keys and values in the text."""
 
     value: Any = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orc.ledger.inputs.read_inputs import DATA_TYPES, ReadInput
 from orc.scheduler.core.spec.base import shown_value
@@ -20,8 +21,7 @@ _EXPECTED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRequest:
+class ReadRequest(Struct, frozen=True):
     """An input that is to be read, and what was given for it: paths, or the rows of a table.
 
     `folder` is that to which relative paths of a default belong, relative to the spec's folder.

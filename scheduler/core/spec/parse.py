@@ -7,10 +7,10 @@ This module finds problems of form; `checks.py` finds the others. Default values
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from msgspec import Struct, field
 from pydantic import BaseModel, ValidationError
 
 from orc.scheduler.core.errors import Problem, SpecError, nearest
@@ -49,8 +49,7 @@ _ANY_INPUT = {"required": False}
 Model = TypeVar("Model", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Struct, frozen=True):
     """A parsed spec, with the document and text that it comes from.
 
     `folders` has the folder of the template for each key that comes from there.

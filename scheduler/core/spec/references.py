@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.kinds import KIND_OF_KEY, facts_of
 from orc.scheduler.core.errors import Problem, TemplateError, nearest
@@ -45,8 +47,7 @@ Place = Literal["before", "condition", "inside", "until", "score", "submission"]
 end, a score of its result, or the definition of the job."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """The names that the texts of a step may use: steps, inputs, and enclosing items and rounds.
 
     `of_group` is the path of the enclosing group, empty at the top. `secrets` are variables that

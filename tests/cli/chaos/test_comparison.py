@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from orc.cli.chaos.comparison import Deviation, End, find_differences, find_lost, find_repeated
 from orc.ledger.events import AnyEvent

@@ -6,13 +6,13 @@ import csv
 import io
 import math
 import re
-from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orc.projections.charts.charts import CHARTS, Chart, build_charts
 from orc.projections.charts.pareto import pareto_front

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
+from msgspec.structs import replace
 
 from orc.ledger.definition import RetryDef
 from orc.projections.history.timeline import Span, Timeline, TimelineRow, read_timeline

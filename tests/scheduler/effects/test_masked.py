@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.scheduler.effects.contract import CommandRequest

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orc.ledger import pack
 from orc.ledger.events import AnyEvent, JobInterrupted, StepFailed, StepInterrupted, StepStarted
