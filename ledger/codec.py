@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from msgspec import Struct, ValidationError
 
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import canonical_json
 from orc.ledger.errors import LedgerTooNew
 from orc.ledger.events import EVENT_TYPES, SHAPES, AnyEvent
 from orc.ledger.secrets.masking import Mask
+from orc.ledger.stored_struct import load, what_is_wrong
 from orc.ledger.upcasts import upcast
-from orc.ledger.wording import key_path
 
-_COLUMNS = ("type", "step", "attempt")
+_COLUMNS = ("step", "attempt")
 _PLAIN = frozenset((str, int, float, bool, dict, list))
 """The types of values that are the same in the `data` column."""
 
@@ -23,8 +23,8 @@ def dump_event(event: AnyEvent) -> dict[str, Any]:
     """The event's fields for the `data` column, without None; `v` is the shape if it is not 1."""
     data = {
         name: value if type(value) in _PLAIN else _plain(value)
-        for name, value in event.__dict__.items()
-        if value is not None and name not in _COLUMNS
+        for name in event.__struct_fields__
+        if (value := getattr(event, name)) is not None and name not in _COLUMNS
     }
     shape = SHAPES.get(event.type)
     if shape is not None:
@@ -63,23 +63,21 @@ def load_event(
         if attempt is not None:
             fields["attempt"] = attempt
     try:
-        # As `model_validate`, which first looks at options that are not used here.
-        return model.__pydantic_validator__.validate_python(fields)  # type: ignore[no-any-return]
+        return load(model, fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = key_path(first["loc"])
+        where, problem = what_is_wrong(error)
         raise LedgerTooNew(
-            f"cannot read a {type_name} event: {where}: {first['msg']}; a newer version of orc may "
+            f"cannot read a {type_name} event: {where}: {problem}; a newer version of orc may "
             f"have written it (run {quoted_command('verify')} to check whether it was changed)"
         ) from None
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
+    if isinstance(value, Struct):
         return {
             name: item if type(item) in _PLAIN else _plain(item)
-            for name, item in value.__dict__.items()
-            if item is not None
+            for name in value.__struct_fields__
+            if (item := getattr(value, name)) is not None
         }
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

@@ -13,6 +13,7 @@ from typing import Any
 from orc.ledger.bounds import BLOB_BYTES_MAX, Gathered
 from orc.ledger.digest import canonical_json
 from orc.ledger.events import Payload
+from orc.ledger.stored_struct import dump_set
 from orc.ledger.wording import count_text, size_text
 
 ReadPayload = Callable[[Payload], Any]
@@ -54,7 +55,7 @@ def parts_of(payload: Payload) -> Iterator[Payload]:
 
 def comparable(payload: Payload, read: ReadPayload) -> Any:
     """A value that is equal for equal values: the value itself, or the references to its parts."""
-    return read(payload) if payload.parts is None else payload.model_dump(exclude_none=True)
+    return read(payload) if payload.parts is None else dump_set(payload)
 
 
 def describe_gathered(payload: Payload) -> str:

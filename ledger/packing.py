@@ -27,15 +27,15 @@ def pack(value: Any) -> tuple[Payload, bytes | None]:
     if isinstance(value, str):
         content = within_limit(value.encode())
         if len(content) <= INLINE_BYTES_MAX:
-            return Payload.of_checked({"value": value}), None
+            return Payload(value=value), None
         return Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True), content
     if value is None or isinstance(value, bool | int | float):
-        return Payload.of_checked({"value": value}), None
+        return Payload(value=value), None
     content = within_limit(canonical_json(value).encode())
     if len(content) <= INLINE_BYTES_MAX:
         # Parse it back, so that the keys have the order that a reader of the ledger gets:
         # templates must render the same text from both.
-        return Payload.of_checked({"value": json.loads(content)}), None
+        return Payload(value=json.loads(content)), None
     return Payload(sha256=digest_bytes(content), size_bytes=len(content)), content
 
 

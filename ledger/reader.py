@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from msgspec import Struct
-from pydantic import BaseModel
+from msgspec.structs import asdict
 
 from orc.ledger.blob_rows import STANDS_FOR_FILE, files_of, open_content, stands_for_file
 from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN, Gathered
@@ -350,13 +350,13 @@ def read_ledger_id(connection: sqlite3.Connection) -> str:
 
 def _check_numbers(values: Any, *, where: str) -> None:
     """Check the numbers of an event; those of JSON that came from models and commands may be large."""
-    items = vars(values).items() if isinstance(values, BaseModel) else (("it", v) for v in values)
+    items = asdict(values).items() if isinstance(values, Struct) else (("it", v) for v in values)
     for name, value in items:
         if isinstance(value, int | float):
             is_from_outside = isinstance(values, Payload) and name != "size_bytes"
             if not is_from_outside:
                 check_number(value, name=name, where=where)
-        elif isinstance(value, BaseModel | tuple):
+        elif isinstance(value, Struct | tuple):
             _check_numbers(value, where=where)
 
 
@@ -366,9 +366,7 @@ _WITH_FILES = frozenset(("file.written", "step.reused", "step.succeeded", "step.
 def _files_of(event: AnyEvent) -> list[FileRef | FileWritten]:
     if isinstance(event, FileWritten):
         return [event]
-    # A missing attribute of a model is found slowly.
-    fields = event.__dict__
-    return [*(fields.get("files") or ()), *(fields.get("artifacts") or ())]
+    return [*(getattr(event, "files", None) or ()), *(getattr(event, "artifacts", None) or ())]
 
 
 def _check_paths(files: Iterable[FileRef | FileWritten], *, where: str) -> None:

@@ -44,8 +44,12 @@ def _charged_in_nano_usd(data: dict[str, Any]) -> dict[str, Any]:
 
 def _exceeded_in_nano_usd(data: dict[str, Any]) -> dict[str, Any]:
     names = ("maximum", "spent", "needed")
-    is_money = data.get("limit") == "max_cost_usd"
-    return data | {name: _nano_usd(data[name]) for name in names if is_money and name in data}
+    convert = _nano_usd if data.get("limit") == "max_cost_usd" else _whole
+    return data | {name: convert(data[name]) for name in names if name in data}
+
+
+def _whole(amount: Any) -> Any:
+    return int(amount) if type(amount) is float and amount.is_integer() else amount
 
 
 def _raised_in_nano_usd(data: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def _raised_in_nano_usd(data: dict[str, Any]) -> dict[str, Any]:
 
 
 UPCASTS: dict[tuple[str, int], Upcast] = {
-    # Shape 2: amounts of money are nano-dollars.
+    # Shape 2: amounts of money are nano-dollars, and all amounts are whole.
     ("budget.exceeded", 1): _exceeded_in_nano_usd,
     ("budget.raised", 1): _raised_in_nano_usd,
     ("llm.failed", 1): _charged_in_nano_usd,

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Literal, NewType
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict
 
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import FailureKind as FailureKind
-from orc.ledger.sparse import Defaulted
+from orc.ledger.stored_struct import Stored
 
 JobId = NewType("JobId", str)
 """`job_` and twelve lower-case letters or digits. Ids sort by time of creation."""
@@ -24,14 +23,7 @@ Limit = Literal["max_calls", "max_tokens", "max_cost_usd"]
 """A limit by its key in the spec. The amounts of `max_cost_usd` are nano-dollars."""
 
 
-class Frozen(BaseModel):
-    """Base of the values that are stored: immutable, without unknown fields."""
-
-    # Built at its first use: a command creates and reads events of few types.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class Payload(Defaulted, Frozen):
+class Payload(Stored, frozen=True, kw_only=True):
     """A JSON value: inline if it is small, otherwise the digest of its blob.
 
     With `text`, the value is a string and the blob holds its UTF-8 bytes; otherwise the blob
@@ -47,7 +39,7 @@ class Payload(Defaulted, Frozen):
     keys: tuple[str, ...] | None = None
 
 
-class FileRef(Frozen):
+class FileRef(Stored, frozen=True, kw_only=True):
     """A file's path and content. `path` is relative, with `/` between its parts.
 
     `mode` has the permission bits as three octal digits, such as `755`; None for an ordinary file.
@@ -60,14 +52,14 @@ class FileRef(Frozen):
     mode: str | None = None
 
 
-class Owner(Frozen):
+class Owner(Stored, frozen=True, kw_only=True):
     """The process that runs a job."""
 
     pid: int
     host: str
 
 
-class QueuedRun(Frozen):
+class QueuedRun(Stored, frozen=True, kw_only=True):
     """How a worker runs a job of the queue.
 
     `only` are the steps to run, with the steps that they need. With `force`, files in the job's
@@ -78,7 +70,7 @@ class QueuedRun(Frozen):
     force: bool | None = None
 
 
-class TokenUsage(Frozen):
+class TokenUsage(Stored, frozen=True, kw_only=True):
     """The tokens of one call, as the provider reported them.
 
     `input_tokens` includes the tokens that the provider read from its cache (`cached_tokens`) and
@@ -92,7 +84,7 @@ class TokenUsage(Frozen):
     cache_write_tokens: int = 0
 
 
-class ChildShape(Frozen):
+class ChildShape(Stored, frozen=True, kw_only=True):
     """The kind of a step that was created inside another one; `needs` are ids of its siblings."""
 
     kind: str
@@ -101,7 +93,7 @@ class ChildShape(Frozen):
     model: str | None = None
 
 
-class Reserved(Frozen):
+class Reserved(Stored, frozen=True, kw_only=True):
     """The most that a call can use: tokens, and nano-dollars if a budget limits the cost."""
 
     tokens: int = 0
@@ -128,7 +120,7 @@ class Limits(Struct, frozen=True):
                 yield limit, maximum
 
 
-class WorstCase(Frozen):
+class WorstCase(Stored, frozen=True, kw_only=True):
     """The most that a call can use and cost; unknown values are absent.
 
     `input_tokens` counts one token per byte of the request. `output_tokens` is the request's
@@ -140,7 +132,7 @@ class WorstCase(Frozen):
     cost_nano_usd: int | None = None
 
 
-class CallRef(Frozen):
+class CallRef(Stored, frozen=True, kw_only=True):
     """Identifies one call to a model in the ledger."""
 
     job_id: str
@@ -149,7 +141,7 @@ class CallRef(Frozen):
     call: int
 
 
-class Failure(Frozen):
+class Failure(Stored, frozen=True, kw_only=True):
     """One failed step in the list of `job.failed`."""
 
     step: str | None = None
@@ -157,7 +149,7 @@ class Failure(Frozen):
     message: str
 
 
-class CachedReply(Frozen):
+class CachedReply(Stored, frozen=True, kw_only=True):
     """A recorded reply that a cache can use for an equal request.
 
     The reply is in the stream of the job that `paid_by` names, at `version`. Its `usage` is None if the
@@ -173,7 +165,7 @@ class CachedReply(Frozen):
     usage: TokenUsage | None
 
 
-class ToleratedCount(Frozen):
+class ToleratedCount(Stored, frozen=True, kw_only=True):
     """How many failures of one kind a setting of the spec tolerated (docs/spec.md)."""
 
     setting: str
@@ -181,7 +173,7 @@ class ToleratedCount(Frozen):
     failures: int
 
 
-class CachedResult(Frozen):
+class CachedResult(Stored, frozen=True, kw_only=True):
     """A recorded result of a step that can be reused; it is at `version` of `from_job`'s stream.
 
     `tolerated` are the failures in the step and inside it in spite of which it has this result.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import trio
+from msgspec.structs import replace
 
 from orc.ledger.digest import canonical_json
 from orc.ledger.events import (
@@ -49,7 +50,7 @@ def highest_cost(
     Its input may come from the provider's cache or go there, and each can have the highest price.
     """
     caching = ("cached_tokens", "cache_write_tokens")
-    usages = [usage, *(usage.model_copy(update={key: usage.input_tokens}) for key in caching)]
+    usages = [usage, *(replace(usage, **{key: usage.input_tokens}) for key in caching)]
     how = {"is_batch": True} if is_batch else {}
     costs = [price(provider, model, each, **how) for each in usages]
     return None if None in costs else max(cost for cost in costs if cost is not None)
@@ -83,7 +84,7 @@ class BudgetGate:
         Raises OverBudget when the call cannot fit.
         """
         worst = self._worst_case(event)
-        event = event.model_copy(update={"worst_case": worst})
+        event = replace(event, worst_case=worst)
         self._worst[event.step] = worst
         if not any(accounts_of(self._state, event.step)):
             return event
@@ -91,7 +92,7 @@ class BudgetGate:
         short = find_shortfall(self._state, event.step, need, claims=tuple(self._claims.items()))
         if short is None:
             self._claims[event.step] = need
-            return event.model_copy(update={"reserved": need})
+            return replace(event, reserved=need)
         if short.is_held:
             return None
         raise OverBudget(_outcome(short))
@@ -108,7 +109,7 @@ class BudgetGate:
             return event
         how = {"is_batch": True} if event.batch is not None else {}
         cost = self._price(event.provider, event.model, event.usage, **how)
-        return event if cost is None else event.model_copy(update={"charged_nano_usd": cost})
+        return event if cost is None else replace(event, charged_nano_usd=cost)
 
     def worst_tokens(self, step_id: str) -> int | None:
         """The most tokens of the step's call in flight, as far as they are known."""
@@ -121,7 +122,7 @@ class BudgetGate:
         charged: dict[str, int] = {"charged_tokens": tokens}
         if has_money_limit(self._state, event.step):
             charged["charged_nano_usd"] = (worst and worst.cost_nano_usd) or 0
-        return event.model_copy(update=charged)
+        return replace(event, **charged)
 
     def release(self, step_id: str) -> None:
         """Drop the step's claim: the call is in the state now, or was not sent. Wake the waiters."""

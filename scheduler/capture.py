@@ -13,6 +13,7 @@ from functools import partial
 from hashlib import sha256
 
 import trio
+from msgspec.structs import replace
 
 from orc.ledger.bounds import STORED_BYTES_MIN
 from orc.ledger.definition import LimitsDef
@@ -201,7 +202,7 @@ class Capture:
             pieces = _limited(read_pieces(file), relative, self._limits.file_bytes)
             ref = self._take(path, pieces, found.st_size)
         mode = mode_of(found) if modes is None else modes.get(relative)
-        return ref.model_copy(update={"mode": mode})
+        return replace(ref, mode=mode)
 
     def _take(self, path: str, pieces: Iterable[bytes], size_bytes: int) -> FileRef:
         is_large = size_bytes > STORED_BYTES_MIN or (

@@ -20,6 +20,7 @@ from orc.ledger.digest import Digest, digest_bytes, digest_json
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import Payload, StepReused
 from orc.ledger.scarcity import raise_shortage
+from orc.ledger.stored_struct import dump
 from orc.ledger.values import CachedResult
 from orc.scheduler.core.commands import FailStep, ReuseStep, StartAttempt
 from orc.scheduler.core.errors import TemplateError
@@ -102,7 +103,7 @@ class ResultReuse:
         if parent is None or self._cache is None or not self._state.steps[parent].keeps_values:
             return None
         definition = self._state.graph.written(parent)
-        if any(_PLACE.search(text) for text in texts_in(definition.model_dump())):
+        if any(_PLACE.search(text) for text in texts_in(dump(definition))):
             return None
         value = self._renderer.item_value(step_id)
         found = self._cache.find_item(parent, step_id, value, self._renderer.payload)
@@ -140,7 +141,7 @@ class ResultReuse:
     ) -> ReuseStep | None:
         if not self._may_use(step_id, found):
             return None
-        fields = {name: getattr(found, name) for name in CachedResult.model_fields}
+        fields = {name: getattr(found, name) for name in CachedResult.__struct_fields__}
         return ReuseStep(StepReused(step=step_id, reason=reason, **fields))
 
     def _first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
@@ -153,7 +154,7 @@ class ResultReuse:
         found = self._cache.find(key, scope=definition.cache)
         if found is None or not self._may_use(step_id, found):
             return StartAttempt(step_id, now, key)
-        fields = {name: getattr(found, name) for name in CachedResult.model_fields}
+        fields = {name: getattr(found, name) for name in CachedResult.__struct_fields__}
         return ReuseStep(StepReused(step=step_id, reason="cache", **fields))
 
     def _may_use(self, step_id: str, found: CachedResult) -> bool:

@@ -14,6 +14,7 @@ from orc.ledger.definition import ForEachDef
 from orc.ledger.errors import FileTooLarge
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.inputs.read_inputs import ReadInput
+from orc.ledger.stored_struct import dump
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.containers import CHILDREN_MAX, key_of
 from orc.scheduler.core.fold.evolve import JobState
@@ -341,7 +342,7 @@ class _FileView(Mapping[str, Any]):
 
     def __init__(self, file: FileRef, ledger: LedgerReader) -> None:
         # The mode decides nothing in a template: what is rendered depends on path and content alone.
-        self._fields = file.model_dump(exclude={"mode"})
+        self._fields = {key: value for key, value in dump(file).items() if key != "mode"}
         self._ledger = ledger
 
     def __getitem__(self, field: str) -> Any:

@@ -17,13 +17,14 @@ from email.parser import BytesParser
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from msgspec import Struct
+
 from tests.loopback import LoopbackHandler, LoopbackServer
 
 INPUT_TOKENS, OUTPUT_TOKENS = 100, 20
 
 
-@dataclass(frozen=True, slots=True)
-class Error:
+class Error(Struct, frozen=True):
     """What becomes of a request that is not answered: a status and a body, or `expired`."""
 
     status: int = 500

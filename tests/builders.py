@@ -38,6 +38,7 @@ from orc.ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from orc.ledger.stored_struct import load
 from orc.scheduler.clock import format_time
 from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
 from orc.scheduler.core.fold.graph import build_graph
@@ -66,7 +67,7 @@ def step(step_id: str, *, needs: str | Sequence[str] = (), **fields: Any) -> Ste
         }
     fields.setdefault("kind", "value")
     names = (needs,) if isinstance(needs, str) else tuple(needs)
-    return StepDef(id=step_id, needs=names, **fields)
+    return load(StepDef, {"id": step_id, "needs": names, **fields})
 
 
 def job(*steps: StepDef, total: int = 4, **fields: Any) -> JobDef:

@@ -13,25 +13,23 @@ import socket
 import struct
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 import h11
 import trio
+from msgspec import Struct
 
 _READ_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """A silence between two chunks; without a number of seconds, for ever."""
 
     delay_s: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What the server does with one request.
 
     After `delay_s` seconds it sends status, headers and chunks, or in their place
@@ -47,8 +45,7 @@ class Answer:
     ending: Literal["end", "cut", "reset"] = "end"
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRequest:
+class SeenRequest(Struct, frozen=True):
     """A request as it came in; header names are in lower case."""
 
     method: str

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct
+
 Condition = Literal["", "yes", "no", "success", "failure", "always", "cancelled", "item"]
 _ANY_END = ("failure", "always", "cancelled")
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """A budget: the most calls, tokens or dollars, and what happens beyond."""
 
     max_calls: int | None = None
@@ -27,8 +28,7 @@ class Limit:
     on_exceeded: str = "pause"
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """A step: what it does, and how often, and when.
 
     `kind`: `ask` asks a model, `pure` gives a value, `broken` has a value that cannot
@@ -68,8 +68,7 @@ class Node:
         return zlib.crc32(name.encode()) % 8 < self.weak
 
 
-@dataclass(frozen=True)
-class Flow:
+class Flow(Struct, frozen=True):
     """A job; each node stands behind what it needs. No node has as many hiccups as `attempts_max`.
 
     A circuit opens after `threshold` failures in a row, for `cooldown_s`. `rate` is the most calls
@@ -87,8 +86,7 @@ class Flow:
     token_rate: int | None = None
 
 
-@dataclass(frozen=True)
-class End:
+class End(Struct, frozen=True):
     """How a step ended. `upstream`: something before it had failed."""
 
     status: str

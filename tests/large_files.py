@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from orc.ledger import JobId, Ledger
 from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.events import FileRef, Payload
@@ -37,7 +39,7 @@ def large_story(
     tool = with_mode(told.file("demo/tool.bin", LARGE), "755")
     if large is not None:
         told.blobs.clear()
-        tool = tool.model_copy(update={"sha256": large[0], "size_bytes": large[1]})
+        tool = replace(tool, sha256=large[0], size_bytes=large[1])
     text, small = told.file("demo/big.txt", LARGE_TEXT), told.file("demo/small.txt", b"small")
     left = (with_mode(told.file("left.bin", LARGE), "640"), told.file("plain.txt", PLAIN))
     output = Payload(value="done")
@@ -48,7 +50,7 @@ def large_story(
 
 def with_mode(file: FileRef, mode: str) -> FileRef:
     """The file with a mode of its own."""
-    return file.model_copy(update={"mode": mode})
+    return replace(file, mode=mode)
 
 
 def write_large(ledger: Ledger, *told: Story) -> None:

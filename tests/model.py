@@ -9,7 +9,9 @@ everything goes, to the instant; what watches a run step by step is the referee
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 TRANSIENT = ("rate_limit", "timeout", "connection", "server_error", "protocol")
 CONTENT = "schema"
@@ -17,8 +19,7 @@ SWITCHED_ON = (*TRANSIENT, "auth", "bad_request", "refused", "context_length", C
 NEVER = float("inf")
 
 
-@dataclass(frozen=True)
-class Try:
+class Try(Struct, frozen=True):
     """What one attempt meets: it takes this long, and fails with this kind, if any."""
 
     duration_s: float = 1.0
@@ -26,8 +27,7 @@ class Try:
     retry_after_s: float = 0.0
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """Whom a task may ask; the last of `tries` is what every later attempt there meets too.
 
     `lane` is the provider, whose limit the task counts against while it asks there.
@@ -47,8 +47,7 @@ class Choice:
         return self.tries[min(number, len(self.tries)) - 1]
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(Struct, frozen=True):
     """A step: what it asks first, and the `fallback` that it may turn to.
 
     `lane` is empty for a step that asks no model.
@@ -86,8 +85,7 @@ class Task:
         return max(grown, retry_after_s)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A job, in an order in which every task comes after what it needs.
 
     A circuit opens after `threshold` failures in a row, for `cooldown_s`; 0 is never. `rates` and
@@ -115,8 +113,7 @@ class Plan:
         return found
 
 
-@dataclass
-class Fate:
+class Fate(Struct):
     """What becomes of one task: its status, and when each attempt began and ended."""
 
     status: str = "pending"
@@ -130,8 +127,7 @@ class Fate:
         return len(self.starts)
 
 
-@dataclass(frozen=True)
-class Foreseen:
+class Foreseen(Struct, frozen=True):
     """How a job goes: its status, when it ends, and the fate of each task."""
 
     status: str

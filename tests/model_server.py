@@ -10,17 +10,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+
+from msgspec import Struct, field
 
 from tests.loopback import LoopbackHandler, LoopbackServer
 
 MODELS = ("model-a", "model-b")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """One request: `api` is chat, responses, messages, ollama, embeddings or embed (Ollama's); `target`
     has path and query."""
 
@@ -36,8 +36,7 @@ class Asked:
         return json.dumps((self.body.get("messages") or self.body["input"])[-1])
 
 
-@dataclass(frozen=True, slots=True)
-class Says:
+class Says(Struct, frozen=True):
     """A reply: a text, calls of tools as (id, name, arguments), or vectors.
 
     `is_cut`: the connection ends in the middle of it.
@@ -53,8 +52,7 @@ class Says:
     """Tokens that the messages API read from its cache and wrote there, besides `input_tokens`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fails:
+class Fails(Struct, frozen=True):
     """An answer that is none."""
 
     status: int

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import yaml
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.model import CONTENT, NEVER, TRANSIENT, Choice, Plan, Task, Try
 

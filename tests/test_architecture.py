@@ -34,8 +34,8 @@ MAY_IMPORT: dict[str, str] = {
         "orc.worker.capture_rules"
     ),
     "ledger.secrets": "",
-    "ledger.inputs": "ledger.digest ledger.values",
-    "ledger.servers": "ledger.values",
+    "ledger.inputs": "ledger.digest ledger.stored_struct",
+    "ledger.servers": "ledger.stored_struct",
     "ledger.definition": "ledger ledger.inputs ledger.servers",
     "ledger.events": "ledger ledger.servers",
     "ledger": "ledger.files ledger.inputs ledger.secrets ledger.servers",
@@ -235,7 +235,7 @@ MAY_IMPORT: dict[str, str] = {
 # What each folder may import besides the standard library. Providers import trio since they wait
 # for the network (decision 0002).
 OUTSIDE = {
-    "ledger": {"msgspec", "pydantic", "sqlite_utils"},  # and, by name only, pandas or polars
+    "ledger": {"msgspec", "sqlite_utils"},  # and, by name only, pandas or polars
     "providers": {
         "httpx",
         "httpx2",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from tests.cli.command_line import EXAMPLES, TINY_SPEC, orc, work_in, write
 from tests.processes import end_process, start_orc, wait_until
@@ -24,8 +24,7 @@ VOLATILE = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A run of the tiny spec: its folder, and the events in it."""
 
     folder: Path

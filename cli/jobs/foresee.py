@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
 from orc.about import version
 from orc.cli.errors import EnvironmentProblem, UsageProblem
@@ -78,7 +79,7 @@ def _foresee(
     mask: Mask,
 ) -> dict[str, Foreseen]:
     # The limits say when a step runs, and not whether.
-    definition = definition.model_copy(update={"concurrency": {"total": _NO_LIMIT}})
+    definition = replace(definition, concurrency={"total": _NO_LIMIT})
     state = initial_state(definition, build_graph(definition.steps))
     made: dict[str, bytes] = {str(digest): blob for digest, blob in blobs.items()}
     reader = ReaderWithBlobs(ledger, made, read)

@@ -110,7 +110,7 @@ async def fork(
         before = load_state(ledger, parent)
         edited = _edit(ledger, before, request, environment)
         tags = tuple(dict.fromkeys((*edited.definition.tags, *request.tags)))
-        edited = replace(edited, definition=edited.definition.model_copy(update={"tags": tags}))
+        edited = replace(edited, definition=replace(edited.definition, tags=tags))
         graph = build_graph(edited.definition.steps)
         check_replaced(executors, edited.definition)
         check_step_names("--from", (request.start,) if request.start else (), graph.steps)
@@ -127,7 +127,7 @@ async def fork(
         if run:
             require_spec_folder(edited.spec_dir, edited.definition, steps=plan.runs)
             steps = tuple(step for step in edited.definition.steps if step.id in plan.runs)
-            part = edited.definition.model_copy(update={"steps": steps})
+            part = replace(edited.definition, steps=steps)
             providers = build_providers(part, environment, replies=document)
         check_runs_dir(places.runs_dir)
         caller = Caller(places, environment, listener or Listener(), force, keep_work, executors)

@@ -44,6 +44,7 @@ from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
 from orc.ledger.files.run_places import note_folder
 from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.secrets.masking import Mask
+from orc.ledger.stored_struct import load
 from orc.projections import Publisher, ReplyCache, ResultCache
 from orc.providers import Provider
 from orc.scheduler.core.commands import Command, SubmitJob
@@ -361,4 +362,4 @@ class OwnedJob:
 
 def owner_here() -> Owner:
     """This process, as the owner of a job."""
-    return Owner.model_validate(owner_identity())
+    return load(Owner, owner_identity())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import hide_secrets, refuse_secrets_in_paths
@@ -110,16 +111,15 @@ def _submit(
     runs_dir = owned.caller.places.runs_dir
     refuse_secrets_in_paths(ledger.mask, {"the folder for run folders": str(runs_dir)})
     here = current_folder() or ledger.path.parent
-    event = before.submitted.model_copy(
-        update={
-            "spec": spec,
-            "replies": replies,
-            "replay_of": original,
-            "spec_dir": clean_text(recorded_place(folder, ledger.path)),
-            "runs_dir": recorded_target(runs_dir, ledger.path, given_in=here),
-            "ledger_dir": str(ledger.path.parent),
-            "orc_version": version,
-        }
+    event = replace(
+        before.submitted,
+        spec=spec,
+        replies=replies,
+        replay_of=original,
+        spec_dir=clean_text(recorded_place(folder, ledger.path)),
+        runs_dir=recorded_target(runs_dir, ledger.path, given_in=here),
+        ledger_dir=str(ledger.path.parent),
+        orc_version=version,
     )
     blobs = [blob for blob in (spec_blob, replies_blob) if blob is not None]
     # A fork never ran the steps whose results it reused: the ledger has no replies for them here.
@@ -155,23 +155,20 @@ def _decide_as_before(owned: OwnedJob, decisions: Mapping[str, ApprovalDecided])
 
 def on_recorded_replies(definition: JobDef) -> JobDef:
     """The job with the provider `replay` everywhere, and without limits, caches and `output_dir`."""
-    return definition.model_copy(
-        update={
-            "provider": REPLAY,
-            "rate": {},
-            "budget": None,
-            "output_dir": None,
-            "steps": tuple(_on_recorded_replies(step) for step in definition.steps),
-        }
+    return replace(
+        definition,
+        provider=REPLAY,
+        rate={},
+        budget=None,
+        output_dir=None,
+        steps=tuple(_on_recorded_replies(step) for step in definition.steps),
     )
 
 
 def _on_recorded_replies(step: StepDef) -> StepDef:
-    step = step.model_copy(update={"budget": None})
+    step = replace(step, budget=None)
     if step.steps:
-        return step.model_copy(update={"steps": tuple(map(_on_recorded_replies, step.steps))})
+        return replace(step, steps=tuple(map(_on_recorded_replies, step.steps)))
     if step.provider is None:
-        return step.model_copy(update={"cache": "off"})
-    return step.model_copy(
-        update={"provider": REPLAY, "base_url": None, "fallback": (), "cache": "off"}
-    )
+        return replace(step, cache="off")
+    return replace(step, provider=REPLAY, base_url=None, fallback=(), cache="off")

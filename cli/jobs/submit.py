@@ -7,6 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.notices import read_notices
 from orc.cli.jobs.caller.providers import build_providers
@@ -114,7 +116,7 @@ def with_recorded_places(definition: JobDef, database: Path) -> JobDef:
         return definition
     here = current_folder() or database.parent
     place = recorded_target(definition.output_dir, database, given_in=here)
-    return definition.model_copy(update={"output_dir": place})
+    return replace(definition, output_dir=place)
 
 
 def recorded_inputs(definition: JobDef) -> dict[str, Any]:

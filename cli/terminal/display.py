@@ -27,6 +27,7 @@ from orc.cli.terminal.run_lines import (
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import Recorded
 from orc.ledger.money import optional_usd
+from orc.ledger.stored_struct import dump
 from orc.ledger.wording import count_text
 from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable
 from orc.scheduler.core.fold.evolve import JobState
@@ -207,7 +208,7 @@ class JsonDisplay(QuietDisplay):
         if totals.tolerated.total:
             line["tolerated_failures"] = totals.tolerated.value()
         if ended.failures:
-            line["failures"] = [failure.model_dump() for failure in ended.failures]
+            line["failures"] = [dump(failure) for failure in ended.failures]
         if ended.left_alone:
             line["left_alone"] = list(ended.left_alone)
         if ended.status == "waiting":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from msgspec import Struct, structs
+
 from doc_parts.markup import choice, code_names, paragraphs, table
 
 
@@ -14,11 +16,7 @@ def render_events() -> str:
 
     parts = []
     for name, model in EVENT_TYPES.items():
-        fields = [
-            (f"`{field}`", _type_name(info.annotation), "" if info.is_required() else "optional")
-            for field, info in model.model_fields.items()
-            if field not in ("type", "step", "attempt")
-        ]
+        fields = [field for field in _fields(model) if field[0] not in ("`step`", "`attempt`")]
         body = table(("field", "type", ""), fields) if fields else "No fields of its own."
         parts.append(f"### {name}\n\n{paragraphs(model.__doc__)}\n\n{body}")
     return "\n\n".join(parts)
@@ -37,13 +35,16 @@ def render_values() -> str:
         events.CallRef,
         events.Failure,
     ):
-        fields = [
-            (f"`{field}`", _type_name(info.annotation), "" if info.is_required() else "optional")
-            for field, info in model.model_fields.items()
-        ]
-        fields_table = table(("field", "type", ""), fields)
+        fields_table = table(("field", "type", ""), _fields(model))
         parts.append(f"### {model.__name__}\n\n{paragraphs(model.__doc__)}\n\n{fields_table}")
     return "\n\n".join(parts)
+
+
+def _fields(model: type[Struct]) -> list[tuple[str, str, str]]:
+    return [
+        (f"`{field.name}`", _type_name(field.type), "" if field.required else "optional")
+        for field in structs.fields(model)
+    ]
 
 
 def render_failure_kinds() -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from orc.ledger.definition.base import LOCAL as LOCAL
 from orc.ledger.definition.base import REPLAY as REPLAY
-from orc.ledger.definition.base import Resolved as Resolved
 from orc.ledger.definition.flow import ApprovalDef as ApprovalDef
 from orc.ledger.definition.flow import ForEachDef as ForEachDef
 from orc.ledger.definition.flow import LoopDef as LoopDef

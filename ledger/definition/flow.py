@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any, Literal
 
-from orc.ledger.definition.base import Resolved
+from orc.ledger.stored_struct import Stored
 
 
-class ForEachDef(Resolved):
+class ForEachDef(Stored, frozen=True, kw_only=True):
     """A fan-out: `items` is a template or a list that may contain templates.
 
     `name` is the variable that holds an item. `key` is a template for the item's id; without
@@ -49,7 +49,7 @@ class ForEachDef(Resolved):
         return prod(map(len, lists)) * (self.repeat or 1)
 
 
-class LoopDef(Resolved):
+class LoopDef(Stored, frozen=True, kw_only=True):
     """A loop: rounds run until the condition `until` holds, at most `max_iterations` times.
 
     `on_exhausted` says whether the step succeeds or fails if the condition never held.
@@ -60,7 +60,7 @@ class LoopDef(Resolved):
     on_exhausted: Literal["continue", "fail"] = "continue"
 
 
-class ApprovalDef(Resolved):
+class ApprovalDef(Stored, frozen=True, kw_only=True):
     """A human review: `message` is a template; after `timeout_s`, the runner picks `on_timeout`."""
 
     message: str
@@ -69,7 +69,7 @@ class ApprovalDef(Resolved):
     on_timeout: str = "reject"
 
 
-class ScoreDef(Resolved):
+class ScoreDef(Stored, frozen=True, kw_only=True):
     """A score of the step's result: templates that give its value, its explanation `why`, and the id
     of another step that it is about (`of`)."""
 

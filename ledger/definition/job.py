@@ -5,12 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator
-from functools import cache
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
-from orc.ledger.definition.base import Resolved
 from orc.ledger.definition.limits import BudgetDef, CircuitDef, RateDef
 from orc.ledger.definition.parts import TargetDef
 from orc.ledger.definition.step import StepDef
@@ -18,11 +14,12 @@ from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import HookName
 from orc.ledger.servers.server_def import PriceDef, ServerDef, price_at
+from orc.ledger.stored_struct import NO_ENTRIES, Stored, dump, dump_changed, load
 
 HOOK_TIMEOUT_S = 60.0
 
 
-class ShippedDef(Resolved):
+class ShippedDef(Stored, frozen=True, kw_only=True):
     """A file of the spec's folder that travels with the job; `path` is relative to that folder.
 
     `mode` has three octal digits, such as `755`; None for an ordinary file.
@@ -34,20 +31,20 @@ class ShippedDef(Resolved):
     mode: str | None = None
 
 
-class HookDef(Resolved):
+class HookDef(Stored, frozen=True, kw_only=True):
     """A command that runs after a run of the job ended: `run` and `env` are templates.
 
     It starts in `folder`: that of the file in which it is written, relative to the spec's folder.
     """
 
     run: str | tuple[str, ...]
-    env: dict[str, str | None] = {}
+    env: dict[str, str | None] = NO_ENTRIES
     secrets: tuple[str, ...] = ()
     timeout_s: float = HOOK_TIMEOUT_S
     folder: str = ""
 
 
-class JobDef(Resolved):
+class JobDef(Stored, frozen=True, kw_only=True):
     """A job; `output_dir` is absolute, or in events relative to the ledger's folder.
 
     The keys of `concurrency` are `total`, and names of providers, servers and executors. `servers`
@@ -63,20 +60,20 @@ class JobDef(Resolved):
     provider: str
     model: str
     concurrency: dict[str, int]
-    rate: dict[str, RateDef] = {}
-    servers: dict[str, ServerDef] = {}
-    circuit: CircuitDef = CircuitDef.model_construct()
+    rate: dict[str, RateDef] = NO_ENTRIES
+    servers: dict[str, ServerDef] = NO_ENTRIES
+    circuit: CircuitDef = CircuitDef()
     timeout_s: float | None = None
     silence_s: float | None = None
     budget: BudgetDef | None = None
     output_dir: str | None = None
     keep_work: Literal["failed", "always"] | None = None
     ship: tuple[ShippedDef, ...] = ()
-    env: dict[str, str | None] = {}
+    env: dict[str, str | None] = NO_ENTRIES
     tags: tuple[str, ...] = ()
-    inputs: dict[str, Any] = {}
-    read: dict[str, ReadInput] = {}
-    hooks: dict[HookName, HookDef] = {}
+    inputs: dict[str, Any] = NO_ENTRIES
+    read: dict[str, ReadInput] = NO_ENTRIES
+    hooks: dict[HookName, HookDef] = NO_ENTRIES
     steps: tuple[StepDef, ...]
 
     def all_read(self) -> Iterator[ReadInput]:
@@ -126,12 +123,14 @@ def walk_steps(steps: Iterable[StepDef]) -> Iterator[StepDef]:
 
 def dump_job(definition: JobDef) -> dict[str, Any]:
     """The job as JSON values, without fields that have their default."""
-    return definition.model_dump(mode="json", exclude_defaults=True)
+    dumped: dict[str, Any] = dump_changed(definition)
+    return dumped
 
 
 def dump_step(step: StepDef) -> dict[str, Any]:
     """The step as JSON values, as it appears in `dump_job`."""
-    return step.model_dump(mode="json", exclude_defaults=True)
+    dumped: dict[str, Any] = dump_changed(step)
+    return dumped
 
 
 def dump_whole_step(step: StepDef, *, without: Collection[str] = ()) -> dict[str, Any]:
@@ -139,19 +138,10 @@ def dump_whole_step(step: StepDef, *, without: Collection[str] = ()) -> dict[str
 
     The steps inside it are dumped in full.
     """
-    found = _defaults_of_step() | step.model_dump(mode="json", exclude={"steps"})
-    found["steps"] = [dump_whole_step(inner) for inner in step.steps]
-    return {name: found[name] for name in StepDef.model_fields if name not in without}
-
-
-@cache
-def _defaults_of_step() -> dict[str, Any]:
-    fields = StepDef.model_fields.items()
-    defaults = {name: field.default for name, field in fields if not field.is_required()}
-    dumped: dict[str, Any] = TypeAdapter(dict[str, Any]).dump_python(defaults, mode="json")
-    return dumped
+    dumped: dict[str, Any] = dump(step)
+    return {name: value for name, value in dumped.items() if name not in without}
 
 
 def load_job(document: Any) -> JobDef:
-    """The inverse of `dump_job`. Raises pydantic's ValidationError for any other document."""
-    return JobDef.model_validate(document)
+    """The inverse of `dump_job`. Raises msgspec's ValidationError for any other document."""
+    return load(JobDef, document)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from orc.ledger.definition.base import Resolved
 from orc.ledger.money import limit_nano_usd
+from orc.ledger.stored_struct import Stored
 from orc.ledger.values import Limits
 
 Backoff = Literal["exponential", "linear", "fixed"]
 """How the wait grows from one attempt to the next; `scheduler/retry.py` computes it."""
 
 
-class RetryDef(Resolved):
+class RetryDef(Stored, frozen=True, kw_only=True):
     """When a failed attempt is repeated.
 
     `max_attempts` includes the first attempt. Delays are in seconds. `jitter` is the random
@@ -26,14 +26,14 @@ class RetryDef(Resolved):
     jitter: float = 0.1
 
 
-class RateDef(Resolved):
+class RateDef(Stored, frozen=True, kw_only=True):
     """The rate limits of a provider, per minute."""
 
     requests_per_min: float | None = None
     tokens_per_min: float | None = None
 
 
-class CircuitDef(Resolved):
+class CircuitDef(Stored, frozen=True, kw_only=True):
     """A target's circuit breaker: it opens after `threshold` failures in a row (0 disables it).
 
     `cooldown_s` is the time until one step may try again.
@@ -43,7 +43,7 @@ class CircuitDef(Resolved):
     cooldown_s: float = 60.0
 
 
-class BudgetDef(Resolved):
+class BudgetDef(Stored, frozen=True, kw_only=True):
     """Limits on spending: US dollars, tokens (input plus output) and calls.
 
     `on_exceeded` says what happens when a call would exceed a limit.
@@ -61,7 +61,7 @@ class BudgetDef(Resolved):
         return Limits(self.max_calls, self.max_tokens, most, self.on_exceeded)
 
 
-class LimitsDef(Resolved):
+class LimitsDef(Stored, frozen=True, kw_only=True):
     """Limits on what an attempt may leave, in bytes: one file, its output, its log.
 
     `output_bytes` limits the stdout of a command, or the value of a function as JSON; None stands
@@ -73,4 +73,4 @@ class LimitsDef(Resolved):
     log_bytes: int = 64 * 1024**2
 
 
-DEFAULT_LIMITS = LimitsDef.model_construct()  # not validated: building the validator takes long
+DEFAULT_LIMITS = LimitsDef()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from orc.ledger.definition.base import Resolved
 from orc.ledger.digest import Digest
+from orc.ledger.stored_struct import Stored
 
 Required = Literal["no", "name", "yes"]
 """Whether something must be there for a pattern of files to capture: `no`, and nothing is said;
 `name`: a name must, and a pattern without a match is a warning; `yes`: a pattern must match, too."""
 
 
-class PartDef(Resolved):
+class PartDef(Stored, frozen=True, kw_only=True):
     """A part of a message: a text (the template `text`), an image, or a file of any kind.
 
     An image and a file are either a blob (`sha256`), or the templates `image` and `file` render the
@@ -30,14 +30,14 @@ class PartDef(Resolved):
         return self.image if self.file is None else self.file
 
 
-class MessageDef(Resolved):
+class MessageDef(Stored, frozen=True, kw_only=True):
     """One message of a conversation; `content` is a template or a list of parts."""
 
     role: Literal["system", "user", "assistant"]
     content: str | tuple[PartDef, ...]
 
 
-class EmbedDef(Resolved):
+class EmbedDef(Stored, frozen=True, kw_only=True):
     """Texts that become vectors: a template or a list of templates.
 
     `dimensions` is the length of the vectors; None: that of the model. A request has at most
@@ -49,7 +49,7 @@ class EmbedDef(Resolved):
     per_request: int = 2048
 
 
-class FileDef(Resolved):
+class FileDef(Stored, frozen=True, kw_only=True):
     """A file that the step delivers: `glob`, or `path` with `content`. All are templates.
 
     Without `content`, the file holds the step's output as text. Jobs of earlier versions have no
@@ -62,7 +62,7 @@ class FileDef(Resolved):
     required: Required = "no"
 
 
-class TargetDef(Resolved):
+class TargetDef(Stored, frozen=True, kw_only=True):
     """A model of a provider or named server; `base_url` is the address if the spec sets one."""
 
     provider: str
@@ -81,7 +81,7 @@ class TargetDef(Resolved):
         return f"{self.provider}/{self.model}{at}"
 
 
-class ToolDef(Resolved):
+class ToolDef(Stored, frozen=True, kw_only=True):
     """A tool of a prompt: a built-in one, the Python function `function`, or those of an MCP server.
 
     If `description` and `parameters` are None, they are read from the function's docstring

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from orc.ledger.definition.base import LOCAL, Resolved
+from orc.ledger.definition.base import LOCAL
 from orc.ledger.definition.flow import ApprovalDef, ForEachDef, LoopDef, ScoreDef
 from orc.ledger.definition.limits import DEFAULT_LIMITS, BudgetDef, LimitsDef, RetryDef
 from orc.ledger.definition.parts import EmbedDef, FileDef, MessageDef, TargetDef, ToolDef
-from orc.ledger.definition.shared_defaults import NO_ENTRIES
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
-from orc.ledger.sparse import Sparse
+from orc.ledger.stored_struct import NO_ENTRIES, Stored
 
 CacheScope = Literal["off", "job", "ledger"]
 OnUnknown = Literal["retry", "ask", "fail"]
@@ -19,7 +18,7 @@ Cwd = Literal["work", "spec"]
 """Where a command or function starts: in its working folder, or in the folder of its spec."""
 
 
-class StepDef(Sparse, Resolved):
+class StepDef(Stored, frozen=True, kw_only=True):
     """One step.
 
     `condition` is evaluated once, when all `needs` have ended; `item_condition` once per
@@ -98,7 +97,7 @@ class StepDef(Sparse, Resolved):
     resources: dict[str, tuple[float, ...]] = NO_ENTRIES
     labels: tuple[str, ...] = ()
     queue_timeout_s: float | None = None
-    retry: RetryDef = RetryDef.model_construct()
+    retry: RetryDef = RetryDef()
     retry_on: tuple[FailureKind, ...] = ()
     timeout_s: float | None = None
     attempt_timeout_s: float | None = None

@@ -1,4 +1,4 @@
-"""The event types, as frozen pydantic models.
+"""The event types, as frozen structs.
 
 An event's `type`, `step` and `attempt` are columns of the table; its other fields are in the
 `data` column. Optional fields may be added. A change that old data does not fit needs a higher
@@ -65,7 +65,6 @@ from orc.ledger.values import ChildShape as ChildShape
 from orc.ledger.values import Failure as Failure
 from orc.ledger.values import FailureKind as FailureKind
 from orc.ledger.values import FileRef as FileRef
-from orc.ledger.values import Frozen as Frozen
 from orc.ledger.values import JobId as JobId
 from orc.ledger.values import Limit as Limit
 from orc.ledger.values import Owner as Owner
@@ -126,9 +125,7 @@ AnyEvent = (
     | BlobRemoved
 )
 
-EVENT_TYPES: dict[str, type[AnyEvent]] = {
-    model.model_fields["type"].default: model for model in AnyEvent.__args__
-}
+EVENT_TYPES: dict[str, type[AnyEvent]] = {model.type: model for model in AnyEvent.__args__}
 SHAPES: dict[str, int] = {
     "budget.exceeded": 2,
     "budget.raised": 2,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from orc.ledger.values import Frozen
+from orc.ledger.stored_struct import Stored
 
 
-class Event(Frozen):
+class Event(Stored, frozen=True, kw_only=True):
     """Base of all events."""
 
 
-class JobEvent(Event):
+class JobEvent(Event, frozen=True, kw_only=True):
     """An event of the job as a whole."""
 
 
-class StepEvent(Event):
+class StepEvent(Event, frozen=True, kw_only=True):
     """An event of one step; `attempt` is the number of the attempt, from 1."""
 
     step: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from orc.ledger.events.base import JobEvent
 from orc.ledger.values import FailureKind
@@ -12,14 +12,14 @@ BatchOutcome = Literal[
 ]
 
 
-class BatchSubmitted(JobEvent):
+class BatchSubmitted(JobEvent, frozen=True, kw_only=True):
     """Requests are about to be submitted to a server as one batch; each of them follows as an event.
 
     `batch` is its number in the job, from 1. `name` is what the server is told, so that the batch can
     be found there. `endpoint` is the server's address, and `size_bytes` the size of all requests.
     """
 
-    type: Literal["batch.submitted"] = "batch.submitted"
+    type: ClassVar[Literal["batch.submitted"]] = "batch.submitted"
     batch: int
     name: str
     provider: str
@@ -29,32 +29,32 @@ class BatchSubmitted(JobEvent):
     size_bytes: int
 
 
-class BatchAccepted(JobEvent):
+class BatchAccepted(JobEvent, frozen=True, kw_only=True):
     """The server has the batch, under the id `server_id`.
 
     With `found`, it did not say so when the batch was submitted: it was found there later.
     """
 
-    type: Literal["batch.accepted"] = "batch.accepted"
+    type: ClassVar[Literal["batch.accepted"]] = "batch.accepted"
     batch: int
     server_id: str
     found: bool | None = None
 
 
-class BatchProgressed(JobEvent):
+class BatchProgressed(JobEvent, frozen=True, kw_only=True):
     """The server says how many requests of the batch it has answered, and how many failed.
 
     `trouble` is why it cannot be asked at present.
     """
 
-    type: Literal["batch.progressed"] = "batch.progressed"
+    type: ClassVar[Literal["batch.progressed"]] = "batch.progressed"
     batch: int
     answered: int
     failed: int
     trouble: str | None = None
 
 
-class BatchEnded(JobEvent):
+class BatchEnded(JobEvent, frozen=True, kw_only=True):
     """The batch ended; the replies that its requests have follow.
 
     `outcome` is what the server says (`completed`, `expired`, `cancelled`; `failed`: it refused the
@@ -64,7 +64,7 @@ class BatchEnded(JobEvent):
     this machine.
     """
 
-    type: Literal["batch.ended"] = "batch.ended"
+    type: ClassVar[Literal["batch.ended"]] = "batch.ended"
     batch: int
     outcome: BatchOutcome
     answered: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from orc.ledger.digest import Digest
 from orc.ledger.events.base import StepEvent
@@ -12,7 +12,7 @@ from orc.ledger.values import CallRef, FailureKind, Limit, Payload, Reserved, To
 _IN_DOUBT_KINDS: frozenset[FailureKind] = frozenset(("timeout", "connection", "protocol"))
 
 
-class LlmRequested(StepEvent):
+class LlmRequested(StepEvent, frozen=True, kw_only=True):
     """A request is about to be sent.
 
     `request_sha256` is the digest of the whole request, `prompt_sha256` that of the prompt alone.
@@ -27,7 +27,7 @@ class LlmRequested(StepEvent):
     the batch that the request is submitted with, and `custom_id` its name there.
     """
 
-    type: Literal["llm.requested"] = "llm.requested"
+    type: ClassVar[Literal["llm.requested"]] = "llm.requested"
     attempt: int
     call: int
     provider: str
@@ -48,7 +48,7 @@ class LlmRequested(StepEvent):
     custom_id: str | None = None
 
 
-class LlmResponded(StepEvent):
+class LlmResponded(StepEvent, frozen=True, kw_only=True):
     """A reply arrived. It is recorded, so the same call is never paid for again.
 
     `usage` is absent if the server did not report it: then it is unknown and not zero, and
@@ -58,7 +58,7 @@ class LlmResponded(StepEvent):
     definition has one. `batch` is as in `llm.requested`: then the price of batches holds.
     """
 
-    type: Literal["llm.responded"] = "llm.responded"
+    type: ClassVar[Literal["llm.responded"]] = "llm.responded"
     attempt: int
     call: int
     provider: str
@@ -76,7 +76,7 @@ class LlmResponded(StepEvent):
     batch: int | None = None
 
 
-class LlmFailed(StepEvent):
+class LlmFailed(StepEvent, frozen=True, kw_only=True):
     """A call ended without a usable reply; `usage` is what it used nevertheless.
 
     With `partial`, the reply had begun: `usage` is what was counted until it broke off.
@@ -85,7 +85,7 @@ class LlmFailed(StepEvent):
     waited for: it does not answer, or it is loading. `price` and `batch` are as in `llm.responded`.
     """
 
-    type: Literal["llm.failed"] = "llm.failed"
+    type: ClassVar[Literal["llm.failed"]] = "llm.failed"
     attempt: int
     call: int
     provider: str
@@ -111,7 +111,7 @@ class LlmFailed(StepEvent):
         return bool(self.partial) or (self.usage is None and self.kind in _IN_DOUBT_KINDS)
 
 
-class CacheHit(StepEvent):
+class CacheHit(StepEvent, frozen=True, kw_only=True):
     """A recorded reply answered a call; no request was sent.
 
     `version` is the version of the `llm.responded` event, in this stream or, with `paid_by`, in
@@ -120,7 +120,7 @@ class CacheHit(StepEvent):
     `llm.requested` and `price` as in `llm.responded`.
     """
 
-    type: Literal["cache.hit"] = "cache.hit"
+    type: ClassVar[Literal["cache.hit"]] = "cache.hit"
     attempt: int
     call: int
     request_sha256: Digest
@@ -136,13 +136,13 @@ class CacheHit(StepEvent):
     price: PriceDef | None = None
 
 
-class ToolCalled(StepEvent):
+class ToolCalled(StepEvent, frozen=True, kw_only=True):
     """A tool is about to be called for a model.
 
     `key` identifies the tool call within the step. `call` is the model call that requested it.
     """
 
-    type: Literal["tool.called"] = "tool.called"
+    type: ClassVar[Literal["tool.called"]] = "tool.called"
     attempt: int
     call: int
     tool: str
@@ -150,10 +150,10 @@ class ToolCalled(StepEvent):
     arguments: Payload
 
 
-class ToolReturned(StepEvent):
+class ToolReturned(StepEvent, frozen=True, kw_only=True):
     """A tool returned `result`, which is sent to the model. This tool call is never repeated."""
 
-    type: Literal["tool.returned"] = "tool.returned"
+    type: ClassVar[Literal["tool.returned"]] = "tool.returned"
     attempt: int
     call: int
     tool: str
@@ -163,14 +163,14 @@ class ToolReturned(StepEvent):
     duration_s: float
 
 
-class BudgetExceeded(StepEvent):
+class BudgetExceeded(StepEvent, frozen=True, kw_only=True):
     """A call would exceed a limit and is not sent; its step waits until the budget is raised.
 
     `account` is the step that has the budget; without it, it is the job's budget. `limit` gives
     the unit of the amounts: tokens, calls or nano-dollars.
     """
 
-    type: Literal["budget.exceeded"] = "budget.exceeded"
+    type: ClassVar[Literal["budget.exceeded"]] = "budget.exceeded"
     attempt: int
     account: str | None = None
     limit: Limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from orc.ledger.digest import Digest
 from orc.ledger.events.base import JobEvent
@@ -12,7 +12,7 @@ from orc.ledger.values import Failure, FailureKind, Owner, Payload, QueuedRun
 HookOutcome = Literal["exited", "timeout", "stop", "not_started", "unknown"]
 
 
-class JobSubmitted(JobEvent):
+class JobSubmitted(JobEvent, frozen=True, kw_only=True):
     """A job was submitted: its spec as resolved and as written, and where it was submitted.
 
     `spec` is the resolved definition, `source` the text of the spec file. `spec_dir`, `submit_dir`,
@@ -24,7 +24,7 @@ class JobSubmitted(JobEvent):
     `queued`: the job waits for a worker (`orc work`), which runs it in this way.
     """
 
-    type: Literal["job.submitted"] = "job.submitted"
+    type: ClassVar[Literal["job.submitted"]] = "job.submitted"
     project: str
     spec: Payload
     source: Payload
@@ -43,20 +43,20 @@ class JobSubmitted(JobEvent):
     orc_version: str
 
 
-class JobStarted(JobEvent):
+class JobStarted(JobEvent, frozen=True, kw_only=True):
     """A process became the owner of a new job.
 
     With `only`, the owner runs these steps and the steps that they need, and then stops.
     `from_queue`: the owner is a worker, which took the job from the queue.
     """
 
-    type: Literal["job.started"] = "job.started"
+    type: ClassVar[Literal["job.started"]] = "job.started"
     owner: Owner
     only: tuple[str, ...] | None = None
     from_queue: bool | None = None
 
 
-class JobResumed(JobEvent):
+class JobResumed(JobEvent, frozen=True, kw_only=True):
     """A process became the owner of a stopped job; steps that did not succeed are reopened.
 
     `timeout_s` replaces the job's time limit, which counts the time of all owners. `signal_id`
@@ -65,7 +65,7 @@ class JobResumed(JobEvent):
     succeeded. `only` and `from_queue` are as in `job.started`.
     """
 
-    type: Literal["job.resumed"] = "job.resumed"
+    type: ClassVar[Literal["job.resumed"]] = "job.resumed"
     owner: Owner
     replies: Payload | None = None
     provider: str | None = None
@@ -76,7 +76,7 @@ class JobResumed(JobEvent):
     from_queue: bool | None = None
 
 
-class JobAmended(JobEvent):
+class JobAmended(JobEvent, frozen=True, kw_only=True):
     """The job continues with this spec, which is in `spec_dir` as `job.submitted` records it.
 
     `reset` steps run again, and `removed` steps are no longer part of the job; neither own files
@@ -86,7 +86,7 @@ class JobAmended(JobEvent):
     which are computed again from the results. `signal_id` and `kept` are as in `job.resumed`.
     """
 
-    type: Literal["job.amended"] = "job.amended"
+    type: ClassVar[Literal["job.amended"]] = "job.amended"
     spec: Payload
     source: Payload
     source_name: str
@@ -102,7 +102,7 @@ class JobAmended(JobEvent):
     rescored: tuple[str, ...] | None = None
 
 
-class JobInterrupted(JobEvent):
+class JobInterrupted(JobEvent, frozen=True, kw_only=True):
     """The owner stopped before the job ended; the job can be resumed.
 
     `signal` is the signal that stopped the owner; without one and without `queue`, all steps of
@@ -110,13 +110,13 @@ class JobInterrupted(JobEvent):
     another worker; `left` takes it out, since `crashes` workers in a row died without progress.
     """
 
-    type: Literal["job.interrupted"] = "job.interrupted"
+    type: ClassVar[Literal["job.interrupted"]] = "job.interrupted"
     signal: str | None = None
     queue: Literal["back", "left"] | None = None
     crashes: int | None = None
 
 
-class CircuitOpened(JobEvent):
+class CircuitOpened(JobEvent, frozen=True, kw_only=True):
     """Calls to a target failed `failures` times in a row: its steps do not start for a while.
 
     After `cooldown_s`, at `retry_at` in seconds since 1970, one step may try. `kind` and
@@ -124,7 +124,7 @@ class CircuitOpened(JobEvent):
     ready, and the steps wait for it (`wait_for_server`).
     """
 
-    type: Literal["circuit.opened"] = "circuit.opened"
+    type: ClassVar[Literal["circuit.opened"]] = "circuit.opened"
     target: str
     failures: int
     cooldown_s: float
@@ -134,20 +134,20 @@ class CircuitOpened(JobEvent):
     waits_since: float | None = None
 
 
-class CircuitClosed(JobEvent):
+class CircuitClosed(JobEvent, frozen=True, kw_only=True):
     """The trial call to the target succeeded; all its steps may start again."""
 
-    type: Literal["circuit.closed"] = "circuit.closed"
+    type: ClassVar[Literal["circuit.closed"]] = "circuit.closed"
     target: str
 
 
-class BudgetRaised(JobEvent):
+class BudgetRaised(JobEvent, frozen=True, kw_only=True):
     """A person raised a budget: these limits replace the earlier ones.
 
     `account` is the step whose budget was raised; without it, the job's budget was.
     """
 
-    type: Literal["budget.raised"] = "budget.raised"
+    type: ClassVar[Literal["budget.raised"]] = "budget.raised"
     account: str | None = None
     max_cost_nano_usd: int | None = None
     max_tokens: int | None = None
@@ -155,64 +155,64 @@ class BudgetRaised(JobEvent):
     signal_id: int | None = None
 
 
-class JobWaiting(JobEvent):
+class JobWaiting(JobEvent, frozen=True, kw_only=True):
     """The owner stopped because the job needs a person to continue; `steps` wait for that.
 
     With the reason `batch`, they wait for a server that works on their requests.
     """
 
-    type: Literal["job.waiting"] = "job.waiting"
+    type: ClassVar[Literal["job.waiting"]] = "job.waiting"
     reason: WaitReason
     steps: tuple[str, ...]
 
 
-class JobSucceeded(JobEvent):
+class JobSucceeded(JobEvent, frozen=True, kw_only=True):
     """Every step has ended, and each failure was tolerated."""
 
-    type: Literal["job.succeeded"] = "job.succeeded"
+    type: ClassVar[Literal["job.succeeded"]] = "job.succeeded"
 
 
-class JobFailed(JobEvent):
+class JobFailed(JobEvent, frozen=True, kw_only=True):
     """Every step has ended, and some failed; `failures` lists at most 1,000 of them."""
 
-    type: Literal["job.failed"] = "job.failed"
+    type: ClassVar[Literal["job.failed"]] = "job.failed"
     failures: tuple[Failure, ...]
     failures_total: int
 
 
-class JobCancelling(JobEvent):
+class JobCancelling(JobEvent, frozen=True, kw_only=True):
     """Cancellation was requested: all open steps are cancelled except `steps`.
 
     These have `always()` or `cancelled()` in their condition. When they have ended, the job is
     cancelled.
     """
 
-    type: Literal["job.cancelling"] = "job.cancelling"
+    type: ClassVar[Literal["job.cancelling"]] = "job.cancelling"
     steps: tuple[str, ...]
     signal_id: int | None = None
     reason: str | None = None
 
 
-class JobCancelled(JobEvent):
+class JobCancelled(JobEvent, frozen=True, kw_only=True):
     """The job was cancelled on request, with all steps that had not ended."""
 
-    type: Literal["job.cancelled"] = "job.cancelled"
+    type: ClassVar[Literal["job.cancelled"]] = "job.cancelled"
     signal_id: int | None = None
     reason: str | None = None
 
 
-class HookStarted(JobEvent):
+class HookStarted(JobEvent, frozen=True, kw_only=True):
     """A hook is about to run; committed in one transaction with the event that is its occasion.
 
     `occasion` is the version of that event: the end of the job, or `job.waiting`.
     """
 
-    type: Literal["hook.started"] = "hook.started"
+    type: ClassVar[Literal["hook.started"]] = "hook.started"
     hook: HookName
     occasion: int
 
 
-class HookEnded(JobEvent):
+class HookEnded(JobEvent, frozen=True, kw_only=True):
     """A hook ended; the job's result stays as it is.
 
     `outcome`: the command `exited`, was cut by its `timeout` or by a `stop` of the process, could
@@ -220,7 +220,7 @@ class HookEnded(JobEvent):
     `message` says why it has no exit code, and `log` is the end of what it printed.
     """
 
-    type: Literal["hook.ended"] = "hook.ended"
+    type: ClassVar[Literal["hook.ended"]] = "hook.ended"
     hook: HookName
     occasion: int
     outcome: HookOutcome
@@ -236,26 +236,26 @@ class HookEnded(JobEvent):
         return self.outcome == "exited" and self.exit_code == 0
 
 
-class JobTagged(JobEvent):
+class JobTagged(JobEvent, frozen=True, kw_only=True):
     """Tags were added to the job, or removed from it, by a person (`by`) or by an edited spec."""
 
-    type: Literal["job.tagged"] = "job.tagged"
+    type: ClassVar[Literal["job.tagged"]] = "job.tagged"
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     by: str | None = None
     signal_id: int | None = None
 
 
-class JobNoted(JobEvent):
+class JobNoted(JobEvent, frozen=True, kw_only=True):
     """A person (`by`) wrote a note about the job."""
 
-    type: Literal["job.noted"] = "job.noted"
+    type: ClassVar[Literal["job.noted"]] = "job.noted"
     text: Payload
     by: str | None = None
     signal_id: int | None = None
 
 
-class BlobRemoved(JobEvent):
+class BlobRemoved(JobEvent, frozen=True, kw_only=True):
     """The bytes of blobs that this stream names were removed from the ledger.
 
     `cause` is `prune` for the blobs of an old job and `redact` for confidential bytes.
@@ -263,7 +263,7 @@ class BlobRemoved(JobEvent):
     stored again later, they can be read again.
     """
 
-    type: Literal["blob.removed"] = "blob.removed"
+    type: ClassVar[Literal["blob.removed"]] = "blob.removed"
     digests: tuple[Digest, ...]
     size_bytes: int
     cause: Literal["prune", "redact"]

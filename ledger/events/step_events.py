@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from orc.ledger.digest import Digest
 from orc.ledger.events.base import StepEvent
 from orc.ledger.values import ChildShape, FailureKind, FileRef, Payload, SkipReason, ToleratedCount
 
 
-class StepStarted(StepEvent):
+class StepStarted(StepEvent, frozen=True, kw_only=True):
     """An attempt is about to start; the event is committed before any side effect.
 
     `cache_key` is the digest of everything that the result depends on, if caching is on. With
     `executor`, the attempt waits for a worker of that executor: `step.placed` follows.
     """
 
-    type: Literal["step.started"] = "step.started"
+    type: ClassVar[Literal["step.started"]] = "step.started"
     attempt: int
     kind: str
     needs: tuple[str, ...]
@@ -25,7 +25,7 @@ class StepStarted(StepEvent):
     executor: str | None = None
 
 
-class StepConfigured(StepEvent):
+class StepConfigured(StepEvent, frozen=True, kw_only=True):
     """The settings of a step that are templates were rendered, because the step is ready.
 
     `settings` has the fields of the step's definition with their values: `provider`, `model` and
@@ -33,18 +33,18 @@ class StepConfigured(StepEvent):
     `total_timeout_s`, or `max_parallel`. They hold until a later event of this type replaces them.
     """
 
-    type: Literal["step.configured"] = "step.configured"
+    type: ClassVar[Literal["step.configured"]] = "step.configured"
     settings: dict[str, Any]
 
 
-class StepPlaced(StepEvent):
+class StepPlaced(StepEvent, frozen=True, kw_only=True):
     """A worker took the attempt, which may start there; committed before the permission is sent.
 
     `run` is the submission to the executor's engine that asked. `engine` identifies the engine's
     process, `worker` the worker, and `host` is the name of its machine.
     """
 
-    type: Literal["step.placed"] = "step.placed"
+    type: ClassVar[Literal["step.placed"]] = "step.placed"
     attempt: int
     run: str
     executor: str
@@ -53,33 +53,33 @@ class StepPlaced(StepEvent):
     host: str
 
 
-class StepUnplaced(StepEvent):
+class StepUnplaced(StepEvent, frozen=True, kw_only=True):
     """The placed attempt was never let start there; it waits for a worker again.
 
     `run` is the submission that was placed.
     """
 
-    type: Literal["step.unplaced"] = "step.unplaced"
+    type: ClassVar[Literal["step.unplaced"]] = "step.unplaced"
     attempt: int
     run: str
     reason: str
 
 
-class StepReattached(StepEvent):
+class StepReattached(StepEvent, frozen=True, kw_only=True):
     """After a resume, the attempt was found where it had been placed: it goes on there."""
 
-    type: Literal["step.reattached"] = "step.reattached"
+    type: ClassVar[Literal["step.reattached"]] = "step.reattached"
     attempt: int
     run: str
 
 
-class StepSwitched(StepEvent):
+class StepSwitched(StepEvent, frozen=True, kw_only=True):
     """The step switched to another target: entry `fallback` of its list, from 1.
 
     `attempt` is the step's last attempt, 0 if there was none. `message` is the reason.
     """
 
-    type: Literal["step.switched"] = "step.switched"
+    type: ClassVar[Literal["step.switched"]] = "step.switched"
     attempt: int
     fallback: int
     from_target: str
@@ -89,14 +89,14 @@ class StepSwitched(StepEvent):
     message: str
 
 
-class StepSucceeded(StepEvent):
+class StepSucceeded(StepEvent, frozen=True, kw_only=True):
     """An attempt succeeded; its output is the step's result.
 
     `folders` are empty folders that belong to it, by their paths in `outputs/`. `executor` is present
     if it is not `local`, with the time that the attempt waited for a worker.
     """
 
-    type: Literal["step.succeeded"] = "step.succeeded"
+    type: ClassVar[Literal["step.succeeded"]] = "step.succeeded"
     attempt: int
     output: Payload
     duration_s: float
@@ -108,7 +108,7 @@ class StepSucceeded(StepEvent):
     queued_s: float | None = None
 
 
-class StepFailed(StepEvent):
+class StepFailed(StepEvent, frozen=True, kw_only=True):
     """An attempt failed. With `retry_at` another attempt follows; otherwise the step has failed.
 
     `retry_at` is in seconds since 1970, and `delay_s` is the delay after the failure.
@@ -117,7 +117,7 @@ class StepFailed(StepEvent):
     and `queued_s` are as in `step.succeeded`.
     """
 
-    type: Literal["step.failed"] = "step.failed"
+    type: ClassVar[Literal["step.failed"]] = "step.failed"
     attempt: int
     kind: FailureKind
     message: str
@@ -134,7 +134,7 @@ class StepFailed(StepEvent):
     queued_s: float | None = None
 
 
-class StepExpanded(StepEvent):
+class StepExpanded(StepEvent, frozen=True, kw_only=True):
     """Steps were created inside this one: items of a fan-out, a round, or members of a group.
 
     `children` are their ids, at most 1,000 per event; the first is number `first` of `total`.
@@ -145,7 +145,7 @@ class StepExpanded(StepEvent):
     combination of the `matrix`.
     """
 
-    type: Literal["step.expanded"] = "step.expanded"
+    type: ClassVar[Literal["step.expanded"]] = "step.expanded"
     attempt: int
     children: tuple[str, ...]
     first: int
@@ -158,19 +158,19 @@ class StepExpanded(StepEvent):
     with_matrix: bool | None = None
 
 
-class StepSkipped(StepEvent):
+class StepSkipped(StepEvent, frozen=True, kw_only=True):
     """The step will not run; `because` names the steps that are the reason (at most 20).
 
     `condition` is the step's own condition, if that did not hold.
     """
 
-    type: Literal["step.skipped"] = "step.skipped"
+    type: ClassVar[Literal["step.skipped"]] = "step.skipped"
     reason: SkipReason
     because: tuple[str, ...]
     condition: str | None = None
 
 
-class StepReused(StepEvent):
+class StepReused(StepEvent, frozen=True, kw_only=True):
     """The step reused the result of `from_step` in `from_job`, recorded there at `version`.
 
     The event has a full copy of the result, so that this stream is complete without the other
@@ -181,7 +181,7 @@ class StepReused(StepEvent):
     of the steps inside; those have attempt 0, and a failure there is one that was tolerated.
     """
 
-    type: Literal["step.reused"] = "step.reused"
+    type: ClassVar[Literal["step.reused"]] = "step.reused"
     from_job: str
     from_step: str
     version: int
@@ -195,13 +195,13 @@ class StepReused(StepEvent):
     tolerated: tuple[ToleratedCount, ...] | None = None
 
 
-class ApprovalRequested(StepEvent):
+class ApprovalRequested(StepEvent, frozen=True, kw_only=True):
     """A human review was requested; without a decision, `on_timeout` is chosen at `expires_at`.
 
     `expires_at` is in seconds since 1970, `timeout_s` after the request.
     """
 
-    type: Literal["approval.requested"] = "approval.requested"
+    type: ClassVar[Literal["approval.requested"]] = "approval.requested"
     attempt: int
     message: str
     options: tuple[str, ...]
@@ -210,10 +210,10 @@ class ApprovalRequested(StepEvent):
     on_timeout: str | None = None
 
 
-class ApprovalDecided(StepEvent):
+class ApprovalDecided(StepEvent, frozen=True, kw_only=True):
     """A human review was decided by a person (`by`) or by its timeout (then `by` is absent)."""
 
-    type: Literal["approval.decided"] = "approval.decided"
+    type: ClassVar[Literal["approval.decided"]] = "approval.decided"
     attempt: int
     option: str
     comment: str | None = None
@@ -221,7 +221,7 @@ class ApprovalDecided(StepEvent):
     signal_id: int | None = None
 
 
-class StepInterrupted(StepEvent):
+class StepInterrupted(StepEvent, frozen=True, kw_only=True):
     """An attempt was interrupted by a signal, a cancellation or a crash; it has no outcome.
 
     `worker` means that its worker was lost, `server` that its server is not ready: the step waits for it
@@ -229,14 +229,14 @@ class StepInterrupted(StepEvent):
     had.
     """
 
-    type: Literal["step.interrupted"] = "step.interrupted"
+    type: ClassVar[Literal["step.interrupted"]] = "step.interrupted"
     attempt: int
     reason: Literal["signal", "cancel", "crash", "worker", "server", "batch"]
     duration_s: float | None = None
     log: Payload | None = None
 
 
-class ScoreRecorded(StepEvent):
+class ScoreRecorded(StepEvent, frozen=True, kw_only=True):
     """A score of the result that attempt `attempt` of `step` had; 0 for a reused result.
 
     `value` is a number, or a boolean: whether the result passed. With `error` there is no value,
@@ -245,7 +245,7 @@ class ScoreRecorded(StepEvent):
     expression, `by` the person.
     """
 
-    type: Literal["score.recorded"] = "score.recorded"
+    type: ClassVar[Literal["score.recorded"]] = "score.recorded"
     attempt: int
     name: str
     value: bool | float | None = None
@@ -257,7 +257,7 @@ class ScoreRecorded(StepEvent):
     signal_id: int | None = None
 
 
-class FileWritten(StepEvent):
+class FileWritten(StepEvent, frozen=True, kw_only=True):
     """A step wrote a file; its bytes are committed with this event.
 
     `path` is relative to the job's `outputs/`. `reason` is `nochange` if the file existed with
@@ -265,7 +265,7 @@ class FileWritten(StepEvent):
     absent for an ordinary file.
     """
 
-    type: Literal["file.written"] = "file.written"
+    type: ClassVar[Literal["file.written"]] = "file.written"
     attempt: int
     path: str
     sha256: Digest

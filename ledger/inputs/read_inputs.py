@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import model_validator
-
 from orc.ledger.digest import Digest
-from orc.ledger.values import Frozen
+from orc.ledger.stored_struct import Stored, dump, load
 from orc.ledger.wording import count_text
 
 DataType = Literal["file", "files", "table"]
@@ -20,7 +18,7 @@ DataType = Literal["file", "files", "table"]
 DATA_TYPES: tuple[DataType, ...] = ("file", "files", "table")
 
 
-class InputFile(Frozen):
+class InputFile(Stored, frozen=True, kw_only=True):
     """A file of an input. `path` is relative to the folder in which the files of the input lie."""
 
     path: str
@@ -49,7 +47,7 @@ FILE_FIELDS = ("path", "name", "stem", "text", "sha256", "size_bytes", "media_ty
 """The fields of a file in templates."""
 
 
-class RowsPart(Frozen):
+class RowsPart(Stored, frozen=True, kw_only=True):
     """Some rows of a table, in order: the blob of their list as JSON, and their number."""
 
     sha256: Digest
@@ -57,7 +55,7 @@ class RowsPart(Frozen):
     rows: int
 
 
-class ReadInput(Frozen):
+class ReadInput(Stored, frozen=True, kw_only=True):
     """The value of an input that is a file, some files or a table.
 
     `source` is where it was read from, as it was given. `default` says that the spec's default was
@@ -73,12 +71,10 @@ class ReadInput(Frozen):
     columns: tuple[str, ...] = ()
     read_as: str | None = None
 
-    @model_validator(mode="after")
-    def _has_its_file(self) -> ReadInput:
+    def __post_init__(self) -> None:
         # A definition may come from elsewhere.
         if self.type == "file" and len(self.files) != 1:
             raise ValueError("an input of type file has one file")
-        return self
 
     @property
     def rows(self) -> int:
@@ -102,7 +98,7 @@ class ReadInput(Frozen):
     def summary(self) -> dict[str, Any]:
         """What `inputs.json` and the event say about it: what was read, not the rows."""
         said: dict[str, Any] = {"type": self.type, "source": self.source}
-        said["files"] = [file.model_dump() for file in self.files]
+        said["files"] = dump(self.files)
         if self.type == "table":
             said |= {"rows": self.rows, "columns": list(self.columns), "read_as": self.read_as}
         return said
@@ -112,12 +108,12 @@ def inputs_in(document: Any) -> Iterator[tuple[str, ReadInput]]:
     """The inputs that were read, of a resolved spec as JSON, each with the name of its folder.
 
     That of an input of a workflow begins with the names of the steps around it, each with a dot.
-    Raises pydantic's ValidationError for values of another form.
+    Raises msgspec's ValidationError for values of another form.
     """
     if not isinstance(document, dict):
         return
     for name, found in (document.get("read") or {}).items():
-        yield name, ReadInput.model_validate(found)
+        yield name, load(ReadInput, found)
     for step in document.get("steps") or ():
         for name, found in inputs_in(step):
             yield f"{step.get('id')}.{name}", found

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field
-
-from orc.ledger.values import Frozen
+from orc.ledger.stored_struct import NO_ENTRIES, Stored
 
 Api = Literal["openai", "openai-responses", "anthropic", "ollama"]
 """The APIs that a named server can have: providers by name."""
@@ -22,14 +20,14 @@ ANY_MODEL = "*"
 """The name under `prices` that stands for every model without a price of its own."""
 
 
-class HeaderDef(Frozen):
+class HeaderDef(Stored, frozen=True, kw_only=True):
     """A header whose value is `prefix` and the value of the environment variable `env`."""
 
     env: str
     prefix: str = ""
 
 
-class PriceDef(Frozen):
+class PriceDef(Stored, frozen=True, kw_only=True):
     """The price of a model, in US dollars per million tokens, with the keys of a price table.
 
     `batch` is the price of a call in a batch; None means half of this one.
@@ -42,7 +40,7 @@ class PriceDef(Frozen):
     batch: PriceDef | None = None
 
 
-class ServerDef(Frozen):
+class ServerDef(Stored, frozen=True, kw_only=True):
     """A named server. `key` is the name of an environment variable; None if it needs no key.
 
     `timeout_s` is how long it may send nothing, for steps that set no timeout;
@@ -53,8 +51,8 @@ class ServerDef(Frozen):
     api: Api
     base_url: str
     key: str | None = None
-    headers: dict[str, str | HeaderDef] = Field({})
-    query: dict[str, str] = Field({})
+    headers: dict[str, str | HeaderDef] = NO_ENTRIES
+    query: dict[str, str] = NO_ENTRIES
     timeout_s: float | None = None
     wait_for_server_s: float | None = None
     prices: dict[str, PriceDef] | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from orc.ledger.digest import Digest
 from orc.ledger.events import FileRef, JobAmended, Recorded, StepReused, StepSucceeded
 from orc.ledger.file_owners import dropped_by
@@ -29,7 +31,7 @@ class ResultFold:
             case StepSucceeded():
                 self._found[event.step] = result_of(recorded, event, ())
             case StepReused():
-                fields = {name: getattr(event, name) for name in CachedResult.model_fields}
+                fields = {name: getattr(event, name) for name in CachedResult.__struct_fields__}
                 self._found[event.step] = CachedResult(**fields)
             case JobAmended():
                 named = dropped_by(event)
@@ -52,7 +54,7 @@ class ResultFold:
             folders = tuple(self._owned.outputs.folders_inside(step)) or None
             counts = listed(self._tolerated.inside(step)) or None
             changes = {"files": files, "folders": folders, "tolerated": counts}
-            results[step] = one.model_copy(update=changes)
+            results[step] = replace(one, **changes)
         return results
 
     def results_alone(self) -> dict[str, CachedResult]:
@@ -62,14 +64,11 @@ class ResultFold:
         for path, step in self._owned.outputs.folders.items():
             folders.setdefault(step, []).append(path)
         return {
-            step: one.model_copy(
-                update={
-                    "files": tuple(
-                        owned.file for owned in self._owned.outputs.of_step(step).values()
-                    ),
-                    "folders": tuple(folders.get(step, ())) or None,
-                    "tolerated": listed(counts[step]) or None if step in counts else None,
-                }
+            step: replace(
+                one,
+                files=tuple(owned.file for owned in self._owned.outputs.of_step(step).values()),
+                folders=tuple(folders.get(step, ())) or None,
+                tolerated=listed(counts[step]) or None if step in counts else None,
             )
             for step, one in self._found.items()
         }

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
+from msgspec.structs import replace
+
 from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest
 from orc.ledger.events import (
@@ -69,7 +71,7 @@ class EndedSteps:
 
     def _inside(self, step: str) -> Iterator[TakenEvent]:
         for expansion in self._expansions.get(step, ()):
-            yield expansion.model_copy(update={"attempt": 0})
+            yield replace(expansion, attempt=0)
             for child in expansion.children:
                 yield from self._inside(child)
                 if child in self._alone:
@@ -96,7 +98,7 @@ def given_events(stream: Iterable[Recorded]) -> list[TakenEvent]:
 
 
 def _reused(step: str, result: CachedResult) -> StepReused:
-    fields = {name: getattr(result, name) for name in CachedResult.model_fields}
+    fields = {name: getattr(result, name) for name in CachedResult.__struct_fields__}
     return StepReused(step=step, reason="fork", **fields)
 
 
@@ -117,7 +119,7 @@ def _as_taken(end: StepFailed | StepSkipped) -> StepFailed | StepSkipped:
 def _blobs(events: Iterable[TakenEvent]) -> Iterator[Digest]:
     for event in events:
         if isinstance(event, StepReused):
-            fields = {name: getattr(event, name) for name in CachedResult.model_fields}
+            fields = {name: getattr(event, name) for name in CachedResult.__struct_fields__}
             yield from named_blobs(CachedResult(**fields))
         elif isinstance(event, StepExpanded) and event.values is not None:
             yield from _digests(event.values)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import Struct, field
-from pydantic import ValidationError
+from msgspec import Struct, ValidationError, field
 
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import (
@@ -29,6 +28,7 @@ from orc.ledger.inputs.read_inputs import inputs_in
 from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN
 from orc.ledger.step_names import container_of, is_within
 from orc.ledger.stored import parse_time
+from orc.ledger.stored_struct import dump, dump_set
 from orc.projections.folder.pretty_json import render_pretty
 from orc.projections.folds.doubt_finder import DoubtFinder, worst_cost
 from orc.projections.folds.doubts import Doubts
@@ -277,7 +277,7 @@ class Manifest:
 
     def _files(self) -> list[dict[str, Any]]:
         return [
-            {**owned.file.model_dump(exclude_none=True), "step": owned.step}
+            {**dump_set(owned.file), "step": owned.step}
             for owned in sorted(self._owned.outputs, key=lambda owned: owned.file.path)
         ]
 
@@ -315,7 +315,7 @@ class Manifest:
 
     def _count(self, call: PricedCall) -> None:
         used = self._steps[call.step].usage
-        for name, count in call.usage.model_dump().items():
+        for name, count in dump(call.usage).items():
             used[name] = used.get(name, 0) + count
         self._spent.add(call.cost_nano_usd)
 
@@ -328,7 +328,7 @@ class Manifest:
         ]
 
     def _usage(self) -> dict[str, int]:
-        total = TokenUsage().model_dump()
+        total: dict[str, int] = dump(TokenUsage())
         for step in (*self._steps.values(), *self._removed.values()):
             for name, count in step.usage.items():
                 total[name] += count

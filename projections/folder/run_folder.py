@@ -19,6 +19,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.files.modes import bits_of
 from orc.ledger.step_names import log_name
+from orc.ledger.stored_struct import dump
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import Manifest
 from orc.projections.folder.pretty_json import render_pretty
@@ -200,7 +201,7 @@ class RunFolder:
                     "reply": self._ledger.read_payload(event.reply),
                     "model": event.model,
                     "finish_reason": event.finish_reason,
-                    "usage": None if event.usage is None else event.usage.model_dump(),
+                    "usage": None if event.usage is None else dump(event.usage),
                 }
             )
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import Struct, field
-from pydantic import ValidationError
+from msgspec import Struct, ValidationError, field
 
 from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest

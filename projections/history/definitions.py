@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
-from pydantic import ValidationError
+from msgspec import Struct, ValidationError
 
 from orc.ledger.definition import JobDef, StepDef, load_job
 from orc.ledger.digest import Digest, digest_bytes

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.definition import JobDef, dump_step
 from orc.ledger.digest import canonical_json
@@ -61,7 +62,7 @@ def read_sources(
         if isinstance(item, dict):
             found |= dict.fromkeys(_rows_of(reader, item, definition))
     own = definition.step(step)
-    text = "" if own is None else json.dumps(dump_step(own.model_copy(update={"for_each": None})))
+    text = "" if own is None else json.dumps(dump_step(replace(own, for_each=None)))
     text = text.replace('\\"', '"')
     of_items = {source.name for source in found}
     for name, read in definition.read.items():

@@ -26,6 +26,7 @@ from orc.ledger.events import (
 from orc.ledger.file_owners import dropped_by
 from orc.ledger.gathered import comparable
 from orc.ledger.step_names import is_within
+from orc.ledger.stored_struct import dump
 from orc.projections.folds.owned_files import OwnedFiles
 
 ReadPayload = Callable[[Payload | None], Any]
@@ -117,7 +118,7 @@ def _entry(event: LlmResponded | CacheHit, usage: TokenUsage | None, reply: Any)
     if event.finish_reason:
         entry["finish_reason"] = event.finish_reason
     if usage is not None:
-        counts = {name: count for name, count in usage.model_dump().items() if count}
+        counts = {name: count for name, count in dump(usage).items() if count}
         entry |= {"usage": counts} if counts else {}
     return entry
 

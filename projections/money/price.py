@@ -9,11 +9,12 @@ import datetime as dt
 from math import ceil
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from orc.ledger.money import NANO_PER_USD, exact
 from orc.ledger.servers.server_def import PriceDef
-from orc.ledger.values import Frozen, TokenUsage
+from orc.ledger.stored_struct import dump
+from orc.ledger.values import TokenUsage
 
 CALL_NANO_USD_MAX = 1_000_000 * NANO_PER_USD
 """The highest cost of a call that is believed; above it, the count of tokens or the price is wrong."""
@@ -32,7 +33,14 @@ Rate = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 Day = Annotated[dt.date, BeforeValidator(_parse_day), Field(strict=True)]
 
 
-class Price(Frozen):
+class OfTable(BaseModel):
+    """Base of what a file of prices contains: immutable, without unknown keys."""
+
+    # Built at its first use: most commands compute no price.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Price(OfTable):
     """The price of a model, in US dollars per million tokens.
 
     `cached_input` is the price of input that the provider had in its own cache, and `cache_write` that
@@ -103,4 +111,4 @@ FREE = Price(input=0.0, output=0.0)
 
 def price_at(price: PriceDef) -> Price:
     """The price that the definition of a server has, or that an event recorded from it."""
-    return Price(**price.model_dump())
+    return Price(**dump(price))

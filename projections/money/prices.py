@@ -18,7 +18,6 @@ from pydantic import Field
 from orc.ledger.digest import Digest, digest_json
 from orc.ledger.events import (
     CacheHit,
-    Frozen,
     LlmFailed,
     LlmRequested,
     LlmResponded,
@@ -28,13 +27,13 @@ from orc.ledger.events import (
 from orc.ledger.money import optional_usd, usd_number
 from orc.ledger.servers.server_def import ANY_MODEL, ServerDef
 from orc.projections.money import published
-from orc.projections.money.price import FREE, Day, Price, price_at
+from orc.projections.money.price import FREE, Day, OfTable, Price, price_at
 from orc.providers.catalogue import REGISTRY, facts_of
 
 _DATE_SUFFIX = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|@[^@]+)\Z")
 
 
-class PriceTable(Frozen):
+class PriceTable(OfTable):
     """Prices by provider and model. `date` is the day on which prices without `seen` were seen."""
 
     date: Day | None = None

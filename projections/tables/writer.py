@@ -13,6 +13,7 @@ from orc.ledger.errors import CorruptLedger
 from orc.ledger.events import Payload
 from orc.ledger.gathered import describe_gathered
 from orc.ledger.stored import parse_object
+from orc.ledger.stored_struct import dump_set
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.binding import Bound, bind
 from orc.projections.tables.statements import ORDER, STATEMENTS
@@ -107,7 +108,7 @@ def preview(payload: Payload) -> tuple[str | None, str | None]:
     Of a value that refers to those of other steps: what it consists of, and a digest of that.
     """
     if payload.parts is not None:
-        digest = digest_json(payload.model_dump(exclude_none=True))
+        digest = digest_json(dump_set(payload))
         return f"[{describe_gathered(payload)}; their digest is {digest}]", None
     if payload.sha256 is not None:
         return None, payload.sha256

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.definition import TargetDef
 from orc.ledger.events import BatchSubmitted, LlmRequested
@@ -273,7 +274,7 @@ class BatchRoom:
             size_bytes=sum(len(member.entry) for member in chosen),
         )
         requests = tuple(
-            event.model_copy(update={"batch": number, "custom_id": member.custom_id})
+            replace(event, batch=number, custom_id=member.custom_id)
             for member, event in zip(chosen, events, strict=True)
         )
         blobs = tuple(member.blob for member in chosen if member.blob is not None)

@@ -15,6 +15,7 @@ from orc.ledger.bounds import LazyList
 from orc.ledger.definition import StepDef
 from orc.ledger.events import FileRef
 from orc.ledger.inputs.read_inputs import InputFile, ReadInput
+from orc.ledger.stored_struct import dump
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.expressions import Reference
 from orc.scheduler.core.language.input_names import names_written
@@ -68,7 +69,7 @@ class StepInputs:
     def _found(self, step_id: str, definition: StepDef) -> Iterator[tuple[str, InputFile]]:
         scope = self._scopes.inside(step_id)
         read, inputs = self._scopes.inputs_of(step_id), scope["inputs"]
-        document = definition.model_dump(mode="json", exclude=_OWN_TEXTS)
+        document = {key: value for key, value in dump(definition).items() if key not in _OWN_TEXTS}
         references = [found.path for found in _references(texts_in(document))]
         named = {path[1] for path in references if path[0] == "inputs" and len(path) > 1}
         if ("inputs",) in references:

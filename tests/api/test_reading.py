@@ -12,6 +12,7 @@ from msgspec import Struct, to_builtins
 
 import orc
 from orc.cli.exit_codes import code_for_error
+from orc.ledger.stored_struct import dump
 from tests.api.conftest import CHAIN, GATED
 from tests.cli.command_line import TINY_SPEC, write
 from tests.cli.command_line import orc as command
@@ -57,7 +58,7 @@ def test_a_failed_job_has_the_failures_that_orc_run_prints(here: Path) -> None:
     done = command("run", "spec.yaml", "--json").lines()[-1]
     job = orc.job(done["job_id"])
 
-    assert [failure.model_dump() for failure in job.failures] == done["failures"]
+    assert [dump(failure) for failure in job.failures] == done["failures"]
     assert [(step.status, step.failure_kind) for step in job.steps] == [
         ("failed", "exit_code"),
         ("skipped", None),

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from orc.ledger.exit_codes import VERIFICATION
 from orc.projections.history import find_files
@@ -70,7 +71,7 @@ def test_two_files_that_differ_in_their_modes_differ(database: Path, here: Path)
     other = large_story(here / "runs", job_id=OTHER)
     for number, recorded in enumerate(other.stream):
         if getattr(recorded.event, "path", "") == "demo/tool.bin":
-            event = recorded.event.model_copy(update={"mode": "700"})
+            event = replace(recorded.event, mode="700")
             other.stream[number] = recorded.__class__(
                 recorded.job_id, recorded.version, recorded.recorded_at, event
             )

@@ -20,7 +20,7 @@ SLOW = set(
 )
 """Packages that take long to load, as seen by `python -X importtime`."""
 SLOW_OF_ORC = {
-    "orc.ledger.events",  # some fifty models
+    "orc.ledger.events",  # some fifty structs
     "orc.ledger.secrets.search",  # the spellings of secrets, of which there are none
     "orc.scheduler.core.spec.model",
     "orc.scheduler.runner",
@@ -51,7 +51,7 @@ LOADS = {
     "list": "",
     "show JOB": "",
     "cost JOB": "msgspec",
-    "why JOB only": "dataclasses fractions msgspec pydantic orc.ledger.events orc.projections.why.step",
+    "why JOB only": "msgspec orc.ledger.events orc.projections.why.step",
     "run spec.yaml --quiet": (
         "dataclasses fractions msgspec pydantic trio yaml orc.ledger.events "
         "orc.scheduler.core.spec.model orc.scheduler.runner orc.projections.tables.projector "

@@ -12,6 +12,8 @@ from orc.cli.jobs.plan import build_plan
 from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import safe
+from orc.ledger.definition import dump_job
+from orc.ledger.digest import canonical_json
 from orc.projections import mermaid_graph, text_graph
 from orc.projections.money.prices import NO_PRICES
 from orc.projections.pictures.graph_dot import dot_graph
@@ -65,7 +67,7 @@ def _examine(path: Path) -> list[str] | None:
     draw_graph(nodes)
     verdicts = dict.fromkeys(needs, Foreseen("runs"))
     plan_value(build_plan(definition, None, None, None, NO_PRICES, verdicts, target_rules({}), {}))
-    definition.model_dump_json()
+    canonical_json(dump_job(definition))
     return None
 
 

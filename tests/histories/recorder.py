@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from orc.cli.jobs.state import append_command
 from orc.ledger.definition import (
     ApprovalDef,
@@ -64,6 +66,7 @@ from orc.ledger.events import (
 from orc.ledger.inputs.read_inputs import InputFile, ReadInput, RowsPart
 from orc.ledger.packing import pack
 from orc.ledger.servers.server_def import PriceDef, ServerDef
+from orc.ledger.stored_struct import dump
 from orc.projections.tables.schema import create_tables
 from orc.projections.tables.version import VERSION
 from orc.scheduler.core.commands import RaiseBudget, StartJob
@@ -208,7 +211,7 @@ def record_history(history: History) -> str:
 def _plain(value: Any) -> Any:
     """The fields of a value. The summaries were recorded before payloads had parts."""
     absent = {name for name in ("parts", "keys") if getattr(value, name, True) is None}
-    return value.model_dump(exclude=absent)
+    return {name: item for name, item in dump(value).items() if name not in absent}
 
 
 def plain_summary(state: JobState) -> Any:
@@ -272,7 +275,7 @@ def _hit_the_cache() -> Iterator[Stand]:
 def _run_with_small_budget() -> Iterator[Stand]:
     plan = Plan((Task("a"), Task("b")), total=1)
     limit = BudgetDef(max_calls=1)
-    with stand_for(plan, definition_of(plan).model_copy(update={"budget": limit})) as stand:
+    with stand_for(plan, replace(definition_of(plan), budget=limit)) as stand:
         stand.run()
         with stand.open() as ledger:
             command = RaiseBudget("", max_calls=2)
@@ -289,7 +292,7 @@ def _amend() -> Iterator[Stand]:
         stand.run(opening=StartJob(OWNER, only=("b",)))
         stand.run()
         steps = [step for step in stand.definition.steps if step.id != "d"]
-        definition = stand.definition.model_copy(update={"steps": tuple(steps)})
+        definition = replace(stand.definition, steps=tuple(steps))
         stand.append(amended(definition, "c", removed=("d",), fresh=("c",)))
         stand.run()
         yield stand
@@ -379,7 +382,7 @@ def _get_replies_without_counts() -> Iterator[Stand]:
         stand.append(
             JobStarted(owner=OWNER),
             *(started("a"), requested("a")),
-            responded("a").model_copy(update=uncounted),
+            replace(responded("a"), **uncounted),
             *(started("b"), requested("b")),
             call_failed("b", kind="server_error", **partly),
             failed("b", kind="server_error"),
@@ -390,13 +393,13 @@ def _get_replies_without_counts() -> Iterator[Stand]:
 @contextmanager
 def _read_a_document() -> Iterator[Stand]:
     """A call with a document beside it, whose prompt went to the provider's cache."""
-    ask = step("ask", prompt="?").model_copy(update={"cache_prompt": True})
+    ask = replace(step("ask", prompt="?"), cache_prompt=True)
     with stand_for(Plan(()), job(ask), models={}) as stand:
         used = TokenUsage(input_tokens=9, output_tokens=1, cache_write_tokens=7)
         stand.append(
             JobStarted(owner=OWNER),
             *(started("ask"), requested("ask", attached_bytes=12)),
-            responded("ask").model_copy(update={"usage": used}),
+            replace(responded("ask"), usage=used),
             succeeded("ask"),
         )
         yield stand
@@ -408,7 +411,7 @@ def _ask_a_named_server() -> Iterator[Stand]:
     ask = step("ask", provider="office", model="m")
     price = PriceDef(input=1.0, output=2.0, cached_input=0.5)
     server = ServerDef(api="openai", base_url="http://office.example/v1", prices={"m": price})
-    definition = job(ask).model_copy(update={"servers": {"office": server}})
+    definition = replace(job(ask), servers={"office": server})
     with stand_for(Plan(()), definition, models={}) as stand:
         of_server: dict[str, Any] = {"provider": "office", "price": price}
         reply = responded("ask")
@@ -418,7 +421,7 @@ def _ask_a_named_server() -> Iterator[Stand]:
             call_failed("ask", **of_server),
             failed("ask", kind="timeout", retry_at=EPOCH_S + 1.0, delay_s=1.0),
             *(started("ask", 2), requested("ask", 2, provider="office")),
-            reply.model_copy(update={**of_server, "attempt": 2}),
+            replace(reply, **of_server, attempt=2),
             CacheHit(
                 step="ask", attempt=2, call=2, request_sha256=reply.request_sha256, version=8,
                 price=price,
@@ -458,12 +461,12 @@ def _submit_batches() -> Iterator[Stand]:
         )  # fmt: skip
 
         def batched(number: int, *, attempt: int, of: tuple[str, ...]) -> list[Any]:
-            event = submit.model_copy(update={"batch": number, "name": f"j-{number}"})
+            event = replace(submit, batch=number, name=f"j-{number}")
             asked = (
                 requested(name, attempt, attempt, batch=number, custom_id=f"j-{number}-{name[5]}")
                 for name in of
             )
-            return [event.model_copy(update={"requests": len(of)}), *asked]
+            return [replace(event, requests=len(of)), *asked]
 
         stand.append(
             JobStarted(owner=OWNER),
@@ -480,7 +483,7 @@ def _submit_batches() -> Iterator[Stand]:
             BatchProgressed(batch=1, answered=1, failed=0),
             BatchProgressed(batch=1, answered=1, failed=0, trouble="no answer"),
             BatchEnded(batch=1, outcome="expired", answered=1, failed=1),
-            responded("each[0]").model_copy(update={"batch": 1}),
+            replace(responded("each[0]"), batch=1),
             succeeded("each[0]"),
             call_failed("each[1]", unsent=True, batch=1),
             failed("each[1]", kind="timeout", retry_at=EPOCH_S + 1.0, delay_s=1.0),
@@ -520,9 +523,9 @@ def _leave_empty_folders() -> Iterator[Stand]:
         left = {"folders": ("demo/old/a", "demo/old/b"), "warning": "no file matches '*.log'"}
         stand.append(
             JobStarted(owner=OWNER),
-            reused("old", file("demo/old/tool")).model_copy(update=left),
+            replace(reused("old", file("demo/old/tool")), **left),
             started("work"),
-            succeeded("work").model_copy(update={"folders": ("demo/empty/in",)}),
+            replace(succeeded("work"), folders=("demo/empty/in",)),
         )
         yield stand
 
@@ -531,8 +534,8 @@ def _leave_empty_folders() -> Iterator[Stand]:
 def _write_files_with_modes() -> Iterator[Stand]:
     """Files that are not ordinary ones: in outputs, among artifacts, and of a reused result."""
     definition = job(step("old"), step("work", kind="run", run="true"))
-    tool = file("demo/old/tool").model_copy(update={"mode": "755"})
-    left = (file("report").model_copy(update={"mode": "640"}), file("plain"))
+    tool = replace(file("demo/old/tool"), mode="755")
+    left = (replace(file("report"), mode="640"), file("plain"))
     with empty_stand(Plan(()), definition, models={}) as stand:
         with stand.open() as ledger:
             first = submitted(definition, runs_dir=str(stand.folder))
@@ -571,7 +574,7 @@ def _place_on_workers() -> Iterator[Stand]:
         lanes={"cluster": 8},
     )
     ship = ShippedDef(path="run.py", sha256=digest_bytes(b"x"), size_bytes=1, mode="755")
-    definition = definition.model_copy(update={"ship": (ship,)})
+    definition = replace(definition, ship=(ship,))
     with empty_stand(Plan(()), definition, models={}) as stand:
         with stand.open() as ledger:
             first = submitted(definition, runs_dir=str(stand.folder))
@@ -633,15 +636,14 @@ def _set_every_optional_field() -> Iterator[Stand]:
             ),
             call_failed("ask", kind="protocol", retry_after_s=1.0, unsent=True, **used),
             requested("ask", call=2),
-            responded("ask", call=2).model_copy(
-                update={
-                    "request_id": "r",
-                    "charged_nano_usd": HALF // 2,
-                    "finish_reason": "tool_calls",
-                }
+            replace(
+                responded("ask", call=2),
+                request_id="r",
+                charged_nano_usd=HALF // 2,
+                finish_reason="tool_calls",
             ),
             tool_called("ask", call=2),
-            tool_returned("ask", call=2).model_copy(update={"is_error": True}),
+            replace(tool_returned("ask", call=2), is_error=True),
             BudgetExceeded(
                 step="ask",
                 attempt=1,
@@ -733,7 +735,7 @@ def _spend_money() -> Iterator[Stand]:
             requested("ask", **most),
             call_failed("ask", kind="server_error", charged_nano_usd=1, **used),
             requested("ask", call=2, **most),
-            responded("ask", call=2).model_copy(update={"charged_nano_usd": 100_000_001}),
+            replace(responded("ask", call=2), charged_nano_usd=100_000_001),
             requested("ask", call=3, **most),
             resumed(),
             interrupted("ask", reason="crash"),
@@ -756,12 +758,12 @@ def _spend_money() -> Iterator[Stand]:
 def _move_the_spec() -> Iterator[Stand]:
     """A job with places relative to its ledger, whose spec is moved; its steps are in two folders."""
     work = step("work", kind="run", run="./work.sh", cwd="spec", folder="lib")
-    definition = job(step("first"), work).model_copy(update={"output_dir": "made"})
+    definition = replace(job(step("first"), work), output_dir="made")
     places = {"spec_dir": "specs", "submit_dir": ".", "runs_dir": "runs", "ledger_dir": "/work"}
     with empty_stand(Plan(()), definition, models={}) as stand:
         with stand.open() as ledger:
             ledger.append(record([submitted(definition, **places)], job_id=stand.job_id))
-        moved = amended(definition).model_copy(update={"spec_dir": "../specs"})
+        moved = replace(amended(definition), spec_dir="../specs")
         stand.append(JobStarted(owner=OWNER), started("first"), moved)
         yield stand
 
@@ -773,11 +775,9 @@ def _score_and_score_again() -> Iterator[Stand]:
     long, blob = pack("it is near " * 100)
     assert blob is not None
     exact = ScoreDef(value="${{ output == 1 }}")
-    definition = job(each.model_copy(update={"score": {"exact": exact}}), tags=("nightly",))
+    definition = job(replace(each, score={"exact": exact}), tags=("nightly",))
     close = ScoreDef(value="${{ output }}", why="near")
-    other = definition.model_copy(
-        update={"steps": (each.model_copy(update={"score": {"close": close}}),)}
-    )
+    other = replace(definition, steps=(replace(each, score={"close": close}),))
     own: dict[str, Any] = {"who": "expression", "name": "exact"}
     items = ("each[0]", "each[1]")
     with empty_stand(Plan(()), definition, models={}) as stand:
@@ -974,7 +974,7 @@ def _run_hooks() -> Iterator[Stand]:
         "waiting": HookDef(run="true"),
         "cancelled": HookDef(run="true"),
     }
-    definition = job(step("work", kind="run", run="work")).model_copy(update={"hooks": hooks})
+    definition = replace(job(step("work", kind="run", run="work")), hooks=hooks)
     log = Payload(value="told")
     lost = HookEnded(hook="failed", occasion=5, outcome="unknown", message="its process died")
     with empty_stand(Plan(()), definition, models={}) as stand:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.reader import row_to_recorded
@@ -124,7 +125,7 @@ def test_a_pair_of_surrogates_is_a_character_and_brackets_in_a_text_are_no_depth
     assert parse_json('"\\ud83d\\ude00"') == "\U0001f600"
     nested = "[" * 2000
     data = f'{{"kind":"{nested}","needs":[]}}'
-    assert vars(row_to_recorded(_row(data=data)).event)["kind"] == nested
+    assert asdict(row_to_recorded(_row(data=data)).event)["kind"] == nested
 
 
 @pytest.mark.parametrize("value", ["[]", "3", "null"])

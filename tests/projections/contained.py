@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orc.ledger import JobId, Payload, pack
 from orc.ledger.definition import ForEachDef, JobDef, LoopDef, RetryDef, StepDef
@@ -217,7 +218,7 @@ def _amend(draw: st.DrawFn, story: Story) -> None:
         case "other":
             name = draw(st.sampled_from(list(steps)))
             other = draw(_steps(name, 0))
-            steps[name] = other.model_copy(update={"needs": steps[name].needs})
+            steps[name] = replace(other, needs=steps[name].needs)
             again.append(name)
         case "order":
             turned = list(reversed(steps.values()))

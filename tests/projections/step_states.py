@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.definition import ApprovalDef, ForEachDef, LoopDef, RetryDef, StepDef
 from orc.ledger.events import (
@@ -43,8 +45,7 @@ from tests.projections.support import Story, begun
 END = JobSucceeded()
 
 
-@dataclass(frozen=True)
-class State:
+class State(Struct, frozen=True):
     """A state of a step: its definition, the events that lead to it, and whether a process runs it."""
 
     step: StepDef
@@ -114,7 +115,7 @@ def _asked(step_id: str) -> AnyEvent:
 
 
 def _over(step_id: str) -> AnyEvent:
-    return _BUDGET.model_copy(update={"step": step_id})
+    return replace(_BUDGET, step=step_id)
 
 
 def _paused(*steps: str) -> AnyEvent:
@@ -136,7 +137,7 @@ _BUDGET = BudgetExceeded(
 )
 _SIGNAL = JobInterrupted(signal="SIGINT")
 _EXHAUSTED = "`until` was still false after 2 rounds: false"
-_TOOL_ERROR = tool_returned("a").model_copy(update={"is_error": True})
+_TOOL_ERROR = replace(tool_returned("a"), is_error=True)
 _NEEDY = (step("b", kind="run", run="true"),)
 
 
@@ -222,7 +223,7 @@ STATES: dict[str, Callable[[], State]] = {
     "prompt with an error of a tool": lambda: _prompt(
         started("a"),
         _requested("a"),
-        responded("a").model_copy(update={"finish_reason": "tool_calls"}),
+        replace(responded("a"), finish_reason="tool_calls"),
         tool_called("a"),
         _TOOL_ERROR,
         _requested("a", call=2),

@@ -129,7 +129,7 @@ class Story:
             "call": number,
         }
         asked = {"messages": [{"role": "user", "content": text}], "system": None, "n": number}
-        model = {"provider": "ollama" if number % 2 else "fake", "model": "m"}
+        model: dict[str, Any] = {"provider": "ollama" if number % 2 else "fake", "model": "m"}
         if ends == "kept":
             return self.tell(
                 RecordCall(CacheHit(**place, request_sha256=digest_json(asked), version=1))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from orc.ledger.servers.server_def import HeaderDef, ServerDef
+from orc.ledger.servers.server_def import Api, HeaderDef, ReasoningField, ServerDef
 from orc.providers import Message, PermanentError, ProviderError, ToolCall, build_server
 from orc.providers.catalogue import REGISTRY
 from orc.providers.servers.presets import PRESETS
@@ -41,7 +41,7 @@ async def sent(server: FaultServer, quirks: dict[str, Any], **changes: Any) -> d
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
 async def test_the_limit_has_the_name_that_the_server_takes(
-    server: FaultServer, field: str
+    server: FaultServer, field: ReasoningField
 ) -> None:
     body = await sent(server, {"limit_field": field}, params={"max_tokens": 7})
     assert {name: body[name] for name in body if name.startswith("max_")} == {field: 7}
@@ -95,7 +95,7 @@ async def test_a_server_that_does_not_stream_answers_with_one_document(
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 async def test_reasoning_before_a_tool_call_goes_back_to_its_server_and_to_no_other(
-    server: FaultServer, field: str
+    server: FaultServer, field: ReasoningField
 ) -> None:
     call = {"index": 0, "id": "c1", "function": {"name": "weather", "arguments": "{}"}}
     made = ServerDef(api="openai", base_url=server.url, reasoning_field=field)
@@ -130,7 +130,7 @@ async def test_reasoning_before_a_tool_call_goes_back_to_its_server_and_to_no_ot
     [(None, {"reasoning_content", "reasoning"}), ("reasoning", {"reasoning"})],
 )
 async def test_reasoning_under_two_names_goes_back_under_the_name_that_the_server_wants(
-    server: FaultServer, field: str | None, returned: set[str]
+    server: FaultServer, field: ReasoningField | None, returned: set[str]
 ) -> None:
     body = await _after_a_call(
         server, field, chunk({"reasoning_content": "Hm.", "reasoning": "Hm."})
@@ -146,7 +146,9 @@ async def test_reasoning_under_another_name_than_expected_goes_back_as_it_came(
     assert "reasoning_content" not in body["messages"][1]
 
 
-async def _after_a_call(server: FaultServer, field: str | None, thought: bytes) -> dict[str, Any]:
+async def _after_a_call(
+    server: FaultServer, field: ReasoningField | None, thought: bytes
+) -> dict[str, Any]:
     """The body of the request after a tool call with this reasoning before it."""
     made = ServerDef(api="openai", base_url=server.url, reasoning_field=field)
     provider = build_server("mine", made, {})
@@ -202,7 +204,7 @@ def _document(document: Any) -> Answer:
 
 
 @pytest.mark.parametrize("api", ["openai", "openai-responses", "anthropic", "ollama"])
-async def test_errors_name_the_server_and_hide_its_secrets(server: FaultServer, api: str) -> None:
+async def test_errors_name_the_server_and_hide_its_secrets(server: FaultServer, api: Api) -> None:
     made = ServerDef(
         api=api,
         base_url=server.url,
@@ -221,7 +223,7 @@ async def test_errors_name_the_server_and_hide_its_secrets(server: FaultServer, 
 
 @pytest.mark.parametrize("api", ["openai", "openai-responses", "anthropic", "ollama"])
 async def test_a_redirect_is_refused_so_that_the_key_stays_with_its_server(
-    server: FaultServer, api: str
+    server: FaultServer, api: Api
 ) -> None:
     made = ServerDef(api=api, base_url=server.url, key="MINE_KEY")
     provider = build_server("mine", made, {"MINE_KEY": KEY})

@@ -7,8 +7,10 @@ happen when; the final result of a flow is left to the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from orc.ledger.money import NANO_PER_USD
 from tests.builders import EPOCH_S

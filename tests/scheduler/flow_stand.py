@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import trio
 import yaml
+from msgspec.structs import asdict, replace
 
 from orc.ledger.definition import CircuitDef, JobDef
 from orc.ledger.events import TokenUsage
@@ -95,11 +96,11 @@ def spec_of(flow: Flow) -> str:
 def definition_of(flow: Flow) -> JobDef:
     """The flow as a job; its circuits are a setting, and no key of the spec."""
     circuit = CircuitDef(threshold=flow.threshold, cooldown_s=flow.cooldown_s)
-    return job_of(spec_of(flow)).model_copy(update={"circuit": circuit})
+    return replace(job_of(spec_of(flow)), circuit=circuit)
 
 
 def _limit(limit: Limit) -> dict[str, Any]:
-    return {key: value for key, value in vars(limit).items() if value is not None}
+    return {key: value for key, value in asdict(limit).items() if value is not None}
 
 
 def _step(node: Node, around: tuple[str, ...]) -> dict[str, Any]:

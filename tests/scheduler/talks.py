@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from orc.ledger import Recorded
 from orc.ledger.definition import CircuitDef, JobDef, StepDef, ToolDef
@@ -146,7 +147,7 @@ def talk(**fields: Any) -> JobDef:
 
 def more(definition: JobDef, *steps: StepDef) -> JobDef:
     """The job with additional steps."""
-    return definition.model_copy(update={"steps": (*definition.steps, *steps)})
+    return replace(definition, steps=(*definition.steps, *steps))
 
 
 @contextmanager

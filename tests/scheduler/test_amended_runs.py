@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orc.scheduler.core.commands import StartJob
 from tests.builders import OWNER, amended, reused
@@ -21,7 +22,7 @@ PLAN = Plan(
 def run_amended(run: Callable[[], Any], stand: Stand) -> None:
     stand.run()
     steps = [found for found in stand.definition.steps if found.id != "e"]
-    definition = stand.definition.model_copy(update={"steps": tuple(steps)})
+    definition = replace(stand.definition, steps=tuple(steps))
     stand.append(amended(definition, "b", "d", removed=("e",)))
     run()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from msgspec.structs import replace
 
 from orc.ledger.definition import BudgetDef, CircuitDef, JobDef, RetryDef
 from orc.ledger.events import LlmFailed, LlmResponded, StepFailed, StepSucceeded
@@ -99,9 +102,9 @@ def test_a_model_that_only_pauses_fails() -> None:
     assert len(talker.asked) == 11
 
 
-def budgeted(**budget: int) -> JobDef:
+def budgeted(**budget: Any) -> JobDef:
     definition = job(step("a", prompt="?", params={"max_tokens": 50}))
-    return definition.model_copy(update={"budget": BudgetDef(**budget)})
+    return replace(definition, budget=BudgetDef(**budget))
 
 
 def test_a_reply_without_counts_is_charged_the_worst_case() -> None:
@@ -139,9 +142,7 @@ def test_a_burst_of_429_costs_a_fan_out_no_more_than_the_server_asked_for(total:
         step(f"s{number}", prompt=f"{number}?", retry=RetryDef(max_attempts=3))
         for number in range(50)
     ]
-    definition = job(*steps, total=total).model_copy(
-        update={"circuit": CircuitDef(threshold=5, cooldown_s=60.0)}
-    )
+    definition = replace(job(*steps, total=total), circuit=CircuitDef(threshold=5, cooldown_s=60.0))
 
     def limited(_: Request) -> Reply | Exception:
         if talker.sent_at[-1] - talker.sent_at[0] < refused_until_s:

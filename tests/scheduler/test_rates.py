@@ -10,6 +10,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from orc.ledger import Recorded
@@ -266,7 +267,7 @@ def test_a_step_that_waits_for_the_rate_holds_no_slot_and_uses_up_no_attempt() -
         tuple(Task(name, lane=lane, timeout_s=5.0) for name, lane in lanes.items()), total=1
     )
     rate = {"alpha": RateDef(requests_per_min=1)}
-    with stand_for(plan, definition_of(plan).model_copy(update={"rate": rate})) as stand:
+    with stand_for(plan, replace(definition_of(plan), rate=rate)) as stand:
         starts: dict[str, float] = {}
 
         def observe(now: float, batch: Sequence[Recorded]) -> None:
@@ -280,11 +281,9 @@ def test_a_step_that_waits_for_the_rate_holds_no_slot_and_uses_up_no_attempt() -
 
 def test_a_step_that_fails_before_its_call_gives_its_place_back() -> None:
     plan = Plan((Task("a"), Task("b")), total=1)
-    definition = definition_of(plan).model_copy(
-        update={"rate": {"alpha": RateDef(requests_per_min=1)}}
-    )
-    broken = definition.steps[0].model_copy(update={"system": "${{ steps.unknown.output }}"})
-    definition = definition.model_copy(update={"steps": (broken, definition.steps[1])})
+    definition = replace(definition_of(plan), rate={"alpha": RateDef(requests_per_min=1)})
+    broken = replace(definition.steps[0], system="${{ steps.unknown.output }}")
+    definition = replace(definition, steps=(broken, definition.steps[1]))
     with stand_for(plan, definition) as stand:
         state = stand.run()
         assert {name: step.status for name, step in state.steps.items()} == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from orc.ledger.definition import FileDef, JobDef, RetryDef, ToolDef
 from orc.ledger.events import CacheHit, LlmRequested, LlmResponded, StepFailed, StepSucceeded
@@ -48,8 +49,8 @@ class TestRepair:
     def test_a_conversation_with_tools_ends_with_the_last_mistake_too(self) -> None:
         definition = repairing(5)
         changes = {"tools": (ToolDef(name="read_file"),), "max_turns": 2}
-        step = definition.steps[0].model_copy(update=changes)
-        with talking(wrong_for(9), definition.model_copy(update={"steps": (step,)})) as (stand, _):
+        step = replace(definition.steps[0], **changes)
+        with talking(wrong_for(9), replace(definition, steps=(step,))) as (stand, _):
             stand.submit()
             assert stand.run().status == "failed"
             (failed,) = events(stand, StepFailed)

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from orc.ledger import LedgerReader, Recorded
 from orc.ledger.definition import JobDef, ScoreDef, StepDef
 from orc.scheduler.signals import POLL_S
@@ -48,8 +51,7 @@ _EXPRESSIONS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
 _MEANING = dict(_EXPRESSIONS)
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """What a person sends to the job while it runs."""
 
     life: int
@@ -58,8 +60,7 @@ class Sent:
     """`score`, `tag` or `note`."""
 
 
-@dataclass(frozen=True)
-class Assessments:
+class Assessments(Struct, frozen=True):
     """What a seed says of a job: its scores, an edit of them, and what people send."""
 
     definition: JobDef
@@ -99,9 +100,9 @@ def _with_scores(chance: Random, definition: JobDef, ids: Sequence[str]) -> JobD
         if chance.random() < 0.6:
             names = chance.sample(("right", "size", "odd"), chance.randint(1, 3))
             found["score"] = {name: _score(chance, step, ids) for name in names}
-        return step.model_copy(update=found)
+        return replace(step, **found)
 
-    return definition.model_copy(update={"steps": tuple(map(scored, definition.steps))})
+    return replace(definition, steps=tuple(map(scored, definition.steps)))
 
 
 def _score(chance: Random, step: StepDef, ids: Sequence[str]) -> ScoreDef:
@@ -119,16 +120,16 @@ def _edited(chance: Random, definition: JobDef) -> JobDef:
 
     def edited(step: StepDef) -> StepDef:
         score = {
-            name: found.model_copy(update={"value": chance.choice(_EXPRESSIONS)[0]})
+            name: replace(found, value=chance.choice(_EXPRESSIONS)[0])
             if chance.random() < 0.5
             else found
             for name, found in step.score.items()
             if chance.random() < 0.8
         }
         steps = tuple(map(edited, step.steps))
-        return step.model_copy(update={"steps": steps, "score": score})
+        return replace(step, steps=steps, score=score)
 
-    return definition.model_copy(update={"steps": tuple(map(edited, definition.steps))})
+    return replace(definition, steps=tuple(map(edited, definition.steps)))
 
 
 @dataclass

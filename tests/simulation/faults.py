@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 _APPENDING = (
     "ledger.before_begin",
@@ -17,8 +18,7 @@ _JUMPS_S = (-3600.0, -90.0, -1.5, 0.75, 60.0, 7200.0, 2.0**25, -(2.0**25), 2.0**
 """Seconds, hours, a year, and eight of them: sums that binary fractions hold exactly."""
 
 
-@dataclass(frozen=True)
-class Blow:
+class Blow(Struct, frozen=True):
     """A fault at a place in the code, when it is reached for the `count`-th time in a life."""
 
     place: str
@@ -30,8 +30,7 @@ class Blow:
         return f"{self.deed} at {self.place}@{self.count}"
 
 
-@dataclass(frozen=True)
-class Happening:
+class Happening(Struct, frozen=True):
     """An external event after the job has run for some time."""
 
     at_s: float
@@ -44,8 +43,7 @@ class Happening:
         return f"{self.what}{jump} at {self.at_s}"
 
 
-@dataclass(frozen=True)
-class Life:
+class Life(Struct, frozen=True):
     """One process of the job: its faults, and what happens before the next process starts.
 
     `asked`: another process cancels the job while it is not running. That process dies after it
@@ -65,8 +63,7 @@ class Life:
         return ", ".join(told) or "calm"
 
 
-@dataclass(frozen=True)
-class Faults:
+class Faults(Struct, frozen=True):
     """The lives with faults, in order; later lives have none.
 
     `insists`: a failed job is resumed as long as faults are left.

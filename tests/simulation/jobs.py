@@ -6,9 +6,10 @@ jobs is left to the models (`tests/model.py`, `tests/flow_model.py`).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 from typing import Any, get_args
+
+from msgspec.structs import replace
 
 from orc.ledger.definition import HookDef, JobDef
 from orc.ledger.kinds import HookName
@@ -51,7 +52,7 @@ def with_hooks(definition: JobDef, chance: Random) -> JobDef:
     """The job, sometimes with hooks."""
     names = [name for name in get_args(HookName) if chance.random() < 0.4]
     hooks = {name: HookDef(run="true") for name in names}
-    return definition.model_copy(update={"hooks": hooks})
+    return replace(definition, hooks=hooks)
 
 
 def is_foreseen(plan: Plan) -> bool:

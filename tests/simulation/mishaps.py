@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 from unittest.mock import patch
+
+from msgspec import Struct
 
 import orc.scheduler.guard as guarding
 from orc.scheduler.branching import BranchEvaluator
@@ -27,8 +28,7 @@ SHARE = 0.15
 """The share of the seeds with mishaps."""
 
 
-@dataclass(frozen=True)
-class Mishap:
+class Mishap(Struct, frozen=True):
     """An exception at a place, when it is reached for the `count`-th time in a life."""
 
     place: str

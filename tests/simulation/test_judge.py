@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orc.ledger.events import EVENT_TYPES
 from tests.scheduler.watches import Objection
@@ -86,7 +87,7 @@ def test_a_false_event_of_each_type_is_objected_to(event_type: str) -> None:
     event: Any = told.stream[at].event
     judged(told, at, event)
     wrong = FALSE.get(event_type)
-    events = [event, event] if wrong is None else [event.model_copy(update=wrong)]
+    events = [event, event] if wrong is None else [replace(event, **wrong)]
     with pytest.raises(Objection):
         judged(told, at, *events)
 

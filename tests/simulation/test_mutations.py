@@ -116,7 +116,7 @@ def spends_beyond_a_budget(patch: pytest.MonkeyPatch) -> None:
 
 def spends_beyond_a_budget_in_money(patch: pytest.MonkeyPatch) -> None:
     def broken(state: Any, step_id: str, need: Reserved, **more: Any) -> Any:
-        return find_shortfall(state, step_id, need.model_copy(update={"cost_nano_usd": 0}), **more)
+        return find_shortfall(state, step_id, replace(need, cost_nano_usd=0), **more)
 
     patch.setattr(budget_gate, "find_shortfall", broken)
 
@@ -301,7 +301,7 @@ def takes_a_boolean_for_a_number(patch: pytest.MonkeyPatch) -> None:
 
 def hears_a_person_twice(patch: pytest.MonkeyPatch) -> None:
     def broken(state: JobState, event: Any) -> None:
-        score_recorded(state, event.model_copy(update={"signal_id": None}))
+        score_recorded(state, replace(event, signal_id=None))
 
     patch.setattr(folding, "score_recorded", broken)
 

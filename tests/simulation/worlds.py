@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from orc.ledger.definition import FileDef, JobDef
 from orc.scheduler.core.fold.evolve import JobState
 from tests.builders import EPOCH_S
@@ -66,10 +68,10 @@ class PlanWorld:
         self.calls = CallWatch()
         self.referee = Referee(plan, epoch_s=EPOCH_S)
         steps = tuple(
-            step.model_copy(update={"files": (FileDef(path=f"{step.id}.txt"),)})
+            replace(step, files=(FileDef(path=f"{step.id}.txt"),))
             for step in definition_of(plan).steps
         )
-        self.definition = definition_of(plan).model_copy(update={"steps": steps})
+        self.definition = replace(definition_of(plan), steps=steps)
         lanes = sorted({choice.lane for task in plan.tasks for choice in task.choices} - {""})
         self._models = {lane: Watched(ScriptedModel(lane, plan), self.calls) for lane in lanes}
 

@@ -10,6 +10,7 @@ from orc.cli.jobs.caller.providers import targets_of
 from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.money import NANO_USD_MAX
 from orc.ledger.step_names import is_within
+from orc.ledger.stored_struct import dump
 from orc.ledger.wording import usd_text
 from orc.projections.money.prices import PriceTable
 from orc.providers.catalogue import facts_of
@@ -115,7 +116,7 @@ def empty_budgets(definition: JobDef) -> Iterator[str]:
         (JOB, definition.budget),
         *((name, step.budget) for name, step in steps),
     ):
-        limits = {} if budget is None else budget.model_dump(exclude={"on_exceeded"})
+        limits = {} if budget is None else dump(budget)
         for key in (key for key, most in limits.items() if most == 0):
             held = [
                 name

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from orc.cli.jobs.caller.input_files import FoundFile, find_files, read_pieces
 from orc.cli.jobs.caller.spool import Spool
 from orc.cli.jobs.caller.table_files import TableFile
@@ -20,7 +22,7 @@ from orc.ledger.digest import Digest, canonical_json
 from orc.ledger.errors import StorageError
 from orc.ledger.files.file_store import FileStore, StoredFile
 from orc.ledger.inputs.media_types import media_type_of
-from orc.ledger.inputs.read_inputs import InputFile, ReadInput, RowsPart
+from orc.ledger.inputs.read_inputs import DataType, InputFile, ReadInput, RowsPart
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.core.spec.data_inputs import ReadRequest
 from orc.scheduler.core.strict_json import parse_json
@@ -65,7 +67,7 @@ class InputReader:
             if request.spec.type == "table":
                 return self._read_table(request)
             files = tuple(self._take(file, request) for file in self._find(request))
-            kind = "file" if request.spec.type == "file" else "files"
+            kind: DataType = "file" if request.spec.type == "file" else "files"
             return ReadInput(
                 type=kind, source=source_of(request), default=request.is_default, files=files
             )
@@ -76,7 +78,7 @@ class InputReader:
             return definition
         read = {name: self._hidden(mask, found) for name, found in definition.read.items()}
         steps = tuple(self._hide_in_step(mask, step) for step in definition.steps)
-        return definition.model_copy(update={"read": read, "steps": steps})
+        return replace(definition, read=read, steps=steps)
 
     def blobs(self, definition: JobDef) -> Iterator[bytes]:
         """The contents that the ledger itself keeps, one by one."""
@@ -198,14 +200,14 @@ class InputReader:
         read = {name: self._hidden(mask, found) for name, found in step.read.items()}
         if (read, steps) == (step.read, step.steps):
             return step
-        return step.model_copy(update={"read": read, "steps": steps})
+        return replace(step, read=read, steps=steps)
 
     def _hidden(self, mask: Mask, found: ReadInput) -> ReadInput:
         files = []
         for file in found.files:
             if file.sha256 in self._spool:
                 digest, size = self._spool.add(_masked(mask, self._spool.pieces(file.sha256)))
-                file = file.model_copy(update={"sha256": digest, "size_bytes": size})
+                file = replace(file, sha256=digest, size_bytes=size)
             files.append(file)
         parts = []
         for part in found.parts:
@@ -215,7 +217,7 @@ class InputReader:
                     rows = mask.value(parse_json(text))
                     part = self._part([canonical_json(row) for row in rows])
             parts.append(part)
-        return found.model_copy(update={"files": tuple(files), "parts": tuple(parts)})
+        return replace(found, files=tuple(files), parts=tuple(parts))
 
 
 def source_of(request: ReadRequest) -> str:

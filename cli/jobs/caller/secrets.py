@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from pydantic import ValidationError
+from msgspec import ValidationError
+from msgspec.structs import replace
 
 from orc.cli.env_file import secrets_of_env_file
 from orc.cli.errors import EnvironmentProblem, UsageProblem
@@ -21,6 +22,7 @@ from orc.ledger.definition import JobDef, dump_job, walk_steps
 from orc.ledger.digest import canonical_json
 from orc.ledger.secrets.masking import SECRET_CHARS_MIN, Mask
 from orc.ledger.servers.server_def import ServerDef
+from orc.ledger.stored_struct import load
 from orc.providers.keys import read_keys
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.fold.evolve import JobState
@@ -115,7 +117,7 @@ def hide_in_inputs(mask: Mask, definition: JobDef) -> JobDef:
     hidden = mask.value(definition.inputs)
     if hidden == definition.inputs:
         return definition
-    return definition.model_copy(update={"inputs": hidden})
+    return replace(definition, inputs=hidden)
 
 
 def refuse_secrets_in_spec(
@@ -177,7 +179,7 @@ def _names_in(content: Any) -> Iterator[str]:
     servers = content.get("servers")
     for server in servers.values() if isinstance(servers, dict) else ():
         with suppress(ValidationError):
-            yield from ServerDef.model_validate(server).variables()
+            yield from load(ServerDef, server).variables()
     steps = content.get("steps")
     if isinstance(steps, list):
         for step in steps:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from orc.ledger.definition import load_job
 from orc.ledger.events import JobAmended, StepReused
 from orc.scheduler.core.file_names import FileNames
@@ -56,8 +58,8 @@ def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at:
     graph, state.graph = state.graph, build_graph(definition.steps)
     assert state.submitted is not None
     same_fields = ("spec", "source", "source_name", "spec_dir", "inputs")
-    state.submitted = state.submitted.model_copy(
-        update={name: getattr(event, name) for name in same_fields}
+    state.submitted = replace(
+        state.submitted, **{name: getattr(event, name) for name in same_fields}
     )
     _replace_steps(state, event, graph)
     _rebuild_file_names(state)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from orc.ledger.definition import REPLAY
-from orc.ledger.definition.shared_defaults import NO_ENTRIES, NO_ITEMS
 from orc.ledger.events import (
     CacheHit,
     LlmFailed,
@@ -12,6 +11,7 @@ from orc.ledger.events import (
     Payload,
     ToolReturned,
 )
+from orc.ledger.stored_struct import NO_ENTRIES, NO_ITEMS
 from orc.scheduler.core.fold.batches import enter_batch, leave_batch
 from orc.scheduler.core.fold.budgets import charge_call, charge_cut_call, reserve_call
 from orc.scheduler.core.fold.limits import call_ended

@@ -8,8 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.definition import JobDef, StepDef, dump_whole_step, walk_steps
+from orc.ledger.stored_struct import dump
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.graph import Graph, reachable
 from orc.scheduler.core.fold.reopen import find_done
@@ -178,16 +180,16 @@ def rebase(recorded: JobDef, base: JobDef, edited: JobDef) -> JobDef:
             step = _merge(then, now, step)
         steps.append(step)
     merged: JobDef = _merge(recorded, base, edited)
-    return merged.model_copy(update={"steps": tuple(steps)})
+    return replace(merged, steps=tuple(steps))
 
 
 def _merge(recorded: Any, base: Any, edited: Any) -> Any:
     same = {
         name: getattr(recorded, name)
-        for name in type(edited).model_fields
+        for name in edited.__struct_fields__
         if getattr(base, name) == getattr(edited, name)
     }
-    return edited.model_copy(update=same)
+    return replace(edited, **same)
 
 
 def _content_of_items(definition: JobDef, step: StepDef) -> dict[str, Any]:
@@ -214,10 +216,8 @@ def _without_lists(step: StepDef) -> StepDef:
     if step.for_each is not None:
         matrix = step.for_each.matrix and dict.fromkeys(step.for_each.matrix)
         has_items = step.for_each.items is not None or None
-        changes["for_each"] = step.for_each.model_copy(
-            update={"items": has_items, "matrix": matrix}
-        )
-    return step.model_copy(update=changes)
+        changes["for_each"] = replace(step.for_each, items=has_items, matrix=matrix)
+    return replace(step, **changes)
 
 
 def _content(
@@ -251,7 +251,7 @@ def _without_scores(step: dict[str, Any], apart_from: Set[str]) -> dict[str, Any
 
 def _needed_by_scores(step: StepDef) -> set[str]:
     """The steps that the scores of the step, and of those inside it, refer to."""
-    scores = [inner.model_dump(include={"score"}) for inner in walk_steps((step,))]
+    scores = [dump(inner.score) for inner in walk_steps((step,))]
     return {path[1] for path in _references(scores) if path[0] == "steps" and len(path) > 1}
 
 
@@ -259,7 +259,7 @@ def _scored(definition: JobDef, step: StepDef) -> dict[str, Any]:
     """Everything that determines the scores in the step, except results."""
     found: dict[str, Any] = {}
     for place, inner in enumerate(walk_steps((step,))):
-        given = {name: score.model_dump() for name, score in inner.score.items()}
+        given = {name: dump(score) for name, score in inner.score.items()}
         if given:
             found[f"{place} {inner.id}"] = given
             found |= _of_job(definition, given)
@@ -294,7 +294,7 @@ def _files_of(definition: JobDef, step: StepDef) -> set[str]:
         name
         for inner in walk_steps((step,))
         if inner.facts.runs_code
-        for name in names_written(inner.model_dump(include={"run", "env"}), definition.read)
+        for name in names_written({"run": inner.run, "env": inner.env}, definition.read)
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.definition import StepDef
 from orc.scheduler.core.errors import Problem, SpecError
@@ -118,7 +119,7 @@ class Body(Struct, frozen=True):
                     waiting[name].append(step.id)
             return cls(definition.steps, tuple(tuple(names) for names in waiting.values()))
         changes |= {"needs": (), "runs_after": "success", "budget": None}
-        return cls((definition.model_copy(update=changes),), ((),))
+        return cls((replace(definition, **changes),), ((),))
 
 
 def build_graph(steps: Iterable[StepDef]) -> Graph:

@@ -125,7 +125,7 @@ def with_kept(state: JobState, event: JobAmended) -> JobAmended:
     """The event, with the skipped and failed steps that it does not reopen."""
     named = dropped_by(event)
     kept = tuple(name for name in find_kept(state) if named.isdisjoint(lineage(name)))
-    return event.model_copy(update={"kept": kept or None})
+    return replace(event, kept=kept or None)
 
 
 def _has_failed(step: StepState) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from orc.ledger import Recorded
 from orc.ledger.definition import load_job
 from orc.ledger.events import Payload
@@ -22,7 +24,7 @@ def fold_events(events: Iterable[Recorded], read: Callable[[Payload], Any]) -> J
         if event.type == "job.amended":
             # The fold cannot read blobs, so the new spec is put into the event.
             spec = Payload(value=read(event.spec))
-            recorded = recorded._replace(event=event.model_copy(update={"spec": spec}))
+            recorded = recorded._replace(event=replace(event, spec=spec))
         if state is None:
             assert event.type == "job.submitted"
             definition = load_job(read(event.spec))

@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct, field
 
 from orc.ledger.definition import JobDef, TargetDef
-from orc.ledger.definition.shared_defaults import NO_ENTRIES, NO_ITEMS
 from orc.ledger.digest import Digest
 from orc.ledger.events import (
     Failure,
@@ -30,6 +29,7 @@ from orc.ledger.kinds import StepStatus as StepStatus
 from orc.ledger.kinds import WaitsFor as WaitsFor
 from orc.ledger.money import usd_number
 from orc.ledger.step_names import lineage
+from orc.ledger.stored_struct import NO_ENTRIES, NO_ITEMS
 from orc.ledger.values import Limits
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.batch_state import BatchedCall, BatchOfJob

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sized
 from typing import Any
 
+from msgspec.structs import replace
+
 from orc.ledger.definition import StepDef
+from orc.ledger.stored_struct import defaults_of
 from orc.scheduler.core.spec.model import StepSpec
 
 _KEYS = frozenset("needs value run python args".split())
 """Keys of which each changes only its own fields of a definition."""
-_FIELDS = ("id", "needs", "value", "run", "function", "args")
+_FIELDS = ("needs", "value", "run", "function", "args")
 
 
 class AlikeSteps:
@@ -26,7 +29,7 @@ class AlikeSteps:
     def __init__(self, apart: Container[str], problems: Sized) -> None:
         self._apart = apart
         self._problems = problems
-        self._shared: dict[tuple[frozenset[str], str | None], dict[str, Any]] = {}
+        self._shared: dict[tuple[frozenset[str], str | None], StepDef] = {}
 
     def define(
         self,
@@ -42,13 +45,13 @@ class AlikeSteps:
         keys = frozenset(step.model_fields_set), workspace
         shared = self._shared.get(keys)
         if shared is not None:
-            return StepDef.of_checked({"id": step_id, **shared, **_own(step, needs)})
+            return replace(shared, id=step_id, **_own(step, needs))
         count = len(self._problems)
         made = make()
         # A problem is reported for each step that has it.
         if len(self._problems) == count:
-            fields = vars(made).items()
-            self._shared[keys] = {name: value for name, value in fields if name not in _FIELDS}
+            defaults = defaults_of(StepDef)
+            self._shared[keys] = replace(made, **{name: defaults[name] for name in _FIELDS})
         return made
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from orc.ledger.definition import StepDef
-from orc.ledger.definition.shared_defaults import NO_ENTRIES
+from orc.ledger.stored_struct import load
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.templates import parse_template, texts_in
@@ -21,8 +21,6 @@ from orc.scheduler.core.spec.parse import Spec
 
 _TEXTS_OF_JOB = ("task_description", "provider", "model", "base_url")
 _TEXTS_OF_DEFAULTS = ("provider", "model")
-_NO_DEFAULT = object()
-_DEFAULTS = {name: field.default for name, field in StepDef.model_fields.items()}
 _SETTINGS = ("timeout_s", "attempt_timeout_s", "total_timeout_s", "output_schema")
 
 
@@ -69,7 +67,7 @@ class EarlySettings:
             self._report(f"{dotted(path)}: {error}", *path)
         if not step.steps or step.inputs is not None:
             return step
-        return step.model_copy(update={"steps": self.of_steps(step.steps, (*path, "steps"))})
+        return replace(step, steps=self.of_steps(step.steps, (*path, "steps")))
 
     def _texts(self, owner: Any, keys: Iterable[str], base: Path) -> dict[str, str]:
         found = {}
@@ -128,15 +126,7 @@ def step_def(common: Mapping[str, Any], own: Mapping[str, Any]) -> StepDef:
         fields["params"] = {name: params[name] for name in params if name not in late}
     if templates:
         fields["templates"] = templates
-    # A field that has its default is left out: it needs no check, and a step no memory for its name.
-    return StepDef(**{key: given for key, given in fields.items() if not _is_default(key, given)})
-
-
-def _is_default(key: str, value: Any) -> bool:
-    default = _DEFAULTS.get(key, _NO_DEFAULT)
-    if default is NO_ENTRIES:
-        return isinstance(value, dict) and not value
-    return value is default or (type(value) is type(default) and bool(value == default))
+    return load(StepDef, fields)
 
 
 def _plain(value: Any) -> Any:

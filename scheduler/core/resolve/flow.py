@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Any
 
+from msgspec.structs import replace
+
 from orc.ledger.definition import (
     ApprovalDef,
     BudgetDef,
@@ -49,7 +51,7 @@ def resolve_flow(step: StepSpec) -> dict[str, Any]:
         found["for_each"] = ForEachDef(items=rows, name="matrix", key=step.key, max_parallel=limit)
     if step.repeat is not None:
         one = ForEachDef(items=[None], max_parallel=limit)
-        found["for_each"] = found.get("for_each", one).model_copy(update={"repeat": step.repeat})
+        found["for_each"] = replace(found.get("for_each", one), repeat=step.repeat)
     if step.score is not None:
         found["score"] = {
             name: ScoreDef(**score.model_dump(exclude_none=True))

@@ -332,7 +332,7 @@ class _Resolver:
         """The steps of a workflow. Each command gets the workflow's environment."""
         env = self.spec.job.env
         return tuple(
-            step.model_copy(update={"env": {**env, **step.env}}) if step.facts.runs_code else step
+            replace(step, env={**env, **step.env}) if step.facts.runs_code else step
             for step in self._steps(self.spec.steps, ("steps",), workspace)
         )
 

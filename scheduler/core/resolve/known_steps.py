@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from msgspec.structs import replace
+
 from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.digest import canonical_json
 from orc.scheduler.core.errors import TemplateError
@@ -97,7 +99,7 @@ class _Forms:
     def _of_step(self, name: str, step: StepDef, scopes: list[Scope]) -> Iterator[StepDef]:
         """The forms of the step, whose items and rounds are still together."""
         late = {key: text for key, text in step.templates.items() if key != "max_parallel"}
-        one = step.model_copy(update={"for_each": None, "loop": None, "templates": late})
+        one = replace(step, for_each=None, loop=None, templates=late)
         found: dict[str, StepDef] = {}
         for scope in scopes:
             if not is_known(late, scope) or not may_hold(step.item_condition, scope):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orc.ledger.definition import JobDef, StepDef
+from orc.ledger.stored_struct import dump
 from orc.scheduler.core.language.templates import every_text
 from orc.scheduler.core.resolve.step_tree import walk
 
@@ -27,14 +28,14 @@ def find_misread_texts(definition: JobDef) -> Iterator[str]:
 
 def _rendered_keys(step: StepDef) -> Iterator[tuple[str, Any]]:
     is_code = step.facts.runs_code
-    yield "prompt", [message.model_dump() for message in step.messages]
+    yield "prompt", [dump(message) for message in step.messages]
     yield "embed", None if step.embed is None else step.embed.texts
     yield "system", step.system
     yield "run", step.run
     yield "args", step.args
     yield "value", step.value
     yield "env", step.env if is_code else {}
-    yield "files", [file.model_dump() for file in step.files]
+    yield "files", [dump(file) for file in step.files]
     yield "approval", None if step.approval is None else step.approval.message
     yield "with", step.inputs
     if step.for_each is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orc.ledger.definition import (
     REPLAY,
@@ -20,6 +21,7 @@ from orc.ledger.definition import (
 )
 from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
+from orc.ledger.stored_struct import dump, load
 from orc.scheduler.core.attached import TEXT, check_image_name, kind_of, refuse_address
 from orc.scheduler.core.language.templates import has_template, texts_in
 from orc.scheduler.core.resolve.batching import batch_problems
@@ -160,12 +162,11 @@ class ModelChoice:
         targets = self._first_target(path, step)
         templates = targets.pop("templates")
         others = () if self._replayed else self._fallback(path, step)
-        if texts_in([other.model_dump() for other in others]):
-            templates["fallback"] = [other.model_dump() for other in others]
+        if texts_in(dump(others)):
+            templates["fallback"] = dump(others)
         else:
-            first = (
-                None if templates else (targets["provider"], targets["model"], targets["base_url"])
-            )
+            keys = ("provider", "model", "base_url")
+            first = None if templates else tuple(targets[key] for key in keys)
             targets["fallback"] = tuple(
                 other for other in others if (other.provider, other.model, other.base_url) != first
             )
@@ -198,7 +199,7 @@ class ModelChoice:
         """
         return {
             **self._first_target(path, step, embeds=True),
-            "embed": None if step.embed is None else EmbedDef(**step.embed.model_dump()),
+            "embed": None if step.embed is None else load(EmbedDef, step.embed.model_dump()),
             "cache": self._cache_of(step),
         }
 
@@ -228,7 +229,7 @@ class ModelChoice:
         )
 
     def _part(self, part: PartSpec, path: tuple[str | int, ...]) -> PartDef:
-        written = PartDef.model_validate(part.model_dump())
+        written = load(PartDef, part.model_dump())
         if written.path is None or has_template(written.path):
             return written
         key = "image" if part.file is None else "file"
@@ -242,7 +243,7 @@ class ModelChoice:
             self._report(f"{dotted(path)}.{key}: {error}", *path, key)
             return written
         self._kinds[(*path, key)] = kind_of(media_type)
-        return written.model_copy(update={"sha256": sha256})
+        return replace(written, sha256=sha256)
 
     def _check_files(self, targets: Collection[TargetDef], path: Path) -> None:
         """Report the files in the messages of a step that one of its models cannot read."""
@@ -381,7 +382,7 @@ class ModelChoice:
 def _tool(spec: ToolSpec) -> ToolDef:
     """The tool, without what has templates."""
     known = {key: item for key, item in _tool_with_templates(spec).items() if not texts_in(item)}
-    return ToolDef.model_validate(known)
+    return load(ToolDef, known)
 
 
 def _tool_with_templates(spec: ToolSpec) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from orc.ledger.definition import RateDef, StepDef, TargetDef, walk_steps
 from orc.ledger.servers.addresses import is_loopback
 from orc.ledger.servers.server_def import ANY_MODEL, HeaderDef, PriceDef, ServerDef
+from orc.ledger.stored_struct import dump, load
 from orc.scheduler.core.resolve.targets import ProviderFacts, url_problem
 from orc.scheduler.core.spec.prompt import HeaderSpec, ServerSpec
 
@@ -113,7 +114,7 @@ def _resolve(spec: ServerSpec, preset: ServerDef | None) -> ServerDef:
     if preset is not None and base_url and _host(base_url) != _host(preset.base_url):
         preset = None
     given = spec.model_fields_set
-    values = {} if preset is None else preset.model_dump()
+    values = {} if preset is None else dump(preset)
     values.setdefault("api", "openai")
     values.setdefault("base_url", "")
     if spec.api is not None:
@@ -135,7 +136,7 @@ def _resolve(spec: ServerSpec, preset: ServerDef | None) -> ServerDef:
     if spec.model is not None:
         values["default_model"] = spec.model
     values |= {key: value for key in _QUIRKS if (value := getattr(spec, key)) is not None}
-    return ServerDef.model_validate(values)
+    return load(ServerDef, values)
 
 
 def _header(value: str | HeaderSpec) -> str | HeaderDef:
@@ -145,7 +146,7 @@ def _header(value: str | HeaderSpec) -> str | HeaderDef:
 def _prices(spec: ServerSpec) -> dict[str, PriceDef]:
     if spec.prices == "free" or spec.prices is None:
         return {ANY_MODEL: FREE}
-    return {model: PriceDef(**price.model_dump()) for model, price in spec.prices.items()}
+    return {model: load(PriceDef, price.model_dump()) for model, price in spec.prices.items()}
 
 
 def server_problems(

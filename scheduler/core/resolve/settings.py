@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef
 from orc.ledger.digest import clean_json
+from orc.ledger.stored_struct import dump
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.templates import parse_template, render_value, texts_in
@@ -109,7 +110,7 @@ def _rendered(
     found: dict[str, Any] = {}
     if any(key in values for key in TARGET_KEYS):
         target = _target(step, values, rules)
-        found |= target.model_dump()
+        found |= dump(target)
     for key, value in values.items():
         if key not in TARGET_KEYS:
             found[key] = _READERS[key](step, value, rules)
@@ -159,7 +160,7 @@ def _fallback(step: StepDef, value: Any, rules: TargetRules) -> list[dict[str, A
         model = given.get("model") or model or rules.default_model(provider)
         _refuse(key, rules.model_problem(provider, model))
         found.append(TargetDef(provider=provider, model=model, base_url=base_url))
-    return [target.model_dump() for target in dict.fromkeys(found)]
+    return [dump(target) for target in dict.fromkeys(found)]
 
 
 def _params(step: StepDef, value: dict[str, Any], rules: TargetRules) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from orc.ledger.kinds import Kind
 from orc.scheduler.core.spec.model import DefaultsSpec, StepSpec
 from orc.scheduler.core.spec.room import FileSpec
 
-_FIELDS = frozenset(StepDef.model_fields)
+_FIELDS = frozenset(StepDef.__struct_fields__)
 _SCALARS = (str, int, float, bool, type(None))
 """Values that need no dump."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from orc.ledger.events import AnyEvent, JobAmended, JobWaiting, StepInterrupted
 from orc.ledger.file_owners import dropped_by
 from orc.ledger.step_names import lineage
@@ -19,7 +21,7 @@ def submit_batch(state: JobState, command: SubmitBatch) -> list[AnyEvent]:
     kept = [one for one in command.requests if is_open(state, one.step, one.attempt)]
     if not kept:
         return []
-    return [event.model_copy(update={"requests": len(kept)}), *kept]
+    return [replace(event, requests=len(kept)), *kept]
 
 
 def record_batch(state: JobState, command: RecordBatch) -> list[AnyEvent]:

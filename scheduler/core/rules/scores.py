@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from orc.ledger.events import AnyEvent, JobNoted, JobTagged, ScoreRecorded
 from orc.scheduler.core.assessments import NoteJob, RecordScores, Score, ScoreByPerson, TagJob
 from orc.scheduler.core.fold.evolve import JobState
@@ -12,11 +14,10 @@ def record_scores(state: JobState, command: RecordScores) -> list[AnyEvent]:
     if command.step not in state.unscored:
         return []
     return [
-        _recorded(state, score).model_copy(
-            update={
-                "who": "expression" if score.about == command.step else "judge",
-                "by_step": command.step,
-            }
+        replace(
+            _recorded(state, score),
+            who="expression" if score.about == command.step else "judge",
+            by_step=command.step,
         )
         for score in command.scores
     ]
@@ -25,9 +26,7 @@ def record_scores(state: JobState, command: RecordScores) -> list[AnyEvent]:
 def score_by_person(state: JobState, command: ScoreByPerson) -> list[AnyEvent]:
     """The scores that a person gives. A step may have been removed since they were sent."""
     return [
-        _recorded(state, score).model_copy(
-            update={"by": command.by, "signal_id": command.signal_id}
-        )
+        replace(_recorded(state, score), by=command.by, signal_id=command.signal_id)
         for score in command.scores
         if score.about in state.steps
     ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Final, Literal
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -31,6 +32,8 @@ def _off(value: Any) -> Any:
 IGNORED_PREFIX: Final = "x-"
 """How keys at the top of a spec begin that are ignored: a place for YAML anchors."""
 TEMPLATE_PATTERN: Final = r"\$\{\{"
+_KEY_SETS_MAX = 1000
+_set = object.__setattr__
 NOTHING: Final = "nothing (null)"
 """How messages name a null, also that of a key with nothing behind it."""
 
@@ -110,6 +113,68 @@ def shorthand(key: str, *types: type) -> Callable[[Any], Any]:
 
 def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+class Sparse(BaseModel):
+    """Base of mappings with many keys of which most are not given: it holds only the given ones.
+
+    A pydantic model has an entry for each of its fields, also for defaults. That would be most of the
+    memory of a step, and of the time of its dump. The class has the defaults of such a model instead.
+    Two models are equal if all their fields are.
+    """
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Give the class the defaults of its fields."""
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            if not field.is_required():
+                setattr(cls, name, field.default)
+
+    @classmethod
+    def of_checked(cls, fields: dict[str, Any]) -> Self:
+        """The model with these fields, which need no validation."""
+        made = cls.__new__(cls)
+        _set(made, "__dict__", fields)
+        _set(made, "__pydantic_fields_set__", _key_set(fields))
+        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_private__", None)
+        return made
+
+    def model_post_init(self, context: Any) -> None:
+        """Drop the fields that were not given."""
+        given, values = self.__pydantic_fields_set__, self.__dict__
+        names = _in_order(type(self), frozenset(given))
+        _set(self, "__dict__", {name: values[name] for name in names})
+        _set(self, "__pydantic_fields_set__", _key_set(given))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sparse) or type(self) is not type(other):
+            return NotImplemented
+        names = {**self.__dict__, **other.__dict__}
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    def __hash__(self) -> int:
+        defaults = type(self)
+        given = self.__dict__.items()
+        return hash(frozenset(one for one in given if getattr(defaults, one[0], ...) != one[1]))
+
+
+@lru_cache(maxsize=_KEY_SETS_MAX)
+def _in_order(model: type[Sparse], given: frozenset[str]) -> tuple[str, ...]:
+    """The given fields in the order of the model, which has many more of them."""
+    return tuple(name for name in model.model_fields if name in given)
+
+
+_key_sets: dict[frozenset[str], set[str]] = {}
+
+
+def _key_set(names: Iterable[str]) -> set[str]:
+    """The names as a set that models with the same fields share; no model changes it."""
+    found = frozenset(names)
+    if len(_key_sets) >= _KEY_SETS_MAX:
+        return set(found)
+    return _key_sets.setdefault(found, set(found))
 
 
 class TemplateText(str):

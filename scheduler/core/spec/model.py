@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from orc.ledger.definition import Cwd
-from orc.ledger.definition.shared_defaults import NO_ITEMS
 from orc.ledger.kinds import FailureKind, kind_with
-from orc.ledger.sparse import Sparse
+from orc.ledger.stored_struct import NO_ITEMS
 from orc.scheduler.core.spec.base import (
     IGNORED_PREFIX,
     CacheScope,
@@ -21,6 +20,7 @@ from orc.scheduler.core.spec.base import (
     Filled,
     Names,
     OrTemplate,
+    Sparse,
     Strict,
     Text,
     Variables,

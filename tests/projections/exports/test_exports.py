@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orc.cli.jobs.crate import write_crate
 from orc.ledger import Payload, pack
@@ -170,7 +171,7 @@ def talk(*, endpoint: str | None = "https://llm.example/v1") -> Story:
         ToolCalled(
             **place, tool="search", key=key, arguments=Payload(value={"q": "é"}),
         ),
-        tool_returned("ask").model_copy(update={"key": key}),
+        replace(tool_returned("ask"), key=key),
     )  # fmt: skip
     return story
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orc.ledger import Ledger, Payload
 from orc.ledger.digest import digest_bytes
@@ -130,7 +131,7 @@ def with_large_sources(story: Story) -> None:
         if isinstance(recorded.event, JobSubmitted | JobAmended):
             content = b"spec of event %d" % recorded.version
             source = Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True)
-            event = recorded.event.model_copy(update={"source": source})
+            event = replace(recorded.event, source=source)
             story.stream[place] = recorded._replace(event=event)
             story.blobs.append(content)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orc.ledger import Ledger, Payload
 from orc.ledger.digest import canonical_json, digest_bytes
@@ -34,7 +35,7 @@ def _with_spec_in_a_blob(story: Story) -> None:
     assert isinstance(first.event, JobSubmitted)
     content = canonical_json(first.event.spec.value).encode()
     spec = Payload(sha256=digest_bytes(content), size_bytes=len(content))
-    story.stream[0] = first._replace(event=first.event.model_copy(update={"spec": spec}))
+    story.stream[0] = first._replace(event=replace(first.event, spec=spec))
     story.blobs.append(content)
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orc.ledger import Payload, Recorded
 from orc.ledger.digest import digest_bytes
 from orc.ledger.events import AnyEvent, FileRef, FileWritten, JobAmended, StepReused
+from orc.ledger.stored_struct import dump
 from orc.projections import Manifest, Publisher, ReadModel, collect_results
 from orc.projections.exports.crate_facts import read_facts
 from orc.projections.exports.source import read_source
@@ -48,13 +50,13 @@ def file(path: str, content: bytes) -> FileRef:
 def written(
     step_id: str, path: str, content: bytes, attempt: int = 1, mode: str | None = None
 ) -> FileWritten:
-    fields = file(path, content).model_dump() | {"mode": mode}
+    fields = dump(file(path, content)) | {"mode": mode}
     return FileWritten(step=step_id, attempt=attempt, **fields)
 
 
 _modes = st.sampled_from((None, None, "755"))
 _files = st.builds(
-    lambda path, content, mode: file(path, content).model_copy(update={"mode": mode}),
+    lambda path, content, mode: replace(file(path, content), mode=mode),
     st.sampled_from(PATHS),
     st.sampled_from(TEXTS),
     _modes,
@@ -260,7 +262,7 @@ def test_a_path_that_is_owned_again_is_not_superseded() -> None:
 
 
 def test_artifacts_and_reused_logs_go_with_the_step_that_holds_theirs() -> None:
-    left = succeeded("b/m").model_copy(update={"artifacts": (file("x", b"one"),)})
+    left = replace(succeeded("b/m"), artifacts=(file("x", b"one"),))
     had = reused("a[0]", log=Payload(value="said"), artifacts=(file("y", b"two"),))
     assert superseded(left, had) == []
     assert sorted(superseded(left, had, amended(DEFINITION, "b", removed=("a",)))) == [
@@ -271,7 +273,7 @@ def test_artifacts_and_reused_logs_go_with_the_step_that_holds_theirs() -> None:
 
 
 def test_artifacts_of_a_failed_attempt_go_when_a_result_is_reused() -> None:
-    left = failed("b").model_copy(update={"artifacts": (file("x", b"one"),)})
+    left = replace(failed("b"), artifacts=(file("x", b"one"),))
     assert superseded(left) == []
     assert superseded(left, reused("b")) == ["artifacts/b/x"]
     assert superseded(left, reused("b", artifacts=(file("y", b"two"),))) == ["artifacts/b/x"]
@@ -303,7 +305,7 @@ def test_files_and_artifacts_come_and_go_while_the_job_runs() -> None:
 
 
 def succeeded_with(artifact: FileRef, attempt: int = 1) -> AnyEvent:
-    return succeeded("a", attempt).model_copy(update={"artifacts": (artifact,)})
+    return replace(succeeded("a", attempt), artifacts=(artifact,))
 
 
 def published(folder: Path) -> dict[str, bytes]:
@@ -362,7 +364,7 @@ def test_a_recording_has_no_replies_of_items_that_an_amendment_took() -> None:
         story.start(name).call(name, number=1, ends="replied").succeed(name, "yes")
     item = [
         Recorded(found.job_id, found.version, found.recorded_at,
-                 found.event.model_copy(update={"step": "a[0]"}))
+                 replace(found.event, step="a[0]"))
         if getattr(found.event, "step", None) == "a" else found
         for found in story.stream
     ]  # fmt: skip
@@ -376,7 +378,7 @@ def test_a_recording_has_no_replies_of_items_that_an_amendment_took() -> None:
 
 
 def test_a_crate_names_the_artifacts_that_are_there() -> None:
-    left = succeeded("b/m").model_copy(update={"artifacts": (file("x", b"one"),)})
+    left = replace(succeeded("b/m"), artifacts=(file("x", b"one"),))
     events = (left, written("c", "demo/1", b"one"), amended(DEFINITION, "b"))
     with ledger_with(record(events)) as ledger:
         source = read_source(ledger, JOB, status="interrupted", orc_version="0")

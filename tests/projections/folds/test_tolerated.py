@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from orc.ledger import LedgerReader
 from orc.ledger.definition import ForEachDef
 from orc.ledger.events import AnyEvent, ChildShape, LlmRequested, StepExpanded, ToleratedCount
+from orc.ledger.stored_struct import dump, load
 from orc.projections.folds.tolerance_fold import ToleranceFold, tolerances_of
 from orc.projections.folds.tolerated import SETTINGS, Tolerated
 from orc.projections.tables.tolerated import count_tolerated, read_tolerated
@@ -32,7 +34,7 @@ from tests.projections.support import begun, ledger_of
 
 UNTIL = "`until` was still false after 3 rounds: steps.a.output"
 COUNT = ToleratedCount(setting="continue_on_error", kind="exit_code", failures=2)
-TOOL = tool_returned("a").model_copy(update={"is_error": True})
+TOOL = replace(tool_returned("a"), is_error=True)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def test_what_an_event_says(event: AnyEvent, found: tuple[str, str] | None) -> N
 
 def test_a_request_that_is_sent_again_asks_for_one_correction() -> None:
     asks = requested("a", call=2, corrects="no JSON")
-    again = LlmRequested.model_validate(asks.model_dump() | {"attempt": 2, "call": 3})
+    again = load(LlmRequested, dump(asks) | {"attempt": 2, "call": 3})
     assert fold(asks, again).of_job().total == 1
 
 

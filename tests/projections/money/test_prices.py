@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orc.ledger import Ledger, Payload, open_ledger
 from orc.ledger.digest import digest_json
@@ -37,7 +38,7 @@ COST = 1_800_000
 
 
 def test_cached_input_has_its_own_price_and_reasoning_is_output() -> None:
-    reasoned = USAGE.model_copy(update={"reasoning_tokens": 300})
+    reasoned = replace(USAGE, reasoning_tokens=300)
 
     assert MINI.cost_nano_usd(USAGE) == MINI.cost_nano_usd(reasoned) == COST
 
@@ -56,7 +57,7 @@ def test_a_prompt_that_is_longer_than_a_price_holds_for_has_an_unknown_cost() ->
     price = LARGE.model_copy(update={"input_tokens_max": 1000})
 
     assert price.cost_nano_usd(USAGE) == 25_000_000
-    assert price.cost_nano_usd(USAGE.model_copy(update={"input_tokens": 1001})) is None
+    assert price.cost_nano_usd(replace(USAGE, input_tokens=1001)) is None
 
 
 def test_tokens_that_were_not_counted_have_an_unknown_cost_unless_they_are_free() -> None:
@@ -66,7 +67,7 @@ def test_tokens_that_were_not_counted_have_an_unknown_cost_unless_they_are_free(
 
 def test_input_that_goes_to_the_cache_has_its_own_price() -> None:
     price = MINI.model_copy(update={"cache_write": 1.25})
-    usage = USAGE.model_copy(update={"cache_write_tokens": 200})
+    usage = replace(USAGE, cache_write_tokens=200)
 
     assert MINI.cost_nano_usd(usage) == COST
     assert price.cost_nano_usd(usage) == COST + 200 * 250
@@ -78,7 +79,7 @@ def test_all_tokens_of_a_longer_prompt_have_the_price_of_longer_prompts() -> Non
     price = MINI.model_copy(update={"input_tokens_max": 1000, "longer": LARGE})
 
     assert price.cost_nano_usd(USAGE) == COST
-    longer = USAGE.model_copy(update={"input_tokens": 1001})
+    longer = replace(USAGE, input_tokens=1001)
     assert price.cost_nano_usd(longer) == LARGE.cost_nano_usd(longer)
 
 

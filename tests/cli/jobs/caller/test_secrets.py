@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orc.cli import main as entry
 from tests.cli.command_line import Said, orc, submit, work_in, write
@@ -388,7 +389,7 @@ def test_the_ledger_refuses_an_event_with_a_secret(here: Path) -> None:
         with pytest.raises(SecretFound, match="TOKEN"):
             ledger.append_blobs([f"x{KEY}".encode()])
         recorded = submitted()
-        event = recorded.event.model_copy(update={"source": Payload(value=f"project: {KEY}")})
+        event = replace(recorded.event, source=Payload(value=f"project: {KEY}"))
         with pytest.raises(SecretFound, match="TOKEN"):
             ledger.append([recorded._replace(event=event)])
         ledger.send_signal("job_0", kind="decide", data={"comment": KEY}, created_at="now")

@@ -102,7 +102,7 @@ def test_the_reason_is_masked_for_a_job_whose_definition_cannot_be_loaded(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = waiting()
-    monkeypatch.setattr("orc.ledger.definition.JobDef.model_validate", None)
+    monkeypatch.setattr("orc.ledger.definition.job.load", None)
     said = orc("prune", "--job", job, "--yes", "--reason", BOTH)
     assert HIDDEN in stored(here, job), said.err
 

@@ -13,6 +13,7 @@ from orc.ledger.events import (
     ApprovalRequested,
     JobCancelled,
     JobCancelling,
+    Reserved,
     TokenUsage,
 )
 from orc.scheduler.core.commands import (
@@ -222,7 +223,7 @@ def test_a_call_in_doubt_stays_counted_after_the_next_attempt_and_an_amendment()
 def test_a_step_that_times_out_during_a_call_keeps_no_reserve() -> None:
     state = given(
         prompt(budget=BudgetDef(max_tokens=1000)),
-        requested("a", reserved={"tokens": 70}),
+        requested("a", reserved=Reserved(tokens=70)),
         failed("a"),
     )
     assert (state.spent[""].held_tokens, state.spent[""].tokens) == (0, 70)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orc.ledger.definition import CircuitDef, JobDef, StepDef
 from orc.ledger.events import AnyEvent, CircuitClosed, CircuitOpened, FailureKind
@@ -156,7 +157,7 @@ class TestOpening:
         ids=["model", "provider", "address"],
     )
     def test_each_target_has_a_circuit_of_its_own(self, other: StepDef) -> None:
-        play = Play(circuits(asks("a"), other, asks("c"), other.model_copy(update={"id": "d"})))
+        play = Play(circuits(asks("a"), other, asks("c"), replace(other, id="d")))
         play.ask("a", "b")
         assert circuit_events(play.fail("a") + play.fail("b")) == []
         play.ask("c")

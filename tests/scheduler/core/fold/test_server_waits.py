@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orc.ledger.definition import JobDef
 from orc.ledger.events import AnyEvent, CircuitOpened, StepFailed, StepInterrupted, StepSwitched
@@ -138,7 +139,7 @@ def test_a_resume_begins_to_wait_again() -> None:
 def test_the_key_of_a_server_holds_for_its_calls_and_the_step_comes_first() -> None:
     server = ServerDef(api="openai", base_url="http://localhost:1", wait_for_server_s=9.0)
     definition = circuits(asks("a", "lab/m"), asks("b", "lab/m", wait_for_server_s=5.0), asks("c"))
-    definition = definition.model_copy(update={"servers": {"lab": server}})
+    definition = replace(definition, servers={"lab": server})
     waits = [
         definition.server_wait_of(step, target)
         for step in definition.steps

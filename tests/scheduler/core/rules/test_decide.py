@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orc.ledger.definition import ApprovalDef, BudgetDef, ForEachDef, JobDef, RetryDef, StepDef
 from orc.ledger.events import (
@@ -466,7 +467,7 @@ def test_evolve_accepts_every_type_of_event() -> None:
     asking = StepDef(id="gate", kind="approval", approval=ApprovalDef(message="?"))
     state = running(job(holding, asking), *ASKED, *EXPANDED)
     assert (state.steps["gate"].question, "all[0]" in state.steps) == (None, True)
-    bounded = PROMPT.model_copy(update={"budget": BudgetDef(max_calls=1)})
+    bounded = replace(PROMPT, budget=BudgetDef(max_calls=1))
     state = running(bounded, *SHORT)
     assert (state.steps["a"].waits_for, state.raised_budgets[""].max_calls) == ("budget", 2)
     state = running(job(step("a", kind="run", run="true", executor="cluster")), *ELSEWHERE)
@@ -474,7 +475,7 @@ def test_evolve_accepts_every_type_of_event() -> None:
     state = running(PROMPT, *BATCHED)
     assert (state.running_total, state.running_elsewhere) == (1, 1)
     assert state.batches[1].text() == "completed, 1 of 1 answered"
-    state = running(PROMPT, *BATCHED, responded("a").model_copy(update={"batch": 1}))
+    state = running(PROMPT, *BATCHED, replace(responded("a"), batch=1))
     assert (state.running_elsewhere, state.batches[1].waiting) == (0, {})
     every = [*EVERY, *OTHERS, *ASKED, *EXPANDED, *SHORT, *ELSEWHERE, *BATCHED]
     assert {event.type for event in every} == set(EVENT_TYPES)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from orc.ledger.definition import JobDef, ShippedDef, StepDef, dump_job, dump_step, load_job
+from orc.ledger.digest import Digest
+from orc.ledger.stored_struct import load
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.compare import find_changes
 from orc.scheduler.core.resolve.job import build_job
 from tests.builders import settings
 
-FOUND = ShippedDef(path="a.py", sha256="0" * 64, size_bytes=3, mode="755")
+FOUND = ShippedDef(path="a.py", sha256=Digest("0" * 64), size_bytes=3, mode="755")
 
 
 def resolve(text: str, **fields: object) -> JobDef:
@@ -178,7 +180,7 @@ def test_a_pattern_to_ship_stays_in_the_folder_of_the_spec(pattern: str) -> None
 
 
 def test_an_older_definition_loads_as_local() -> None:
-    assert StepDef.model_validate({"id": "a", "kind": "run", "run": "date"}).executor == "local"
+    assert load(StepDef, {"id": "a", "kind": "run", "run": "date"}).executor == "local"
 
 
 def test_another_place_to_run_is_no_change_of_the_step() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orc.ledger.definition import StepDef, dump_step
-from orc.ledger.definition.shared_defaults import NO_ENTRIES, NO_ITEMS
+from orc.ledger.stored_struct import NO_ENTRIES, NO_ITEMS
 from orc.scheduler.core.resolve.early import step_def
 
 
@@ -27,7 +27,7 @@ def test_a_shared_default_cannot_be_changed() -> None:
     assert NO_ITEMS == []
 
 
-def test_a_field_with_its_default_is_not_kept_for_a_step() -> None:
+def test_a_field_with_its_default_is_not_recorded() -> None:
     common: dict[str, Any] = {
         "id": "a",
         "kind": "value",
@@ -37,7 +37,7 @@ def test_a_field_with_its_default_is_not_kept_for_a_step() -> None:
         "timeout_s": None,
     }
     step = step_def(common, {"value": 0})
-    assert step.model_fields_set == {"id", "kind", "value"}
+    assert dump_step(step) == {"id": "a", "kind": "value", "value": 0}
     assert step_def({**common, "timeout_s": 0.0, "continue_on_error": True}, {}).timeout_s == 0.0
 
 
