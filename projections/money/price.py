@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 from math import ceil
-from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from orc.ledger.money import NANO_PER_USD, exact
 from orc.ledger.servers.server_def import PriceDef
-from orc.ledger.stored_struct import dump
 from orc.ledger.values import TokenUsage
 
 CALL_NANO_USD_MAX = 1_000_000 * NANO_PER_USD
@@ -25,22 +24,7 @@ _NANO_USD_PER_RATE = NANO_PER_USD // 1_000_000
 """Nano-dollars for a token at one US dollar per million tokens."""
 
 
-def _parse_day(value: Any) -> Any:
-    return dt.date.fromisoformat(value) if isinstance(value, str) else value
-
-
-Rate = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
-Day = Annotated[dt.date, BeforeValidator(_parse_day), Field(strict=True)]
-
-
-class OfTable(BaseModel):
-    """Base of what a file of prices contains: immutable, without unknown keys."""
-
-    # Built at its first use: most commands compute no price.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class Price(OfTable):
+class Price(Struct, frozen=True, kw_only=True):
     """The price of a model, in US dollars per million tokens.
 
     `cached_input` is the price of input that the provider had in its own cache, and `cache_write` that
@@ -50,14 +34,14 @@ class Price(OfTable):
     `seen`, or holds since then.
     """
 
-    input: Rate
-    output: Rate
-    cached_input: Rate | None = None
-    cache_write: Rate | None = None
-    input_tokens_max: Annotated[int, Field(gt=0, strict=True)] | None = None
+    input: float
+    output: float
+    cached_input: float | None = None
+    cache_write: float | None = None
+    input_tokens_max: int | None = None
     longer: Price | None = None
     batch: Price | None = None
-    seen: Day | None = None
+    seen: dt.date | None = None
 
     def cost_nano_usd(self, usage: TokenUsage, *, is_batch: bool = False) -> int | None:
         """The cost of the tokens in nano-dollars, rounded up; None if this price does not tell it.
@@ -93,10 +77,6 @@ class Price(OfTable):
         """Whether tokens cost nothing."""
         return not any((self.input, self.output, self.cached_input, self.cache_write))
 
-    def dated(self, day: dt.date | None) -> Price:
-        """This price, with the day as `seen` if it has none."""
-        return self.model_copy(update={"seen": self.seen or day})
-
     def _or_input(self, rate: float | None) -> float:
         return self.input if rate is None else rate
 
@@ -111,4 +91,5 @@ FREE = Price(input=0.0, output=0.0)
 
 def price_at(price: PriceDef) -> Price:
     """The price that the definition of a server has, or that an event recorded from it."""
-    return Price(**dump(price))
+    batch = None if price.batch is None else price_at(price.batch)
+    return Price(**{**asdict(price), "batch": batch})

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from msgspec import Struct
-from pydantic import Field
+from msgspec import Struct, field, to_builtins
+from msgspec.structs import asdict, replace
 
 from orc.ledger.digest import Digest, digest_json
 from orc.ledger.events import (
@@ -27,19 +27,15 @@ from orc.ledger.events import (
 from orc.ledger.money import optional_usd, usd_number
 from orc.ledger.servers.server_def import ANY_MODEL, ServerDef
 from orc.projections.money import published
-from orc.projections.money.price import FREE, Day, OfTable, Price, price_at
+from orc.projections.money.price import FREE, Price, price_at
 from orc.providers.catalogue import REGISTRY, facts_of
 
 _DATE_SUFFIX = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|@[^@]+)\Z")
 
 
-class PriceTable(OfTable):
-    """Prices by provider and model. `date` is the day on which prices without `seen` were seen."""
+class PriceTable(Struct, frozen=True, dict=True, kw_only=True):
+    """Prices by provider and model."""
 
-    date: Day | None = None
-    currency: Literal["USD"] = "USD"
-    unit: Literal["per million tokens"] = "per million tokens"
-    sources: tuple[str, ...] = ()
     models: dict[str, dict[str, Price]]
 
     def find(
@@ -91,14 +87,6 @@ class PriceTable(OfTable):
             models.setdefault(provider, {}).update(of_provider)
         return self._with_models(models)
 
-    def dated(self) -> Self:
-        """This table, with its date as `seen` of each price that has none."""
-        models = {
-            provider: {name: price.dated(self.date) for name, price in of_provider.items()}
-            for provider, of_provider in self.models.items()
-        }
-        return self._with_models(models)
-
     @cached_property
     def _found(self) -> dict[tuple[str, str], Price | None]:
         return {}
@@ -106,12 +94,10 @@ class PriceTable(OfTable):
     @cached_property
     def digest(self) -> Digest:
         """The digest of the prices; equal prices have equal digests."""
-        return digest_json(self.model_dump(mode="json", include={"models"}))
+        return digest_json({"models": to_builtins(self.models)})
 
     def _with_models(self, models: dict[str, dict[str, Price]]) -> Self:
-        # Not `model_copy`: it would copy a digest that was computed before.
-        kept = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**kept, "models": models})
+        return type(self)(**{**asdict(self), "models": models})
 
     def _find(self, provider: str, model: str) -> Price | None:
         facts = facts_of(provider)
@@ -129,20 +115,20 @@ class PriceTable(OfTable):
         return None
 
 
-class PublishedPrices(PriceTable):
+class PublishedPrices(PriceTable, frozen=True, dict=True, kw_only=True):
     """Prices of a user, over those that the package `genai-prices` brings.
 
     A named server has the prices of the company at its address, whatever its name is; `addresses` are
     those of servers by name.
     """
 
-    addresses: dict[str, str] = Field({})
+    addresses: dict[str, str] = field(default_factory=dict)
 
     def with_servers(self, servers: Mapping[str, ServerDef]) -> Self:
         """This table, with the prices and the addresses of named servers."""
         addresses = {name: server.base_url for name, server in servers.items()}
         table = super().with_servers(servers)
-        return table.model_copy(update={"addresses": addresses}) if addresses else table
+        return replace(table, addresses=addresses) if addresses else table
 
     def knows(self, provider: str) -> bool:
         """Whether the table may have a price for some model of the provider."""
@@ -151,8 +137,8 @@ class PublishedPrices(PriceTable):
     @cached_property
     def digest(self) -> Digest:
         """The digest of the prices; other data of the package gives another one."""
-        own = self.model_dump(mode="json", include={"models"})
-        return digest_json({**own, published.PACKAGE: published.package_version()})
+        own = to_builtins(self.models)
+        return digest_json({"models": own, published.PACKAGE: published.package_version()})
 
     def _find_elsewhere(
         self, provider: str, model: str, endpoint: str | None, at: str | None

@@ -12,6 +12,8 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from orc.about import version_of
 from orc.ledger.servers.addresses import is_loopback
 from orc.projections.money.price import Price
@@ -115,11 +117,7 @@ def _price_at(listed: str, model: str, time: dt.datetime | None) -> Price | None
     if price is None:
         return None
     batch = found.get_prices(time, _BATCH)
-    return (
-        price
-        if batch == standard
-        else price.model_copy(update={"batch": _build(batch, found, time)})
-    )
+    return price if batch == standard else replace(price, batch=_build(batch, found, time))
 
 
 def _build(prices: ModelPrice, model: ModelInfo, time: dt.datetime) -> Price | None:

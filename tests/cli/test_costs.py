@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orc.cli.jobs.caller.prices import parse_prices
+from orc.cli.jobs.caller.price_file import parse_prices
 from orc.cli.jobs.state import load_state
 from orc.cli.terminal.live import LiveTable
 from orc.ledger import LedgerReader

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from orc.cli.jobs.caller.prices import parse_prices, read_prices
+from orc.cli.jobs.caller.price_file import parse_prices
+from orc.cli.jobs.caller.prices import read_prices
 from orc.ledger.events import TokenUsage
 from orc.ledger.money import usd_number
 from orc.ledger.wording import cost_text, usd_text

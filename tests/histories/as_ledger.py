@@ -22,12 +22,13 @@ from tests.histories.recorder import COLUMNS, FOLDER
 
 _MODELS = ("m", "n", "model-1")
 PRICES = PriceTable(
-    date=dt.date(2026, 1, 1),
     models={
-        provider: {model: Price(input=1.0, output=2.0) for model in _MODELS}
+        provider: {
+            model: Price(input=1.0, output=2.0, seen=dt.date(2026, 1, 1)) for model in _MODELS
+        }
         for provider in ("alpha", "beta", "fake")
     },
-).dated()
+)
 
 
 _PAYLOADS = ("output", "log", "request", "reply", "arguments", "result")

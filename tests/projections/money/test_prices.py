@@ -27,10 +27,13 @@ from tests.projections.support import Story, begun, tables, write
 
 MINI = Price(input=1.0, cached_input=0.5, output=2.0)
 LARGE = Price(input=10.0, output=30.0)
+DAY = dt.date(2026, 8, 1)
 TABLE = PriceTable(
-    date=dt.date(2026, 8, 1),
-    models={"openai": {"gpt-4o-mini": MINI, "gpt-4o": LARGE}, "anthropic": {"claude": LARGE}},
-).dated()
+    models={
+        "openai": {"gpt-4o-mini": replace(MINI, seen=DAY), "gpt-4o": replace(LARGE, seen=DAY)},
+        "anthropic": {"claude": replace(LARGE, seen=DAY)},
+    }
+)
 USAGE = TokenUsage(input_tokens=1000, cached_tokens=400, output_tokens=500)
 COST_USD = 0.0018
 COST = 1_800_000
@@ -54,7 +57,7 @@ def test_more_cached_tokens_than_input_never_make_a_call_cheaper_than_its_output
 
 
 def test_a_prompt_that_is_longer_than_a_price_holds_for_has_an_unknown_cost() -> None:
-    price = LARGE.model_copy(update={"input_tokens_max": 1000})
+    price = replace(LARGE, input_tokens_max=1000)
 
     assert price.cost_nano_usd(USAGE) == 25_000_000
     assert price.cost_nano_usd(replace(USAGE, input_tokens=1001)) is None
@@ -66,7 +69,7 @@ def test_tokens_that_were_not_counted_have_an_unknown_cost_unless_they_are_free(
 
 
 def test_input_that_goes_to_the_cache_has_its_own_price() -> None:
-    price = MINI.model_copy(update={"cache_write": 1.25})
+    price = replace(MINI, cache_write=1.25)
     usage = replace(USAGE, cache_write_tokens=200)
 
     assert MINI.cost_nano_usd(usage) == COST
@@ -76,7 +79,7 @@ def test_input_that_goes_to_the_cache_has_its_own_price() -> None:
 
 
 def test_all_tokens_of_a_longer_prompt_have_the_price_of_longer_prompts() -> None:
-    price = MINI.model_copy(update={"input_tokens_max": 1000, "longer": LARGE})
+    price = replace(MINI, input_tokens_max=1000, longer=LARGE)
 
     assert price.cost_nano_usd(USAGE) == COST
     longer = replace(USAGE, input_tokens=1001)
@@ -87,7 +90,7 @@ def test_a_call_in_a_batch_has_the_price_of_batches_or_half_of_the_other_one() -
     third = Price(input=MINI.input / 3, cached_input=0.5 / 3, output=MINI.output / 3)
 
     assert MINI.cost_nano_usd(USAGE, is_batch=True) == COST // 2
-    assert MINI.model_copy(update={"batch": third}).cost_nano_usd(USAGE, is_batch=True) == COST // 3
+    assert replace(MINI, batch=third).cost_nano_usd(USAGE, is_batch=True) == COST // 3
     assert FREE.cost_nano_usd(USAGE, is_batch=True) == 0
 
 
@@ -203,7 +206,7 @@ def test_a_model_is_found_by_its_name_with_or_without_a_date_and_by_no_part_of_i
 ) -> None:
     found = TABLE.find(provider, model)
 
-    assert (found and found.model_copy(update={"seen": None})) == price
+    assert (found and replace(found, seen=None)) == price
 
 
 def test_a_dated_name_with_a_price_of_its_own_has_that_one() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.price_file import parse_prices
 from orc.cli.jobs.caller.prices import (
     find_own_prices,
     models_with_prices,
-    parse_prices,
     read_prices,
 )
 from orc.providers.catalogue import REGISTRY
