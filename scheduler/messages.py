@@ -23,12 +23,11 @@ from orc.scheduler.core.attached import (
     kind_of,
     media_type_of,
 )
-from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.errors import TemplateError, shown_value
 from orc.scheduler.core.fold.state import JobState, StepState
 from orc.scheduler.core.language.expressions import Expression
 from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.language.values import to_plain, to_text
-from orc.scheduler.core.spec.base import shown_value
 from orc.scheduler.effects.contract import KnownReply, KnownResult
 from orc.scheduler.inputs.values import FileValue
 from orc.scheduler.scopes import Variables

@@ -27,10 +27,10 @@ from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.compare import EXECUTION_FIELDS
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.replayed import fold_events
+from orc.scheduler.core.language.names import EACH
 from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.rules.files import can_own
 from orc.scheduler.core.shell.insertion import parse_shell
-from orc.scheduler.core.spec.references import EACH
 from orc.scheduler.effects.contract import PromptRequest, ValueRequest
 from orc.scheduler.effects.embed import EmbedRequest
 from orc.scheduler.executors.contract import Work

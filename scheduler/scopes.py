@@ -19,7 +19,7 @@ from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.containers import CHILDREN_MAX, key_of
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.state import StepState
-from orc.scheduler.core.spec.references import EACH, STEP_FIELDS
+from orc.scheduler.core.language.names import EACH, STEP_FIELDS
 from orc.scheduler.inputs.values import InputReads
 
 Variables = Mapping[str, Any]

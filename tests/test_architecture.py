@@ -172,8 +172,8 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.resolve"
     ),
     "cli.jobs.queue": (
-        "cli cli.jobs ledger ledger.files projections.tables scheduler scheduler.core "
-        "scheduler.core.fold"
+        "cli cli.jobs cli.jobs.caller.step_names ledger ledger.files projections.tables scheduler "
+        "scheduler.core scheduler.core.fold"
     ),
     "cli.terminal": (
         "cli cli.jobs cli.jobs.caller cli.jobs.queue cli.terminal.asking cli.terminal.progress "

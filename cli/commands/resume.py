@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.inputs import parse_inputs
 from orc.cli.options import (
     Database,
     EnvFile,
@@ -101,7 +100,7 @@ def command(
         amend=spec is not None or spec_dir is not None,
         spec=spec,
         spec_dir=spec_dir,
-        inputs=parse_inputs(inputs or []),
+        inputs=_parse_inputs(inputs or []),
         no_input=no_input,
         only=split_names("--only", only),
         provider=provider,
@@ -118,6 +117,15 @@ def command(
         as_json=as_json,
         interactive=interactive,
     )
+
+
+def _parse_inputs(words: list[str]) -> dict[str, str]:
+    if not words:
+        return {}
+    # Only an edited spec has new inputs; its parser is not loaded for others.
+    from orc.cli.jobs.caller.inputs import parse_inputs
+
+    return parse_inputs(words)
 
 
 def _parse_timeout(text: str | None) -> float | None:

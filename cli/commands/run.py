@@ -8,7 +8,8 @@ from typing import Annotated
 
 from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.secrets import needed_steps
-from orc.cli.jobs.prepare import Submission, check_step_names, prepare_here
+from orc.cli.jobs.caller.step_names import check_step_names
+from orc.cli.jobs.prepare import Submission, prepare_here
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.changed_items import with_counts
 from orc.cli.jobs.caller.secrets import hide_secrets, refuse_secrets_in_paths
+from orc.cli.jobs.caller.step_names import check_step_names
 from orc.cli.jobs.edits import (
     Ask,
     Edited,
@@ -22,7 +23,6 @@ from orc.cli.jobs.edits import (
     tags_in,
     without_secrets,
 )
-from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.state import load_state
 from orc.cli.jobs.submit import recorded_inputs, with_recorded_places

@@ -19,6 +19,7 @@ from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.caller.settings import parse_sets, set_values, split_changes
 from orc.cli.jobs.caller.spec_dir import require_spec_folder
+from orc.cli.jobs.caller.step_names import check_step_names
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.edits import (
     Ask,
@@ -31,7 +32,6 @@ from orc.cli.jobs.edits import (
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_to_continue
-from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.state import load_state, take_over
 from orc.cli.jobs.submit import submission_of, with_recorded_places
 from orc.ledger import JobId, LedgerReader

@@ -14,10 +14,11 @@ from msgspec import Struct
 from orc.cli.jobs.caller.read_inputs import InputReader
 from orc.cli.jobs.caller.secrets import needed_steps, read_mask
 from orc.cli.jobs.caller.spec_files import SpecFiles
+from orc.cli.jobs.caller.step_names import check_step_names
 from orc.cli.jobs.foresee import foresee
 from orc.cli.jobs.places import Places, open_for_reading
 from orc.cli.jobs.planning.worst_cost import WorstCost, worst_cost
-from orc.cli.jobs.prepare import Submission, check_step_names, prepare_here, spec_dir_of
+from orc.cli.jobs.prepare import Submission, prepare_here, spec_dir_of
 from orc.cli.jobs.state import load_state, waits_inside
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.digest import Digest

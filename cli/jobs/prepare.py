@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from orc.cli.jobs.caller.secrets import (
 from orc.cli.jobs.caller.servers import known_servers
 from orc.cli.jobs.caller.ship import read_shipped
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
+from orc.cli.jobs.caller.step_names import check_step_names
 from orc.cli.jobs.caller.templates import read_template
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import REPLAY, JobDef, walk_steps
@@ -268,13 +269,6 @@ def read_spec_or_template(files: SpecFiles, name: str) -> str:
     if is_file(name):
         return files.read_text(name)
     return read_template(name)
-
-
-def check_step_names(option: str, names: Iterable[str], known: Collection[str]) -> None:
-    """Raise UsageProblem for a name that no step has; `option` starts the message."""
-    for name in names:
-        if name not in known:
-            raise UsageProblem(f"{option}: there is no step {name!r}{nearest(name, known)}")
 
 
 def _check_budget(

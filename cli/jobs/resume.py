@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.amend import Amendment
 from orc.cli.jobs.caller.budgets import parse_raise
 from orc.cli.jobs.caller.executors import check_replaced
 from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import steps_to_run
 from orc.cli.jobs.caller.spec_dir import require_spec_folder
+from orc.cli.jobs.caller.step_names import check_step_names
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_to_continue
-from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.ledger import JobId, Ledger, Payload, pack
 from orc.ledger.command_lines import quoted_command
@@ -29,6 +28,7 @@ from orc.scheduler.core.commands import Command, ResumeJob, StartJob
 from orc.scheduler.core.fold.evolve import JobState
 
 if TYPE_CHECKING:
+    from orc.cli.jobs.amend import Amendment
     from orc.scheduler.executors.remote import RemoteExecutor
 
 

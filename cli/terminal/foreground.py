@@ -15,8 +15,6 @@ from orc.cli.errors import UsageProblem
 from orc.cli.exit_codes import code_for_job
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.places import Places
-from orc.cli.jobs.prepare import Submission
-from orc.cli.jobs.run import run
 from orc.cli.jobs.sync import run_sync
 from orc.cli.ledger_access import find_places
 from orc.cli.terminal.display import Display
@@ -25,6 +23,7 @@ from orc.ledger import LedgerReader
 from orc.ledger.exit_codes import ENVIRONMENT
 
 if TYPE_CHECKING:
+    from orc.cli.jobs.prepare import Submission
     from orc.cli.terminal.asking.interactive import Start
 
 _ONCE = ("timeout_s", "budget")
@@ -47,6 +46,9 @@ def run_in_foreground(
 
     With `interactive`, the questions of the job are asked on the terminal.
     """
+    # Imported here, since a resume needs none of it: a spec is parsed with pydantic.
+    from orc.cli.jobs.run import run
+
     display = make_display(
         as_json=as_json,
         quiet=quiet,
@@ -107,12 +109,7 @@ def resume_in_foreground(
     Unless `no_input` is set, inputs that an edited spec requires are asked for on a terminal.
     """
     # Imported here, since a run needs none of it, and starts faster without.
-    from orc.cli.jobs.amend import Amendment
-    from orc.cli.jobs.caller.spec_dir import check_spec_dir
-    from orc.cli.jobs.edits import ask_nothing
     from orc.cli.jobs.resume import resume
-    from orc.cli.terminal.amendments import put_plan, say_plan
-    from orc.cli.terminal.ask_inputs import ask_for
 
     places = find_places(database)
     display = make_display(
@@ -122,16 +119,24 @@ def resume_in_foreground(
         is_asking=interactive,
         database=places.database,
     )
-    ask, folder = ask_nothing if no_input else ask_for, check_spec_dir(spec_dir)
-    amendment = Amendment(os.environ, spec, inputs or {}, again, only, ask=ask, spec_dir=folder)
-    if as_json or not quiet:
-        amendment = replace(amendment, announce=put_plan if as_json else say_plan)
+    amendment = None
+    if amend:
+        from orc.cli.jobs.amend import Amendment
+        from orc.cli.jobs.caller.spec_dir import check_spec_dir
+        from orc.cli.jobs.edits import ask_nothing
+        from orc.cli.terminal.amendments import put_plan, say_plan
+        from orc.cli.terminal.ask_inputs import ask_for
+
+        ask, folder = ask_nothing if no_input else ask_for, check_spec_dir(spec_dir)
+        amendment = Amendment(os.environ, spec, inputs or {}, again, only, ask=ask, spec_dir=folder)
+        if as_json or not quiet:
+            amendment = replace(amendment, announce=put_plan if as_json else say_plan)
     start = partial(
         resume,
         job,
         places=places,
         environment=os.environ,
-        amendment=amendment if amend else None,
+        amendment=amendment,
         only=only,
         **options,
     )

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
 from orc.ledger import exit_codes
+
+NOTHING: Final = "nothing (null)"
+"""How messages name a null, also that of a key with nothing behind it."""
 
 
 class Problem(Struct, frozen=True):
@@ -60,3 +63,12 @@ def nearest(name: str, allowed: Iterable[str], *, or_known: Iterable[str] | None
     if 0 < len(names) <= 12:
         return f"; known: {', '.join(names)}"
     return ""
+
+
+def shown_value(value: Any) -> str:
+    """The value in a message, as a person would write it; of a list or a mapping, only what it is."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, dict | list):
+        return f"{'a' if value else 'an empty'} {'mapping' if isinstance(value, dict) else 'list'}"
+    return str(value).lower() if isinstance(value, bool) else repr(value)

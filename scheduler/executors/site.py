@@ -17,10 +17,11 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 
 from orc.ledger.files.written import written_path
 from orc.scheduler.core.durations import parse_duration
-from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.errors import Problem, SpecError, nearest, shown_value
 from orc.scheduler.core.sizes import parse_amount
-from orc.scheduler.core.source.yaml_source import Document, dotted, parse_yaml
-from orc.scheduler.core.spec.base import Strict, no_value, shown_value
+from orc.scheduler.core.source.paths import dotted
+from orc.scheduler.core.source.yaml_source import Document, parse_yaml
+from orc.scheduler.core.spec.base import Strict, no_value
 from orc.scheduler.core.spec.misfits import explain
 
 LOCAL = "local"

@@ -21,7 +21,7 @@ from orc.ledger.errors import UnseenLog
 from orc.ledger.files.exposure import VARIABLE
 from orc.ledger.files.private_folder import PrivateFolder
 from orc.ledger.files.snapshot import copy_database
-from orc.scheduler.core.source.yaml_source import SIZE_MAX
+from orc.scheduler.core.source import SIZE_MAX
 from tests.cli.command_line import orc, submit
 from tests.other_users import ANOTHER, as_user, give, hot_journal, needs_root, shared_folder
 

@@ -52,6 +52,10 @@ LOADS = {
     "show JOB": "",
     "cost JOB": "msgspec",
     "why JOB only": "msgspec orc.ledger.events orc.projections.why.step",
+    "resume JOB --quiet": (
+        "dataclasses msgspec trio orc.ledger.events orc.scheduler.runner "
+        "orc.projections.tables.projector orc.projections.folder.publish orc.cli.jobs.resume"
+    ),
     "run spec.yaml --quiet": (
         "dataclasses fractions msgspec pydantic trio yaml orc.ledger.events "
         "orc.scheduler.core.spec.model orc.scheduler.runner orc.projections.tables.projector "

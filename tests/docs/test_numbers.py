@@ -22,7 +22,7 @@ from orc.projections.pictures import collapse
 from orc.projections.why import waits
 from orc.providers import anthropic_body, mlx
 from orc.scheduler import rates, signals
-from orc.scheduler.core import durations
+from orc.scheduler.core import durations, source
 from orc.scheduler.core.fold import placing
 from orc.scheduler.core.source import yaml_source
 from orc.scheduler.core.spec import model
@@ -32,7 +32,7 @@ from tests.docs.conftest import read_page
 from tests.each_case import each_case
 
 WORDS = {2: "two", 3: "three", 10: "ten"}
-YAML = f"{size_text(yaml_source.SIZE_MAX)}, {yaml_source.DEPTH_MAX} levels, and aliases for "
+YAML = f"{size_text(source.SIZE_MAX)}, {yaml_source.DEPTH_MAX} levels, and aliases for "
 STORED = f"more than {size_text(bounds.STORED_BYTES_MIN)}"
 INLINE = f"values? of up to {size_text(packing.INLINE_BYTES_MAX)}"
 NUMBERS = [

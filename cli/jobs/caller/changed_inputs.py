@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from orc.cli.jobs.caller.input_files import FoundFile, find_files, read_pieces
-from orc.cli.jobs.caller.read_inputs import FILE_BYTES_MAX
+from orc.cli.jobs.caller.input_files import FILE_BYTES_MAX, FoundFile, find_files, read_pieces
 from orc.ledger import Ledger
 from orc.ledger.command_lines import command_line
 from orc.ledger.digest import digest_bytes

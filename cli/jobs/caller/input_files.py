@@ -23,6 +23,8 @@ from orc.scheduler.core.paths import path_problem
 from orc.scheduler.folders.globs import Globs
 
 FILES_MAX = 10_000
+FILE_BYTES_MAX = 256 * 1024 * 1024
+"""The largest file of an input that has no `max_size`."""
 _DEPTH_MAX = 64
 _NAMED_MAX = 3
 _WILD = {"*", "?"}

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -24,8 +25,10 @@ from orc.providers.catalogue import REGISTRY, ProviderEntry
 from orc.providers.servers.presets import PRESETS
 from orc.scheduler.core.resolve.servers import model_variable
 from orc.scheduler.core.resolve.targets import switched_to
-from orc.scheduler.core.spec.model import StepSpec, kind_of
-from orc.scheduler.core.spec.parse import Spec
+
+if TYPE_CHECKING:
+    from orc.scheduler.core.spec.model import StepSpec
+    from orc.scheduler.core.spec.parse import Spec
 
 CONNECT_MAX_S = 0.5
 
@@ -124,6 +127,9 @@ def _because_it_listens(entry: ProviderEntry, address: str) -> str:
 
 
 def _asks_default(steps: Mapping[str, StepSpec]) -> bool:
+    # A command with a spec has loaded the models; the others need none of them.
+    from orc.scheduler.core.spec.model import kind_of
+
     return any(
         (step.provider is None and facts_of(kind_of(step)).calls_model)
         or _asks_default(step.steps or {})

@@ -14,9 +14,9 @@ from orc.projections.money.prices import PriceTable
 from orc.providers import REGISTRY
 from orc.providers.catalogue import facts_of
 from orc.providers.servers.presets import PRESETS
-from orc.scheduler.core.errors import Problem, SpecError, nearest
-from orc.scheduler.core.source.yaml_source import Document, dotted, parse_yaml
-from orc.scheduler.core.spec.base import shown_value
+from orc.scheduler.core.errors import Problem, SpecError, nearest, shown_value
+from orc.scheduler.core.source.paths import dotted
+from orc.scheduler.core.source.yaml_source import Document, parse_yaml
 from orc.scheduler.core.spec.misfits import explain
 from orc.scheduler.core.spec.prompt import SERVER_PATTERN
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orc.cli.jobs.caller.input_files import FoundFile, find_files, read_pieces
+from orc.cli.jobs.caller.input_files import FILE_BYTES_MAX, FoundFile, find_files, read_pieces
 from orc.cli.jobs.caller.spool import Spool
 from orc.cli.jobs.caller.table_files import TableFile
 from orc.ledger.bounds import STORED_BYTES_MIN
@@ -29,8 +29,6 @@ from orc.scheduler.core.strict_json import parse_json
 from orc.scheduler.core.tables.documents import rows_of
 from orc.scheduler.core.tables.reading import Table, columns_text
 
-FILE_BYTES_MAX = 256 * 1024 * 1024
-"""The largest file of an input that has no `max_size`."""
 PART_ROWS = 1000
 _PART_BYTES = 1024 * 1024
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from orc.cli.jobs.caller.spec_files import read_spec_file
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.resolve.servers import KnownServer, resolve_servers
-from orc.scheduler.core.source.yaml_source import Document, dotted, parse_yaml
+from orc.scheduler.core.source.paths import dotted
+from orc.scheduler.core.source.yaml_source import Document, parse_yaml
 from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.core.spec.parse import parse_servers
 from orc.scheduler.core.spec.prompt import ServerSpec

@@ -16,7 +16,7 @@ from orc.ledger.files.written import written_path
 from orc.ledger.wording import size_text
 from orc.scheduler.core.attached import TEXT, image_type_of, media_type_of
 from orc.scheduler.core.errors import Problem, SpecError
-from orc.scheduler.core.source.yaml_source import SIZE_MAX
+from orc.scheduler.core.source import SIZE_MAX
 
 FILE_BYTES_MAX = 20 * 1024 * 1024
 

@@ -17,9 +17,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orc.cli.exit_codes import code_for_error
+from orc.cli.jobs.caller.step_names import check_step_names
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, own
 from orc.cli.jobs.places import Places, open_to_continue
-from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.queue.candidates import Candidates
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.resume import continue_job

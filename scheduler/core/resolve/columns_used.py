@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from orc.ledger.inputs.read_inputs import FILE_FIELDS, ReadInput
 from orc.scheduler.core.errors import TemplateError, nearest
 from orc.scheduler.core.language.expressions import Expression
-from orc.scheduler.core.source.yaml_source import Path
+from orc.scheduler.core.source.paths import Path
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.references import expressions_in, texts_of
 

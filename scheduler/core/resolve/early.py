@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from orc.ledger.definition import StepDef
 from orc.ledger.stored_struct import load
 from orc.scheduler.core.durations import parse_duration
-from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.errors import TemplateError, shown_value
 from orc.scheduler.core.language.templates import parse_template, texts_in
 from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.resolve.prompt import Report, Settings
 from orc.scheduler.core.resolve.settings import BadSetting, is_known, render_early
-from orc.scheduler.core.source.yaml_source import Path, dotted
-from orc.scheduler.core.spec.base import TemplateText, shown_value
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.spec.base import TemplateText
 from orc.scheduler.core.spec.parse import Spec
 
 _TEXTS_OF_JOB = ("task_description", "provider", "model", "base_url")

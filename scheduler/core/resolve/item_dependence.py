@@ -11,8 +11,8 @@ from orc.ledger.definition import StepDef
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.expressions import Reference
+from orc.scheduler.core.language.names import EACH, ROUND
 from orc.scheduler.core.language.templates import parse_template, texts_in
-from orc.scheduler.core.spec.references import EACH, ROUND
 
 _OF_THE_JOB = ("job", "project", "task_description")
 

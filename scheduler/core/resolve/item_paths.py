@@ -12,10 +12,10 @@ from typing import Any
 from orc.ledger.definition import FileDef, StepDef
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.file_names import FileNames
+from orc.scheduler.core.language.names import EACH, ROUND
 from orc.scheduler.core.language.templates import Template, parse_template
 from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.resolve.item_lists import list_items
-from orc.scheduler.core.spec.references import EACH, ROUND
 
 
 def find_collision(step: StepDef, scopes: Iterable[Mapping[str, Any]]) -> str | None:

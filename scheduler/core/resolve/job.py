@@ -42,7 +42,7 @@ from orc.scheduler.core.resolve.step_keys import has_files, limits_of, own_keys,
 from orc.scheduler.core.resolve.targets import near_provider
 from orc.scheduler.core.resolve.whole_job import problems_of_whole
 from orc.scheduler.core.resolve.workflow import read_workflow
-from orc.scheduler.core.source.yaml_source import Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
 from orc.scheduler.core.spec.beside import beside
 from orc.scheduler.core.spec.flow import RetrySpec
 from orc.scheduler.core.spec.model import StepSpec, kind_of

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.digest import canonical_json
 from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.language.names import EACH
 from orc.scheduler.core.language.templates import parse_condition, render_value, texts_in
 from orc.scheduler.core.resolve.item_lists import list_items
 from orc.scheduler.core.resolve.settings import (
@@ -26,7 +27,6 @@ from orc.scheduler.core.resolve.settings import (
     scope_at_submission,
 )
 from orc.scheduler.core.resolve.targets import TargetRules
-from orc.scheduler.core.spec.references import EACH
 from orc.scheduler.core.step_settings import with_settings
 
 SCOPES_MAX = 10_000

@@ -8,7 +8,7 @@ from typing import Any
 from orc.ledger.definition import LOCAL, StepDef, walk_steps
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.resolve.prompt import Report, Settings
-from orc.scheduler.core.source.yaml_source import Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
 from orc.scheduler.core.spec.check_placing import no_workspace
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.room import ResourcesSpec

@@ -28,7 +28,7 @@ from orc.scheduler.core.resolve.batching import batch_problems
 from orc.scheduler.core.resolve.servers import KnownServer
 from orc.scheduler.core.resolve.settings import TARGET_KEYS
 from orc.scheduler.core.resolve.targets import ProviderFacts, TargetRules, switched_to
-from orc.scheduler.core.source.yaml_source import Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
 from orc.scheduler.core.spec.data_inputs import ReadRequest
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.parse import Spec

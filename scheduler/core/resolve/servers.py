@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -13,7 +14,9 @@ from orc.ledger.servers.addresses import is_loopback
 from orc.ledger.servers.server_def import ANY_MODEL, HeaderDef, PriceDef, ServerDef
 from orc.ledger.stored_struct import dump, load
 from orc.scheduler.core.resolve.targets import ProviderFacts, url_problem
-from orc.scheduler.core.spec.prompt import HeaderSpec, ServerSpec
+
+if TYPE_CHECKING:
+    from orc.scheduler.core.spec.prompt import HeaderSpec, ServerSpec
 
 FREE = PriceDef(input=0.0, output=0.0)
 _QUIRKS = ("limit_field", "json_mode", "tools_strict", "stream", "reasoning_field", "batch")

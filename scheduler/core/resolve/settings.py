@@ -10,20 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef
 from orc.ledger.digest import clean_json
 from orc.ledger.stored_struct import dump
 from orc.scheduler.core.durations import parse_duration
-from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.errors import TemplateError, shown_value
 from orc.scheduler.core.language.templates import parse_template, render_value, texts_in
 from orc.scheduler.core.language.values import to_plain, to_text
 from orc.scheduler.core.resolve.targets import TargetRules
-from orc.scheduler.core.source.yaml_source import Path
-from orc.scheduler.core.spec.base import shown_value
-from orc.scheduler.core.spec.check_prompt import parameters_problem, schema_problem
-from orc.scheduler.core.spec.prompt import ParamsSpec
+from orc.scheduler.core.source.paths import Path
 from orc.scheduler.core.step_settings import with_settings
 
 TARGET_KEYS = ("provider", "model", "base_url")
@@ -164,6 +159,11 @@ def _fallback(step: StepDef, value: Any, rules: TargetRules) -> list[dict[str, A
 
 
 def _params(step: StepDef, value: dict[str, Any], rules: TargetRules) -> dict[str, Any]:
+    # The models of specs are loaded by the few jobs whose parameters have templates.
+    from pydantic import ValidationError
+
+    from orc.scheduler.core.spec.prompt import ParamsSpec
+
     given = {name: _flat(item) if name == "stop" else item for name, item in value.items()}
     try:
         checked = ParamsSpec.model_validate(given)
@@ -182,10 +182,14 @@ def _params(step: StepDef, value: dict[str, Any], rules: TargetRules) -> dict[st
 
 
 def _schema(step: StepDef, value: Any, rules: TargetRules) -> dict[str, Any]:
+    from orc.scheduler.core.spec.check_prompt import schema_problem
+
     return _mapping("output.schema", value, schema_problem)
 
 
 def _tools(step: StepDef, value: Any, rules: TargetRules) -> list[dict[str, Any]]:
+    from orc.scheduler.core.spec.check_prompt import parameters_problem
+
     for number, tool in enumerate(value):
         key = f"tools[{number}]"
         if tool.get("description") is not None:

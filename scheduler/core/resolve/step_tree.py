@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
+from typing import TYPE_CHECKING
 
 from orc.ledger.definition import StepDef
 from orc.ledger.step_names import KEY_CHARS_MAX, STEP_CHARS_MAX, lineage
-from orc.scheduler.core.source.yaml_source import Path
-from orc.scheduler.core.spec.model import StepSpec
+from orc.scheduler.core.source.paths import Path
+
+if TYPE_CHECKING:
+    from orc.scheduler.core.spec.model import StepSpec
 
 _DIGITS_MAX = 5
 """Of the number of an item or a round."""

@@ -16,7 +16,7 @@ from orc.scheduler.core.resolve.known_steps import bad_settings
 from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.step_tree import path_in_spec, too_long_names
 from orc.scheduler.core.resolve.targets import TargetRules
-from orc.scheduler.core.source.yaml_source import Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
 from orc.scheduler.core.spec.parse import Spec
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
-Path = tuple[str | int, ...]
+from orc.scheduler.core.source.paths import Path
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 

@@ -11,8 +11,8 @@ import yaml
 from msgspec import Struct, field
 
 from orc.ledger.digest import clean_text
-from orc.scheduler.core.source.json_source import Path as Path
 from orc.scheduler.core.source.json_source import places_in
+from orc.scheduler.core.source.paths import Path as Path
 from orc.scheduler.core.source.plain_scalars import read_plain
 
 Place = tuple[int, int]

@@ -21,15 +21,15 @@ import yaml
 from msgspec import Struct, field
 
 from orc.ledger.digest import clean_text
-from orc.ledger.wording import key_path, size_text
+from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.source import SIZE_MAX
 from orc.scheduler.core.source.json_source import looks_like_json
-from orc.scheduler.core.source.places import Path as Path
+from orc.scheduler.core.source.paths import Path as Path
 from orc.scheduler.core.source.places import Place, Places, places_of_json, places_of_yaml
 from orc.scheduler.core.source.plain_scalars import read_plain
 from orc.scheduler.core.strict_json import parse_json
 
-SIZE_MAX = 16 * 1024 * 1024
 DEPTH_MAX = 64
 ALIASED_NODES_MAX = 10_000
 
@@ -69,11 +69,6 @@ class Document(Struct):
     def has(self, path: Path) -> bool:
         """Whether there is a value at the path."""
         return path in self.places.values
-
-
-def dotted(path: Path) -> str:
-    """The path as text, such as `steps.build.files[0]`."""
-    return key_path(path) or "the spec"
 
 
 def parse_yaml(text: str, *, source_name: str) -> Document:

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 
 from orc.scheduler.core.durations import parse_duration
+from orc.scheduler.core.errors import NOTHING
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.sizes import SIZE_PATTERN, parse_size
 from orc.scheduler.core.spec.rendered_keys import Rendered, rendered
@@ -34,8 +35,6 @@ IGNORED_PREFIX: Final = "x-"
 TEMPLATE_PATTERN: Final = r"\$\{\{"
 _KEY_SETS_MAX = 1000
 _set = object.__setattr__
-NOTHING: Final = "nothing (null)"
-"""How messages name a null, also that of a key with nothing behind it."""
 
 
 class Strict(BaseModel):
@@ -91,15 +90,6 @@ class Strict(BaseModel):
 def no_value(remedy: str = "give it a value, or remove the key") -> str:
     """What is wrong with a key with nothing behind it."""
     return f"there is {NOTHING} behind it; {remedy}"
-
-
-def shown_value(value: Any) -> str:
-    """The value in a message, as a person would write it; of a list or a mapping, only what it is."""
-    if value is None:
-        return NOTHING
-    if isinstance(value, dict | list):
-        return f"{'a' if value else 'an empty'} {'mapping' if isinstance(value, dict) else 'list'}"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def shorthand(key: str, *types: type) -> Callable[[Any], Any]:

@@ -13,7 +13,8 @@ from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.paths import written_problem
 from orc.scheduler.core.shell.code_variables import code_problem, is_code_variable
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.model import JobSpec, StepSpec, kind_of
 
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)

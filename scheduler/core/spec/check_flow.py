@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from orc.ledger.wording import count_text, number_text
 from orc.scheduler.core.errors import Problem, TemplateError
 from orc.scheduler.core.language.expressions import Expression
+from orc.scheduler.core.language.names import ROOTS
 from orc.scheduler.core.language.templates import has_template, parse_template
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.model import StepSpec
-from orc.scheduler.core.spec.references import ROOTS, Scope
+from orc.scheduler.core.spec.references import Scope
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 _OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)

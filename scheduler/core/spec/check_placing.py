@@ -9,7 +9,8 @@ from orc.ledger.definition import LOCAL
 from orc.ledger.kinds import facts_of
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.paths import written_problem
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.model import JobSpec, StepSpec, kind_of
 from orc.scheduler.core.spec.room import NAME_LENGTH_MAX, NAME_PATTERN
 

@@ -13,7 +13,8 @@ from orc.ledger.kinds import facts_of
 from orc.ledger.wording import duration_text
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.base import TemplateText
 from orc.scheduler.core.spec.data_inputs import is_data, key_problems
 from orc.scheduler.core.spec.flow import RetrySpec

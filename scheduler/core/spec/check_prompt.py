@@ -11,7 +11,8 @@ from orc.ledger.wording import key_path
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.paths import path_problem
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.prompt import (
     MessageSpec,

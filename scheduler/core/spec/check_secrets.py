@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from orc.ledger.kinds import facts_of
 from orc.scheduler.core.errors import Problem
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.check_files import ENV_NAME
 from orc.scheduler.core.spec.hooks import HookSpec
 from orc.scheduler.core.spec.model import JobSpec, StepSpec, kind_of

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.base import IGNORED_PREFIX
 from orc.scheduler.core.spec.hooks import HooksSpec
 from orc.scheduler.core.spec.model import JobSpec

@@ -14,7 +14,8 @@ from orc.ledger.kinds import KIND_OF_KEY, KINDS, marks_taking
 from orc.scheduler.core.errors import Problem, TemplateError, nearest
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.shell.insertion import check_words
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.check_files import ENV_NAME, check_cwd, check_env, check_files
 from orc.scheduler.core.spec.check_flow import check_flow
 from orc.scheduler.core.spec.check_placing import check_placing, check_ship, executor_problem

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from orc.ledger.inputs.read_inputs import DATA_TYPES, ReadInput
-from orc.scheduler.core.spec.base import shown_value
+from orc.scheduler.core.errors import shown_value
 from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.strict_json import parse_json
 

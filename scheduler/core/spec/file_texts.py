@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from orc.scheduler.core.errors import Problem
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
 
 ReadText = Callable[[str], str]
 """Returns the text of a file that the spec names; raises ValueError with the reason if it cannot."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from orc.ledger.bounds import INNER_LEVELS_MAX, Unstorable, check_value
 from orc.ledger.digest import clean_json
+from orc.scheduler.core.errors import shown_value
 from orc.scheduler.core.source.plain_scalars import read_plain
-from orc.scheduler.core.spec.base import no_value, shown_value
+from orc.scheduler.core.spec.base import no_value
 from orc.scheduler.core.spec.data_inputs import data_problem, data_value, is_data
 from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.strict_json import parse_json

@@ -12,8 +12,8 @@ from functools import cache
 from typing import Any
 
 from orc.ledger.wording import count_text, number_text
-from orc.scheduler.core.errors import nearest
-from orc.scheduler.core.spec.base import TEMPLATE_PATTERN, FileText, shown_value
+from orc.scheduler.core.errors import nearest, shown_value
+from orc.scheduler.core.spec.base import TEMPLATE_PATTERN, FileText
 from orc.scheduler.core.spec.flow import TAG_PATTERN
 from orc.scheduler.core.spec.model import PROJECT_PATTERN, STEP_ID_PATTERN, JobSpec
 from orc.scheduler.core.spec.prompt import SERVER_PATTERN, VARIABLE_PATTERN

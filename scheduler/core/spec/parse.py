@@ -14,7 +14,8 @@ from msgspec import Struct, field
 from pydantic import BaseModel, ValidationError
 
 from orc.scheduler.core.errors import Problem, SpecError, nearest
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted, parse_yaml
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document, parse_yaml
 from orc.scheduler.core.spec.app_template import app_steps
 from orc.scheduler.core.spec.base import NoTemplate
 from orc.scheduler.core.spec.beside import beside

@@ -13,23 +13,23 @@ from orc.ledger.kinds import KIND_OF_KEY, facts_of
 from orc.scheduler.core.errors import Problem, TemplateError, nearest
 from orc.scheduler.core.language.expressions import Expression, Reference
 from orc.scheduler.core.language.kinds_of_values import condition_problems
+from orc.scheduler.core.language.names import (
+    EACH,
+    EACH_FIELDS,
+    LOOP_FIELDS,
+    ROOTS,
+    STEP_FIELDS,
+)
 from orc.scheduler.core.language.templates import has_template, parse_condition, parse_template
 from orc.scheduler.core.shell.insertion import parse_shell
-from orc.scheduler.core.source.yaml_source import Document, Path, dotted
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.base import Strict
 from orc.scheduler.core.spec.comparisons import hopeless_comparisons
 from orc.scheduler.core.spec.flow import ScoreSpec
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.rendered_keys import keys_with_templates
 
-STEP_FIELDS = ("output", "status", "error", "files", "attempts", "items")
-LOOP_FIELDS = ("index", "previous")
-ROUND = "loop"
-"""The name under which a step reads its round."""
-EACH = "each"
-"""The name under which an item reads its place among the others; an item of that name hides it."""
-EACH_FIELDS = ("index", "key", "first", "last")
-ROOTS = ("project", "task_description", "inputs", "steps", "env", "job")
 _JOB_FIELDS = ("id",)
 
 _KIND_OF_TYPE = {

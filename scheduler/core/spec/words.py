@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from orc.scheduler.core.source.yaml_source import Document, Path
+from orc.scheduler.core.source.paths import Path
+from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.file_texts import mappings_of_steps
 
 

@@ -7,7 +7,6 @@ from typing import Any, TextIO
 
 from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import SpecError
-from orc.scheduler.core.source.yaml_source import parse_yaml
 from orc.scheduler.core.strict_json import parse_json
 
 _EMPTY = "the file is empty; a table is a list of mappings, and may be []"
@@ -40,6 +39,8 @@ def read_json(file: TextIO) -> Iterator[Found]:
 
 def read_yaml(file: TextIO, *, source_name: str) -> Iterator[Found]:
     """The rows of a YAML document. Raises ValueError."""
+    from orc.scheduler.core.source.yaml_source import parse_yaml
+
     try:
         document = parse_yaml(file.read(), source_name=source_name)
     except SpecError as error:

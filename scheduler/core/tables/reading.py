@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from orc.ledger.bounds import INNER_LEVELS_MAX, check_value
 from orc.ledger.digest import clean_json
 from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import nearest
-from orc.scheduler.core.spec.input_spec import ColumnType, TableFormat
 from orc.scheduler.core.tables.delimited import (
     DELIMITERS,
     DelimitedReader,
@@ -22,6 +21,9 @@ from orc.scheduler.core.tables.delimited import (
     read_sample,
 )
 from orc.scheduler.core.tables.documents import Found, read_json, read_lines, read_yaml
+
+if TYPE_CHECKING:
+    from orc.scheduler.core.spec.input_spec import ColumnType, TableFormat
 
 SUFFIXES: Mapping[str, TableFormat] = {
     ".csv": "csv",

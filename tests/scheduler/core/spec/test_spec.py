@@ -16,7 +16,8 @@ from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.resolve.job import build_job
-from orc.scheduler.core.source.yaml_source import ALIASED_NODES_MAX, DEPTH_MAX, SIZE_MAX, parse_yaml
+from orc.scheduler.core.source import SIZE_MAX
+from orc.scheduler.core.source.yaml_source import ALIASED_NODES_MAX, DEPTH_MAX, parse_yaml
 from orc.scheduler.core.spec.model import LATER_JOB_KEYS, LATER_STEP_KEYS
 from orc.scheduler.core.spec.parse import parse_spec
 from tests.builders import settings, step
