@@ -58,6 +58,7 @@ from orc.scheduler.core.spec.room import (
     ResourcesSpec,
 )
 
+PROJECT_LENGTH_MAX = 100
 PROJECT_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 STEP_ID_LENGTH_MAX = 64
@@ -311,7 +312,9 @@ class JobSpec(Strict):
         description="Another spec or a built-in template, whose steps, inputs and defaults are used.",
     )
     project: str = Field(
-        pattern=PROJECT_PATTERN, max_length=100, description="The name of the output folder."
+        pattern=PROJECT_PATTERN,
+        max_length=PROJECT_LENGTH_MAX,
+        description="The name of the output folder.",
     )
     task_description: str | None = Field(
         None, description="A free text; expressions read it as `task_description`."

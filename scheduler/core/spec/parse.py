@@ -39,7 +39,7 @@ from orc.scheduler.core.spec.model import (
     StepSpec,
     kind_of,
 )
-from orc.scheduler.core.spec.plain_step import plain_step
+from orc.scheduler.core.spec.plain_parts import plain_job, plain_step
 from orc.scheduler.core.spec.prompt import VARIABLE_PATTERN, ServersFile, ServerSpec
 from orc.scheduler.core.spec.words import take_as_written
 
@@ -153,7 +153,7 @@ def examine(
         known = "`project`, and `steps` or `task_description`"
         message = f"this is no spec of orc: it has none of the keys {known}"
         raise SpecError(source_name, [Problem(message, 1, 1)])
-    job = _validate(JobSpec, raw, (), document, problems)
+    job = plain_job(raw) or _validate(JobSpec, raw, (), document, problems)
     steps = _validate_steps(raw_steps, document, problems, given="steps" in document.value)
     checked = job or _usable_part(raw)
     problems += check_job(checked, document, uses_app=_uses_app(document.value))

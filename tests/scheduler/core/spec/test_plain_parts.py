@@ -1,4 +1,4 @@
-"""Steps with a few keys are read and checked by shorter ways, which give what the long ones give."""
+"""Jobs and steps with a few keys are read and checked in shorter ways, which give the same."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from orc.scheduler.core.spec import checks
-from orc.scheduler.core.spec.model import StepSpec
+from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.parse import examine
-from orc.scheduler.core.spec.plain_step import _IS_PLAIN, plain_step
+from orc.scheduler.core.spec.plain_parts import _IN_JOB, _IN_STEP, plain_job, plain_step
 
 VALUES = [None, True, 0, 1.5, "", "x", [], ["x"], [1], [None], {}, {"a": [1]}, {1: 2}]
 
 
-@pytest.mark.parametrize("key", sorted(_IS_PLAIN))
+@pytest.mark.parametrize("key", sorted(_IN_STEP))
 @pytest.mark.parametrize("value", VALUES)
 def test_a_plain_step_is_the_step_that_validation_gives(key: str, value: Any) -> None:
     raw = {"run": "true", key: value}
@@ -30,6 +30,31 @@ def test_a_plain_step_is_the_step_that_validation_gives(key: str, value: Any) ->
         assert found == validated
         assert found.model_fields_set == validated.model_fields_set
         assert found.model_dump() == validated.model_dump()
+
+
+@pytest.mark.parametrize("key", sorted(_IN_JOB))
+@pytest.mark.parametrize(
+    "value", [*VALUES, "x\n", "\n", "a b", ".x", "x" * 100, "x" * 101, "é", "1.2_3-4", "${{ x }}"]
+)
+def test_a_plain_job_is_the_job_that_validation_gives(key: str, value: Any) -> None:
+    raw = {"project": "p", key: value}
+    found = plain_job(raw)
+    try:
+        validated = JobSpec.model_validate(raw)
+    except ValidationError:
+        assert found is None
+        return
+    if found is not None:
+        assert found == validated
+        assert found.model_fields_set == validated.model_fields_set
+        assert found.model_dump() == validated.model_dump()
+
+
+def test_a_job_with_another_key_is_validated() -> None:
+    assert plain_job({"project": "p"}) is not None
+    assert plain_job({"project": "p", "tags": []}) is None
+    assert plain_job({"project": "p", "nope": 1}) is None
+    assert plain_job({"task_description": "p"}) is None
 
 
 def test_a_step_with_another_key_is_validated() -> None:
