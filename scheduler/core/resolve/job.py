@@ -31,6 +31,7 @@ from orc.scheduler.core.errors import SpecError, nearest
 from orc.scheduler.core.paths import folder_problem
 from orc.scheduler.core.resolve.alike_steps import AlikeSteps
 from orc.scheduler.core.resolve.early import EarlySettings, known_duration, step_def
+from orc.scheduler.core.resolve.environment_numbers import environment_number
 from orc.scheduler.core.resolve.flow import resolve_budget, resolve_doubt, resolve_flow
 from orc.scheduler.core.resolve.hooks import resolve_hooks
 from orc.scheduler.core.resolve.job_inputs import resolve_inputs, workflow_inputs
@@ -366,7 +367,7 @@ class _Resolver:
             attempts: float | None = facts.attempts
             if facts.calls_model:
                 attempts = self._env_number("MAX_RETRIES", attempts)
-            spec = RetrySpec(max_attempts=max(1, int(attempts or 1)))
+            spec = RetrySpec.model_construct(max_attempts=max(1, int(attempts or 1)))
         found = RetryDef(
             max_attempts=spec.max_attempts,
             backoff=spec.backoff,
@@ -379,18 +380,10 @@ class _Resolver:
         return found
 
     def _env_number(self, name: str, default: float | None) -> float | None:
-        text = self.environment.get(name)
-        if not text:
-            return default
         try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value < 1e9:
-            message = (
-                f"the environment variable {name} must be a number of at least 0; got {text[:40]!r}"
-            )
-            if not any(found.message == message for found in self.problems):
-                self._report(message)
+            value = environment_number(self.environment, name)
+        except ValueError as error:
+            if not any(found.message == str(error) for found in self.problems):
+                self._report(str(error))
             return default
-        return value
+        return default if value is None else value

@@ -113,6 +113,8 @@ class Sparse(BaseModel):
     Two models are equal if all their fields are.
     """
 
+    model_config = ConfigDict(defer_build=True)
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Give the class the defaults of its fields."""

@@ -53,11 +53,14 @@ Approval = Annotated[
 ]
 
 
+ATTEMPTS_MAX = 1000
+
+
 class RetrySpec(Strict):
     """How often a failed step is retried, and the waits before the retries."""
 
     max_attempts: int = Field(
-        3, ge=1, le=1000, description="The maximum number of attempts, including the first."
+        3, ge=1, le=ATTEMPTS_MAX, description="The maximum number of attempts, including the first."
     )
     backoff: Backoff = Field(
         "exponential", description="How the wait grows from one retry to the next."

@@ -351,7 +351,7 @@ class JobSpec(Strict):
         "are read at submission, and lie in $ORC_SPEC_DIR on each machine.",
     )
     concurrency: Concurrency = Field(
-        ConcurrencySpec(),
+        ConcurrencySpec.model_construct(),
         description="The maximum number of steps that run at once: a number, or a mapping.",
     )
     timeout: Duration | OrTemplate | None = Field(
@@ -385,7 +385,7 @@ class JobSpec(Strict):
         "notify somebody. They never change its result.",
     )
     defaults: DefaultsSpec = Field(
-        DefaultsSpec(), description="Values for steps that do not have the key."
+        DefaultsSpec.model_construct(), description="Values for steps that do not have the key."
     )
     steps: dict[str, StepSpec] | None = Field(
         None,

@@ -316,6 +316,20 @@ class TestResolve:
             resolve(self.BARE, environment={name: value})
         assert len(caught.value.problems) == 1
 
+    @each_case(
+        "name, value, bounds",
+        [
+            ("MAX_RETRIES", "1001", "from 0 to 1000"),
+            ("TOP_P", "1.1", "from 0 to 1"),
+            ("MAX_TOKENS", "0", "of at least 1"),
+        ],
+    )
+    def test_a_number_of_the_environment_has_the_bounds_of_its_key(
+        self, name: str, value: str, bounds: str
+    ) -> None:
+        with pytest.raises(SpecError, match=f"{name} must be a number {bounds}; got '{value}'"):
+            resolve(self.BARE, environment={name: value})
+
     def test_inputs_are_given_defaulted_or_asked_for(self) -> None:
         text = f"{HEAD}inputs: {{n: {{type: integer}}, s: {{default: d}}}}\nsteps: {{a: {{value: 1}}}}\n"
         assert resolve(text, inputs={"n": "4"}).inputs == {"n": 4, "s": "d"}
