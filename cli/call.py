@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orc.cli.collector import start_collector
-from orc.cli.exit_codes import code_for_error
 from orc.ledger.command_lines import ledger_named
 
 
@@ -17,7 +16,9 @@ def call_command(call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         with ledger_named(arguments.get("database")):
             return call()
     except Exception as error:
-        # Imported here, since both are rarely needed and load slowly.
+        # Imported here, since they are rarely needed and load slowly.
+        from orc.cli.exit_codes import code_for_error
+
         if "database" in arguments and code_for_error(error) is None:
             from orc.cli.jobs.damage import explain
             from orc.cli.ledger_access import database_path

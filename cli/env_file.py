@@ -15,9 +15,9 @@ from orc.ledger.secrets.masking import Mask
 
 FILE_BYTES_MAX = 1024 * 1024
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PRIVATE", re.IGNORECASE)
-_CHANGES_PROGRAMS = re.compile(
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_HIDDEN = r"(?i:KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PRIVATE)"
+_CHANGES_PROGRAMS = (
     r"(PATH|HOME|SHELL|USER|LOGNAME|TMPDIR|TZ|LANG|ENV|BASH_ENV|(LD|DYLD|LC|ORC|GIT)_.*|PYTHON.*)\Z"
 )
 SECRETS_VARIABLE = "ORC_SECRET_VARIABLES"
@@ -49,16 +49,16 @@ def load_env_file(path: Path | None) -> Path | None:
             f"--env-file {path}: cannot be read: {reason}; name another file"
         ) from error
     for name, value in found.items():
-        if value is None or not _NAME.fullmatch(name) or "\0" in value:
+        if value is None or not re.fullmatch(_NAME, name) or "\0" in value:
             raise UsageProblem(f"--env-file {path}: each line must be NAME=VALUE")
-        if _CHANGES_PROGRAMS.match(name):
+        if re.match(_CHANGES_PROGRAMS, name):
             raise UsageProblem(
                 f"--env-file {path}: {name} is not taken from a file, since it would change the "
                 "programs of steps; remove it, or set it in the environment"
             )
     for name, value in found.items():
         os.environ.setdefault(name, value or "")
-    secret = [name for name, value in found.items() if value and _SECRET.search(name)]
+    secret = [name for name, value in found.items() if value and re.search(_HIDDEN, name)]
     if secret:
         os.environ[SECRETS_VARIABLE] = " ".join(secret)
     # The file may have another value than the environment, which comes first.

@@ -7,10 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-from orc.cli.env_file import load_env_file
 from orc.cli.errors import UsageProblem
 from orc.cli.parameters import Argument, Option
-from orc.scheduler.core.durations import parse_duration
+
+
+def _load_env_file(path: Path | None) -> Path | None:
+    # Imported here, since few commands read such a file.
+    from orc.cli.env_file import load_env_file
+
+    return load_env_file(path)
+
 
 NUMBER_MAX = 2**31 - 1
 """The maximum of a number that an option takes, such as a limit or a version; SQLite holds more."""
@@ -43,7 +49,7 @@ EnvFile = Annotated[
         help="Read variables, such as keys, from this file (NAME=VALUE a line). The environment's own "
         "come first.",
         metavar="FILE",
-        callback=load_env_file,
+        callback=_load_env_file,
         is_eager=True,
     ),
 ]
@@ -305,6 +311,9 @@ def parse_since(text: str | None, *, now: datetime | None = None) -> str | None:
     """
     if text is None:
         return None
+    # Imported here, since most commands are given no time.
+    from orc.scheduler.core.durations import parse_duration
+
     try:
         moment = (now or datetime.now(UTC)) - timedelta(seconds=parse_duration(text))
     except ValueError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,10 +19,10 @@ from orc.ledger.wording import visible
 WITHOUT_LEDGER = ("init", "schema", "validate", "chaos")
 """The commands that have no option `--db`."""
 
-_QUOTED = re.compile(r"`(orc [^`\n]+)`")
-_TO_COMPLETE = re.compile(r"(?:^|[=.])[A-Z][A-Z_]+(?![a-z0-9])")
+_QUOTED = r"`(orc [^`\n]+)`"
+_TO_COMPLETE = r"(?:^|[=.])[A-Z][A-Z_]+(?![a-z0-9])"
 """In a word that stands for something: STEP, inputs.NAME=VALUE."""
-_SAYS_WHAT = re.compile(r"\b(name|write|use|give|try|free|run a spec)\b")
+_SAYS_WHAT = r"\b(name|write|use|give|try|free|run a spec)\b"
 _NOT_NEXT = ("cancel", "prune", "redact")
 
 _named: ContextVar[Path | None] = ContextVar("ledger of the commands in messages", default=None)
@@ -78,24 +77,31 @@ def next_command(message: str) -> str:
     There is none if the message names several, if one must be completed, or if one would end or remove
     something: a person decides about that.
     """
-    found = set(_QUOTED.findall(message))
+    found = set(re.findall(_QUOTED, message))
     if len(found) != 1:
         return ""
     (command,) = found
     name, *others = command.split()[1:] or [""]
-    return "" if name in _NOT_NEXT or any(map(_TO_COMPLETE.search, others)) else command
+    return (
+        ""
+        if name in _NOT_NEXT or any(re.search(_TO_COMPLETE, word) for word in others)
+        else command
+    )
 
 
 def with_advice(message: str, advice: str) -> str:
     """The message, with what to do if it does not say that after a semicolon or by a command."""
-    if not advice or ";" in message or "`" in message or _SAYS_WHAT.search(message):
+    if not advice or ";" in message or "`" in message or re.search(_SAYS_WHAT, message):
         return message
     return f"{message}; {advice}"
 
 
 def quoted(word: object) -> str:
     """A word of a command, quoted for a shell; control characters are shown as escapes."""
-    return shlex.quote(visible(str(word)))
+    # Imported here, since most commands print no other command.
+    from shlex import quote
+
+    return quote(visible(str(word)))
 
 
 def quoted_command(*words: object) -> str:

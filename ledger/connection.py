@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from orc.ledger import failpoints
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import (
     CorruptLedger,
@@ -36,7 +35,6 @@ from orc.ledger.errors import (
 )
 from orc.ledger.files.exposure import Examined, examine_ledger
 from orc.ledger.files.in_use import is_written_here
-from orc.ledger.files.snapshot import copy_database, has_content, is_hot
 from orc.ledger.files.way import real_path
 from orc.ledger.schema import APPLICATION_ID, check_header
 from orc.ledger.schema_check import check_file
@@ -204,6 +202,9 @@ def source_to_read(path: Path) -> Source:
         return Source(real)
     if examined.is_own and os.access(real.parent, os.W_OK | os.X_OK):
         return Source(real)
+    # Imported here, since most ledgers are one's own.
+    from orc.ledger.files.snapshot import copy_database, has_content
+
     _refuse_unreadable(examined)
     if not has_content(Path(f"{real}-wal")):
         _warn_of_unseen_log(examined)
@@ -227,6 +228,8 @@ def _warn_of_unseen_log(examined: Examined) -> None:
 
 def _refuse_unreadable(examined: Examined) -> None:
     """Raise ExposedFiles if the database and its log alone may show no committed state."""
+    from orc.ledger.files.snapshot import is_hot
+
     path = examined.path
     needed = {path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-journal"))}
     for fault in examined.faults:
@@ -337,6 +340,9 @@ def no_ledger(path: Path) -> str:
 def _create_private(path: Path) -> None:
     if path.exists():
         return
+    # Imported here, since readers of a ledger, which must start fast, pass no failpoint.
+    from orc.ledger import failpoints
+
     failpoints.hit("ledger.before_create")
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

@@ -1,4 +1,9 @@
-"""Finds a job by a part of its id or by `latest`. Imports no event models, for fast start-up."""
+"""Job ids: checks those that are stored, and finds a job by a part of its id or by `latest`.
+
+A ledger may come from another person, so that an id is checked before it becomes a part of a path. This
+module also words what is stored in place of something else. It imports no events and no JSON: commands
+that only read tables use it at their start.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,24 @@ import sqlite3
 from pathlib import Path
 
 from orc.ledger.command_lines import quoted_command
-from orc.ledger.errors import NoSuchJob
-from orc.ledger.stored import check_job_id
+from orc.ledger.errors import CorruptLedger, NoSuchJob
 from orc.ledger.wording import count_text
 
-_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?", re.ASCII)
+_JOB_ID = r"job_[a-z0-9]{12}"
+_LATEST = r"latest(?:~([0-9]{1,9}))?"
+_SHOWN_CHARS = 60
+
+
+def is_job_id(value: object) -> bool:
+    """Whether the value is `job_` and twelve lower-case letters or digits."""
+    return type(value) is str and re.fullmatch(_JOB_ID, value) is not None
+
+
+def check_job_id(value: object, *, where: str) -> str:
+    """The value, which is a job id: it becomes part of paths. Raises CorruptLedger."""
+    if not is_job_id(value):
+        raise CorruptLedger(f"{where}: {shown(value)} is not a job id; {verify_first()}")
+    return str(value)
 
 
 def find_job(connection: sqlite3.Connection, name: str, *, path: Path) -> str:
@@ -21,7 +39,7 @@ def find_job(connection: sqlite3.Connection, name: str, *, path: Path) -> str:
     name is ambiguous, and CorruptLedger if the ledger has ids that are none.
     """
     first_events = "SELECT job_id FROM events WHERE version = 1"
-    if latest := _LATEST.fullmatch(name):
+    if latest := re.fullmatch(_LATEST, name):
         return _latest(connection, int(latest[1] or 0), path=path)
     exact = connection.execute(f"{first_events} AND job_id = ?", (name,)).fetchone()
     if exact:
@@ -55,3 +73,32 @@ def _latest(connection: sqlite3.Connection, back: int, *, path: Path) -> str:
     raise NoSuchJob(
         f"{path} has only {jobs}, so latest~{back} does not exist; see {quoted_command('list')}"
     )
+
+
+def shown(value: object) -> str:
+    """A value for a message: short, in one line of ASCII."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number with many digits"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, str):
+        if is_plain(value):
+            return value
+        return ascii(value[:_SHOWN_CHARS]) + ("..." if len(value) > _SHOWN_CHARS else "")
+    return shown_text(ascii(value[:_SHOWN_CHARS] if isinstance(value, bytes) else value))
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text needs no quotes in a message."""
+    return is_job_id(text) or (0 < len(text) <= _SHOWN_CHARS and text.isascii() and text.isdigit())
+
+
+def shown_text(text: str) -> str:
+    """A text for a message, cut if it is long."""
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def verify_first() -> str:
+    """What to do about a ledger that another program has changed."""
+    verify = quoted_command("verify")
+    return f"run {verify} to see what was changed, and restore the ledger from a backup"

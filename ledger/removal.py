@@ -19,8 +19,9 @@ from orc.ledger.digest import Digest
 from orc.ledger.events import BlobRemoved, JobId, Recorded
 from orc.ledger.files.locks import OwnerLock
 from orc.ledger.integrity import blobs_of, removals_of
+from orc.ledger.names import check_job_id
 from orc.ledger.store import Ledger
-from orc.ledger.stored import check_job_id, parse_json, parse_object
+from orc.ledger.stored import parse_json, parse_object
 
 DIGESTS_MAX = 1000
 """The maximum number of blobs that one event names."""

@@ -8,9 +8,10 @@ file.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger, LedgerTooNew, NotALedger
+from orc.ledger.names import shown
 
 APPLICATION_ID = 0x6F726331
 """`orc1` in ASCII, in the header of the file."""
@@ -141,25 +142,16 @@ _VERSION_2 = (
 )
 
 
-def _migrate_to_1(connection: sqlite3.Connection) -> None:
-    for statement in _VERSION_1:
-        connection.execute(statement)
-
-
-def _migrate_to_2(connection: sqlite3.Connection) -> None:
-    for statement in _VERSION_2:
-        connection.execute(statement)
-
-
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_migrate_to_1, _migrate_to_2)
-"""Entry n migrates a file from `user_version` n to n + 1."""
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
+"""The statements of entry n migrate a file from `user_version` n to n + 1."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Migrate the file to the current schema, in the caller's transaction."""
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     for number in range(found, len(MIGRATIONS)):
-        MIGRATIONS[number](connection)
+        for statement in MIGRATIONS[number]:
+            connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
@@ -208,3 +200,13 @@ def check_header(connection: sqlite3.Connection) -> int:
     if version < 1:
         raise CorruptLedger(f"the file's header is damaged: it has schema version {version}")
     return version
+
+
+def parse_version(value: object) -> int:
+    """The version of the tables that a row of `orc_meta` holds. Raises CorruptLedger."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    raise CorruptLedger(
+        f"orc_meta has {shown(value)} in place of the version of the tables; "
+        f"{quoted_command('rebuild')} derives them again"
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
-from hashlib import sha256
 from itertools import islice
 
 STEP_CHARS_MAX = 4096
@@ -16,8 +15,8 @@ STEP_CHARS_MAX = 4096
 KEY_CHARS_MAX = 64
 """The maximum length of the name of an item in its id."""
 _KEY_DIGEST_CHARS = 12
-_NAME_OF_KEY = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{KEY_CHARS_MAX - 1}}}\Z", re.ASCII)
-_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_NAME_OF_KEY = rf"[A-Za-z_][A-Za-z0-9_-]{{0,{KEY_CHARS_MAX - 1}}}\Z"
+_NO_NAME = r"[^A-Za-z0-9_-]+"
 _NAME_BYTES_MAX = 255
 """What Linux and macOS allow for one name."""
 _PATH_BYTES_MAX = 1024
@@ -32,15 +31,15 @@ def names_of_keys(keys: Sequence[str]) -> tuple[str, ...]:
     of an item does not depend on the other items.
     """
     counts = Counter(key.casefold() for key in keys)
+    is_name = re.compile(_NAME_OF_KEY, re.ASCII).match
     return tuple(
-        key if _NAME_OF_KEY.match(key) and counts[key.casefold()] == 1 else _name_of_key(key)
-        for key in keys
+        key if is_name(key) and counts[key.casefold()] == 1 else _name_of_key(key) for key in keys
     )
 
 
 def _name_of_key(key: str) -> str:
-    digest = sha256(key.encode("utf-8", "replace")).hexdigest()[:_KEY_DIGEST_CHARS]
-    words = _NO_NAME.sub("-", key).strip("-")[: KEY_CHARS_MAX - len(digest) - 2]
+    digest = _digest_of(key, _KEY_DIGEST_CHARS)
+    words = re.sub(_NO_NAME, "-", key).strip("-")[: KEY_CHARS_MAX - len(digest) - 2]
     name = f"{words}-{digest}" if words else digest
     return name if name[0].isalpha() or name[0] == "_" else f"_{name}"
 
@@ -102,6 +101,13 @@ def _on_disk(step_id: str, suffix: str = "", *, added_bytes: int = 0) -> str:
     # Ids are ASCII; those of another's ledger may be anything.
     encoded = name.encode("utf-8", "replace")
     if len(encoded) > room:
-        digest = sha256(step_id.encode("utf-8", "replace")).hexdigest()[:_DIGEST_CHARS]
+        digest = _digest_of(step_id, _DIGEST_CHARS)
         name = f"{encoded[: room - len(digest) - 1].decode('utf-8', 'ignore')}~{digest}"
     return name + suffix
+
+
+def _digest_of(text: str, chars: int) -> str:
+    # Imported here, since it loads slowly, and few names are cut.
+    from hashlib import sha256
+
+    return sha256(text.encode("utf-8", "replace")).hexdigest()[:chars]

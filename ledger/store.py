@@ -36,9 +36,9 @@ from orc.ledger.files.seat import is_settled, settle
 from orc.ledger.files.way import real_path
 from orc.ledger.packing import is_text, within_limit
 from orc.ledger.reader import Head, LedgerReader, read_ledger_id
-from orc.ledger.schema import is_current, migrate
+from orc.ledger.schema import is_current, migrate, parse_version
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.stored import UNEXPECTED, parse_version
+from orc.ledger.stored import UNEXPECTED
 
 _REBUILD_BATCH = 1000
 

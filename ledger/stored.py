@@ -1,4 +1,4 @@
-"""Reads the values of a ledger's rows: job ids, times, JSON and the columns of events.
+"""Reads the values of a ledger's rows: times, JSON and the columns of events.
 
 A ledger may come from another person, who can write anything into it and compute the hashes anew.
 Each value is therefore checked where it is read. This module imports no event models, for fast
@@ -17,9 +17,9 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
-from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.files.modes import is_mode
+from orc.ledger.names import is_job_id, shown, shown_text, verify_first
 from orc.ledger.step_names import STEP_CHARS_MAX
 
 UNEXPECTED = (
@@ -48,7 +48,6 @@ FLOAT_MAX = 1e15
 
 ATTEMPT_MAX = 2**31
 
-_JOB_ID = re.compile(r"job_[a-z0-9]{12}")
 _TIME = re.compile(
     r"(?!0000)\d{4}-(?:0[1-9]|1[0-2])-(?:[0-2]\d|3[01])T"
     r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z",
@@ -58,7 +57,6 @@ _SURROGATE = "\\ud"
 _good_ids: set[str] = set()
 """The job id that was checked last: events are read job by job."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
-_SHOWN_CHARS = 60
 
 
 class _Decoder(threading.local):
@@ -91,7 +89,7 @@ class _Decoder(threading.local):
         if not -FLOAT_MAX <= value <= FLOAT_MAX:
             self.large.append(text)
             if value in (float("inf"), float("-inf")):
-                raise ValueError(f"the number {_shown(text)} is too large")
+                raise ValueError(f"the number {shown(text)} is too large")
         return value
 
 
@@ -102,18 +100,6 @@ def _constant(text: str) -> Any:
 _decoder = _Decoder()
 
 
-def is_job_id(value: object) -> bool:
-    """Whether the value is `job_` and twelve lower-case letters or digits."""
-    return type(value) is str and _JOB_ID.fullmatch(value) is not None
-
-
-def check_job_id(value: object, *, where: str) -> str:
-    """The value, which is a job id: it becomes part of paths. Raises CorruptLedger."""
-    if not is_job_id(value):
-        raise CorruptLedger(f"{where}: {_shown(value)} is not a job id; {_verify_first()}")
-    return str(value)
-
-
 def parse_time(value: object) -> datetime:
     """The UTC time of a stored text such as 2026-01-02T03:04:05.000006Z. Raises CorruptLedger."""
     if type(value) is str and _TIME.fullmatch(value):
@@ -121,7 +107,7 @@ def parse_time(value: object) -> datetime:
             return datetime.fromisoformat(value)
         except ValueError:
             pass
-    raise CorruptLedger(f"the ledger has {_shown(value)} in place of a time; {_verify_first()}")
+    raise CorruptLedger(f"the ledger has {shown(value)} in place of a time; {verify_first()}")
 
 
 def parse_json(value: object) -> Any:
@@ -131,7 +117,7 @@ def parse_json(value: object) -> Any:
     are no Unicode, and values that are nested too deeply to be converted.
     """
     if not isinstance(value, str | bytes):
-        raise CorruptLedger(f"the ledger has {_shown(value)} in place of JSON; {_verify_first()}")
+        raise CorruptLedger(f"the ledger has {shown(value)} in place of JSON; {verify_first()}")
     try:
         text = value if isinstance(value, str) else value.decode()
         found = _decoder.decode(text)
@@ -139,7 +125,7 @@ def parse_json(value: object) -> Any:
             json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise CorruptLedger(
-            f"a stored value is not JSON: {_reason(error)}; {_verify_first()}"
+            f"a stored value is not JSON: {_reason(error)}; {verify_first()}"
         ) from None
     return found
 
@@ -149,20 +135,9 @@ def parse_object(value: object) -> dict[str, Any]:
     found = parse_json(value)
     if type(found) is not dict:
         raise CorruptLedger(
-            f"the ledger has {_shown(found)} in place of an object; {_verify_first()}"
+            f"the ledger has {shown(found)} in place of an object; {verify_first()}"
         )
     return found
-
-
-def parse_version(value: object) -> int:
-    """The version of the tables that a row of `orc_meta` holds. Raises CorruptLedger."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
-        return int(value)
-    raise CorruptLedger(
-        f"orc_meta has {_shown(value)} in place of the version of the tables; "
-        f"{quoted_command('rebuild')} derives "
-        "them again"
-    )
 
 
 def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
@@ -176,20 +151,20 @@ def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
     _, job_id, version, type_name, step, attempt, recorded_at, data, _ = row
     if job_id not in _good_ids:
         if not is_job_id(job_id):
-            raise _damaged(row, f"{_shown(job_id)} is not a job id")
+            raise _damaged(row, f"{shown(job_id)} is not a job id")
         _good_ids.clear()
         _good_ids.add(job_id)
     if _TIME.fullmatch(recorded_at) is None or (
         recorded_at[8:10] > "28" and not _is_day(recorded_at)
     ):
-        raise _damaged(row, f"{_shown(recorded_at)} is not a valid time")
+        raise _damaged(row, f"{shown(recorded_at)} is not a valid time")
     if step is None:
         if attempt is not None:
             raise _damaged(row, "it has an attempt and no step")
     elif not _is_step(step):
-        raise _damaged(row, f"{_shown(step)} is not the id of a step")
+        raise _damaged(row, f"{shown(step)} is not the id of a step")
     elif attempt is not None and not (type(attempt) is int and 0 <= attempt <= ATTEMPT_MAX):
-        raise _damaged(row, f"{_shown(attempt)} is not the number of an attempt")
+        raise _damaged(row, f"{shown(attempt)} is not the number of an attempt")
     if (version == 1) is not (type_name == "job.submitted"):
         raise _damaged(row, "job.submitted must be the first event, and only that")
     try:
@@ -220,7 +195,7 @@ def check_number(value: int | float, *, name: str, where: str) -> None:
     """Raise CorruptLedger for a number that no count, size, time or cost of an event can have."""
     if abs(value) > (INTEGER_MAX if type(value) is int else FLOAT_MAX):
         raise CorruptLedger(
-            f"{where}: {name} is {_shown(value)}, which is too large; {_verify_first()}"
+            f"{where}: {name} is {shown(value)}, which is too large; {verify_first()}"
         )
 
 
@@ -228,15 +203,15 @@ def check_path(path: str, *, where: str) -> None:
     """Raise CorruptLedger if the path of a file leads out of the job's folder."""
     if any(part in ("", ".", "..") or "\0" in part for part in path.split("/")):
         raise CorruptLedger(
-            f"{where}: it names the file {_shown(path)}, which is not inside the job's folder; "
-            f"{_verify_first()}"
+            f"{where}: it names the file {shown(path)}, which is not inside the job's folder; "
+            f"{verify_first()}"
         )
 
 
 def check_mode(mode: str | None, *, where: str) -> None:
     """Raise CorruptLedger if the mode of a file is none that orc records."""
     if mode is not None and not is_mode(mode):
-        raise CorruptLedger(f"{where}: a file has the mode {_shown(mode)}; {_verify_first()}")
+        raise CorruptLedger(f"{where}: a file has the mode {shown(mode)}; {verify_first()}")
 
 
 @contextmanager
@@ -245,8 +220,8 @@ def as_damage(what: str) -> Iterator[None]:
     try:
         yield
     except UNEXPECTED as error:
-        cause = f"{type(error).__name__}: {_shown_text(str(error))}"
-        raise CorruptLedger(f"{what} ({cause}); {_verify_first()}") from error
+        cause = f"{type(error).__name__}: {shown_text(str(error))}"
+        raise CorruptLedger(f"{what} ({cause}); {verify_first()}") from error
 
 
 def _is_step(step: object) -> bool:
@@ -280,9 +255,7 @@ def _depth(text: str) -> int:
 
 
 def _damaged(row: tuple[Any, ...], problem: str) -> CorruptLedger:
-    return CorruptLedger(
-        f"event {_shown(row[2])} of {_shown(row[1])}: {problem}; {_verify_first()}"
-    )
+    return CorruptLedger(f"event {shown(row[2])} of {shown(row[1])}: {problem}; {verify_first()}")
 
 
 def _reason(error: Exception) -> str:
@@ -290,31 +263,4 @@ def _reason(error: Exception) -> str:
         return "it is nested too deeply"
     if isinstance(error, UnicodeError):
         return "it has a text that is not Unicode"
-    return _shown_text(str(error))
-
-
-def _shown(value: object) -> str:
-    """A value for a message: short, in one line of ASCII."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return "a number with many digits"
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    if isinstance(value, str):
-        if is_plain(value):
-            return value
-        return ascii(value[:_SHOWN_CHARS]) + ("..." if len(value) > _SHOWN_CHARS else "")
-    return _shown_text(ascii(value[:_SHOWN_CHARS] if isinstance(value, bytes) else value))
-
-
-def is_plain(text: str) -> bool:
-    """Whether a text needs no quotes in a message."""
-    return is_job_id(text) or (0 < len(text) <= _SHOWN_CHARS and text.isascii() and text.isdigit())
-
-
-def _shown_text(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def _verify_first() -> str:
-    verify = quoted_command("verify")
-    return f"run {verify} to see what was changed, and restore the ledger from a backup"
+    return shown_text(str(error))

@@ -18,8 +18,8 @@ from orc.ledger.bounds import STORED_BYTES_MIN
 from orc.ledger.digest import canonical_json
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.kinds import JOB_ENDED
+from orc.ledger.names import check_job_id
 from orc.ledger.removal import blobs_by_job, has_bytes, removed_from_job, size_of, spec_blobs
-from orc.ledger.stored import check_job_id
 
 _COPY_BYTES_MIN = 8
 """Copies of fewer bytes are not searched for: they occur in too many places by chance."""

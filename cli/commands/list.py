@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from itertools import islice
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from orc.cli.assess.unknown_tag import unknown_tag_text
 from orc.cli.jobs.listing import JobSummary, list_jobs
 from orc.cli.ledger_access import live_status, read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter, parse_since
 from orc.cli.parameters import Option
-from orc.cli.terminal.next_lines import next_steps
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put_json, say
@@ -27,6 +27,9 @@ from orc.ledger.wording import (
 )
 from orc.projections.scores.overview import means_text
 from orc.projections.tables.inner_waits import JobWaits
+
+if TYPE_CHECKING:
+    from orc.cli.terminal.next_lines import NextSteps
 
 
 def command(
@@ -85,12 +88,13 @@ def command(
         )
         shown = list(islice(found, limit))
         # What waits is told in full where it was asked for, and to programs.
-        coming = {
-            job.job_id: next_steps(connection, path, job.job_id, job.status, is_brief=True)
+        told = [
+            job
             for job in shown
             if as_json or ("waiting" in (statuses or ()) and job.status == "waiting")
-        }
-        unknown = None if shown else unknown_tag_text(connection, tag)
+        ]
+        coming = _coming(connection, path, told)
+        unknown = None if shown else _unknown_tag(connection, tag)
         is_empty = connection.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is None
     if as_json:
         for job in shown:
@@ -143,6 +147,27 @@ def command(
         if job.job_id in coming:
             coming[job.job_id].put(waits=_waits(job))
     return 0
+
+
+def _coming(
+    connection: sqlite3.Connection, path: Path, jobs: list[JobSummary]
+) -> dict[str, NextSteps]:
+    """What each of the jobs asks, and how it goes on."""
+    if not jobs:
+        return {}
+    # Imported here, as below: a plain `orc list` starts fast.
+    from orc.cli.terminal.next_lines import next_steps
+
+    return {
+        job.job_id: next_steps(connection, path, job.job_id, job.status, is_brief=True)
+        for job in jobs
+    }
+
+
+def _unknown_tag(connection: sqlite3.Connection, tag: str | None) -> str | None:
+    from orc.cli.assess.unknown_tag import unknown_tag_text
+
+    return unknown_tag_text(connection, tag)
 
 
 def _waits(job: JobSummary) -> str:

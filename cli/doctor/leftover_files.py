@@ -18,7 +18,7 @@ from orc.cli.jobs.own_folder import folder_of
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.files.exposure import examine_ledger
-from orc.ledger.files.locks import locks_dir
+from orc.ledger.files.lock_paths import locks_dir
 from orc.ledger.files.private_folder import KINDS, temporary_place
 from orc.ledger.files.run_places import noted_outputs
 from orc.ledger.files.temporary import TEMPORARY_NAME, find_leftovers, is_abandoned

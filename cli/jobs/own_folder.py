@@ -19,7 +19,7 @@ from orc.ledger.files.folder import Folder
 from orc.ledger.files.project_places import is_inside, place_of
 from orc.ledger.files.run_places import noted_folder
 from orc.ledger.files.seat import origin_of
-from orc.ledger.stored import check_job_id
+from orc.ledger.names import check_job_id
 from orc.ledger.transport.imported import imported
 
 if TYPE_CHECKING:

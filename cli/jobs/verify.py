@@ -16,7 +16,7 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import NoSuchJob
 from orc.ledger.integrity import list_jobs
-from orc.ledger.stored import is_job_id
+from orc.ledger.names import is_job_id
 from orc.projections import Verifier
 from orc.projections.money.prices import PriceTable
 from orc.projections.verify import Verdict, missing_job

@@ -5,7 +5,6 @@ Texts that a model, a command or a server wrote could otherwise control the term
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -85,6 +84,9 @@ def put_piece(text: str) -> None:
 
 def put_json(value: Any) -> None:
     """Print a JSON value as one line of ASCII on stdout, and flush. Raises ReaderGone."""
+    # Imported here, since it loads slowly, and most output is for people.
+    import json
+
     put(json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f"), flush=True)
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from orc.ledger.errors import StorageError
 from orc.ledger.files.descriptors import open_regular
-from orc.ledger.files.locks import NOT_OF_JOBS, has_owner, locks_dir
+from orc.ledger.files.lock_paths import locks_dir
+from orc.ledger.files.locks import NOT_OF_JOBS, has_owner
 
 _NAME = "ledger.json"
 _BYTES_MAX = 4096

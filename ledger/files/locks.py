@@ -24,7 +24,7 @@ from types import TracebackType
 from orc.ledger.errors import LedgerBusy, OwnedElsewhere, StorageError
 from orc.ledger.files.byte_lock import is_byte_locked, release_byte_lock, take_byte_lock
 from orc.ledger.files.descriptors import NO_LOCKS, open_regular
-from orc.ledger.files.way import real_path
+from orc.ledger.files.lock_paths import locks_dir
 from orc.ledger.wording import duration_text
 
 WRITE_WAIT_S = 30.0
@@ -39,12 +39,6 @@ _UNSURE_WAIT_S = 0.25
 
 _NOTE_BYTES_MAX = 4096
 _HAS_BYTE_LOCK = "has_byte_lock"
-
-
-def locks_dir(database: Path) -> Path:
-    """The folder of a ledger's lock files, `<db>.locks`, beside the real file."""
-    real = real_path(database)
-    return real.with_name(real.name + ".locks")
 
 
 class FileLock:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orc.ledger.files.folder import Folder
-from orc.ledger.files.locks import locks_dir
+from orc.ledger.files.lock_paths import locks_dir
 from orc.ledger.files.project_places import place_of, recorded_target
 from orc.ledger.files.temporary import sweep
 from orc.ledger.files.way import real_path

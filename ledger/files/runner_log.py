@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from orc.ledger.errors import StorageError
 from orc.ledger.files.descriptors import NO_LOCKS, open_regular, write_all
-from orc.ledger.files.locks import FileLock, locks_dir
+from orc.ledger.files.lock_paths import RUNNER_SUFFIX, locks_dir, runner_log_path
+from orc.ledger.files.locks import FileLock
 
 BACKGROUND = "ORC_BACKGROUND"
 """The variable that says to a process that it has such a log."""
@@ -23,7 +24,6 @@ BACKGROUND = "ORC_BACKGROUND"
 SHOWN_BYTES = 20_000
 """How much of the end of a log is read."""
 
-_SUFFIX = ".runner"
 _WITHDRAWN = "withdrawn"
 _HEAD_BYTES = 32_768
 _PROBE_WAIT_S = 0.25
@@ -82,7 +82,7 @@ def new_runner_log(
 
     Raises StorageError.
     """
-    path = _path(database, job_id)
+    path = runner_log_path(database, job_id)
     lock = FileLock(path)
     if not lock.acquire(wait_s=_PROBE_WAIT_S):
         return None
@@ -100,9 +100,9 @@ def new_runner_log(
 
 def clear_runner_log(database: Path, job_id: str) -> None:
     """Remove what a process printed, unless it runs. Raises StorageError, OSError."""
-    if not _path(database, job_id).exists():
+    if not runner_log_path(database, job_id).exists():
         return
-    lock = FileLock(_path(database, job_id))
+    lock = FileLock(runner_log_path(database, job_id))
     if lock.acquire(wait_s=_PROBE_WAIT_S):
         try:
             os.ftruncate(lock.descriptor, 0)
@@ -119,7 +119,7 @@ def withdraw_start(database: Path, job_id: str) -> bool:
     seen = read_runner(database, job_id)
     if seen is None or not seen.may_start:
         return False
-    path = _path(database, job_id)
+    path = runner_log_path(database, job_id)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -138,11 +138,11 @@ def withdraw_start(database: Path, job_id: str) -> bool:
 def running_in_background(database: Path) -> Iterator[str]:
     """The ids of the jobs for which a process in the background lives."""
     try:
-        names = [name for name in os.listdir(locks_dir(database)) if name.endswith(_SUFFIX)]
+        names = [name for name in os.listdir(locks_dir(database)) if name.endswith(RUNNER_SUFFIX)]
     except OSError:
         return
     for name in sorted(names):
-        job_id = name.removesuffix(_SUFFIX)
+        job_id = name.removesuffix(RUNNER_SUFFIX)
         seen = read_runner(database, job_id)
         if seen is not None and seen.is_running:
             yield job_id
@@ -151,7 +151,7 @@ def running_in_background(database: Path) -> Iterator[str]:
 def read_runner(database: Path, job_id: str) -> RunnerSeen | None:
     """The last process in the background of a job; None if there was none, or its log is damaged."""
     try:
-        descriptor = open_regular(_path(database, job_id))
+        descriptor = open_regular(runner_log_path(database, job_id))
     except OSError:
         return None
     try:
@@ -175,10 +175,6 @@ def read_runner(database: Path, job_id: str) -> RunnerSeen | None:
     finally:
         os.close(descriptor)
     return seen
-
-
-def _path(database: Path, job_id: str) -> Path:
-    return locks_dir(database) / f"{job_id}{_SUFFIX}"
 
 
 def _first_line(note: Mapping[str, Any]) -> str:

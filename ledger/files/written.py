@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 
 from orc.ledger.errors import UnclearPath
-from orc.worker.capture_rules import variable_in
 
 
 def current_folder() -> Path | None:
@@ -29,7 +28,7 @@ def written_path(text: str | os.PathLike[str], *, of: str = "") -> Path:
     """
     named = os.fspath(text)
     begin = f"{of}: " if of else ""
-    variable = variable_in(named)
+    variable = _variable_in(named)
     if variable is not None:
         raise UnclearPath(
             f"{begin}{named!r}: {variable} is not replaced in a path; write ~ for your home folder, "
@@ -43,3 +42,12 @@ def written_path(text: str | os.PathLike[str], *, of: str = "") -> Path:
             f"'./{named}' for a file of that name"
         )
     return Path(found)
+
+
+def _variable_in(path: str) -> str | None:
+    if "$" not in path:
+        return None
+    # Imported here, since every command reads a path, and few paths have a variable.
+    from orc.worker.capture_rules import variable_in
+
+    return variable_in(path)

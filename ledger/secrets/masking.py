@@ -19,7 +19,7 @@ SECRET_CHARS_MIN = 8
 """Shorter values are not masked: they would match in ordinary words."""
 
 
-_SEPARATOR = re.compile("[=/.:,]")
+_SEPARATOR = "[=/.:,]"
 
 Piece = TypeVar("Piece", str, bytes)
 
@@ -53,7 +53,9 @@ class Mask:
         given = list(texts)
         for name, value in self._known:
             if any(Mask({name: value}).find(text) for text in given):
-                beginnings += [(name, value[: mark.start()]) for mark in _SEPARATOR.finditer(value)]
+                beginnings += [
+                    (name, value[: mark.start()]) for mark in re.finditer(_SEPARATOR, value)
+                ]
         return Mask(beginnings)
 
     def text(self, text: str) -> str:

@@ -6,13 +6,11 @@ no event models, for fast start-up.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from typing import Any
 
 from orc.ledger.command_lines import command_line, quoted_command
 from orc.ledger.errors import CorruptLedger
-from orc.ledger.stored import parse_object, parse_time
 
 UNTRUSTED_JOBS = (
     "SELECT substr(key, 10) FROM orc_meta WHERE substr(key, 1, 9) = 'imported:' "
@@ -31,6 +29,9 @@ def imported(connection: sqlite3.Connection, job_id: str) -> dict[str, Any] | No
     ).fetchone()
     if row is None:
         return None
+    # Imported here, since commands that start fast ask for the note, and few jobs have one.
+    from orc.ledger.stored import parse_object, parse_time
+
     note = parse_object(row[0])
     if not (isinstance(note.get("trusted"), bool) and isinstance(note.get("from"), str)):
         raise CorruptLedger(
@@ -44,6 +45,8 @@ def note_import(
     connection: sqlite3.Connection, job_id: str, source: str, at: str, *, is_trusted: bool
 ) -> None:
     """Write the note, in the caller's transaction; `at` is the time of the import."""
+    import json
+
     note = json.dumps({"from": source, "at": at, "trusted": is_trusted}, ensure_ascii=True)
     connection.execute(
         "INSERT INTO orc_meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -23,11 +23,12 @@ from orc.ledger.digest import chain_hash
 from orc.ledger.errors import CorruptLedger, LedgerError, NoLedger, NotALedger, StorageError
 from orc.ledger.files.file_store import FileStore
 from orc.ledger.integrity import blobs_of, removals_of
+from orc.ledger.names import check_job_id
 from orc.ledger.reader import LedgerReader, row_to_recorded
 from orc.ledger.removal import digests_in_specs
 from orc.ledger.schema import MIGRATIONS, check_header, migrate
 from orc.ledger.schema_check import limit, schema_of, schema_of_version
-from orc.ledger.stored import check_job_id, has_event_types
+from orc.ledger.stored import has_event_types
 
 _TABLES = ("events", "blobs")
 _ALLOWED = {

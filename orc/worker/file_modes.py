@@ -17,12 +17,12 @@ _COMMON_UMASK = 0o022
 _ASKED_FOR = (0o666, 0o777, 0o444, 0o555)
 """The modes that programs ask for and that the umask then limits: of a new file, of an executable
 one, and of both without the permission to write."""
-_MODE = re.compile("[0-7]{3}")
+_MODE = "[0-7]{3}"
 
 
 def is_mode(text: object) -> bool:
     """Whether the text is a recorded mode: three octal digits, such as `755`."""
-    return isinstance(text, str) and _MODE.fullmatch(text) is not None
+    return isinstance(text, str) and re.fullmatch(_MODE, text) is not None
 
 
 def kept_mode(st_mode: int, umask: int | None = None) -> str | None:

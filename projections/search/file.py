@@ -8,7 +8,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from orc.ledger.files.exposure import SIDE_FILES, examine_ledger
-from orc.ledger.files.locks import INDEXER, FileLock, locks_dir
+from orc.ledger.files.lock_paths import locks_dir
+from orc.ledger.files.locks import INDEXER, FileLock
 from orc.ledger.files.way import real_path
 from orc.projections.search.query import TOKENIZER
 

@@ -9,25 +9,20 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from functools import lru_cache
+from functools import cache
+from pathlib import Path
 
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger
-from orc.ledger.schema_check import Schema, digest_of, schema_of
+from orc.ledger.schema_check import Schema, schema_made_by, schema_of
 from orc.projections.tables.version import VERSION, read_version
 
-DIGEST = "37acde1498eae4bc8a1b4c474f18a9872d0585f4ebdac30f69d96890e4a6a604"
-"""`digest_of` the tables and indexes of this version; a test compares it with `create_tables`."""
+STATEMENTS = Path(__file__).with_name("schema.sql")
+"""The statements that create the tables and indexes; `schema.py` makes them from the rows."""
+STATEMENT_END = ";\n"
 
-NAMES = frozenset(
-    "attempts batches circuits files jobs llm_calls notes scores steps tags tolerated_failures "
-    "tool_calls".split()
-)
-"""The names of the tables; a test compares them with those in `rows.py`, which loads slowly."""
-
-_QUOTED_NAME = re.compile(r'"(\w+)"|\[(\w+)\]')
-_ODD = re.compile(r"\b(AS|CHECK|COLLATE|GENERATED|VIRTUAL|VIEW)\b", re.IGNORECASE)
+_QUOTED_NAME = r'"(\w+)"|\[(\w+)\]'
+_ODD = r"\b(AS|CHECK|COLLATE|GENERATED|VIRTUAL|VIEW)\b"
 
 
 def check_own_tables(connection: sqlite3.Connection) -> None:
@@ -48,21 +43,24 @@ def own_tables_problem(connection: sqlite3.Connection) -> str | None:
     """The first difference of the tables from those that orc creates; None if there is none."""
     found = tables_in(schema_of(connection))
     if read_version(connection) == VERSION:
-        if digest_of(found) == DIGEST:
+        expected = own_schema()
+        if found == expected:
             return None
-        return next(_differences(found, _expected()), None)
-    for (kind, name), (_, sql) in found.items():
-        if kind not in ("table", "index") or _ODD.search(_without_names(sql)):
+        plain = _without_quotes(found), _without_quotes(expected)
+        return next(_differences(*plain), None)
+    for (kind, name), (_, sql) in _without_quotes(found).items():
+        if kind not in ("table", "index") or re.search(_ODD, sql, re.IGNORECASE):
             return f"the {kind} {name} is not a table of orc"
     return None
 
 
 def tables_in(schema: Schema) -> Schema:
     """What has the name of a table of the read model, or belongs to one."""
+    names = {name for kind, name in own_schema() if kind == "table"}
     return {
-        (kind, name): (table, _without_names(sql))
+        (kind, name): (table, sql)
         for (kind, name), (table, sql) in schema.items()
-        if kind != "trigger" and {table.lower(), name.lower()} & NAMES
+        if kind != "trigger" and (table.lower() in names or name.lower() in names)
     }
 
 
@@ -79,18 +77,20 @@ def _differences(found: Schema, expected: Schema) -> Iterator[str]:
         yield f"the {kind} {ascii(name)[1:-1]} does not belong to orc"
 
 
-@lru_cache(maxsize=1)
-def _expected() -> Schema:
-    from orc.ledger.schema import migrate
-    from orc.projections.tables.schema import create_tables
-
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        fresh.execute("BEGIN")
-        migrate(fresh)
-        create_tables(fresh)
-        return tables_in(schema_of(fresh))
+@cache
+def own_schema() -> Schema:
+    """The tables and indexes that orc creates."""
+    return schema_made_by(own_statements())
 
 
-def _without_names(sql: str) -> str:
-    """The SQL without quotes around plain names, which versions of sqlite-utils write differently."""
-    return _QUOTED_NAME.sub(r"\1\2", sql)
+@cache
+def own_statements() -> tuple[str, ...]:
+    """The statements that create them."""
+    return tuple(filter(None, STATEMENTS.read_text("utf-8").split(STATEMENT_END)))
+
+
+def _without_quotes(schema: Schema) -> Schema:
+    """The schema without quotes around plain names, which versions of sqlite-utils write differently."""
+    return {
+        key: (table, re.sub(_QUOTED_NAME, r"\1\2", sql)) for key, (table, sql) in schema.items()
+    }

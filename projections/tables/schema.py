@@ -10,19 +10,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from orc.ledger.tables import Table
 from orc.projections.tables.columns import table_name, table_of
+from orc.projections.tables.own_schema import STATEMENT_END, own_statements
 from orc.projections.tables.rows import ROWS
 
 TABLES = tuple(table_name(row_type) for row_type in reversed(ROWS))
 """The names of the tables, in an order in which they can be dropped."""
 
-STATEMENTS = Path(__file__).with_name("schema.sql")
-_END = ";\n"
 _PYTHON_TYPES = {"TEXT": str, "INTEGER": int, "REAL": float}
 
 
@@ -30,7 +27,7 @@ def create_tables(connection: sqlite3.Connection) -> None:
     """Drop the read model and create it empty. The caller has begun a transaction."""
     for name in TABLES:
         connection.execute(f"DROP {_kind_of(connection, name)} IF EXISTS {name}")
-    for statement in _statements():
+    for statement in own_statements():
         connection.execute(statement)
 
 
@@ -50,12 +47,7 @@ def render_statements() -> str:
         rows = connection.execute(
             "SELECT sql FROM sqlite_schema WHERE tbl_name <> 'blobs' AND sql IS NOT NULL"
         )
-        return "".join(f"{sql}{_END}" for (sql,) in rows)
-
-
-@cache
-def _statements() -> tuple[str, ...]:
-    return tuple(filter(None, STATEMENTS.read_text("utf-8").split(_END)))
+        return "".join(f"{sql}{STATEMENT_END}" for (sql,) in rows)
 
 
 def _kind_of(connection: sqlite3.Connection, name: str) -> str:

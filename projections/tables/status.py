@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orc.ledger.command_lines import quoted_command
-from orc.ledger.files.locks import has_owner
-from orc.ledger.files.runner_log import read_runner
+from orc.ledger.files.lock_paths import runner_log_path
 from orc.ledger.kinds import CACHED, INTERRUPTED, QUEUED, STARTING, facts_of
-from orc.ledger.stored import check_job_id
+from orc.ledger.names import check_job_id
 from orc.projections.tables.inner_waits import is_in_batch
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def status_by_processes(
     """See `shown_status`. `head` reads the version of the job's last event."""
     # The owner is looked for last: the process may take its job between two of the questions.
     is_starting = _is_starting(database, job_id, head)
-    if stored == "running" and has_owner(database, job_id):
+    if stored == "running" and _has_owner(database, job_id):
         return stored
     if is_starting:
         return STARTING
@@ -85,14 +84,25 @@ def may_go_on(connection: sqlite3.Connection, database: Path, job_id: str) -> bo
     # What is starting comes first: it may own the job at the next look.
     return (
         is_starting(connection, database, job_id)
-        or has_owner(database, job_id)
+        or _has_owner(database, job_id)
         or is_in_queue(connection, job_id)
     )
 
 
 def _is_starting(database: Path, job_id: str, head: Callable[[], int]) -> bool:
+    if not runner_log_path(database, job_id).exists():
+        return False
+    # Imported here, as below: of most jobs that are shown, no process may be running.
+    from orc.ledger.files.runner_log import read_runner
+
     seen = read_runner(database, job_id)
     return seen is not None and seen.may_start and seen.version == head()
+
+
+def _has_owner(database: Path, job_id: str) -> bool:
+    from orc.ledger.files.locks import has_owner
+
+    return has_owner(database, job_id)
 
 
 def _head(connection: sqlite3.Connection, job_id: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from orc.ledger.stored import parse_version
+from orc.ledger.schema import parse_version
 
 VERSION = 14
 """Raise it with every change of the tables, or of the rows that are derived from the same events.

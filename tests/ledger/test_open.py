@@ -154,12 +154,8 @@ def test_an_empty_file_is_no_ledger_to_a_reader_and_a_new_one_to_a_writer(tmp_pa
         assert ledger.head(JOB).version == 1
 
 
-def _migrate_badly(connection: sqlite3.Connection) -> None:
-    connection.execute("CREATE TABLE half_done (x) STRICT")
-
-
-def _migrate_well(connection: sqlite3.Connection) -> None:
-    connection.execute("CREATE TABLE added (x TEXT) STRICT")
+BAD_MIGRATION = ("CREATE TABLE half_done (x) STRICT",)
+GOOD_MIGRATION = ("CREATE TABLE added (x TEXT) STRICT",)
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(
@@ -169,7 +165,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
     with open_at(path) as ledger:
         ledger.append([submitted()])
     before = rows(path, "SELECT name, sql FROM sqlite_schema ORDER BY name")
-    migrations = (*schema.MIGRATIONS, _migrate_well, _migrate_badly)
+    migrations = (*schema.MIGRATIONS, GOOD_MIGRATION, BAD_MIGRATION)
     monkeypatch.setattr(schema, "MIGRATIONS", migrations)
     with pytest.raises(StorageError):
         open_at(path)
@@ -186,7 +182,7 @@ def test_an_older_file_is_migrated_and_keeps_its_events(
     path = tmp_path / "runs.db"
     with open_at(path) as ledger:
         ledger.append([submitted()])
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, _migrate_well))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, GOOD_MIGRATION))
     with LedgerReader.open(path) as reader:
         assert reader.head(JOB).version == 1
     with open_at(path) as ledger:

@@ -8,14 +8,14 @@ import pytest
 from msgspec.structs import asdict
 
 from orc.ledger.errors import CorruptLedger
+from orc.ledger.names import check_job_id
 from orc.ledger.reader import row_to_recorded
+from orc.ledger.schema import parse_version
 from orc.ledger.stored import (
     DEPTH_MAX,
-    check_job_id,
     parse_json,
     parse_object,
     parse_time,
-    parse_version,
 )
 from tests.each_case import each_case
 

@@ -11,7 +11,7 @@ import pytest
 from orc.cli.doctor.leftover_files import find_leftover_files
 from orc.ledger import OwnerLock
 from orc.ledger.errors import StorageError
-from orc.ledger.files.locks import locks_dir
+from orc.ledger.files.lock_paths import locks_dir
 from orc.ledger.files.run_places import note_folder
 from orc.ledger.reader import LedgerReader, read_ledger_id
 from orc.ledger.transport.backup import write_backup

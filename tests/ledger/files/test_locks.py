@@ -20,7 +20,8 @@ import pytest
 from orc.ledger import OwnerLock, has_owner
 from orc.ledger.errors import OwnedElsewhere, StorageError, VersionConflict
 from orc.ledger.files import locks
-from orc.ledger.files.locks import OWNER_WAIT_S, FileLock, WriteLock, locks_dir
+from orc.ledger.files.lock_paths import locks_dir
+from orc.ledger.files.locks import OWNER_WAIT_S, FileLock, WriteLock
 from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
 from tests.processes import end_process, start_python
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.ledger.files.locks import locks_dir
+from orc.ledger.files.lock_paths import locks_dir
 from orc.ledger.files.runner_log import SHOWN_BYTES, RunnerLog, new_runner_log, read_runner
 
 AT = "2026-01-02T03:04:05.000000Z"

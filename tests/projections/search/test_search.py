@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from orc.ledger import JobId, OwnerLock
 from orc.ledger.digest import digest_bytes
-from orc.ledger.files.locks import FileLock, locks_dir
+from orc.ledger.files.lock_paths import locks_dir
+from orc.ledger.files.locks import FileLock
 from orc.ledger.removal import blobs_of_job, remove_blobs
 from orc.ledger.values import Payload
 from orc.projections.search import index as search_index

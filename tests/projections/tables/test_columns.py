@@ -16,8 +16,9 @@ from orc.projections.tables.binding import Insert, Update, bind
 from orc.projections.tables.columns import Row, column, table_of
 from orc.projections.tables.columns import table as table_called
 from orc.projections.tables.flow import NOT_ENDED
+from orc.projections.tables.own_schema import STATEMENTS
 from orc.projections.tables.rows import ROWS, AttemptRow, JobRow
-from orc.projections.tables.schema import STATEMENTS, TABLES, create_tables, render_statements
+from orc.projections.tables.schema import TABLES, create_tables, render_statements
 from orc.projections.tables.version import VERSION
 from orc.projections.tables.writer import Writer
 from tests.histories.as_ledger import write_histories
