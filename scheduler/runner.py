@@ -225,7 +225,7 @@ class Runner:
             messages = self._starter.take_values(turn)
             for step_id in turn.started:
                 self._running.start(step_id, nursery)
-            has_more = self._take_due(messages) or turn.has_more
+            has_more = turn.is_cut or self._take_due(messages) or turn.has_more
             if not messages and not has_more:
                 messages = await self._wait()
             elif trio.current_time() - yielded >= YIELD_S:
@@ -240,7 +240,8 @@ class Runner:
         """Handle the messages, and start what may start.
 
         Values are computed within the turn, and their dependents started, for a short time, while
-        nothing else waits for the commit.
+        nothing else waits for the commit. Those that have started end in this commit, too, so that
+        their rows are written once.
         """
         ends = min(trio.current_time() + self._turn_s, self._deadline)
         rounds = 0
@@ -248,13 +249,18 @@ class Runner:
             for message in messages:
                 self._handle(message, turn)
             turn.has_more = False
+            is_over = rounds == ROUNDS_MAX or trio.current_time() >= ends
+            # A value that is computed after this commit ends in the next one, so it starts there.
+            turn.holds_values = rounds > 0 and (is_over or turn.is_awaited)
+            if turn.holds_values and self._queues.has_values_only(self._clock.now()):
+                turn.is_cut = True
+                return
             self._advance(turn)
             if self._state.status in JOB_AT_REST:
                 self._apply(decide(self._state, StartHook()), turn)
                 return
             rounds += 1
-            is_over = rounds == ROUNDS_MAX or trio.current_time() >= ends
-            if is_over or self._stop is not None or turn.is_awaited:
+            if self._stop is not None or turn.is_awaited or turn.holds_values:
                 return
             if not self._starter.starts_values_only(turn):
                 return

@@ -48,7 +48,13 @@ class StepStarter:
     def start_ready(self, now: float, turn: Turn) -> bool:
         """Start the ready steps; whether one of them ended at once and left its place to others."""
         has_room = False
-        ready = self._queues.ready(now, room=self._rates.room, takes=self._local_room.take)
+        turn.has_more |= turn.holds_values
+        ready = self._queues.ready(
+            now,
+            room=self._rates.room,
+            takes=self._local_room.take,
+            with_values=not turn.holds_values,
+        )
         for step_id in list(ready):
             command = self._results.first_command(step_id, now)
             events, are_fit = guarded_events(self._state, command, self._context.mask)

@@ -24,6 +24,10 @@ class Turn(Struct):
     stored: list[StoredFile] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     has_more: bool = False
+    is_cut: bool = False
+    """Whether it ends before it has started what may start after its values."""
+    holds_values: bool = False
+    """Whether steps that only compute values are left to the next turn."""
     journalled: list[trio.Event] = field(default_factory=list)
 
     @property

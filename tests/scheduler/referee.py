@@ -286,7 +286,10 @@ class Referee:
         course.status = "skipped"
 
     def _object_to_waiting(self, now: float, *, strictly_before: bool) -> None:
-        """Object if a step that may run waits although there is room for it."""
+        """Object if a step that may run waits although there is room for it.
+
+        A step that only computes a value may wait for the next commit, at the same moment.
+        """
         if self.is_stopping or any(course.cut_by_job for course in self.courses.values()):
             return
         for name, course in self.courses.items():
@@ -294,7 +297,8 @@ class Referee:
                 is_ready = course.due < now if strictly_before else course.due <= now
             else:
                 needs_are_met = all(self.courses[need].is_good for need in course.task.needs)
-                is_ready = course.status == "pending" and needs_are_met
+                may_wait = not course.task.lane and not strictly_before
+                is_ready = course.status == "pending" and needs_are_met and not may_wait
             if is_ready and self._has_room(course, now, strictly_before=strictly_before):
                 raise Objection(f"{name} could run at {now} beside {sorted(self.running)}")
             if course.status == "pending" and self._is_shut(course):

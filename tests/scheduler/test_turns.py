@@ -55,7 +55,7 @@ def joined(batches: Batches) -> list[Any]:
 
 def test_a_chain_of_values_is_one_commit_with_the_events_of_many() -> None:
     together, alone = commits_of(chain(20)), commits_of(chain(20), turn_s=0.0)
-    assert (len(together), len(alone)) == (1, 21)
+    assert (len(together), len(alone)) == (1, 20)
     assert joined(together) == joined(alone)
 
 
@@ -83,3 +83,25 @@ def test_a_turn_goes_on_for_a_limited_number_of_rounds() -> None:
     ended = [sum(kind == "step.succeeded" for kind, _ in batch) for batch in batches]
     assert sum(ended) == 2 * ROUNDS_MAX + 5
     assert max(ended) <= ROUNDS_MAX
+
+
+def test_a_value_starts_and_ends_in_the_same_commit() -> None:
+    for text, turn_s in ((chain(20), TURN_S), (chain(20), 0.0), (LARGE, TURN_S), (LARGE, 0.0)):
+        for batch in commits_of(text, turn_s=turn_s):
+            started = [step for kind, step in batch if kind == "step.started"]
+            assert started == [step for kind, step in batch if kind == "step.succeeded"]
+
+
+def test_a_command_starts_in_the_commit_of_the_blob_that_it_reads() -> None:
+    batches = commits_of(
+        f"""
+        project: demo
+        steps:
+          large: {{value: {"x" * 5000}}}
+          command: {{needs: large, run: "test -n ${{{{ steps.large.output }}}}"}}
+          beside: {{needs: large, value: 3}}
+        """
+    )
+    starts = next(batch for batch in batches if ("step.started", "command") in batch)
+    assert ("step.succeeded", "large") in starts
+    assert ("step.started", "beside") not in starts

@@ -5,7 +5,8 @@ that a waiting step became due. `WorkQueues` therefore keeps them outside the st
 entries from `JobState.work_items`.
 
 A lane is the queue of the steps with the same route, or of the steps that call no model. Steps
-with a named workspace, of which only one may run at a time, have queues of their own. Entries of
+with a named workspace, of which only one may run at a time, have queues of their own, and so have
+steps that only compute a value. Entries of
 lanes and heaps are never searched for; an entry that is no longer valid is dropped when it
 reaches the front.
 """
@@ -13,6 +14,7 @@ reaches the front.
 from __future__ import annotations
 
 import heapq
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -31,8 +33,9 @@ Room = Callable[[str], int]
 
 _Entry = tuple[int, str, int]
 """The entry's number, the step, and its ticket. The entry is valid while the step has the ticket."""
-_Lane = tuple[str, str, str]
-"""The route's name in the state, the named workspace, and the executor; each may be empty."""
+_Lane = tuple[str, str, str, bool]
+"""The route's name in the state, the named workspace, and the executor, of which each may be empty,
+and whether its steps only compute values."""
 _Timed = tuple[float, str, int]
 """A time in seconds since 1970, the step, and its ticket (0 if there is none)."""
 
@@ -84,11 +87,17 @@ class WorkQueues:
                 self._put(step_id, ticket)
 
     def ready(
-        self, now: float, *, room: Room = _unbounded, takes: Takes = _always
+        self,
+        now: float,
+        *,
+        room: Room = _unbounded,
+        takes: Takes = _always,
+        with_values: bool = True,
     ) -> Iterator[str]:
         """The steps that may start now within the limits, those that became ready first in front.
 
-        Waiting steps are included after `wake`. A step for which `takes` finds no room lets others
+        Waiting steps are included after `wake`, and steps that only compute a value if they are asked
+        for. A step for which `takes` finds no room lets others
         pass. Start the steps in this order: the room for a
         step is computed under the assumption that all steps before it start.
         """
@@ -102,14 +111,14 @@ class WorkQueues:
         heads: list[tuple[_Entry, _Lane, Iterator[_Entry]]] = []
         entries: Iterator[_Entry]
         for lane, queue in self._lanes.items():
-            if queue:
+            if queue and (with_values or not lane[3]):
                 entries = filter(self._is_queued, queue)
                 heads.append((next(entries), lane, entries))
         heapq.heapify(heads)
         misses = 0
         while heads:
             (_, step_id, _), lane, entries = heapq.heappop(heads)
-            route, workspace, executor = lane
+            route, workspace, executor, _ = lane
             if left <= 0 and not executor:
                 continue
             if workspace in busy:
@@ -131,6 +140,14 @@ class WorkQueues:
             following = next(entries, None)
             if following is not None:
                 heapq.heappush(heads, (following, lane, entries))
+
+    def has_values_only(self, now: float) -> bool:
+        """Whether all steps that are ready or due only compute a value, and there is one."""
+        due = self.next_due(-math.inf)
+        if due is not None and due <= now:
+            return False
+        filled = [lane for lane, queue in self._lanes.items() if queue]
+        return bool(filled) and all(is_value for *_, is_value in filled)
 
     def next_due(self, now: float) -> float | None:
         """When the next waiting step is due, if `ready` was called at `now`; None for never."""
@@ -246,7 +263,8 @@ class WorkQueues:
         self._places[step_id] = self._last_place
         definition = self._state.graph.steps[step_id]
         executor = slotless_lane(self._state, step_id)
-        name = (self._state.steps[step_id].lane, definition.workspace or "", executor)
+        is_value = definition.facts.is_immediate
+        name = (self._state.steps[step_id].lane, definition.workspace or "", executor, is_value)
         lane = self._lanes.setdefault(name, deque())
         lane.append((self._last_place, step_id, ticket))
 
