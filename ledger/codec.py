@@ -1,18 +1,46 @@
-"""Converts events to the `data` column and back, always in the event type's current shape."""
+"""Converts events to the `data` column and back, always in the event type's current shape.
+
+`row_to_recorded` decodes the text straight to the event if nothing in the row is unusual. Whatever that
+refuses, the careful functions read or refuse: they alone define what is accepted, and how the rest is
+refused.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import cache
+from operator import attrgetter
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from msgspec import Struct, ValidationError
+from msgspec import MsgspecError, Struct, ValidationError
+from msgspec.json import Decoder
+from msgspec.structs import asdict
 
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import canonical_json
 from orc.ledger.errors import LedgerTooNew
-from orc.ledger.events import EVENT_TYPES, SHAPES, AnyEvent
+from orc.ledger.events import EVENT_TYPES, SHAPES, AnyEvent, FileRef, FileWritten, Payload, Recorded
 from orc.ledger.secrets.masking import Mask
+from orc.ledger.step_names import STEP_CHARS_MAX
+from orc.ledger.stored import (
+    ATTEMPT_MAX,
+    DEPTH_MAX,
+    FLOAT_MAX,
+    UNEXPECTED,
+    check_event,
+    check_mode,
+    check_number,
+    check_path,
+    good_ids,
+    good_times,
+    is_good_job,
+    is_good_time,
+)
 from orc.ledger.stored_struct import load, what_is_wrong
 from orc.ledger.upcasts import upcast
+
+EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
+"""The columns of a row for `row_to_recorded`, in order."""
 
 _COLUMNS = ("step", "attempt")
 _PLAIN = frozenset((str, int, float, bool, dict, list))
@@ -70,6 +98,198 @@ def load_event(
             f"cannot read a {type_name} event: {where}: {problem}; a newer version of orc may "
             f"have written it (run {quoted_command('verify')} to check whether it was changed)"
         ) from None
+
+
+def row_to_recorded(row: tuple[Any, ...]) -> Recorded:
+    """The event of a row with `EVENT_COLUMNS`.
+
+    Raises CorruptLedger if a value is none that orc writes, and what `load_event` raises.
+    """
+    try:
+        found = _usual(row)
+    except (MsgspecError, *UNEXPECTED):
+        found = None
+    return read_carefully(row) if found is None else found
+
+
+def read_carefully(row: tuple[Any, ...]) -> Recorded:
+    """What `row_to_recorded` returns or raises for any row."""
+    fields, has_large = check_event(row)
+    position, job_id, version, type_name, step, attempt, recorded_at, _, digest = row
+    event = load_event(type_name, step=step, attempt=attempt, data=fields)
+    if has_large:
+        _check_numbers(event, where=f"event {version} of {job_id}")
+    _check_files(row, event)
+    return Recorded(job_id, version, recorded_at, event, position, digest)
+
+
+def _usual(row: tuple[Any, ...]) -> Recorded | None:
+    """The event of a row in which nothing is unusual; otherwise None, or any of several errors.
+
+    Each check of `check_event` is made here, too, or follows from another one: a value that is no text
+    is no type of an event, for example.
+    """
+    position, job_id, version, type_name, step, attempt, recorded_at, data, digest = row
+    way = _ways.get(type_name) or _way_of(type_name)
+    if way is None:
+        return None
+    decode, amounts, is_first, with_files = way
+    if type(data) is not str:
+        return None
+    if step is None:
+        if attempt is not None:
+            return None
+    elif (
+        # Such a text is a text of JSON as it is.
+        not step.isprintable()
+        or '"' in step
+        or "\\" in step
+        or not 0 < len(step) <= STEP_CHARS_MAX
+        or step == "."
+        or step == ".."
+        or data[-1] != "}"
+        or len(data) < _LEAST
+    ):
+        return None
+    # The columns come last, and the last field of a name counts. If the text were not that of an
+    # object, the longer one would not be either: a comma and a field fit nowhere else before its end.
+    elif attempt is None:
+        data = f'{data[:-1]},"step":"{step}"}}'
+    elif type(attempt) is int and 0 <= attempt <= ATTEMPT_MAX:
+        data = f'{data[:-1]},"step":"{step}","attempt":{attempt}}}'
+    else:
+        return None
+    event = decode(data)
+    if (
+        type(version) is not int
+        or type(digest) is not str
+        or (version == 1) is not is_first
+        or not (job_id in good_ids or is_good_job(job_id))
+        or not (recorded_at in good_times or is_good_time(recorded_at))
+        or (len(data) > DEPTH_MAX and data.count("[") + data.count("{") > DEPTH_MAX)
+        or type(event) is _OlderShape
+        or (amounts is not None and _is_large(amounts(event)))
+    ):
+        return None
+    if with_files:
+        _check_files(row, event)
+    return _new(Recorded, (job_id, version, recorded_at, event, position, digest))
+
+
+_LEAST = len('{"":0}')
+"""The length of the shortest object that has a field."""
+_new: Callable[[type[Recorded], tuple[Any, ...]], Recorded] = tuple.__new__
+"""Faster than the constructor of a named tuple, which is a function of Python."""
+
+
+class _OlderShape(Struct, tag_field="v", tag=0):
+    """No event: it makes the decoder ask for the shape of one that has had several."""
+
+
+class _Way(NamedTuple):
+    """How the usual events of a type are read. `amounts` gets the values that have numbers."""
+
+    decode: Callable[[str], Any]
+    amounts: Callable[[Any], tuple[Any, ...]] | None
+    is_first: bool
+    with_files: bool
+
+
+_ways: dict[Any, _Way] = {}
+
+
+def _way_of(type_name: Any) -> _Way | None:
+    model = EVENT_TYPES.get(type_name)
+    if model is None:
+        return None
+    decoder: Decoder[Any] = Decoder(model | _OlderShape if type_name in SHAPES else model)
+    names = [name for name in _with_numbers(model) if name not in _COLUMNS]
+    way = _ways[type_name] = _Way(
+        decoder.decode,
+        _getter(names),
+        type_name == "job.submitted",
+        type_name in _WITH_FILES,
+    )
+    return way
+
+
+def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]] | None:
+    """A function that gets several fields; None without fields."""
+    if not names:
+        return None
+    # With one name, attrgetter would return the value itself.
+    return attrgetter(*names, names[0])
+
+
+@cache
+def _amounts_of(model: type[Struct]) -> Callable[[Any], tuple[Any, ...]] | None:
+    # The value in a payload comes from a model or a command, and may be large.
+    return _getter(["size_bytes", "parts"] if model is Payload else _with_numbers(model))
+
+
+def _with_numbers(model: type[Struct]) -> list[str]:
+    """The fields of a model in which `_check_numbers` may find a number."""
+    hints = get_type_hints(model)
+    return [name for name in model.__struct_fields__ if _may_have_number(hints[name])]
+
+
+def _may_have_number(hint: Any) -> bool:
+    if isinstance(hint, type) and issubclass(hint, int | float | Struct):
+        return hint is not bool
+    # A mapping is not checked.
+    return hint is Any or (
+        get_origin(hint) is not dict and any(map(_may_have_number, get_args(hint)))
+    )
+
+
+def _is_large(values: tuple[Any, ...]) -> bool:
+    """Whether one of the values is a large number, or has one; a bit more often than those refused."""
+    for value in values:
+        if value is None:
+            continue
+        if type(value) is float or type(value) is int:
+            if not -FLOAT_MAX <= value <= FLOAT_MAX:
+                return True
+        elif type(value) is tuple:
+            if value and _is_large(value):
+                return True
+        elif isinstance(value, Struct):
+            amounts = _amounts_of(type(value))
+            if amounts is not None and _is_large(amounts(value)):
+                return True
+    return False
+
+
+def _check_numbers(values: Any, *, where: str) -> None:
+    """Check the numbers of an event; those of JSON that came from models and commands may be large."""
+    items = asdict(values).items() if isinstance(values, Struct) else (("it", v) for v in values)
+    for name, value in items:
+        if isinstance(value, int | float):
+            is_from_outside = isinstance(values, Payload) and name != "size_bytes"
+            if not is_from_outside:
+                check_number(value, name=name, where=where)
+        elif isinstance(value, Struct | tuple):
+            _check_numbers(value, where=where)
+
+
+_WITH_FILES = frozenset(("file.written", "step.reused", "step.succeeded", "step.failed"))
+
+
+def _check_files(row: tuple[Any, ...], event: AnyEvent) -> None:
+    """Raise CorruptLedger if a file is outside the job's folder, or has no valid mode."""
+    _, job_id, version, type_name, _, _, _, data, _ = row
+    # Most events name no file. An escape in the data could hide that one does.
+    if type_name in _WITH_FILES and ('"path"' in data or "\\" in data):
+        where = f"event {version} of {job_id}"
+        for file in _files_of(event):
+            check_path(file.path, where=where)
+            check_mode(file.mode, where=where)
+
+
+def _files_of(event: AnyEvent) -> Iterable[FileRef | FileWritten]:
+    if isinstance(event, FileWritten):
+        return [event]
+    return [*(getattr(event, "files", None) or ()), *(getattr(event, "artifacts", None) or ())]
 
 
 def _plain(value: Any) -> Any:

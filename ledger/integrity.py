@@ -15,12 +15,12 @@ from typing import Any
 from msgspec import Struct, field
 
 from orc.ledger.blob_rows import stands_for_file
+from orc.ledger.codec import EVENT_COLUMNS, row_to_recorded
 from orc.ledger.digest import chain_hash
 from orc.ledger.errors import CorruptLedger, LedgerError
 from orc.ledger.events import Recorded
 from orc.ledger.files.file_store import FileStore
 from orc.ledger.names import is_job_id
-from orc.ledger.reader import EVENT_COLUMNS, row_to_recorded
 from orc.ledger.schema_check import schema_problems
 from orc.ledger.wording import count_text
 

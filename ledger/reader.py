@@ -7,38 +7,27 @@ from __future__ import annotations
 
 import io
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from orc.ledger.blob_rows import STANDS_FOR_FILE, files_of, open_content, stands_for_file
 from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN, Gathered
-from orc.ledger.codec import load_event
+from orc.ledger.codec import EVENT_COLUMNS, row_to_recorded
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger, FileTooLarge, RemovedBlob
-from orc.ledger.events import AnyEvent, FileRef, FileWritten, JobId, Payload, Recorded
+from orc.ledger.events import JobId, Payload, Recorded
 from orc.ledger.files.file_store import CHUNK_BYTES, FileStore
 from orc.ledger.files.way import real_path
 from orc.ledger.gathered import gathered_value
 from orc.ledger.names import find_job
-from orc.ledger.stored import (
-    check_event,
-    check_mode,
-    check_number,
-    check_path,
-    parse_json,
-    parse_object,
-)
+from orc.ledger.stored import parse_json, parse_object
 from orc.ledger.wording import size_text
-
-EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
-"""The columns of a row for `row_to_recorded`, in order."""
 
 _POSITION, _VERSION = 0, 2
 
@@ -325,52 +314,7 @@ def removal_note(connection: sqlite3.Connection, position: int) -> str:
     )
 
 
-def row_to_recorded(row: tuple[Any, ...]) -> Recorded:
-    """The event of a row with `EVENT_COLUMNS`.
-
-    Raises CorruptLedger if a value is none that orc writes, and what `load_event` raises.
-    """
-    fields, has_large = check_event(row)
-    position, job_id, version, type_name, step, attempt, recorded_at, data, digest = row
-    event = load_event(type_name, step=step, attempt=attempt, data=fields)
-    if has_large:
-        _check_numbers(event, where=f"event {version} of {job_id}")
-    # Most events name no file. An escape in the data could hide that one does.
-    names_file = type_name in _WITH_FILES and ('"path"' in data or "\\" in data)
-    if names_file and (files := _files_of(event)):
-        _check_paths(files, where=f"event {version} of {job_id}")
-    return Recorded(job_id, version, recorded_at, event, position, digest)
-
-
 def read_ledger_id(connection: sqlite3.Connection) -> str:
     """The random identity of the ledger; "" if this version has not opened it for writing yet."""
     row = connection.execute("SELECT value FROM orc_meta WHERE key = 'ledger_id'").fetchone()
     return "" if row is None else str(row[0])
-
-
-def _check_numbers(values: Any, *, where: str) -> None:
-    """Check the numbers of an event; those of JSON that came from models and commands may be large."""
-    items = asdict(values).items() if isinstance(values, Struct) else (("it", v) for v in values)
-    for name, value in items:
-        if isinstance(value, int | float):
-            is_from_outside = isinstance(values, Payload) and name != "size_bytes"
-            if not is_from_outside:
-                check_number(value, name=name, where=where)
-        elif isinstance(value, Struct | tuple):
-            _check_numbers(value, where=where)
-
-
-_WITH_FILES = frozenset(("file.written", "step.reused", "step.succeeded", "step.failed"))
-
-
-def _files_of(event: AnyEvent) -> list[FileRef | FileWritten]:
-    if isinstance(event, FileWritten):
-        return [event]
-    return [*(getattr(event, "files", None) or ()), *(getattr(event, "artifacts", None) or ())]
-
-
-def _check_paths(files: Iterable[FileRef | FileWritten], *, where: str) -> None:
-    """Raise CorruptLedger if a file is outside the job's folder, or has no valid mode."""
-    for file in files:
-        check_path(file.path, where=where)
-        check_mode(file.mode, where=where)

@@ -54,8 +54,10 @@ _TIME = re.compile(
     re.ASCII,
 )
 _SURROGATE = "\\ud"
-_good_ids: set[str] = set()
+good_ids: set[str] = set()
 """The job id that was checked last: events are read job by job."""
+good_times: set[str] = set()
+"""The time that was checked last: events that are appended together have the same."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
 
 
@@ -149,14 +151,9 @@ def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
     if not has_event_types(row):
         raise _damaged(row, "a column has a value of another type")
     _, job_id, version, type_name, step, attempt, recorded_at, data, _ = row
-    if job_id not in _good_ids:
-        if not is_job_id(job_id):
-            raise _damaged(row, f"{shown(job_id)} is not a job id")
-        _good_ids.clear()
-        _good_ids.add(job_id)
-    if _TIME.fullmatch(recorded_at) is None or (
-        recorded_at[8:10] > "28" and not _is_day(recorded_at)
-    ):
+    if not is_good_job(job_id):
+        raise _damaged(row, f"{shown(job_id)} is not a job id")
+    if not is_good_time(recorded_at):
         raise _damaged(row, f"{shown(recorded_at)} is not a valid time")
     if step is None:
         if attempt is not None:
@@ -178,6 +175,28 @@ def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
     if type(fields) is not dict:
         raise _damaged(row, "its data is no object")
     return fields, bool(_decoder.large)
+
+
+def is_good_job(job_id: object) -> bool:
+    """The same as `is_job_id`, faster for the id that was good last."""
+    if job_id in good_ids:
+        return True
+    if not is_job_id(job_id):
+        return False
+    good_ids.clear()
+    good_ids.add(str(job_id))
+    return True
+
+
+def is_good_time(text: str) -> bool:
+    """Whether the text is a time as events have it."""
+    if text in good_times:
+        return True
+    if _TIME.fullmatch(text) is None or (text[8:10] > "28" and not _is_day(text)):
+        return False
+    good_times.clear()
+    good_times.add(text)
+    return True
 
 
 def has_event_types(row: tuple[Any, ...]) -> bool:

@@ -2,7 +2,8 @@
 
 An event's `type`, `step` and `attempt` are columns of the table; its other fields are in the
 `data` column. Optional fields may be added. A change that old data does not fit needs a higher
-number in `SHAPES` and a function in `upcasts.py`. Types are never renamed.
+number for the model's tag `v`, which is its shape, and a function in `upcasts.py`. Types are never
+renamed.
 """
 
 from __future__ import annotations
@@ -127,11 +128,9 @@ AnyEvent = (
 
 EVENT_TYPES: dict[str, type[AnyEvent]] = {model.type: model for model in AnyEvent.__args__}
 SHAPES: dict[str, int] = {
-    "budget.exceeded": 2,
-    "budget.raised": 2,
-    "llm.failed": 2,
-    "llm.requested": 2,
-    "llm.responded": 2,
+    name: int(shape)
+    for name, model in EVENT_TYPES.items()
+    if (shape := model.__struct_config__.tag) is not None
 }
 """The current shape of each event type whose shape is not 1."""
 

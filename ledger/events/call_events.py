@@ -12,7 +12,7 @@ from orc.ledger.values import CallRef, FailureKind, Limit, Payload, Reserved, To
 _IN_DOUBT_KINDS: frozenset[FailureKind] = frozenset(("timeout", "connection", "protocol"))
 
 
-class LlmRequested(StepEvent, frozen=True, kw_only=True):
+class LlmRequested(StepEvent, frozen=True, kw_only=True, tag_field="v", tag=2):
     """A request is about to be sent.
 
     `request_sha256` is the digest of the whole request, `prompt_sha256` that of the prompt alone.
@@ -48,7 +48,7 @@ class LlmRequested(StepEvent, frozen=True, kw_only=True):
     custom_id: str | None = None
 
 
-class LlmResponded(StepEvent, frozen=True, kw_only=True):
+class LlmResponded(StepEvent, frozen=True, kw_only=True, tag_field="v", tag=2):
     """A reply arrived. It is recorded, so the same call is never paid for again.
 
     `usage` is absent if the server did not report it: then it is unknown and not zero, and
@@ -76,7 +76,7 @@ class LlmResponded(StepEvent, frozen=True, kw_only=True):
     batch: int | None = None
 
 
-class LlmFailed(StepEvent, frozen=True, kw_only=True):
+class LlmFailed(StepEvent, frozen=True, kw_only=True, tag_field="v", tag=2):
     """A call ended without a usable reply; `usage` is what it used nevertheless.
 
     With `partial`, the reply had begun: `usage` is what was counted until it broke off.
@@ -163,7 +163,7 @@ class ToolReturned(StepEvent, frozen=True, kw_only=True):
     duration_s: float
 
 
-class BudgetExceeded(StepEvent, frozen=True, kw_only=True):
+class BudgetExceeded(StepEvent, frozen=True, kw_only=True, tag_field="v", tag=2):
     """A call would exceed a limit and is not sent; its step waits until the budget is raised.
 
     `account` is the step that has the budget; without it, it is the job's budget. `limit` gives

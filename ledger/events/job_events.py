@@ -141,7 +141,7 @@ class CircuitClosed(JobEvent, frozen=True, kw_only=True):
     target: str
 
 
-class BudgetRaised(JobEvent, frozen=True, kw_only=True):
+class BudgetRaised(JobEvent, frozen=True, kw_only=True, tag_field="v", tag=2):
     """A person raised a budget: these limits replace the earlier ones.
 
     `account` is the step whose budget was raised; without it, the job's budget was.

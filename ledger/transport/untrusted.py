@@ -18,13 +18,14 @@ from typing import Any
 from urllib.parse import quote
 
 from orc.ledger.blob_rows import BundledFiles, files_of, stands_for_file
+from orc.ledger.codec import row_to_recorded
 from orc.ledger.command_lines import ledger_named, quoted_command
 from orc.ledger.digest import chain_hash
 from orc.ledger.errors import CorruptLedger, LedgerError, NoLedger, NotALedger, StorageError
 from orc.ledger.files.file_store import FileStore
 from orc.ledger.integrity import blobs_of, removals_of
 from orc.ledger.names import check_job_id
-from orc.ledger.reader import LedgerReader, row_to_recorded
+from orc.ledger.reader import LedgerReader
 from orc.ledger.removal import digests_in_specs
 from orc.ledger.schema import MIGRATIONS, check_header, migrate
 from orc.ledger.schema_check import limit, schema_of, schema_of_version

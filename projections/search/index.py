@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import Self
 
 from orc.ledger import failpoints
+from orc.ledger.codec import EVENT_COLUMNS, row_to_recorded
 from orc.ledger.errors import LedgerError
 from orc.ledger.files.locks import FileLock
-from orc.ledger.reader import EVENT_COLUMNS, LedgerReader, read_ledger_id, row_to_recorded
+from orc.ledger.reader import LedgerReader, read_ledger_id
 from orc.projections.search.file import NotAnIndex, lock_of, open_file, open_memory
 from orc.projections.search.query import spaced
 from orc.projections.search.texts import SEARCHED_TYPES, texts_of

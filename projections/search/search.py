@@ -15,9 +15,10 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orc.ledger.codec import EVENT_COLUMNS, row_to_recorded
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import LedgerError, describe_unreadable
-from orc.ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
+from orc.ledger.reader import LedgerReader
 from orc.projections.search.file import remove_index
 from orc.projections.search.index import SearchIndex, last_position, open_index
 from orc.projections.search.query import BEGIN, END, TOKENIZER, match_expression, spaced

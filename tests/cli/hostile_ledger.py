@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from orc.ledger.codec import row_to_recorded
 from orc.ledger.digest import canonical_json, chain_hash, digest_bytes
 from orc.ledger.errors import LedgerError
-from orc.ledger.reader import row_to_recorded
 
 CONTROLS = "".join(map(chr, [*range(1, 9), *range(11, 32), *range(0x7F, 0xA0)]))
 MARKS = (

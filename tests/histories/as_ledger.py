@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from orc.ledger import JobId, Recorded, open_ledger
+from orc.ledger.codec import row_to_recorded
 from orc.ledger.digest import digest_json
 from orc.ledger.integrity import blobs_of
-from orc.ledger.reader import row_to_recorded
 from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
 from orc.projections.money.price import Price

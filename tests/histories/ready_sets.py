@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from orc.ledger.codec import row_to_recorded
 from orc.ledger.definition import load_job
 from orc.ledger.events import JobSubmitted
-from orc.ledger.reader import row_to_recorded
 from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.fold.queues import WorkQueues

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from orc.ledger import Recorded
-from orc.ledger.codec import load_event
+from orc.ledger.codec import load_event, row_to_recorded
 from orc.ledger.definition import load_job
 from orc.ledger.digest import chain_hash
 from orc.ledger.errors import LedgerTooNew
 from orc.ledger.events import EVENT_TYPES, SHAPES, JobSubmitted
-from orc.ledger.reader import row_to_recorded
 from orc.ledger.upcasts import UPCASTS, upcast
 from orc.projections import ReadModel
 from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import asdict
 
+from orc.ledger.codec import row_to_recorded
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.names import check_job_id
-from orc.ledger.reader import row_to_recorded
 from orc.ledger.schema import parse_version
 from orc.ledger.stored import (
     DEPTH_MAX,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from orc.ledger import LedgerReader, Payload, Recorded, integrity, reader
+from orc.ledger.codec import row_to_recorded
 from orc.ledger.digest import chain_hash, digest_bytes
-from orc.ledger.reader import row_to_recorded
 from orc.projections import Publisher, verify_job
 from orc.projections.verify import Verdict
 from orc.scheduler.core.commands import Settle

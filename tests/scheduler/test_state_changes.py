@@ -15,9 +15,9 @@ import orc.scheduler.guard as guard_module
 import orc.scheduler.runner as runner_module
 import orc.scheduler.turn as turn_module
 from orc.ledger import Recorded
+from orc.ledger.codec import row_to_recorded
 from orc.ledger.definition import load_job
 from orc.ledger.events import AnyEvent, JobSubmitted
-from orc.ledger.reader import row_to_recorded
 from orc.scheduler.core.commands import (
     AskAboutDoubt,
     AskPerson,

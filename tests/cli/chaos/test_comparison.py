@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from orc.cli.chaos.comparison import Deviation, End, find_differences, find_lost, find_repeated
+from orc.ledger.codec import row_to_recorded
 from orc.ledger.events import AnyEvent
-from orc.ledger.reader import row_to_recorded
 from tests.builders import (
     cache_hit,
     failed,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import LedgerReader, open_ledger
+from orc.ledger.codec import row_to_recorded
 from orc.ledger.events import AnyEvent, ChildShape, JobStarted, StepExpanded
 from orc.ledger.integrity import blobs_of
-from orc.ledger.reader import row_to_recorded
 from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import Publisher, ReadModel, event_line
 from orc.projections.folder.verify import lines_as_stored
