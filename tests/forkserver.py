@@ -16,6 +16,7 @@ import array
 import atexit
 import fcntl
 import json
+import mmap
 import os
 import pkgutil
 import select
@@ -53,6 +54,12 @@ _LATE = (
     *("httpx", "httpcore._async.http11", "httpcore._backends.trio", "anyio", "encodings.idna"),
 )
 """What a run imports when it needs it."""
+
+_SDKS = {"openai": "orc.providers.openai", "anthropic": "orc.providers.anthropic"}
+"""What takes a second to import and only some tests need, with the module of ours that needs it.
+
+The server imports one of them as soon as a first process has asked for it.
+"""
 
 _PAGE_SERVERS = {"browse", "datasette"}
 _SIZE = struct.Struct("!I")
@@ -286,6 +293,8 @@ def _serve(fd: int) -> None:
     sys.path.pop(0)
     gc.collect()
     gc.freeze()
+    asked = SdksAsked()
+    sys.meta_path.insert(0, asked)
     with socket.socket(fileno=fd) as requests:
         while True:
             header, fds, _, _ = socket.recv_fds(requests, _SIZE.size, 4)
@@ -296,12 +305,32 @@ def _serve(fd: int) -> None:
             if not _PAGE_SERVERS.isdisjoint(request["argv"]):
                 for name in _FOR_PAGES:
                     import_module(name)
+            for name in asked.modules():
+                import_module(name)
             if os.fork() == 0:
                 requests.close()
                 _attend(request, fds, main)
             for taken in fds:
                 os.close(taken)
             _reap()
+
+
+class SdksAsked:
+    """Marks which of the SDKs a process imports, in memory that the server shares with it.
+
+    It is the first finder of modules in each process, and finds none.
+    """
+
+    def __init__(self) -> None:
+        self._marks = mmap.mmap(-1, len(_SDKS))
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name in _SDKS:
+            self._marks[list(_SDKS).index(name)] = 1
+
+    def modules(self) -> list[str]:
+        """The modules of ours for what the processes have imported so far."""
+        return [module for module, mark in zip(_SDKS.values(), self._marks[:], strict=True) if mark]
 
 
 def _attend(request: dict[str, object], fds: list[int], main: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forkserver import ForkedProcess, ShellOrc
+from tests.forkserver import ForkedProcess, SdksAsked, ShellOrc
 from tests.processes import WAIT_S, end_process, orc_environment, start_orc
 
 
@@ -47,6 +47,17 @@ def test_a_process_that_is_found_by_its_variables_is_a_new_one(
         assert process.wait(WAIT_S) == 0
     finally:
         end_process(process)
+
+
+def test_what_a_process_imports_is_imported_by_the_server_for_those_after_it() -> None:
+    asked = SdksAsked()
+    assert asked.modules() == []
+    if (pid := os.fork()) == 0:
+        asked.find_spec("json")
+        asked.find_spec("anthropic")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert asked.modules() == ["orc.providers.anthropic"]
 
 
 def test_a_shell_has_an_orc_that_is_forked_with_its_files_variables_and_folder(
