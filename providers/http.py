@@ -36,6 +36,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_OR_CONTROL = {"Cc", "Zl", "Zp"}
 
 
+def verifier_of(scheme: str, host: str) -> ssl.SSLContext | bool:
+    """What verifies the server at an address: `verify` of httpx. True reads the certificates.
+
+    Reading them takes longer than a request to a server on this machine, and with plain HTTP none is
+    used. The context has none, so that it would refuse every server.
+    """
+    if scheme == "http" and is_loopback(host):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return True
+
+
 def safe_text(text: str, *, length_max: int = WORDS_MAX, secrets: tuple[str, ...] = ()) -> str:
     """A server's text made safe for a message: one line, at most `length_max` characters.
 

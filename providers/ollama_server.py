@@ -33,6 +33,7 @@ from orc.providers.http import (
     parse_error_words,
     parse_retry_after,
     safe_text,
+    verifier_of,
 )
 from orc.providers.ollama_reply import raw_chunks
 from orc.providers.replies.failures import find_meaning
@@ -129,6 +130,7 @@ class OllamaServer:
                 event_hooks={"response": [self._refuse_redirect]},
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
                 trust_env=not is_loopback(self._url.host),
+                verify=verifier_of(self._url.scheme, self._url.host),
             )
         return self._client
 

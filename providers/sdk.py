@@ -21,7 +21,13 @@ import trio
 from orc.ledger.wording import duration_text
 from orc.providers.contract import Server
 from orc.providers.errors import PermanentError, TransientError
-from orc.providers.http import ERROR_BODY_MAX_BYTES, is_loopback, parse_json, safe_text
+from orc.providers.http import (
+    ERROR_BODY_MAX_BYTES,
+    is_loopback,
+    parse_json,
+    safe_text,
+    verifier_of,
+)
 from orc.providers.sdk_errors import Api, BrokenOff, Failures
 from orc.providers.sdk_wire import BoundedBody, Text, Wire
 
@@ -142,6 +148,7 @@ class Peer:
                 headers={"accept-encoding": "identity"},
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
                 trust_env=not is_loopback(self.url.host),
+                verify=verifier_of(self.url.scheme, self.url.host),
             )
         except (ImportError, OSError, ValueError, httpx2.InvalidURL):
             raise PermanentError(
