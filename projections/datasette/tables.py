@@ -6,6 +6,8 @@ set here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from orc.ledger.tables import LEDGER_TABLES, Table
@@ -92,8 +94,7 @@ SHOWN: dict[str, dict[str, Any]] = {
 
 def ledger_metadata() -> dict[str, Any]:
     """Datasette's metadata for one ledger. Datasette changes the value, so each call makes one."""
-    declared = (*map(table_of, ROWS), *LEDGER_TABLES)
-    tables = {table.name: _describe(table) for table in declared if table.name in SHOWN}
+    tables = {table.name: _describe(table, columns) for table, columns in _declared()}
     tables |= {name: {"hidden": True} for name in _HIDDEN}
     return {
         "description": "A ledger of orc. Start with the jobs, or with one of the queries.",
@@ -101,7 +102,21 @@ def ledger_metadata() -> dict[str, Any]:
     }
 
 
-def _describe(table: Table) -> dict[str, Any]:
+@cache
+def _declared() -> tuple[tuple[Table, Mapping[str, str]], ...]:
+    """The tables that are shown, with the descriptions of their columns.
+
+    Datasette asks for the metadata several times in a request.
+    """
+    declared = (*map(table_of, ROWS), *LEDGER_TABLES)
+    return tuple(
+        (table, {column.name: _plain(column.description) for column in table.columns})
+        for table in declared
+        if table.name in SHOWN
+    )
+
+
+def _describe(table: Table, columns: Mapping[str, str]) -> dict[str, Any]:
     shown = {
         key: list(value) if isinstance(value, list) else value
         for key, value in SHOWN[table.name].items()
@@ -110,7 +125,7 @@ def _describe(table: Table) -> dict[str, Any]:
     return {
         "title": table.title,
         "description": _plain(table.about) + order,
-        "columns": {column.name: _plain(column.description) for column in table.columns},
+        "columns": dict(columns),
         **shown,
     }
 

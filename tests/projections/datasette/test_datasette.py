@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import html
 import json
 import re
@@ -141,6 +142,15 @@ def test_the_tables_have_titles_orders_facets_and_labels(database: Path) -> None
             assert html.escape(str(query["title"])) in home
 
     browse(database, then=look)
+
+
+def test_what_datasette_changes_in_the_metadata_is_not_in_the_next_one() -> None:
+    first = ledger_metadata()
+    before = copy.deepcopy(first)
+    first["tables"]["jobs"]["columns"].clear()
+    first["tables"]["jobs"]["facets"].clear()
+    first["tables"].pop("steps")
+    assert ledger_metadata() == before
 
 
 def test_described_columns_exist(database: Path) -> None:
