@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -90,7 +91,8 @@ def may_go_on(connection: sqlite3.Connection, database: Path, job_id: str) -> bo
 
 
 def _is_starting(database: Path, job_id: str, head: Callable[[], int]) -> bool:
-    if not runner_log_path(database, job_id).exists():
+    # Unlike that of a path, this says no of a folder that only another user may read.
+    if not os.path.exists(runner_log_path(database, job_id)):
         return False
     # Imported here, as below: of most jobs that are shown, no process may be running.
     from orc.ledger.files.runner_log import read_runner

@@ -16,7 +16,7 @@ import pytest
 
 import orc as orc_api
 from orc.cli.terminal.ledger_changes import LedgerChanges
-from orc.ledger import JobId, LedgerReader, OwnerLock, connection
+from orc.ledger import JobId, LedgerReader, OwnerLock
 from orc.ledger.errors import UnseenLog
 from orc.ledger.files.exposure import VARIABLE
 from orc.ledger.files.private_folder import PrivateFolder
@@ -155,7 +155,7 @@ def test_a_busy_ledger_of_another_user_is_copied_in_a_tenth_of_the_time(
         copied += sum(file.stat().st_size for file in made.path.iterdir())
         return made
 
-    monkeypatch.setattr(connection, "copy_database", copy)
+    monkeypatch.setattr("orc.ledger.files.snapshot.copy_database", copy)
     with LedgerReader.open(shared / "runs.db") as ledger:
         changes = LedgerChanges(ledger, clock=lambda: now)
         with closing(sqlite3.connect("runs.db", isolation_level=None)) as writer:

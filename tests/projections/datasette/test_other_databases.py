@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from datasette.app import Datasette
 
-from orc.ledger import connection
 from orc.ledger.files.snapshot import copy_database
 from orc.projections.datasette import plugin
 from tests.builders import step
@@ -28,7 +27,7 @@ def test_a_database_of_others_is_not_copied_at_each_request(
         copied.append(database)
         return copy_database(database)
 
-    monkeypatch.setattr(connection, "copy_database", copy)
+    monkeypatch.setattr("orc.ledger.files.snapshot.copy_database", copy)
     with shared_folder() as folder:
         other = folder / "other.db"
         with closing(sqlite3.connect(other, isolation_level=None)) as writer:
