@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import io
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 
 from msgspec import Struct
 
@@ -21,7 +21,7 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger, FileTooLarge, RemovedBlob
-from orc.ledger.events import JobId, Payload, Recorded
+from orc.ledger.events import JobId, Payload, Recorded, StoredEvent
 from orc.ledger.files.file_store import CHUNK_BYTES, FileStore
 from orc.ledger.files.way import real_path
 from orc.ledger.gathered import gathered_value
@@ -29,7 +29,9 @@ from orc.ledger.names import find_job
 from orc.ledger.stored import parse_json, parse_object
 from orc.ledger.wording import size_text
 
-_POSITION, _VERSION = 0, 2
+_POSITION, _VERSION, _DATA = 0, 2, 7
+_STREAM = f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND version > ? ORDER BY version"
+_Made = TypeVar("_Made")
 
 
 class Signal(Struct, frozen=True):
@@ -94,16 +96,21 @@ class LedgerReader:
 
     def read_stream(self, job_id: str, *, after: int = 0) -> Generator[Recorded, None, None]:
         """The job's events with a version above `after`, in order."""
+        return self._read(_STREAM, (job_id, after), by=_VERSION, make=row_to_recorded)
+
+    def read_stored(self, job_id: str, *, after: int = 0) -> Generator[StoredEvent, None, None]:
+        """As `read_stream`, each event with the text of its data."""
         return self._read(
-            f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND version > ? ORDER BY version",
+            _STREAM,
             (job_id, after),
             by=_VERSION,
+            make=lambda row: (row_to_recorded(row), row[_DATA]),
         )
 
     def read_event(self, job_id: str, version: int) -> Recorded:
         """One event of the job. Raises CorruptLedger if it is missing."""
         query = f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND version = ?"
-        for recorded in self._read(query, (job_id, version), by=_VERSION):
+        for recorded in self._read(query, (job_id, version), by=_VERSION, make=row_to_recorded):
             return recorded
         raise CorruptLedger(f"{self.path}: event {version} of {job_id} is missing")
 
@@ -113,6 +120,7 @@ class LedgerReader:
             f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND step = ? ORDER BY version",
             (job_id, step),
             by=_VERSION,
+            make=row_to_recorded,
         )
 
     def read_all(self, *, after: int = 0) -> Iterator[Recorded]:
@@ -121,6 +129,7 @@ class LedgerReader:
             f"SELECT {EVENT_COLUMNS} FROM events WHERE position > ? ORDER BY position",
             (after,),
             by=_POSITION,
+            make=row_to_recorded,
         )
 
     def head(self, job_id: str) -> Head:
@@ -272,16 +281,21 @@ class LedgerReader:
             return table_frame(self.connection, table, job_id)
 
     def _read(
-        self, query: str, arguments: tuple[Any, ...], *, by: int
-    ) -> Generator[Recorded, None, None]:
-        """The events of the rows; the numbers in column `by` must rise.
+        self,
+        query: str,
+        arguments: tuple[Any, ...],
+        *,
+        by: int,
+        make: Callable[[tuple[Any, ...]], _Made],
+    ) -> Generator[_Made, None, None]:
+        """What is made of the rows; the numbers in column `by` must rise.
 
         If pages of the file refer to each other in a cycle, the same rows come without end.
         """
         before = 0
         with storage_errors(self.path):
             for row in self.connection.execute(query, arguments):
-                recorded = row_to_recorded(row)
+                made = make(row)
                 number = row[by]
                 if number <= before:
                     raise CorruptLedger(
@@ -290,7 +304,7 @@ class LedgerReader:
                         "see the damage, and restore the file from a backup"
                     )
                 before = number
-                yield recorded
+                yield made
 
 
 def removal_note(connection: sqlite3.Connection, position: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import islice
 
 STEP_CHARS_MAX = 4096
@@ -55,6 +55,12 @@ def lineage(step_id: str) -> Iterator[str]:
 def container_of(step_id: str) -> str | None:
     """The step that directly contains this one: `x#2` for `x#2/a`; None at the top level."""
     return next(islice(lineage(step_id), 1, None), None)
+
+
+def are_outer(step_ids: Iterable[str]) -> bool:
+    """Whether all steps are surely at the top level, because no id has a mark of an inner one."""
+    names = "\n".join(step_ids)
+    return not any(mark in names for mark in "[#/")
 
 
 def is_within(step_id: str, named: Set[str]) -> bool:

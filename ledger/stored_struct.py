@@ -81,7 +81,7 @@ def dump_changed(value: Any) -> Any:
 
 def changed_fields(value: Stored) -> Iterable[tuple[str, Any]]:
     """The fields of the value that do not have their default, in order."""
-    for name, default in _defaults_in_order(type(value)):
+    for name, default in fields_in_order(type(value)):
         item = getattr(value, name)
         if item is not default and (item != default or default is NODEFAULT):
             yield name, item
@@ -90,22 +90,21 @@ def changed_fields(value: Stored) -> Iterable[tuple[str, Any]]:
 @cache
 def defaults_of(model: type[Stored]) -> dict[str, Any]:
     """The defaults of a model by field; those of other fields are missing. They must not be changed."""
-    return {
-        name: default for name, default in _defaults_in_order(model) if default is not NODEFAULT
-    }
+    return {name: default for name, default in fields_in_order(model) if default is not NODEFAULT}
+
+
+@cache
+def fields_in_order(model: type[Stored]) -> tuple[tuple[str, Any], ...]:
+    """The fields of a model in order, each with its default; NODEFAULT if it has none."""
+    names, last = model.__struct_fields__, model.__struct_defaults__
+    defaults = (*[NODEFAULT] * (len(names) - len(last)), *last)
+    return tuple(zip(names, defaults, strict=True))
 
 
 def what_is_wrong(error: ValidationError) -> tuple[str, str]:
     """The place of the first problem in a value, such as `steps[0].id`, and the problem in words."""
     problem, _, path = str(error).partition(" - at `$")
     return path.strip("`.").replace("[...]", ""), problem
-
-
-@cache
-def _defaults_in_order(model: type[Stored]) -> tuple[tuple[str, Any], ...]:
-    names, last = model.__struct_fields__, model.__struct_defaults__
-    defaults = (*[NODEFAULT] * (len(names) - len(last)), *last)
-    return tuple(zip(names, defaults, strict=True))
 
 
 def _all_fields(value: Stored) -> Iterable[tuple[str, Any]]:

@@ -147,3 +147,7 @@ class Recorded(NamedTuple):
     event: AnyEvent
     position: int = 0
     hash: str = ""
+
+
+StoredEvent = tuple[Recorded, str]
+"""A committed event with its hash, and the text of its `data` column."""

@@ -115,5 +115,8 @@ def inputs_in(document: Any) -> Iterator[tuple[str, ReadInput]]:
     for name, found in (document.get("read") or {}).items():
         yield name, load(ReadInput, found)
     for step in document.get("steps") or ():
+        # Most steps have neither inputs nor steps.
+        if not isinstance(step, dict) or not ("read" in step or "steps" in step):
+            continue
         for name, found in inputs_in(step):
             yield f"{step.get('id')}.{name}", found

@@ -90,8 +90,7 @@ class Publisher:
         if before == 0:
             for name in FOLDERS:
                 self._folder.create_folder(name)
-        for recorded in self._ledger.read_stream(self._job_id, after=before):
-            self._projection.apply(recorded)
+        self._projection.read(self._job_id)
         if not final and self._projection.version == before:
             return
         problems: dict[str, Exception] = {}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct
@@ -16,6 +18,7 @@ from orc.ledger.events import (
     FileRef,
     LlmResponded,
     Payload,
+    StoredEvent,
 )
 from orc.ledger.files.modes import bits_of
 from orc.ledger.step_names import log_name
@@ -23,7 +26,7 @@ from orc.ledger.stored_struct import dump
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import Manifest
 from orc.projections.folder.pretty_json import render_pretty
-from orc.projections.folds.input_files import InputFiles
+from orc.projections.folder.stored_lines import stored_lines
 from orc.projections.folds.owned_files import (
     OwnedFiles,
     Superseded,
@@ -33,20 +36,28 @@ from orc.projections.folds.owned_files import (
 )
 from orc.projections.money.prices import NO_PRICES, PriceTable
 
+_READ_AT_ONCE = 500
+
 FOLDERS = ("inputs", "outputs", "logs", "artifacts", ".cache")
 
 
 class File(Struct, frozen=True):
-    """A file of the run folder: its path, the digest of its bytes, and the bytes in parts.
+    """A file of the run folder: its path, its size, and its bytes in parts.
 
-    `mode` are the permission bits; None for an ordinary file.
+    `read_digest` gives the digest of its bytes. `mode` are the permission bits; None for an ordinary
+    file.
     """
 
     path: str
-    sha256: Digest
     size_bytes: int
     parts: Callable[[], Iterable[bytes]]
+    read_digest: Callable[[], Digest]
     mode: int | None = None
+
+    @property
+    def sha256(self) -> Digest:
+        """The digest of the bytes."""
+        return self.read_digest()
 
 
 Make = Callable[[], File | None]
@@ -90,9 +101,8 @@ class RunFolder:
     def __init__(self, ledger: LedgerReader, *, prices: PriceTable = NO_PRICES) -> None:
         self._ledger = ledger
         self._owned = OwnedFiles()
-        self._inputs = InputFiles()
         self._manifest = Manifest(ledger.read_payload, prices=prices, owned=self._owned)
-        self._lines = bytearray()
+        self._lines: list[bytes] = []
         self._requests: dict[tuple[str, int, int], Payload] = {}
         self._changed: dict[str, None] = {}
         self._known: dict[str, None] = {}
@@ -102,24 +112,39 @@ class RunFolder:
 
     def apply(self, recorded: Recorded) -> None:
         """Apply the next event."""
+        self._fold(recorded)
+        self._lines.append(f"{event_line(recorded)}\n".encode())
+
+    def apply_stored(self, stored: Sequence[StoredEvent]) -> None:
+        """Apply the next events, which are committed: the same, in a fraction of the time."""
+        for recorded, _ in stored:
+            self._fold(recorded)
+        self._lines.append(stored_lines(stored))
+
+    def read(self, job_id: str) -> None:
+        """Apply the events of the ledger that come after those that were applied."""
+        # Closed at once: an error keeps its frames, and a cursor in them keeps the ledger's files open.
+        with closing(self._ledger.read_stored(job_id, after=self.version)) as events:
+            while stored := list(islice(events, _READ_AT_ONCE)):
+                self.apply_stored(stored)
+
+    def _fold(self, recorded: Recorded) -> None:
         self.version = recorded.version
         for path in self._owned.apply(recorded):
             self.lost.pop(path, None)
             self._changed[path] = None
         self._manifest.apply(recorded)
-        self._lines += event_line(recorded).encode() + b"\n"
         event = recorded.event
         match event.type:
-            case "job.submitted" | "job.amended":
-                self._add("inputs/spec.yaml", self._text(event.source))
-                self._add("inputs/inputs.json", self._json(event.inputs))
-                self._inputs.apply(event, self._ledger)
-                for path, file in self._inputs.files.items():
-                    self._add(path, _Source(None, (file.sha256,), file.sha256))
             case "step.succeeded" | "step.failed" | "step.interrupted":
                 if event.log is not None:
                     name = f"logs/{log_name(event.step, event.attempt)}"
                     self._add(name, self._text(event.log))
+            case "job.submitted" | "job.amended":
+                self._add("inputs/spec.yaml", self._text(event.source))
+                self._add("inputs/inputs.json", self._json(event.inputs))
+                for path, file in self._manifest.inputs.files.items():
+                    self._add(path, _Source(None, (file.sha256,), file.sha256))
             case "hook.ended" if event.log is not None:
                 # In a folder of their own: a step may have any name.
                 name = f"logs/hooks/{event.hook}.{event.occasion}.log"
@@ -172,7 +197,7 @@ class RunFolder:
     def superseded(self) -> Iterator[Superseded]:
         """The files that an earlier publication may have written, and that no step owns any more."""
         yield from self._owned.superseded()
-        yield from self._inputs.superseded()
+        yield from self._manifest.inputs.superseded()
 
     def folders(self) -> list[str]:
         """The paths of the empty folders that belong to steps' results, sorted."""
@@ -184,7 +209,9 @@ class RunFolder:
         yield self._summary()
 
     def _events(self) -> File:
-        return _in_memory("events.jsonl", bytes(self._lines))
+        content = b"".join(self._lines)
+        self._lines = [content]
+        return _in_memory("events.jsonl", content)
 
     def _summary(self) -> File:
         return _in_memory("manifest.json", self._manifest.render())
@@ -235,7 +262,8 @@ class RunFolder:
             assert source.content is not None
             return _in_memory(path, source.content())
         size_bytes = self._ledger.blob_size(digest)
-        return File(path, digest, size_bytes, lambda: self._ledger.blob_chunks(digest), source.mode)
+        chunks = partial(self._ledger.blob_chunks, digest)
+        return File(path, size_bytes, chunks, lambda: digest, source.mode)
 
 
 class ExpectedFiles(Struct, frozen=True):
@@ -257,8 +285,7 @@ def expected_files(
 ) -> ExpectedFiles:
     """The files that the job's run folder should have after its last event."""
     folder = RunFolder(ledger, prices=prices)
-    for recorded in ledger.read_stream(job_id):
-        folder.apply(recorded)
+    folder.read(job_id)
     return expected_of(folder)
 
 
@@ -275,7 +302,7 @@ def expected_of(folder: RunFolder) -> ExpectedFiles:
 
 
 def _in_memory(path: str, content: bytes) -> File:
-    return File(path, digest_bytes(content), len(content), lambda: (content,))
+    return File(path, len(content), lambda: (content,), lambda: digest_bytes(content))
 
 
 def _pretty(value: Any) -> bytes:

@@ -28,6 +28,7 @@ from orc.projections.folder.manifest import (
     render_manifest,
 )
 from orc.projections.folder.run_folder import RunFolder, expected_files, expected_of
+from orc.projections.folder.stored_lines import stored_lines
 from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
 
@@ -162,11 +163,14 @@ def removed_note(count: int) -> str:
 def _is_older_form(
     ledger: LedgerReader, job_id: str, relative: str, folder: Folder, prices: PriceTable
 ) -> bool:
-    """Whether the file is what an older version of orc, or another table of prices, gives."""
+    """Whether the file is what orc also gives: in an older version, or with other prices."""
     if relative not in ("events.jsonl", "manifest.json"):
         return False
     content = folder.read(relative) or b""
     if relative == "events.jsonl":
+        if content == stored_lines(list(ledger.read_stored(job_id))):
+            # The data of another program may have other forms of the same values.
+            return True
         return any(
             content == lines_as_stored(ledger, job_id, with_hash=with_hash)
             for with_hash in (True, False)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec import Struct, ValidationError, field
 
-from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest
-from orc.ledger.errors import RemovedBlob
-from orc.ledger.events import JobAmended, JobSubmitted
 from orc.ledger.inputs.read_inputs import InputFile, ReadInput, inputs_in
 from orc.ledger.stored import check_path
 from orc.projections.folds.owned_files import Superseded
@@ -22,14 +20,17 @@ class InputFiles(Struct):
     read: dict[str, ReadInput] = field(default_factory=dict)
     _former: dict[str, set[Digest]] = field(default_factory=dict)
 
-    def apply(self, event: JobSubmitted | JobAmended, ledger: LedgerReader) -> None:
-        """Apply an event with a spec; if the spec was removed, nothing is known of its inputs."""
+    def apply(self, spec: Any) -> None:
+        """Apply the spec of an event, as JSON; an empty one if it was removed from the ledger.
+
+        Nothing is known of the inputs of a spec that this version cannot read.
+        """
         for path, file in self.files.items():
             self._former.setdefault(path, set()).add(file.sha256)
         self.files, self.read = {}, {}
         try:
-            self.read = dict(inputs_in(ledger.read_payload(event.spec)))
-        except (RemovedBlob, ValidationError):
+            self.read = dict(inputs_in(spec))
+        except ValidationError:
             return
         for name, found in self.read.items():
             for file in found.files:
