@@ -5,7 +5,7 @@ The tables take them from `tolerances_of`, the manifest from `ToleranceFold`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from orc.ledger.events import (
     Payload,
@@ -20,17 +20,26 @@ from orc.projections.folds.tolerated import Tolerance, Tolerated
 MESSAGE_CHARS_MAX = 200
 
 
-def tolerances_of(recorded: Recorded) -> Iterator[Tolerance]:
+def tolerances_of(recorded: Recorded) -> Sequence[Tolerance]:
     """The failures that the event records and that do not end the job; none for most events."""
     event = recorded.event
+    if event.type == "step.started" or (event.type == "step.succeeded" and event.warning is None):
+        return ()
     if event.type == "step.reused":
-        for number, one in enumerate(event.tolerated or ()):
-            key, message = f"{recorded.version}.{number}", f"in the result from {event.from_job}"
-            yield Tolerance(event.step, one.setting, one.kind, message, key, one.failures)
-        return
+        message = f"in the result from {event.from_job}"
+        return [
+            Tolerance(
+                event.step,
+                one.setting,
+                one.kind,
+                message,
+                f"{recorded.version}.{number}",
+                one.failures,
+            )
+            for number, one in enumerate(event.tolerated or ())
+        ]
     found = _tolerance_of(recorded)
-    if found is not None:
-        yield found
+    return () if found is None else (found,)
 
 
 def _tolerance_of(recorded: Recorded) -> Tolerance | None:

@@ -108,27 +108,32 @@ def _by_step(table: Table) -> bool:
     return "job_id" not in indexed and "step_id" in indexed and table.key != "job_id"
 
 
-def _of_job(table: Table) -> str:
-    """The condition for the rows of a job, which an index finds."""
+def _of_job(table: Table, side: str, *, is_found: bool = False) -> str:
+    """The condition for the rows of a job, which an index finds; not if its key has found the row."""
+    plus = "+" if is_found else ""
     if _by_step(table):
+        step = f"{plus}{side}.step_id"
         # `0` comes after `/`.
-        return "step_id >= :job_id || '/' AND step_id < :job_id || '0'"
-    return "job_id = :job_id"
+        return f"{step} >= :job_id || '/' AND {step} < :job_id || '0'"
+    return f"{plus}{side}.job_id = :job_id"
 
 
 def _differences(connection: sqlite3.Connection, table: Table, job_id: str) -> Iterator[str]:
     # Costs are left out: other prices may have been in effect when the job ran.
-    columns = ", ".join(column.name for column in table.columns if not column.is_by_prices)
+    columns = [column.name for column in table.columns if not column.is_by_prices]
     name, key = table.name, table.key
-    derived, stored = (
-        f"SELECT {columns} FROM {side}.{name} WHERE {_of_job(table)}" for side in ("main", "ledger")
+    same = " AND ".join(f"derived.{column} IS stored.{column}" for column in columns)
+    # Each stored row of the job is derived, too, and each derived row is stored for the job. Both sides
+    # are found by their keys, which is faster than sorting the rows.
+    query = (
+        f"SELECT {key} FROM ledger.{name} AS stored WHERE {_of_job(table, 'stored')} AND NOT EXISTS "
+        f"(SELECT 1 FROM main.{name} AS derived WHERE derived.{key} = stored.{key} AND {same}) "
+        f"UNION SELECT {key} FROM main.{name} AS derived WHERE {_of_job(table, 'derived')} AND "
+        f"NOT EXISTS (SELECT 1 FROM ledger.{name} AS stored WHERE stored.{key} = derived.{key} "
+        f"AND {_of_job(table, 'stored', is_found=True)})"
     )
     try:
-        rows = connection.execute(
-            f"SELECT DISTINCT {key} FROM ({derived} EXCEPT {stored}) "
-            f"UNION SELECT {key} FROM ({stored} EXCEPT {derived})",
-            {"job_id": job_id},
-        ).fetchall()
+        rows = connection.execute(query, {"job_id": job_id}).fetchall()
     except sqlite3.OperationalError as error:
         yield f"table {name}: {error}; {quoted_command('rebuild')} derives it again"
         return

@@ -307,3 +307,34 @@ def test_the_command_exits_5_and_names_the_change(database: Path) -> None:
 def _version_of(database: Path, type_name: str) -> int:
     with LedgerReader.open(database) as ledger:
         return next(r.version for r in ledger.read_stream(JOB) if r.event.type == type_name)
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ("UPDATE steps SET kind = 'run' WHERE step_id = :key", "steps :key"),
+        ("UPDATE steps SET failure = '' WHERE step_id = :key", "steps :key"),
+        ("UPDATE steps SET job_id = 'job_other' WHERE step_id = :key", "steps :key"),
+        ("UPDATE steps SET step_id = 'other' WHERE step_id = :key", "steps :key, other"),
+        ("DELETE FROM steps WHERE step_id = :key", "steps :key"),
+        ("INSERT INTO steps (step_id, job_id) VALUES ('more', :job)", "steps more"),
+        ("DELETE FROM attempts WHERE step_id = :key", "attempts :key/1"),
+        ("UPDATE attempts SET step_id = 'other' WHERE step_id = :key", "attempts :key/1"),
+        ("UPDATE attempts SET duration_s = NULL WHERE step_id = :key", "attempts :key/1"),
+        (
+            "INSERT INTO attempts (attempt_id, step_id) VALUES ('more', :key || 'b')",
+            "attempts more",
+        ),
+    ],
+)
+def test_each_way_in_which_rows_differ_is_found(database: Path, change: str, shown: str) -> None:
+    key = f"{JOB}/a"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        named = {
+            name: value for name, value in (("key", key), ("job", JOB)) if f":{name}" in change
+        }
+        connection.execute(change, named)
+    found = _verify(database).problems
+    table, _, keys = shown.replace(":key", key).partition(" ")
+    rebuilds = "`orc rebuild` derives it again"
+    assert found == (f"table {table} differs from the events in {keys}; {rebuilds}",)
