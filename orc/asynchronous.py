@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
+from msgspec import Struct
 
 from orc.about import version
 from orc.cli.errors import UsageProblem
@@ -42,8 +42,7 @@ from orc.scheduler.core.spec.model import JobSpec
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """A replay: the id of the original job, the new job, and the differences between the two."""
 
     original: str

@@ -299,7 +299,7 @@ OUTSIDE = {
         "cryptography",  # certificates of a cluster
         "pyarrow",  # tables in Parquet
     },
-    "orc": {"trio", "yaml", "IPython"},  # the latter only in a notebook
+    "orc": {"trio", "msgspec", "yaml", "IPython"},  # the latter only in a notebook
     # In one script, to describe functions as tools: that happens beside the scheduler only. An
     # engine is imported only where a worker of it has loaded it already.
     "orc/worker": {"pydantic", "dask", "distributed"},
