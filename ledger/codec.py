@@ -49,15 +49,25 @@ _PLAIN = frozenset((str, int, float, bool, dict, list))
 
 def dump_event(event: AnyEvent) -> dict[str, Any]:
     """The event's fields for the `data` column, without None; `v` is the shape if it is not 1."""
+    names, values_of = _fields_of(type(event))
     data = {
         name: value if type(value) in _PLAIN else _plain(value)
-        for name in event.__struct_fields__
-        if (value := getattr(event, name)) is not None and name not in _COLUMNS
+        for name, value in zip(names, values_of(event), strict=True)
+        if value is not None
     }
     shape = SHAPES.get(event.type)
     if shape is not None:
         data["v"] = shape
     return data
+
+
+@cache
+def _fields_of(model: type[AnyEvent]) -> tuple[tuple[str, ...], Callable[[AnyEvent], Any]]:
+    """The fields in the `data` column, and what gives their values of an event in this order."""
+    names = tuple(name for name in model.__struct_fields__ if name not in _COLUMNS)
+    if len(names) > 1:
+        return names, attrgetter(*names)
+    return names, lambda event: [getattr(event, name) for name in names]
 
 
 def mask_event(mask: Mask, event: AnyEvent) -> AnyEvent:

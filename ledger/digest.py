@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NewType
 
 Digest = NewType("Digest", str)
@@ -17,9 +17,25 @@ _LENGTHS = tuple(size.to_bytes(8, "big") for size in range(1024))
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # One encoder object, because json.dumps() with these arguments builds a new one in each call.
-_encode = json.JSONEncoder(
+_encoder = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-).encode
+)
+
+
+def _build_encode() -> Callable[[Any], str]:
+    """The encoder's `encode`, without the C object that it makes in each call, which takes longer
+    than the encoding of a small value."""
+    build = getattr(json.encoder, "c_make_encoder", None)
+    if build is None:
+        return _encoder.encode
+    quote = json.encoder.encode_basestring
+    # No objects are remembered (None), since they would stay there after an error: a value that
+    # contains itself raises RecursionError.
+    encode = build(None, _encoder.default, quote, None, ":", ",", True, False, False)
+    return lambda value: "".join(encode(value, 0))
+
+
+_encode = _build_encode()
 
 
 def digest_bytes(content: bytes) -> Digest:
@@ -56,7 +72,8 @@ def chain_hash(previous: str, columns: Iterable[str | bytes | int | None]) -> st
 def canonical_json(value: Any) -> str:
     """The canonical JSON text of a value: keys sorted, no spaces, Unicode unescaped.
 
-    Raises ValueError for NaN and infinities, TypeError for values that JSON cannot hold.
+    Raises ValueError for NaN and infinities, TypeError for values that JSON cannot hold,
+    RecursionError for one that contains itself.
     """
     return _encode(value)
 

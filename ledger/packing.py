@@ -29,7 +29,7 @@ def pack(value: Any) -> tuple[Payload, bytes | None]:
         if len(content) <= INLINE_BYTES_MAX:
             return Payload(value=value), None
         return Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True), content
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, (int, float)):
         return Payload(value=value), None
     content = within_limit(canonical_json(value).encode())
     if len(content) <= INLINE_BYTES_MAX:

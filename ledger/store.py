@@ -242,34 +242,22 @@ class Ledger(LedgerReader):
         heads: dict[str, Head] = {}
         rows = []
         for recorded in batch:
-            job_id, event = recorded.job_id, recorded.event
-            head = heads.get(job_id) or self._head_before(job_id, recorded.version)
-            if recorded.version != head.version + 1:
+            job_id, version, event = recorded.job_id, recorded.version, recorded.event
+            head = heads.get(job_id) or self._head_before(job_id, version)
+            if version != head.version + 1:
                 raise VersionConflict(
-                    f"{job_id}: event {recorded.version} does not follow event {head.version}; "
+                    f"{job_id}: event {version} does not follow event {head.version}; "
                     "another process has appended to the job"
                 )
             step = getattr(event, "step", None)
             attempt = getattr(event, "attempt", None)
             data = canonical_json(dump_event(event))
-            self._refuse_secret(data, f"the event {event.type} of {job_id}")
-            link = chain_hash(
-                head.hash,
-                (job_id, recorded.version, event.type, step, attempt, recorded.recorded_at, data),
-            )
-            heads[job_id] = Head(recorded.version, link)
-            rows.append(
-                (
-                    job_id,
-                    recorded.version,
-                    event.type,
-                    step,
-                    attempt,
-                    recorded.recorded_at,
-                    data,
-                    link,
-                )
-            )
+            if self._mask:
+                self._refuse_secret(data, f"the event {event.type} of {job_id}")
+            columns = (job_id, version, event.type, step, attempt, recorded.recorded_at)
+            link = chain_hash(head.hash, (*columns, data))
+            heads[job_id] = Head(version, link)
+            rows.append((*columns, data, link))
         try:
             self.connection.executemany(
                 "INSERT INTO events "
