@@ -116,6 +116,8 @@ def _evaluate_value(context: AttemptContext, step_id: str, watch: Stopwatch) -> 
     except (TemplateError, PathProblem) as error:
         return Finished(rendering_failure(error, watch.elapsed()))
     assert isinstance(request, ValueRequest)
+    if not files:
+        return _succeeded(context, Result(value=request.value), None, [], [], watch.elapsed())
     # Large values are not made a text that no file needs.
     is_needed = any(file.content is None for file in files)
     result = Result(value=request.value, text=to_text(request.value) if is_needed else "")
@@ -338,18 +340,23 @@ def _with_hint(context: AttemptContext, step_id: str, result: Result, message: s
 def _succeeded(
     context: AttemptContext,
     result: Result,
-    capture: Capture,
+    capture: Capture | None,
     files: list[FileRef],
     artifacts: list[FileRef],
     duration_s: float,
 ) -> Finished:
+    value = result.value
     try:
         if context.mask:
-            check_value(result.value)
-        output, blob = pack(context.mask.value(result.value))
+            check_value(value)
+            value = context.mask.value(value)
+        output, blob = pack(value)
     except ValueError as error:
         message = f"the step's output cannot be stored as JSON: {error}"
         return Finished(Failed(kind="schema", message=message, duration_s=duration_s))
+    if capture is None:
+        outcome = Succeeded(output=output, duration_s=duration_s, warning=result.warning)
+        return Finished(outcome, () if blob is None else (blob,))
     if blob is not None:
         capture.blobs.append(blob)
     outcome = Succeeded(

@@ -141,7 +141,8 @@ def _safe(failed: Failed, mask: Mask) -> Failed:
 
 
 def _events(state: JobState, command: Command, mask: Mask) -> list[AnyEvent]:
-    return [mask_event(mask, event) for event in decide(state, command)]
+    events = decide(state, command)
+    return [mask_event(mask, event) for event in events] if mask else events
 
 
 def _step_of(command: Command) -> str | None:

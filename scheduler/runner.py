@@ -271,13 +271,16 @@ class Runner:
 
     def _handle(self, message: Message, turn: Turn) -> None:
         command = with_safe_message(message.command, self._mask)
-        if isinstance(command, CancelJob | InterruptJob | TimeOutJob):
-            self._begin_stop(command)
-            return
-        if isinstance(command, FinishAttempt) and isinstance(command.outcome, Failed):
-            command = with_wait(self._state, self._clock, command, command.outcome)
-        if isinstance(command, RecordCall):
-            command = replace(command, now=self._clock.now())
+        # The most frequent command comes first.
+        match command:
+            case FinishAttempt():
+                if isinstance(command.outcome, Failed):
+                    command = with_wait(self._state, self._clock, command, command.outcome)
+            case CancelJob() | InterruptJob() | TimeOutJob():
+                self._begin_stop(command)
+                return
+            case RecordCall():
+                command = replace(command, now=self._clock.now())
         blobs = message.blobs
         events, are_fit = guarded_events(self._state, command, self._mask, blobs=blobs)
         if are_fit:

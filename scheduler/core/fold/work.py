@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from orc.ledger.definition.base import LOCAL
 from orc.scheduler.core.fold.batches import BATCHES, is_batched
 from orc.scheduler.core.fold.doubt import is_held_by_doubt
 from orc.scheduler.core.fold.limits import release_probe
@@ -110,15 +111,17 @@ def takes_slot(state: JobState, step_id: str) -> bool:
 
 def runs_elsewhere(state: JobState, step_id: str) -> bool:
     """Whether the step's attempts are placed on workers, and take no slot of this machine."""
-    return state.graph.steps[step_id].is_remote and takes_slot(state, step_id)
+    return state.graph.steps[step_id].executor != LOCAL and takes_slot(state, step_id)
 
 
 def slotless_lane(state: JobState, step_id: str) -> str:
     """The executor that performs the step, or that of batches; empty if it takes a slot here."""
     definition = state.graph.steps[step_id]
-    if not (definition.is_remote or definition.batch) or not takes_slot(state, step_id):
+    # Without a call for each question, since most steps are neither.
+    is_remote = definition.executor != LOCAL
+    if not (is_remote or definition.batch) or not takes_slot(state, step_id):
         return ""
-    if definition.is_remote:
+    if is_remote:
         return definition.executor
     return BATCHES if is_batched(state, step_id) else ""
 

@@ -120,6 +120,8 @@ def skip_dependents(
     all of its needs have ended and one whose success it needs did not succeed. So the outcome is
     the same for every order in which the needs end.
     """
+    if not state.graph.dependents[step_id]:
+        return []
     ends: dict[str, StepStatus] = {step_id: status}
     open_needs: dict[str, int] = {}
     skipped: list[AnyEvent] = []
