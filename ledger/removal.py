@@ -147,7 +147,7 @@ def remove_blobs(
                     for digest in recorded.event.digests:
                         places[digest] = (job_id, recorded.version)
                         jobs_left[digest] -= 1
-            heads = ledger._insert_events(batch)
+            heads, _ = ledger._insert_events(batch)
             ledger._projector.apply(ledger.connection, batch)
             before = removed
             for digest, place in places.items():

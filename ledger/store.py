@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from orc.ledger import failpoints
 from orc.ledger.blob_rows import files_of
@@ -26,7 +26,7 @@ from orc.ledger.errors import (
     StorageError,
     VersionConflict,
 )
-from orc.ledger.events import Recorded
+from orc.ledger.events import Recorded, StoredEvent
 from orc.ledger.files.file_store import StoredFile
 from orc.ledger.files.identity import claim_locks, new_ledger_id
 from orc.ledger.files.in_use import FilesInUse
@@ -56,6 +56,16 @@ class Projector(Protocol):
         """Update the tables with a batch of events."""
 
 
+class CommitFollower(Protocol):
+    """Is told of each commit, so that it need not read again what was just written."""
+
+    def take(self, committed: Sequence[StoredEvent]) -> None:
+        """Take committed events, of any job. The call neither raises nor waits."""
+
+
+AnyFollower = TypeVar("AnyFollower", bound=CommitFollower)
+
+
 class Ledger(LedgerReader):
     """A ledger that can be appended to, from one thread.
 
@@ -81,6 +91,7 @@ class Ledger(LedgerReader):
         """`wal`, or `truncate` if the filesystem does not support WAL."""
         self._in_use = FilesInUse(path, has_wal=self.journal_mode == "wal")
         self._written: dict[str, Head] = {}
+        self._followers: list[CommitFollower] = []
 
     @property
     def mask(self) -> Mask:
@@ -109,9 +120,20 @@ class Ledger(LedgerReader):
         with self._transaction():
             self._insert_blobs(blobs)
             self._insert_stored(stored)
-            heads = self._insert_events(batch)
+            heads, rows = self._insert_events(batch)
             self._projector.apply(self.connection, batch)
         self._written.update(heads)
+        if self._followers:
+            self._tell(batch, rows)
+
+    @contextmanager
+    def followed_by(self, follower: AnyFollower) -> Iterator[AnyFollower]:
+        """Tell the follower of each commit of this object until the block ends."""
+        self._followers.append(follower)
+        try:
+            yield follower
+        finally:
+            self._followers.remove(follower)
 
     def check_in_use(self) -> None:
         """Raise StorageError if the ledger's file was deleted or replaced since it was opened."""
@@ -238,9 +260,21 @@ class Ledger(LedgerReader):
                 "INSERT INTO blobs VALUES (?, ?, X'')", (file.sha256, file.size_bytes)
             )
 
-    def _insert_events(self, batch: Sequence[Recorded]) -> dict[str, Head]:
+    def _tell(self, batch: Sequence[Recorded], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Tell the followers of a batch that was committed; `rows` are those of its events."""
+        committed = [
+            (Recorded(job_id, version, at, event, hash=link), data)
+            for (job_id, version, at, event, *_), (*_, data, link) in zip(batch, rows, strict=True)
+        ]
+        for follower in self._followers:
+            follower.take(committed)
+
+    def _insert_events(
+        self, batch: Sequence[Recorded]
+    ) -> tuple[dict[str, Head], list[tuple[Any, ...]]]:
+        """Insert the events; the new heads of their streams, and the rows."""
         heads: dict[str, Head] = {}
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for recorded in batch:
             job_id, version, event = recorded.job_id, recorded.version, recorded.event
             head = heads.get(job_id) or self._head_before(job_id, version)
@@ -269,7 +303,7 @@ class Ledger(LedgerReader):
             raise VersionConflict(
                 f"{batch[0].job_id}: another process has appended to the job ({error})"
             ) from error
-        return heads
+        return heads, rows
 
     def _refuse_secret(self, content: str | bytes, what: str) -> None:
         name = self._mask.find(content)

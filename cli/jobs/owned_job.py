@@ -46,6 +46,7 @@ from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.stored_struct import load
 from orc.projections import Publisher, ReplyCache, ResultCache
+from orc.projections.folder.run_folder import RunFolder
 from orc.providers import Provider
 from orc.scheduler.core.commands import Command, SubmitJob
 from orc.scheduler.core.fold.evolve import JobState, initial_state
@@ -163,6 +164,7 @@ class OwnedJob:
         self.job_id = job_id
         self.caller = caller
         self.providers: dict[str, Provider] = {}
+        self._applied: RunFolder | None = None
 
     @property
     def folder(self) -> Path:
@@ -194,7 +196,8 @@ class OwnedJob:
 
         Raises LedgerError, EnvironmentProblem.
         """
-        self.state = load_state(self.ledger, self.job_id)
+        self._applied = RunFolder(self.ledger, prices=self.caller.places.prices)
+        self.state = load_state(self.ledger, self.job_id, applied=self._applied)
         check_run_folder(self.folder)
         self._note_folder()
         return self.state
@@ -246,8 +249,10 @@ class OwnedJob:
     async def _run(self, start: tuple[Command, ...], executors: list[RemoteExecutor]) -> Ended:
         state, job_id, folder, caller = self.state, self.job_id, self.folder, self.caller
         listener, prices, environment = caller.listener, caller.places.prices, caller.environment
-        with LedgerReader.open(self.ledger.path) as reader:
-            publisher = Publisher(reader, job_id, folder, prices=prices)
+        with (
+            LedgerReader.open(self.ledger.path) as reader,
+            self.ledger.followed_by(self._publisher(reader, folder)) as publisher,
+        ):
             unwritten = await self._aside(publish_first, publisher, folder, job_id)
             listener.on_job(state, job_id, folder)
             known = notices_before_run(state, self.ledger, self.providers, environment, job_id)
@@ -317,8 +322,7 @@ class OwnedJob:
         Raises StorageError if it cannot be written.
         """
         if self.folder.parent != self.ledger.path.parent / "runs":
-            prices = self.caller.places.prices
-            publisher = Publisher(self.ledger, self.job_id, self.folder, prices=prices)
+            publisher = self._publisher(self.ledger, self.folder)
             unpublished = publish_last(publisher, self.folder, self.job_id)
             if unpublished is not None:
                 raise unpublished
@@ -338,13 +342,18 @@ class OwnedJob:
 
     def publish(self) -> None:
         """Publish the run folder of a job that does not run. Raises LedgerError."""
-        prices = self.caller.places.prices
-        publisher = Publisher(self.ledger, self.job_id, self.folder, prices=prices)
+        publisher = self._publisher(self.ledger, self.folder)
         try:
             publisher.sweep()
             publisher.publish()
         except OSError as error:
             raise cannot_write(self.folder, error, "give the same command again") from error
+
+    def _publisher(self, reader: LedgerReader, folder: Path) -> Publisher:
+        """A publisher of the job. The first one has the events that were folded."""
+        applied, self._applied = self._applied, None
+        prices = self.caller.places.prices
+        return Publisher(reader, self.job_id, folder, prices=prices, applied=applied)
 
     def _deliver(self) -> tuple[str, ...]:
         with LedgerReader.open(self.ledger.path) as reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from orc.ledger import JobId, Ledger, LedgerReader, Recorded
 from orc.ledger.codec import mask_event
@@ -22,11 +23,17 @@ from orc.scheduler.core.fold.replayed import fold_events
 from orc.scheduler.core.fold.state import StepState
 from orc.scheduler.core.rules.decide import decide
 
+if TYPE_CHECKING:
+    from orc.projections.folder.run_folder import RunFolder
 
-def load_state(ledger: LedgerReader, job_id: str) -> JobState:
-    """The job's state, folded from its definition and its events. Raises LedgerError."""
+
+def load_state(ledger: LedgerReader, job_id: str, *, applied: RunFolder | None = None) -> JobState:
+    """The job's state, folded from its definition and its events. Raises LedgerError.
+
+    The events are applied to an empty run folder, too: they are read once for both.
+    """
     try:
-        return _fold(ledger, job_id)
+        return _fold(ledger, job_id, applied)
     except UNEXPECTED as error:
         # The events that orc appends can always be folded: another program changed these.
         raise CorruptLedger(
@@ -106,10 +113,14 @@ def _waits_for(step: StepState) -> WaitsFor | None:
     return "batch" if is_in_batch else step.waits_for
 
 
-def _fold(ledger: LedgerReader, job_id: str) -> JobState:
+def _fold(ledger: LedgerReader, job_id: str, applied: RunFolder | None) -> JobState:
     # Closed at once: an error keeps its frames, and a cursor in them keeps the ledger's files open.
-    with closing(ledger.read_stream(job_id)) as events:
-        state = fold_events(events, ledger.read_payload)
+    if applied is None:
+        with closing(ledger.read_stream(job_id)) as events:
+            state = fold_events(events, ledger.read_payload)
+    else:
+        with closing(ledger.read_stored(job_id)) as stored:
+            state = fold_events(applied.applying(stored), ledger.read_payload)
     if state is None:
         raise NoSuchJob(f"there is no job {job_id}")
     return state

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest
 from orc.ledger.errors import LedgerError
+from orc.ledger.events import StoredEvent
 from orc.ledger.files.folder import Folder, UnsafePath
 from orc.ledger.files.modes import delivered_bits
 from orc.ledger.files.temporary import find_leftovers
@@ -23,6 +26,9 @@ from orc.ledger.wording import count_text
 from orc.projections.folder.run_folder import FOLDERS, File, RunFolder
 from orc.projections.folds.owned_files import OwnedFiles, find_superseded
 from orc.projections.money.prices import NO_PRICES, PriceTable
+
+TOLD_MAX = 5000
+"""How many events are kept at most while their job is being published; later ones replace them."""
 
 
 class Unpublished(OSError):
@@ -48,7 +54,13 @@ def _reason(error: Exception) -> str:
 
 
 class Publisher:
-    """Writes the run folder of one job and keeps it up to date."""
+    """Writes the run folder of one job and keeps it up to date.
+
+    It follows a ledger of this process (`Ledger.followed_by`): events are applied when they are
+    committed. What it was not told of, it reads: the events of other processes, and those that come
+    while it publishes for long. `applied` is the folder to which the caller has applied the first
+    events of the job.
+    """
 
     def __init__(
         self,
@@ -57,12 +69,32 @@ class Publisher:
         folder: Path,
         *,
         prices: PriceTable = NO_PRICES,
+        applied: RunFolder | None = None,
     ) -> None:
         self._ledger = ledger
         self._prices = prices
         self._job_id = job_id
         self._folder = Folder(folder, publishes=True)
-        self._projection = RunFolder(ledger, prices=prices)
+        self._projection = RunFolder(ledger, prices=prices) if applied is None else applied
+        self._projection.use(ledger)
+        self._published = 0
+        # Held while the projection is used. A commit does not wait for it.
+        self._busy = Lock()
+        self._told: deque[StoredEvent] = deque(maxlen=TOLD_MAX)
+
+    def take(self, committed: Sequence[StoredEvent]) -> None:
+        """Apply committed events of the job, or keep some of them while it is being published."""
+        self._told.extend(one for one in committed if one[0].job_id == self._job_id)
+        if self._busy.acquire(blocking=False):
+            try:
+                self._apply_told()
+            except BaseException as error:
+                # The next publication reads all events, and raises the error if it persists.
+                self._begin_again()
+                if not isinstance(error, Exception):
+                    raise
+            finally:
+                self._busy.release()
 
     def publish(self, *, final: bool = True) -> None:
         """Update the folder to the ledger's last event.
@@ -77,22 +109,40 @@ class Publisher:
         raised at the end. Raises OSError at once if the machine lacks something, such as space, and
         LedgerError. The next call then writes everything that is missing.
         """
-        try:
-            self._publish(final=final)
-        except BaseException:
-            self._projection = RunFolder(self._ledger, prices=self._prices)
-            raise
+        with self._busy:
+            try:
+                self._publish(final=final)
+            except BaseException:
+                self._begin_again()
+                raise
+
+    def _begin_again(self) -> None:
+        self._projection = RunFolder(self._ledger, prices=self._prices)
+        self._published = 0
+
+    def _apply_told(self) -> None:
+        """Apply the events that follow those that were applied; after a gap, none fits."""
+        fitting = []
+        version = self._projection.version
+        while self._told:
+            told = self._told.popleft()
+            if told[0].version == version + 1:
+                fitting.append(told)
+                version += 1
+        if fitting:
+            self._projection.apply_stored(fitting)
 
     def _publish(self, *, final: bool) -> None:
         if final:
             self._projection.look_again()
-        before = self._projection.version
-        if before == 0:
+        if self._published == 0:
             for name in FOLDERS:
                 self._folder.create_folder(name)
+        self._apply_told()
         self._projection.read(self._job_id)
-        if not final and self._projection.version == before:
+        if not final and self._projection.version == self._published:
             return
+        self._published = self._projection.version
         problems: dict[str, Exception] = {}
         # Before writing: an old file may be where a folder is needed.
         for former in find_superseded(self._folder, self._projection.superseded()):

@@ -101,7 +101,9 @@ class RunFolder:
     def __init__(self, ledger: LedgerReader, *, prices: PriceTable = NO_PRICES) -> None:
         self._ledger = ledger
         self._owned = OwnedFiles()
-        self._manifest = Manifest(ledger.read_payload, prices=prices, owned=self._owned)
+        self._manifest = Manifest(
+            lambda payload: self._ledger.read_payload(payload), prices=prices, owned=self._owned
+        )
         self._lines: list[bytes] = []
         self._requests: dict[tuple[str, int, int], Payload] = {}
         self._changed: dict[str, None] = {}
@@ -109,6 +111,10 @@ class RunFolder:
         self._sources: dict[str, _Source] = {}
         self.lost: dict[str, LostFile] = {}
         self.version = 0
+
+    def use(self, ledger: LedgerReader) -> None:
+        """Read from now on with another connection to the same ledger."""
+        self._ledger = ledger
 
     def apply(self, recorded: Recorded) -> None:
         """Apply the next event."""
@@ -127,6 +133,12 @@ class RunFolder:
         with closing(self._ledger.read_stored(job_id, after=self.version)) as events:
             while stored := list(islice(events, _READ_AT_ONCE)):
                 self.apply_stored(stored)
+
+    def applying(self, stored: Iterator[StoredEvent]) -> Iterator[Recorded]:
+        """The next events, each of which is applied when a later one, or the end, is asked for."""
+        while batch := list(islice(stored, _READ_AT_ONCE)):
+            yield from (recorded for recorded, _ in batch)
+            self.apply_stored(batch)
 
     def _fold(self, recorded: Recorded) -> None:
         self.version = recorded.version

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orc.ledger import LedgerReader
 from orc.projections.folder.run_folder import RunFolder
 from tests.cli.command_line import Said, orc, write
 
@@ -79,3 +80,22 @@ def break_file(path: str, patch: pytest.MonkeyPatch) -> None:
         "_make",
         lambda self, name, source: broken() if name == path else make(self, name, source),
     )
+
+
+def test_a_resumed_job_reads_its_events_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = waiting_job()
+    orc("approve", "latest", "gate")
+    whole = []
+    read = LedgerReader._read
+
+    def noted(self: LedgerReader, query: str, arguments: tuple[Any, ...], **how: Any) -> Any:
+        if "version > ?" in query and arguments[1] == 0:
+            whole.append(query)
+        return read(self, query, arguments, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerReader, "_read", noted)
+        assert orc("resume", "latest").code == 0
+    assert len(whole) == 1
+    assert "last" in (folder / "manifest.json").read_text()
+    assert orc("verify").code == 0

@@ -1,0 +1,164 @@
+"""A publisher that follows a ledger publishes what is committed, and reads what it was not told of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from orc.ledger import JobId, Ledger, LedgerReader, failpoints, open_ledger
+from orc.ledger.errors import VersionConflict
+from orc.ledger.events import StoredEvent
+from orc.ledger.secrets.masking import NO_MASK
+from orc.projections import Publisher, ReadModel
+from orc.projections.folder import publish
+from orc.projections.folder.run_folder import RunFolder
+from tests.builders import JOB, step
+from tests.projections.folder.test_live_folder import files_in
+from tests.projections.support import Story, begun, ledger_of
+
+
+def long_story() -> Story:
+    story = begun(*(step(f"s{number}") for number in range(9)))
+    for number in range(9):
+        story.start(f"s{number}").succeed(f"s{number}", "done")
+    return story
+
+
+@contextmanager
+def followed(story: Story, first: int) -> Iterator[tuple[Ledger, Publisher, Path]]:
+    """A ledger with the first events, which are published; a publisher follows it."""
+    with ledger_of(story, batches=[story.stream[:first]]) as ledger:
+        folder = ledger.path.parent / "live"
+        with LedgerReader.open(ledger.path) as reader:
+            publisher = Publisher(reader, JOB, folder)
+            publisher.publish(final=False)
+            with ledger.followed_by(publisher):
+                yield ledger, publisher, folder
+
+
+def check_export(ledger: Ledger, folder: Path) -> None:
+    again = ledger.path.parent / "again"
+    Publisher(ledger, JOB, again).publish()
+    assert files_in(folder) == files_in(again)
+
+
+def refuse_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(self: RunFolder, job_id: str) -> None:
+        assert self.version == self._ledger.head(job_id).version, "events were read again"
+
+    monkeypatch.setattr(RunFolder, "read", read)
+
+
+def test_events_of_this_process_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = long_story()
+    with followed(story, 3) as (ledger, publisher, folder):
+        with monkeypatch.context() as patch:
+            refuse_reading(patch)
+            ledger.append(story.stream[3:6])
+            ledger.append(story.stream[6:])
+            publisher.publish()
+        check_export(ledger, folder)
+
+
+def test_events_that_were_not_committed_are_not_published() -> None:
+    story = long_story()
+    with followed(story, 3) as (ledger, publisher, folder):
+        before = files_in(folder)
+        for cause in ("ledger.before_begin", "ledger.after_insert"):
+            with failing_at(cause), pytest.raises(Stopped):
+                ledger.append(story.stream[3:])
+        with pytest.raises(VersionConflict):
+            ledger.append(story.stream[4:])
+        publisher.publish(final=False)
+        assert files_in(folder) == before
+        ledger.append(story.stream[3:])
+        publisher.publish()
+        check_export(ledger, folder)
+
+
+def test_events_of_another_process_are_read() -> None:
+    story = long_story()
+    with followed(story, 3) as (ledger, publisher, folder):
+        ledger.append(story.stream[3:6])
+        with closing(open_ledger(ledger.path, projector=ReadModel(), mask=NO_MASK)) as other:
+            other.append(story.stream[6:9])
+        ledger.append(story.stream[9:12])
+        publisher.publish(final=False)
+        assert len((folder / "events.jsonl").read_bytes().splitlines()) == 12
+        ledger.append(story.stream[12:])
+        publisher.publish()
+        check_export(ledger, folder)
+
+
+@pytest.mark.parametrize("most", [2, 5000])
+def test_events_that_come_during_a_publication_are_kept_up_to_a_number(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "TOLD_MAX", most)
+    story = long_story()
+    with followed(story, 3) as (ledger, publisher, folder):
+        with publisher._busy:
+            for recorded in story.stream[3:9]:
+                ledger.append([recorded])
+            assert len(publisher._told) == min(most, 6)
+        with monkeypatch.context() as patch:
+            if most > 6:
+                refuse_reading(patch)
+            publisher.publish(final=False)
+        assert len((folder / "events.jsonl").read_bytes().splitlines()) == 9
+        ledger.append(story.stream[9:])
+        publisher.publish()
+        check_export(ledger, folder)
+
+
+def test_an_event_that_cannot_be_applied_stops_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = long_story()
+    with followed(story, 3) as (ledger, publisher, folder):
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, "apply_stored", apply_half)
+            ledger.append(story.stream[3:])
+        assert ledger.head(JOB).version == len(story.stream)
+        publisher.publish()
+        check_export(ledger, folder)
+
+
+def test_events_of_other_jobs_are_passed_over() -> None:
+    story = long_story()
+    with followed(story, 3) as (ledger, publisher, folder):
+        other = [one._replace(job_id=JobId("job_000000000009")) for one in story.stream]
+        ledger.append([*other, *story.stream[3:]])
+        publisher.publish()
+        check_export(ledger, folder)
+
+
+def test_a_ledger_tells_nothing_after_the_end() -> None:
+    story = long_story()
+    with followed(story, 3) as (ledger, publisher, _):
+        pass
+    assert not publisher._told
+    assert not ledger._followers
+
+
+def apply_half(folder: RunFolder, stored: Sequence[StoredEvent]) -> None:
+    """Apply an event in part, and fail."""
+    folder._fold(stored[0][0])
+    raise TypeError("boom")
+
+
+class Stopped(Exception):
+    """Raised at a failpoint."""
+
+
+@contextmanager
+def failing_at(name: str) -> Iterator[None]:
+    def hit(point: str) -> None:
+        """Raise at the named place."""
+        if point == name:
+            raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(failpoints, "hit", hit)
+        yield
