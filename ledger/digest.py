@@ -31,7 +31,10 @@ def _build_encode() -> Callable[[Any], str]:
     quote = json.encoder.encode_basestring
     # No objects are remembered (None), since they would stay there after an error: a value that
     # contains itself raises RecursionError.
-    encode = build(None, _encoder.default, quote, None, ":", ",", True, False, False)
+    try:
+        encode = build(None, _encoder.default, quote, None, ":", ",", True, False, False)
+    except TypeError:  # it is no public function: another version may want other arguments
+        return _encoder.encode
     return lambda value: "".join(encode(value, 0))
 
 

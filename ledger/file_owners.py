@@ -53,7 +53,8 @@ class FileOwners(Struct):
         # By the name, which is compared faster than the class of a model.
         match event.type:
             case "step.succeeded":
-                self._leave(event.step, event.folders)
+                if event.folders or self._folders:
+                    self._leave(event.step, event.folders)
                 return ()
             case "file.written":
                 return tuple(self._own(OwnedFile(event.step, file_of(event), event.attempt, at)))

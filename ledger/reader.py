@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from orc.ledger.blob_rows import STANDS_FOR_FILE, files_of, open_content, stands_for_file
 from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN, Gathered
-from orc.ledger.codec import EVENT_COLUMNS, row_to_recorded
+from orc.ledger.codec import EVENT_COLUMNS, parse_text, row_to_recorded
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.digest import Digest
@@ -26,7 +26,7 @@ from orc.ledger.files.file_store import CHUNK_BYTES, FileStore
 from orc.ledger.files.way import real_path
 from orc.ledger.gathered import gathered_value
 from orc.ledger.names import find_job
-from orc.ledger.stored import parse_json, parse_object
+from orc.ledger.stored import parse_object
 from orc.ledger.wording import size_text
 
 _POSITION, _VERSION, _DATA = 0, 2, 7
@@ -230,7 +230,7 @@ class LedgerReader:
         if payload.sha256 is None:
             return payload.value
         content = self.read_blob(payload.sha256).decode("utf-8", "replace")
-        return content if payload.text else parse_json(content)
+        return content if payload.text else parse_text(content)
 
     def read_payload_bytes(self, payload: Payload) -> bytes:
         """The original bytes of a text payload."""

@@ -9,13 +9,16 @@ from orc.ledger.definition.flow import ApprovalDef, ForEachDef, LoopDef, ScoreDe
 from orc.ledger.definition.limits import DEFAULT_LIMITS, BudgetDef, LimitsDef, RetryDef
 from orc.ledger.definition.parts import EmbedDef, FileDef, MessageDef, TargetDef, ToolDef
 from orc.ledger.inputs.read_inputs import ReadInput
-from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
+from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind, names_where
 from orc.ledger.stored_struct import NO_ENTRIES, Stored
 
 CacheScope = Literal["off", "job", "ledger"]
 OnUnknown = Literal["retry", "ask", "fail"]
 Cwd = Literal["work", "spec"]
 """Where a command or function starts: in its working folder, or in the folder of its spec."""
+
+
+_HOLD_SLOTS = frozenset(names_where("holds_slot"))
 
 
 class StepDef(Stored, frozen=True, kw_only=True):
@@ -148,6 +151,12 @@ class StepDef(Stored, frozen=True, kw_only=True):
         return KINDS[self.kind]
 
     @property
+    def takes_slot(self) -> bool:
+        """Whether the step takes a slot while it runs. Containers and approvals take none."""
+        # A step that contains others is a fan-out or a loop, or is of a kind that holds no slot.
+        return self.for_each is None and self.loop is None and self.kind in _HOLD_SLOTS
+
+    @property
     def is_loop(self) -> bool:
         """Whether the step contains rounds. A fan-out whose items are loops is not a loop."""
         return self.for_each is None and self.loop is not None
@@ -165,10 +174,8 @@ class StepDef(Stored, frozen=True, kw_only=True):
         """
         # What `shape`, `has_result_key` and `own_templates` say of such a step, in parts, since the
         # fold asks for each step.
-        facts = self.facts
-        is_one = self.for_each is None and self.loop is None and facts.holds_slot
-        is_simple = is_one and self.condition is None and not self.templates
-        return is_simple and (self.cache == "off" or not facts.runs_code)
+        is_simple = self.takes_slot and self.condition is None and not self.templates
+        return is_simple and (self.cache == "off" or not self.facts.runs_code)
 
     @property
     def is_scored(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import MsgspecError
 
-from orc.ledger.codec import _usual, read_carefully, row_to_recorded
+from orc.ledger.codec import _usual, parse_text, read_carefully, row_to_recorded
 from orc.ledger.events import EVENT_TYPES, SHAPES
-from orc.ledger.stored import DEPTH_MAX
+from orc.ledger.stored import DEPTH_MAX, parse_json
 from tests.histories.recorder import COLUMNS, FOLDER
 
 TYPE, STEP, ATTEMPT, AT, DATA = 3, 4, 5, 6, 7
@@ -174,9 +175,9 @@ def _is_usual(row: tuple[Any, ...]) -> bool:
         return False
 
 
-def _outcome(read: Any, row: tuple[Any, ...]) -> tuple[str, str]:
+def _outcome(read: Callable[[Any], Any], stored: object) -> tuple[str, str]:
     try:
-        recorded = read(row)
+        recorded = read(stored)
     except Exception as error:
         return type(error).__name__, str(error)
     # The text tells 1 from 1.0 and from True, and one NaN is as good as another.
@@ -224,3 +225,16 @@ def test_a_recorded_row_in_the_current_shape_is_usual(row: tuple[Any, ...]) -> N
     is_current = json.loads(row[DATA]).get("v", 1) == SHAPES.get(row[TYPE], 1)
     assert _is_usual(row) is is_current
     assert _outcome(row_to_recorded, row) == _outcome(read_carefully, row)
+
+
+@given(_rows())
+def test_a_text_is_parsed_or_refused_as_by_the_careful_function(row: tuple[Any, ...]) -> None:
+    if isinstance(row[DATA], str):
+        assert _outcome(parse_text, row[DATA]) == _outcome(parse_json, row[DATA])
+
+
+@pytest.mark.parametrize("text", _TOKENS)
+def test_a_token_is_parsed_or_refused_as_by_the_careful_function(text: str) -> None:
+    for around in ("{}", '"{}"', "[{}]", " {} ", '{{"a": {}}}', "-{}", '{{"{}": 1}}'):
+        whole = around.format(text)
+        assert _outcome(parse_text, whole) == _outcome(parse_json, whole)

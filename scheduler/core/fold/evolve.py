@@ -48,10 +48,8 @@ from orc.scheduler.core.fold.work import (
     clear_work,
     configured,
     enter_running,
-    leave_queue,
     leave_running,
     let_start,
-    runs_elsewhere,
     takes_slot,
     wait_for_retry,
 )
@@ -74,8 +72,10 @@ def initial_state(definition: JobDef, graph: Graph) -> JobState:
         timeout_s=definition.timeout_s,
         unfinished=len(steps),
     )
-    for step_id in steps:
-        set_route(state, step_id)
+    for step_id, step in graph.steps.items():
+        # Of a step that calls no model, the route is empty as it is.
+        if step.provider is not None:
+            set_route(state, step_id)
     return state
 
 
@@ -84,20 +84,22 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
     before_at, state.last_at = state.last_at, recorded.recorded_at
     state.version = recorded.version
     event = recorded.event
-    # By the name, which is compared faster than the class of a model.
+    # By the name, which is compared faster than the class of a model; the most frequent ones first.
     match event.type:
         case "step.started":
             _step_started(state, event)
         case "step.succeeded":
             step = _leave(state, event.step)
             step.output = event.output
-            step.is_doubtful = is_doubtful(event.warning)
+            step.is_doubtful = event.warning is not None and is_doubtful(event.warning)
             state.owned.apply(recorded)
             for folder in event.folders or ():
                 state.file_names.add_folder(folder)
             forget_calls(step)
             _end(state, event.step, "succeeded")
             _update_dependents(state, event.step, ended_well=True)
+        case "llm.requested" | "llm.responded" | "llm.failed" | "cache.hit":
+            fold_call(state, event, recorded.version)
         case "step.placed":
             step_placed(state, event, seconds_of(recorded.recorded_at))
         case "step.unplaced":
@@ -150,8 +152,6 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             set_route(state, event.step)
             step.failures = 0
             forget_calls(step)
-        case "llm.requested" | "llm.responded" | "llm.failed" | "cache.hit":
-            fold_call(state, event, recorded.version)
         case "tool.called":
             state.steps[event.step].in_flight = "tool"
         case "tool.returned":
@@ -219,7 +219,8 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             state.last_at = before_at
         case _:
             assert_never(event)
-    fold_queue(state, event)
+    if state.is_queued or event.type == "job.submitted":
+        fold_queue(state, event)
     return state
 
 
@@ -231,20 +232,20 @@ def _beside_the_run(state: JobState, before_at: str) -> None:
 
 def _step_started(state: JobState, event: StepStarted) -> None:
     step_id = event.step
-    step = state.steps[step_id]
-    leave_queue(state, step_id)
+    step, definition = state.steps[step_id], state.graph.steps[step_id]
+    step.ticket = 0
     step.status = "running"
     step.waits_for = None
     step.in_flight = step.in_doubt = None
     step.attempts = event.attempt
     step.retry_at = step.delay_s = None
-    if not takes_slot(state, step_id):
+    if not definition.takes_slot:
         step.began_at = seconds_of(state.last_at)
         return
     if event.deadline_at is not None:
         step.deadline_at = event.deadline_at
     enter_running(state, step_id)
-    if runs_elsewhere(state, step_id):
+    if definition.is_remote:
         queue(state, step_id, seconds_of(state.last_at))
     if state.circuits:
         assign_probe(state, step_id)
@@ -279,13 +280,13 @@ def _leave(state: JobState, step_id: str) -> StepState:
     if step.status == "running" and takes_slot(state, step_id):
         leave_running(state, step_id)
     else:
-        leave_queue(state, step_id)
+        step.ticket = 0
     return step
 
 
 def _end(state: JobState, step_id: str, status: StepStatus) -> None:
     step = state.steps[step_id]
-    leave_queue(state, step_id)
+    step.ticket = 0
     state.unfinished -= 1
     if state.only is not None and step_id in state.only:
         state.only_left -= 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -120,7 +120,7 @@ class Spent(Struct):
     held_nano_usd: int = 0
 
 
-class WorkItem(NamedTuple):
+class WorkItem(Struct, frozen=True, gc=False):
     """Work that an event makes possible for a step: at once, or `at` a time in seconds since 1970.
 
     `start`: the step may start. `evaluate`: the step is due for evaluation (its condition, its
@@ -302,7 +302,11 @@ class JobState(Struct):
 
     def provider_of(self, step_id: str) -> str:
         """The provider whose limit the step counts against; empty if it calls no model."""
-        route = self.routes[self.steps[step_id].lane]
+        return self.provider_in(self.steps[step_id].lane)
+
+    def provider_in(self, lane: str) -> str:
+        """The provider of the first target of a step with this lane; empty if there is none."""
+        route = self.routes[lane]
         return route[0].provider if route else ""
 
     def wants(self, step_id: str) -> bool:

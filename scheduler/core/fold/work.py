@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from orc.ledger.definition import StepDef
 from orc.ledger.definition.base import LOCAL
 from orc.scheduler.core.fold.batches import BATCHES, is_batched
 from orc.scheduler.core.fold.doubt import is_held_by_doubt
@@ -102,11 +103,8 @@ def clear_work(state: JobState) -> None:
 
 
 def takes_slot(state: JobState, step_id: str) -> bool:
-    """Whether the step takes a slot while it runs. Containers and approvals take none."""
-    definition = state.graph.steps[step_id]
-    # A step that contains others is a fan-out or a loop, or is of a kind that holds no slot.
-    is_one = definition.for_each is None and definition.loop is None
-    return is_one and definition.facts.holds_slot
+    """Whether the step takes a slot while it runs."""
+    return state.graph.steps[step_id].takes_slot
 
 
 def runs_elsewhere(state: JobState, step_id: str) -> bool:
@@ -116,10 +114,13 @@ def runs_elsewhere(state: JobState, step_id: str) -> bool:
 
 def slotless_lane(state: JobState, step_id: str) -> str:
     """The executor that performs the step, or that of batches; empty if it takes a slot here."""
-    definition = state.graph.steps[step_id]
+    return _slotless_lane(state, step_id, state.graph.steps[step_id])
+
+
+def _slotless_lane(state: JobState, step_id: str, definition: StepDef) -> str:
     # Without a call for each question, since most steps are neither.
     is_remote = definition.executor != LOCAL
-    if not (is_remote or definition.batch) or not takes_slot(state, step_id):
+    if not (is_remote or definition.batch) or not definition.takes_slot:
         return ""
     if is_remote:
         return definition.executor
@@ -133,35 +134,35 @@ def metered_provider(state: JobState, step_id: str) -> str:
 
 def enter_running(state: JobState, step_id: str) -> None:
     """Count the step as running, against the limit in `concurrency` of its provider or executor."""
-    slotless = slotless_lane(state, step_id)
-    lane = slotless or state.provider_of(step_id)
+    # Each of the two is looked up once: this is done for each attempt of a job that is read again.
+    step, definition = state.steps[step_id], state.graph.steps[step_id]
+    slotless = _slotless_lane(state, step_id, definition)
+    lane = slotless or state.provider_in(step.lane)
     state.running[lane] = state.running.get(lane, 0) + 1
     state.running_total += 1
-    if state.steps[step_id].batched is not None:
+    if step.batched is not None:
         # Also if the job has another provider meanwhile, with which it would not be batched.
         state.running_elsewhere += 1
     elif slotless:
         state.running_elsewhere += runs_elsewhere(state, step_id)
     state.running_slotless += slotless != ""
-    workspace = state.graph.steps[step_id].workspace
-    if workspace is not None:
-        state.busy_workspaces.add(workspace)
+    if definition.workspace is not None:
+        state.busy_workspaces.add(definition.workspace)
 
 
 def leave_running(state: JobState, step_id: str) -> StepState:
     """Stop counting the step as running."""
-    slotless = slotless_lane(state, step_id)
-    state.running[slotless or state.provider_of(step_id)] -= 1
+    step, definition = state.steps[step_id], state.graph.steps[step_id]
+    slotless = _slotless_lane(state, step_id, definition)
+    state.running[slotless or state.provider_in(step.lane)] -= 1
     state.running_total -= 1
     if slotless:
         state.running_elsewhere -= runs_elsewhere(state, step_id)
     state.running_slotless -= slotless != ""
-    step = state.steps[step_id]
     step.placement = step.queued_at = step.queue_ends_at = None
     step.queued_s = 0.0
-    workspace = state.graph.steps[step_id].workspace
-    if workspace is not None:
-        state.busy_workspaces.discard(workspace)
+    if definition.workspace is not None:
+        state.busy_workspaces.discard(definition.workspace)
     if state.circuits:
         release_probe(state, step_id)
     return step
