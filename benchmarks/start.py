@@ -11,6 +11,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +27,24 @@ SHORT = "click"
 
 @dataclass(frozen=True)
 class Start:
-    """A command, the imports that it is compared with, and the ratio that it should not exceed."""
+    """A command, the imports that it is compared with, and the ratio that it should not exceed.
+
+    `completes` is a line that a shell wants to be completed, as the script for bash passes it.
+    """
 
     name: str
     arguments: list[str]
     imports: str
     ratio_max: float
+    completes: str = ""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables with the line that is to be completed."""
+        if not self.completes:
+            return {}
+        words = {"COMP_WORDS": self.completes, "COMP_CWORD": str(self.completes.count(" "))}
+        return {"_ORC_COMPLETE": "complete_bash", **words}
 
 
 def starts(folder: Path, database: Path, job_id: str, step: str) -> list[Start]:
@@ -46,23 +59,26 @@ def starts(folder: Path, database: Path, job_id: str, step: str) -> list[Start]:
         Start("orc list", ["list", *ledger], LOOK, 1.3),
         Start("orc show", ["show", job_id, *ledger], LOOK, 1.3),
         Start("orc why", ["why", job_id, step, *ledger], LOOK, 1.3),
+        Start("orc show <TAB>", [], SHORT, 1.5, f"orc show --db {database} "),
+        Start("orc run <TAB>", [], SHORT, 1.5, f"orc run {folder}/"),
         Start("orc run, one step", ["run", str(spec), "--quiet", *own], RUN, 1.3),
     ]
 
 
-def orc_s(arguments: list[str]) -> float:
-    """Seconds of processor time that `orc` takes with these arguments."""
-    return _least_s([str(Path(sys.executable).with_name("orc")), *arguments])
+def orc_s(arguments: list[str], variables: Mapping[str, str] | None = None) -> float:
+    """Seconds of processor time that `orc` takes with these arguments, and variables of its own."""
+    return _least_s([str(Path(sys.executable).with_name("orc")), *arguments], variables or {})
 
 
 def imports_s(modules: str) -> float:
     """Seconds of processor time that Python takes to start and to import these modules."""
-    return _least_s([sys.executable, "-c", f"import {modules}"])
+    return _least_s([sys.executable, "-c", f"import {modules}"], {})
 
 
-def _least_s(command: list[str], *, times: int = 5) -> float:
+def _least_s(command: list[str], variables: Mapping[str, str], *, times: int = 5) -> float:
     """The least of some runs; the first is not counted, as it may write compiled modules."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment |= variables
     taken = []
     for _ in range(times + 1):
         before = _children_s()
@@ -88,7 +104,7 @@ def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
         for imports, found in yards.items():
             found.append(imports_s(imports))
         for each in commands:
-            taken[each.name].append(orc_s(each.arguments))
+            taken[each.name].append(orc_s(each.arguments, each.variables))
     return [
         figure_of(
             f"{each.name}: processor s",

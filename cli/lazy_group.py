@@ -1,7 +1,7 @@
 """A typer group that starts fast: it imports a command, and pydantic, only when they are needed.
 
-It reads the command lines that `cli/plain_line.py` leaves to it: those that ask for help or for
-completion, and those with an error. Typer builds every command of a group at start, which would
+It reads the command lines that `cli/plain_line.py` leaves to it: those that ask for help, and
+those with an error. Typer builds every command of a group at start, which would
 import the modules of all commands.
 Typer also converts every value through pydantic, even defaults. Loading pydantic takes as long as
 loading typer, so that `orc list` would take twice as long to start.
@@ -23,10 +23,9 @@ from typer.main import get_command
 from orc.cli.call import call_command
 from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function
 from orc.cli.errors import UsageProblem
-from orc.cli.parameters import Declared, Option, Words, bare_type, read_parameters
+from orc.cli.parameters import MINUS, Declared, Option, bare_type, read_parameters
 from orc.ledger.files.written import written_path
 
-MINUS = "\N{MINUS SIGN}"
 _TAKES_MINUS = ("tag",)
 """The commands whose arguments may begin with a dash, as in `orc tag JOB -old`."""
 _REMOVED = re.compile(r"-(?![hq]\Z)[A-Za-z0-9_]\S*")
@@ -59,7 +58,7 @@ def argument_words(params: Iterable[Any]) -> list[str]:
 
 
 class LazyGroup(TyperGroup):
-    """The group of all commands in the table. Help, completion and suggestions read only the table."""
+    """The group of all commands in the table. Help and suggestions read only the table."""
 
     def __init__(self, **attributes: Any) -> None:
         attributes["commands"] = None
@@ -86,19 +85,6 @@ class LazyGroup(TyperGroup):
                 rows.append(("also".ljust(name_chars), ", ".join(group.others)))
                 formatter.write_dl(rows)
         formatter.write("\n`orc COMMAND -h` explains a command.\n")
-
-    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """The commands that start with `incomplete`, and the options before a command."""
-        # Imported here, since typer has moved this class before: if it moves again, only
-        # completion breaks.
-        from typer._click.shell_completion import CompletionItem
-
-        found = [
-            CompletionItem(name, help=about)
-            for name, about in COMMANDS.items()
-            if name.startswith(incomplete)
-        ]
-        return found + super(TyperGroup, self).shell_complete(ctx, incomplete)
 
 
 class _LazyCommands(MutableMapping[str, Any]):
@@ -155,19 +141,7 @@ def _declared_for_typer(function: Callable[..., int]) -> Callable[..., int]:
 
 def _for_typer(declared: Declared) -> Any:
     make = typer.Option if isinstance(declared, Option) else typer.Argument
-    attributes = declared.attributes
-    if declared.complete is not None:
-        attributes = {**attributes, "autocompletion": _completion(declared.complete)}
-    return make(*declared.names, **attributes)
-
-
-def _completion(words: Words) -> Callable[..., Any]:
-    if isinstance(words, str):
-        from orc.cli import completion
-
-        function: Callable[..., Any] = getattr(completion, words)
-        return function
-    return words
+    return make(*declared.names, **declared.attributes)
 
 
 class _LazyConverter:

@@ -108,7 +108,13 @@ def _call_read() -> object:
     """Read the command line, by typer only where it is not plain, and call the command."""
     from orc.cli.plain_line import read_plain_line
 
-    plain = None if "_ORC_COMPLETE" in os.environ else read_plain_line(sys.argv[1:])
+    is_completion = "_ORC_COMPLETE" in os.environ
+    if is_completion:
+        from orc.cli.complete_line import asks_for_words, complete_line
+
+        if asks_for_words(os.environ):
+            return complete_line(os.environ)
+    plain = None if is_completion else read_plain_line(sys.argv[1:])
     if plain is None:
         from orc.cli.app import app
 

@@ -11,8 +11,12 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
+MINUS = "\N{MINUS SIGN}"
+"""Stands for a dash at the beginning of an argument, as in `orc tag JOB -old`, that is no option."""
+
 Words = str | Callable[[], list[str]]
-"""Where completion finds words: a function of `cli/completion.py` by name, or one without arguments."""
+"""Where completion (`cli/complete_line.py`) finds words: a function of `cli/completion.py` by name, or
+one without arguments."""
 
 
 class Declared:
@@ -44,7 +48,7 @@ class Declared:
             "max": max,
             **others,
         }
-        """All but the names and completion, as typer takes them."""
+        """All but the names and completion, as typer takes them. Typer completes nothing."""
 
 
 class Option(Declared):

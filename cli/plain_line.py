@@ -43,7 +43,7 @@ def _is_plain(word: str) -> bool:
 def _read(function: Callable[..., int], words: Sequence[str]) -> dict[str, Any]:
     declared = read_parameters(function)
     defaults = _defaults(function)
-    options = dict(_option_names(declared))
+    options = dict(option_names(declared))
     given: dict[str, list[str | bool]] = {}
     free: list[str] = []
     rest = iter(words)
@@ -88,7 +88,7 @@ def _defaults(function: Callable[..., int]) -> dict[str, Any]:
     }
 
 
-def _option_names(
+def option_names(
     declared: Mapping[str, tuple[Any, Declared]],
 ) -> Iterator[tuple[str, tuple[str, bool | None]]]:
     """Each name of an option with its parameter and, for a flag, the value that the name stands for."""

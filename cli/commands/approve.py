@@ -6,7 +6,6 @@ from typing import Annotated
 
 from orc.cli.options import Comment, Database, EnvFile, Job, Json, ReviewStep, ThenResume
 from orc.cli.parameters import Option
-from orc.cli.terminal.decisions import decide_step
 
 
 def command(
@@ -27,6 +26,9 @@ def command(
     If a process runs the job, the job continues at once. Else `--resume` continues it here, or
     `orc resume` later.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.terminal.decisions import decide_step
+
     return decide_step(
         job, step, option, comment, database, then_resume=then_resume, as_json=as_json
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, Json, ReplaceFile, TargetFile
 from orc.cli.terminal.text import put_json, safe, say
-from orc.ledger.transport.backup import write_backup
 from orc.ledger.wording import count_text, size_text
 
 
@@ -20,6 +19,9 @@ def command(
     FILE appears only after the copy was checked. Run folders are not copied; `orc export` writes
     them again.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.ledger.transport.backup import write_backup
+
     done = write_backup(database_path(database), file.absolute(), force=force)
     if as_json:
         put_json(

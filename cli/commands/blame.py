@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
-
-from msgspec import to_builtins
+from typing import TYPE_CHECKING, Annotated, Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_ledger_and_tables
@@ -15,9 +13,7 @@ from orc.cli.terminal.excerpts import excerpt
 from orc.cli.terminal.job_folder import displayed_folder
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.cli.terminal.times import when
-from orc.ledger import LedgerReader
 from orc.ledger.command_lines import quoted_command
-from orc.ledger.definition import dump_step
 from orc.ledger.step_names import log_name
 from orc.ledger.wording import (
     cost_text,
@@ -27,10 +23,13 @@ from orc.ledger.wording import (
     size_text,
     usd_text,
 )
-from orc.projections.history.exchange import Exchange, read_exchange
-from orc.projections.history.find_files import COPY_BYTES_MAX, FoundFiles, find_files
-from orc.projections.history.lineage import Lineage, Reuse, read_lineage
 from orc.projections.tables.rows import CallRow, FileRow
+
+if TYPE_CHECKING:
+    from orc.ledger import LedgerReader
+    from orc.projections.history.exchange import Exchange
+    from orc.projections.history.find_files import FoundFiles
+    from orc.projections.history.lineage import Lineage, Reuse
 
 _NAMED_MAX = 5
 _LISTED = 8
@@ -76,6 +75,9 @@ def _put_blame(
     ledger: LedgerReader, name: str, *, job: str | None, is_full: bool, as_json: bool
 ) -> int:
     """Print how the file that `name` stands for was made. Raises UsageProblem, NoSuchJob."""
+    from orc.projections.history.find_files import find_files
+    from orc.projections.history.lineage import read_lineage
+
     job_id = None if job is None else ledger.find_job(job)
     found = find_files(ledger, name, job_id=job_id)
     file = _choose(found, name, job_id)
@@ -119,6 +121,8 @@ def _choose(found: FoundFiles, name: str, job_id: str | None) -> FileRow:
 
 
 def _unknown(found: FoundFiles, name: str, job_id: str | None) -> str:
+    from orc.projections.history.find_files import COPY_BYTES_MAX
+
     where = "this ledger" if job_id is None else job_id
     if found.too_large:
         return (
@@ -180,6 +184,11 @@ def _how_text(found: Lineage) -> str:
 
 def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
     """How the file was made, as a JSON value with texts in full."""
+    from msgspec import to_builtins
+
+    from orc.ledger.definition import dump_step
+    from orc.projections.history.exchange import read_exchange
+
     call, attempt = found.reply, found.attempt
     exchange = None if call is None else read_exchange(reader, call)
     is_here = found.making != "reused"
@@ -259,6 +268,8 @@ def _reuse_text(hop: Reuse) -> str:
 def _call_lines(
     reader: LedgerReader, found: Lineage, call: CallRow, *, is_full: bool
 ) -> Iterator[str]:
+    from orc.projections.history.exchange import read_exchange
+
     exchange = read_exchange(reader, call)
     yield _line(
         "asked", f"{safe(call.provider)}/{safe(call.model)}{_params(exchange)}{_place(found)}"

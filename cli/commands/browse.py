@@ -14,24 +14,15 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from orc.cli.browse.enter_key import on_enter
-from orc.cli.browse.gate import PARAMETER, gated
 from orc.cli.browse.opening import Opener
 from orc.cli.browse.peers import is_own_user
-from orc.cli.browse.server import require_threads, serve
 from orc.cli.browse.sessions import Sessions
-from orc.cli.browse.sockets import address_of, listen, listen_at
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.assess.browse_scores import scorer
-from orc.cli.jobs.browse_decisions import decider
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, EnvFile, Json
 from orc.cli.parameters import Argument, Option
-from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.connection import source_to_read
-from orc.projections.pages.actions import allow_actions as allow_acting
-from orc.projections.pages.decisions import allow_decisions as allow_persons
-from orc.projections.pages.links import DatasetteLinks
 
 
 def command(
@@ -95,6 +86,17 @@ def command(
     printed link. A link works once; press Enter for another one. The pages are read-only unless
     --allow-decisions or --allow-actions is given.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.browse.gate import PARAMETER, gated
+    from orc.cli.browse.server import require_threads, serve
+    from orc.cli.browse.sockets import address_of, listen, listen_at
+    from orc.cli.jobs.assess.browse_scores import scorer
+    from orc.cli.jobs.browse_decisions import decider
+    from orc.cli.terminal.problems import problem_lines
+    from orc.projections.pages.actions import allow_actions as allow_acting
+    from orc.projections.pages.decisions import allow_decisions as allow_persons
+    from orc.projections.pages.links import DatasetteLinks
+
     if uds is not None and port is not None:
         raise UsageProblem("--uds and --port cannot be used together; leave out one of them")
     _check_specs(specs, allow_actions=allow_actions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orc.cli.jobs.bundle import bundle_job
 from orc.cli.ledger_access import find_places, read_ledger
 from orc.cli.options import Database, Job, Json, ReplaceFile, TargetFile
 from orc.cli.terminal.text import put_json, safe, say
@@ -21,6 +20,9 @@ def command(
 
     The file has the job's events, its blobs and its tables. A job that is running is refused.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.bundle import bundle_job
+
     prices = find_places(database).prices
     with read_ledger(database) as ledger:
         job_id = ledger.find_job(job)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import trio
-
-from orc.cli.jobs.cancel import Cancelled
-from orc.cli.jobs.cancel import cancel as cancel_job
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
 from orc.cli.parameters import Option
@@ -36,6 +32,11 @@ def command(
     cancelled job can be resumed. Exits 8 if the job had already ended, unless a process in the
     background was starting to run it again.
     """
+    import trio
+
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.cancel import Cancelled
+    from orc.cli.jobs.cancel import cancel as cancel_job
 
     async def call() -> Cancelled:
         return await cancel_job(job, places=find_places(database), reason=reason, force=force)

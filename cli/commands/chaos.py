@@ -6,17 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import trio
-
-from orc.cli.chaos.display import make_chaos_display, report_lines, say_plan
-from orc.cli.chaos.trial import TRIAL_FOLDERS, Report, Trial, remove_folder, run_trial
-from orc.cli.jobs.caller.prices import PRICES_VARIABLE, find_own_prices, read_prices
-from orc.cli.jobs.caller.sites import SITES_VARIABLE, find_site_file
-from orc.cli.jobs.caller.spec_files import read_yaml_bytes
-from orc.cli.jobs.prepare import prepare_run
-from orc.cli.jobs.sync import first_error
 from orc.cli.options import (
     NUMBER_MAX,
     EnvFile,
@@ -29,9 +20,7 @@ from orc.cli.options import (
     SpecFile,
 )
 from orc.cli.parameters import Option
-from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import put, put_json, say
-from orc.ledger.definition import REPLAY
 from orc.ledger.errors import StorageError
 from orc.ledger.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
 from orc.ledger.files.descriptors import is_descriptor
@@ -39,7 +28,9 @@ from orc.ledger.files.private_folder import TRIAL, temporary_place
 from orc.ledger.files.temporary import sweep, workplace
 from orc.ledger.files.unfinished import unfinished
 from orc.ledger.files.way import LEDGER_VARIABLE, ledger_path
-from orc.scheduler.stopping import open_stop_signals
+
+if TYPE_CHECKING:
+    from orc.cli.chaos.trial import Report, Trial
 
 SHOWN_MAX = 20
 
@@ -79,6 +70,14 @@ def command(
     each commit. With --executor, they run there and go on when orc is killed. Exits 1 if a promise
     of orc is broken, and 5 if only results of commands or functions differ.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.chaos.trial import Trial
+    from orc.cli.jobs.caller.prices import PRICES_VARIABLE, find_own_prices, read_prices
+    from orc.cli.jobs.caller.sites import SITES_VARIABLE, find_site_file
+    from orc.cli.jobs.prepare import prepare_run
+    from orc.cli.terminal.given_submission import given_submission
+    from orc.ledger.definition import REPLAY
+
     submission = given_submission(
         spec,
         provider=REPLAY,
@@ -118,6 +117,8 @@ def command(
 
 def _as_file(path: Path, copy: Path) -> Path:
     """The file, or a copy of what is in a pipe."""
+    from orc.cli.jobs.caller.spec_files import read_yaml_bytes
+
     if not is_descriptor(path):
         return path
     copy.write_bytes(read_yaml_bytes(path))
@@ -130,6 +131,8 @@ def _folder(keep: Path | None, spec: Path) -> Iterator[Path]:
 
     Raises FileIsThere, StorageError.
     """
+    from orc.cli.chaos.trial import TRIAL_FOLDERS, remove_folder
+
     if keep is not None:
         folder = keep.absolute()
         with unfinished(folder, f"trial of {spec.name}"):
@@ -159,6 +162,8 @@ def _pass_on(
     executors: list[str] | None,
 ) -> tuple[str, ...]:
     """The options of this command that every `orc run` of the trial gets."""
+    from orc.ledger.definition import REPLAY
+
     arguments = ["--provider", REPLAY]
     for pair in inputs or []:
         arguments += ["--input", pair]
@@ -171,6 +176,13 @@ def _pass_on(
 
 
 def _run_trial(trial: Trial, *, quiet: bool, as_json: bool) -> int:
+    import trio
+
+    from orc.cli.chaos.display import make_chaos_display, say_plan
+    from orc.cli.chaos.trial import run_trial
+    from orc.cli.jobs.sync import first_error
+    from orc.scheduler.stopping import open_stop_signals
+
     caught: list[str] = []
 
     async def until_stopped() -> Report | None:
@@ -201,6 +213,8 @@ def _run_trial(trial: Trial, *, quiet: bool, as_json: bool) -> int:
 
 
 def _show(trial: Trial, report: Report, *, as_json: bool) -> None:
+    from orc.cli.chaos.display import report_lines
+
     if as_json:
         put_json(_as_json(trial, report))
         return

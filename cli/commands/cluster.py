@@ -5,25 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from orc.cli.cluster.certificates import write_certificates
-from orc.cli.cluster.engine_commands import (
-    EngineCommand,
-    machine_amounts,
-    scheduler_command,
-    start_engine,
-    worker_command,
-)
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
 from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, Json, refuse_ignored
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED
 from orc.ledger.files.written import written_path
-from orc.scheduler.core.errors import nearest
+
+if TYPE_CHECKING:
+    from orc.cli.cluster.engine_commands import EngineCommand
 
 _ACTIONS = ("scheduler", "worker", "certs")
 
@@ -85,6 +78,16 @@ def command(
     with TLS, its web server on loopback, no limits of memory. `certs DIR` makes `ca.pem`, `cert.pem`
     and `key.pem`; all machines of the cluster need copies of these, which only you can read.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.cluster.engine_commands import (
+        machine_amounts,
+        scheduler_command,
+        start_engine,
+        worker_command,
+    )
+    from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
+    from orc.scheduler.core.errors import nearest
+
     if action not in _ACTIONS:
         raise UsageProblem(f"there is no `orc cluster {action}`{nearest(action, _ACTIONS)}")
     of_worker = {
@@ -125,6 +128,8 @@ def _print(started: EngineCommand, *, as_json: bool) -> None:
 
 
 def _make_certificates(folder: Path, *, as_json: bool) -> int:
+    from orc.cli.cluster.certificates import write_certificates
+
     made = write_certificates(folder)
     day = made.ends.date().isoformat()
     if as_json:

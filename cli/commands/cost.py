@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from functools import reduce
-from typing import Annotated, Any, cast
-
-from msgspec import to_builtins
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from orc.cli.assess.unknown_tag import unknown_tag_text
 from orc.cli.errors import UsageProblem
@@ -16,12 +14,13 @@ from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.tables.columns import id_column, number_column
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, say
-from orc.ledger import find_job
 from orc.ledger.money import usd_number
+from orc.ledger.names import find_job
 from orc.ledger.wording import calls_cost_text, cost_text, count_text, number_text, usd_text
 from orc.projections.folds.doubts import Doubts
-from orc.projections.money.spending import By, SpendingGroup, read_spending
-from orc.scheduler.core.errors import nearest
+
+if TYPE_CHECKING:
+    from orc.projections.money.spending import By, SpendingGroup
 
 _BY = ("model", "provider", "day", "step", "job", "project")
 
@@ -66,6 +65,9 @@ def command(
 
 def _by(name: str) -> By:
     if name not in _BY:
+        # Imported here, since it loads slowly.
+        from orc.scheduler.core.errors import nearest
+
         raise UsageProblem(f"--by: costs cannot be grouped by {name!r}{nearest(name, _BY)}")
     return cast("By", name)
 
@@ -80,6 +82,8 @@ def _put_cost(
     as_json: bool,
 ) -> None:
     """Print the groups, most expensive first, and their total."""
+    from orc.projections.money.spending import SpendingGroup, read_spending
+
     groups = read_spending(connection, by=by, job_id=job_id, since=since, tag=tag)
     total = reduce(SpendingGroup.plus, groups, SpendingGroup("total"))
     if as_json:
@@ -148,6 +152,8 @@ def _row(group: SpendingGroup) -> tuple[str, ...]:
 
 
 def _value(group: SpendingGroup) -> dict[str, Any]:
+    from msgspec import to_builtins
+
     found = to_builtins(group)
     del found["key"]
     known = usd_number(found.pop("cost_nano_usd"))

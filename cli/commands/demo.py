@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orc.cli.jobs.prepare import Submission
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Quiet, RunsDir
-from orc.cli.terminal.foreground import run_in_foreground
 from orc.cli.terminal.text import say
 from orc.ledger.command_lines import command_line
-from orc.ledger.definition import REPLAY
 from orc.ledger.files.written import current_folder
 
 _RECORDED = """\
@@ -25,6 +22,11 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Run the example offline, from recorded replies."""
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.prepare import Submission
+    from orc.cli.terminal.foreground import run_in_foreground
+    from orc.ledger.definition import REPLAY
+
     spec = example_spec()
     places = find_places(database, runs_dir)
     here = current_folder()

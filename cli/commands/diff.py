@@ -6,11 +6,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import to_builtins
-
-from orc.cli.jobs.compare import compare_jobs
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
 from orc.cli.parameters import Argument, Option
@@ -19,12 +16,14 @@ from orc.cli.terminal.tables.columns import id_column, number_column, text_colum
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, put_piece, safe
 from orc.cli.terminal.times import ago
-from orc.ledger import LedgerReader
 from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
 from orc.ledger.wording import calls_cost_text, count_text, duration_text, number_text, steps_text
-from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, TextDifference
 from orc.projections.tables.rows import JobRow, StepRow
+
+if TYPE_CHECKING:
+    from orc.ledger import LedgerReader
+    from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, TextDifference
 
 _LINES = 40
 _ROWS = 40
@@ -75,6 +74,8 @@ def _put_diff(
     as_json: bool,
 ) -> bool:
     """Print the differences; whether there are none. Raises UsageProblem, NoSuchJob."""
+    from orc.cli.jobs.compare import compare_jobs
+
     found = compare_jobs(ledger, *names, step=step)
     if as_json:
         put_json(_value(found))
@@ -264,6 +265,8 @@ def _put_more(count: int, what: str, is_full: bool) -> None:
 
 
 def _value(found: JobDiff) -> dict[str, Any]:
+    from msgspec import to_builtins
+
     return {
         "same": found.is_same,
         "before": _job_value(found.before),

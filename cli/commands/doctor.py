@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from orc.cli.doctor.health import examine
 from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, EnvFile, Json
 from orc.cli.parameters import Argument
@@ -31,6 +30,9 @@ def command(
 
     Each line starts with `ok`, `note` or `bad`. Exits 7 if anything is bad.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.doctor.health import examine
+
     findings = examine(database_path(database), os.environ, spec)
     bad = [finding for finding in findings if finding.level == "bad"]
     if as_json:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from orc.cli.cluster.reports import ExecutorReport, examine_executors
-from orc.cli.jobs.caller.sites import read_sites
 from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, Json
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
 from orc.ledger.wording import count_text, duration_text, size_text
-from orc.scheduler.drivers.rooms import SLOTS
+
+if TYPE_CHECKING:
+    from orc.cli.cluster.reports import ExecutorReport
 
 Name = Annotated[
     str | None,
@@ -30,6 +30,10 @@ def command(
     They stand in the site file `executors.yaml`: in $ORC_EXECUTORS, else beside the ledger, else in
     ~/.config/orc. Exits 7 if one cannot be used, and says what to do.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.cluster.reports import examine_executors
+    from orc.cli.jobs.caller.sites import read_sites
+
     sites = read_sites(database_path(database), os.environ)
     names = list(sites.executors) if name is None else [name]
     reports = examine_executors(sites, names, clean=clean)
@@ -77,6 +81,8 @@ def _amounts(report: ExecutorReport) -> str:
 
 
 def _amount(name: str, value: float) -> str:
+    from orc.scheduler.drivers.rooms import SLOTS
+
     if name == "memory":
         return f"memory {size_text(int(value))}"
     return f"{name} {value:g}" if name != SLOTS else count_text(int(value), "slot")

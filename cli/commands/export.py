@@ -6,31 +6,29 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Struct
 
 from orc.about import version
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.crate import crate_of, write_crate, write_crate_file
-from orc.cli.jobs.folders import check_run_folder
 from orc.cli.jobs.own_folder import folder_of
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Json, ReplaceFile, refuse_ignored
 from orc.cli.parameters import Argument, Option
-from orc.cli.terminal.contents.table_file import TableRequest, export_table
 from orc.cli.terminal.text import put_json, put_piece, safe, say
-from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors
 from orc.ledger.files.new_file import refuse_existing, write_new_bytes, write_new_file
 from orc.ledger.files.unfinished import refuse_full, unfinished
 from orc.projections import Publisher
-from orc.projections.exports.formats import FORMATS, render
-from orc.projections.exports.source import ExportSource, read_source
-from orc.projections.exports.table_rows import TABLE_FORMATS
-from orc.projections.money.prices import PriceTable
+from orc.projections.exports.formats import FORMATS
 from orc.projections.tables.status import shown_status
 from orc.scheduler.core.errors import nearest
+
+if TYPE_CHECKING:
+    from orc.ledger import LedgerReader
+    from orc.projections.exports.source import ExportSource
+    from orc.projections.money.prices import PriceTable
 
 _STDOUT = Path("-")
 *_FIRST, _LAST = (f"{form.name} ({form.about})" for form in FORMATS.values())
@@ -87,6 +85,10 @@ def command(
     ends in .zip. A table is written to stdout or to a file in the same way; docs/tables.md has the
     tables and their columns.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.terminal.contents.table_file import TableRequest, export_table
+    from orc.projections.exports.table_rows import TABLE_FORMATS
+
     if table is not None:
         refuse_ignored({"--content/--no-content": content is not None}, why="a table has none")
         given = TableRequest(table=table, form=form or "csv", to=to, force=force, as_json=as_json)
@@ -157,6 +159,9 @@ def _export_folder(
     ledger: LedgerReader, job_id: str, to: Path | None, *, prices: PriceTable, as_json: bool
 ) -> int:
     """Publish the run folder; with `to`, a copy in an empty or new folder. Raises UsageProblem."""
+    from orc.cli.jobs.folders import check_run_folder
+    from orc.ledger import has_owner
+
     folder = to.absolute() if to is not None else folder_of(ledger, job_id, use="write")
     if to is None:
         check_run_folder(folder)
@@ -186,6 +191,9 @@ def _export_job(
     orc_version: str,
 ) -> int:
     """Write the job in another format. Raises UsageProblem, FileIsThere, NoFolder, StorageError."""
+    from orc.cli.jobs.crate import crate_of
+    from orc.projections.exports.formats import render
+
     target = wanted.target(job_id)
     is_crate = wanted.form == "ro-crate"
     if target is not None and is_crate and target.suffix != ".zip":
@@ -211,6 +219,8 @@ def _export_job(
 def _export_crate(
     source: ExportSource, wanted: ExportRequest, target: Path, prices: PriceTable
 ) -> int:
+    from orc.cli.jobs.crate import crate_of, write_crate, write_crate_file
+
     if target.suffix == ".zip":
         done: list[tuple[int, dict[str, str]]] = []
 
@@ -231,6 +241,8 @@ def _export_crate(
 @contextmanager
 def _read_snapshot(ledger: LedgerReader, job_id: str, orc_version: str) -> Iterator[ExportSource]:
     """The job in one read transaction: the export does not see later changes of a running job."""
+    from orc.projections.exports.source import read_source
+
     with storage_errors(ledger.path):
         ledger.connection.execute("BEGIN")
         try:

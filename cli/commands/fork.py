@@ -7,12 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 from orc.about import version
-from orc.cli.jobs.assess.tags import tags_of
-from orc.cli.jobs.caller.spec_dir import check_spec_dir
-from orc.cli.jobs.edits import ask_nothing
-from orc.cli.jobs.fork import Fork
-from orc.cli.jobs.fork import fork as fork_job
-from orc.cli.jobs.sync import run_sync
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
@@ -35,15 +29,9 @@ from orc.cli.options import (
     refuse_ignored,
 )
 from orc.cli.parameters import Option
-from orc.cli.terminal.amendments import say_runs
-from orc.cli.terminal.ask_inputs import ask_for
-from orc.cli.terminal.foreground import report
-from orc.cli.terminal.make_display import make_display
 from orc.cli.terminal.text import put, put_json, say
-from orc.ledger import JobId
 from orc.ledger.command_lines import command_line
 from orc.ledger.wording import count_text
-from orc.scheduler.core.fold.compare import Plan
 
 
 def command(
@@ -89,6 +77,19 @@ def command(
     Steps that the options change, and all their dependents, run again, without items whose work is
     the same. All other steps that succeeded keep their results, at no cost. JOB may be in any state.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.assess.tags import tags_of
+    from orc.cli.jobs.caller.spec_dir import check_spec_dir
+    from orc.cli.jobs.edits import ask_nothing
+    from orc.cli.jobs.fork import Fork
+    from orc.cli.jobs.fork import fork as fork_job
+    from orc.cli.jobs.sync import run_sync
+    from orc.cli.terminal.amendments import say_runs
+    from orc.cli.terminal.ask_inputs import ask_for
+    from orc.cli.terminal.foreground import report
+    from orc.cli.terminal.make_display import make_display
+    from orc.ledger import JobId
+    from orc.scheduler.core.fold.compare import Plan
 
     if no_run:
         ignored = {"--force": force, "--keep-work": keep_work, "--strict": strict}

@@ -25,13 +25,10 @@ from orc.ledger.files.new_file import write_new_bytes
 from orc.ledger.files.written import written_path
 from orc.ledger.kinds import CACHED, INTERRUPTED, NOT_LIVE
 from orc.projections import mermaid_graph, text_graph
-from orc.projections.pictures.graph_dot import dot_graph
-from orc.projections.pictures.graph_svg import draw_graph
-from orc.projections.pictures.nodes import GraphNode, nodes_of_view
 from orc.projections.tables.job_view import read_view
-from orc.scheduler.core.errors import nearest
 
 if TYPE_CHECKING:
+    from orc.projections.pictures.nodes import GraphNode
     from orc.scheduler.core.spec.model import StepSpec
 
 _FORMATS = ("text", "mermaid", "dot", "svg")
@@ -95,6 +92,8 @@ def command(
 
 
 def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> str:
+    from orc.scheduler.core.errors import nearest
+
     if is_mermaid and as_format not in (None, "mermaid"):
         raise UsageProblem(
             f"--mermaid means --format mermaid; leave it out for --format {as_format}"
@@ -116,6 +115,9 @@ def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> 
 
 
 def _drawn(nodes: list[GraphNode], chosen: str, *, width: int) -> str:
+    from orc.projections.pictures.graph_dot import dot_graph
+    from orc.projections.pictures.graph_svg import draw_graph
+
     match chosen:
         case "svg":
             return str(draw_graph(nodes, standalone=True)).rstrip("\n")
@@ -151,6 +153,7 @@ def _nodes_of_spec(path: Path) -> list[GraphNode]:
 
 def _nodes_of_steps(steps: dict[str, StepSpec], parent: str | None) -> Iterator[GraphNode]:
     """The steps, each followed by the members of its group. Items and rounds exist only in a job."""
+    from orc.projections.pictures.nodes import GraphNode
     from orc.scheduler.core.spec.references import needs_of
 
     prefix = f"{parent}/" if parent else ""
@@ -171,6 +174,8 @@ def _kind(step: StepSpec) -> str:
 
 
 def _nodes_of_job(name: str, database: Path | None, at: int | None) -> list[GraphNode]:
+    from orc.projections.pictures.nodes import nodes_of_view
+
     with read_job_at(database, name, at) as tables:
         view = read_view(tables.connection, tables.job_id)
         is_live = tables.status(view.job.status) not in NOT_LIVE

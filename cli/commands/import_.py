@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from orc.cli.jobs.bundle import import_bundle
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json
 from orc.cli.parameters import Argument, Option
@@ -31,6 +30,9 @@ def command(
     The job's hash chain stays the same. If the ledger has the job with other events, the import is
     refused with exit code 5. Without --trust the job can be read, but not run.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.bundle import import_bundle
+
     places = find_places(database)
     done = import_bundle(file.absolute(), places.database, prices=places.prices, is_trusted=trust)
     if as_json:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 from orc.cli.errors import EnvironmentProblem, UsageProblem
-from orc.cli.jobs.caller.templates import ABOUT, read_example_files, read_template
 from orc.cli.options import Json, refuse_ignored
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.tables.columns import id_column
@@ -17,7 +16,6 @@ from orc.ledger.command_lines import command_line
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.new_file import what_is_no_file
 from orc.ledger.files.temporary import sweep
-from orc.scheduler.core.spec.json_schema import EDITOR_LINE, SCHEMA_FILE, is_schema, schema_text
 
 
 def command(
@@ -43,6 +41,10 @@ def command(
 
     Files of yours that the spec would read, such as questions.csv, are kept.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.caller.templates import ABOUT, read_template
+    from orc.scheduler.core.spec.json_schema import EDITOR_LINE, SCHEMA_FILE, is_schema, schema_text
+
     if show:
         to_path = None if to == Path() else to
         refuse_ignored({"--to": to_path, "--force": force}, why="--list writes nothing")
@@ -112,6 +114,8 @@ def _examples(template: str, folder: Path) -> tuple[dict[Path, str], list[Path]]
 
     A folder is the person's own if it has anything else than the template's files.
     """
+    from orc.cli.jobs.caller.templates import read_example_files
+
     written: dict[Path, str] = {}
     kept: dict[Path, None] = {}
     for name, content in read_example_files(template).items():
@@ -125,6 +129,8 @@ def _examples(template: str, folder: Path) -> tuple[dict[Path, str], list[Path]]
 
 def _is_ours(top: Path, template: str, folder: Path) -> bool:
     """Whether everything there is of the template: it may be the half of a killed command."""
+    from orc.cli.jobs.caller.templates import read_example_files
+
     ours = {folder / name: content for name, content in read_example_files(template).items()}
     found = [path for path in top.rglob("*") if not path.is_dir()] if top.is_dir() else [top]
     return all(

@@ -12,14 +12,13 @@ from orc.cli.jobs.own_folder import folder_of
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import NUMBER_MAX, Database, Follow, Job, Json
 from orc.cli.parameters import Argument, Option
-from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
-from orc.ledger import LedgerReader, Payload, has_owner
+from orc.ledger import LedgerReader, Payload
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import LedgerError, describe_unreadable
 from orc.ledger.files.folder import Folder
 from orc.ledger.kinds import OPEN, facts_of, names_where, sql_list
-from orc.projections.folder.logs import AttemptLog, read_attempt_logs
+from orc.projections.folder.logs import AttemptLog
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import may_go_on
@@ -50,6 +49,9 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Print the output of a step's commands and functions."""
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.terminal.ledger_changes import check_step
+
     if raw and sys.stdout.isatty():
         raise UsageProblem(
             "--raw: the output of a command can control a terminal; redirect it to a file or a pipe"
@@ -75,6 +77,10 @@ def _print_logs(
     as_json: bool,
 ) -> int:
     """Print the logs of all attempts, or of attempt `only`; with `follow`, also what comes later."""
+    from orc.cli.terminal.ledger_changes import LedgerChanges
+    from orc.ledger import has_owner
+    from orc.projections.folder.logs import read_attempt_logs
+
     printer = _Printer(ledger, job_id, step, raw=raw, as_json=as_json)
     changes = LedgerChanges(ledger)
     attempts = read_attempt_logs(ledger, job_id, step)

@@ -6,8 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
-import trio
-
 from orc.about import install_command
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.ledger_access import find_places
@@ -44,6 +42,9 @@ def command(
     The tools only read, unless --allow-actions is given. A client starts this command; docs/mcp.md
     has the settings of some.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    import trio
+
     if find_spec("mcp") is None:
         raise EnvironmentProblem(f"the package mcp is not installed: {install_command('mcp')}")
     if specs is not None and not specs.is_dir():

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import trio
-
-from orc.cli.jobs.assess.record import Assessment
-from orc.cli.jobs.assess.record import note as note_job
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
 from orc.cli.parameters import Argument
@@ -25,6 +21,11 @@ def command(
 
     The job may run or have ended. `orc show` prints the notes of a job.
     """
+    import trio
+
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.assess.record import Assessment
+    from orc.cli.jobs.assess.record import note as note_job
 
     async def call() -> Assessment:
         return await note_job(job, text, places=find_places(database))

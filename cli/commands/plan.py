@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from orc.cli.jobs.plan import Plan, PlannedStep, plan_run
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
@@ -20,11 +19,13 @@ from orc.cli.options import (
     Until,
 )
 from orc.cli.parameters import Option
-from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.tables.columns import id_column, number_column, text_column
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger.wording import cost_text, count_text, duration_text
+
+if TYPE_CHECKING:
+    from orc.cli.jobs.plan import Plan, PlannedStep
 
 _NAMED_MAX = 5
 
@@ -51,6 +52,10 @@ def command(
     step that runs is unknown. Expected cost and time are the mean of earlier runs of the same step
     and model.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.plan import plan_run
+    from orc.cli.terminal.given_submission import given_submission
+
     places = find_places(database)
     submission = given_submission(
         spec,

@@ -8,15 +8,10 @@ import time
 from typing import Annotated
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.places import open_for_writing
-from orc.cli.jobs.remove import apply_removal, find_unfinished, refuse_left_out
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Reason, Yes
 from orc.cli.parameters import Option
-from orc.cli.terminal.removals import print_removal
 from orc.ledger.command_lines import command_line
-from orc.projections.removal_plan import plan_prune
-from orc.scheduler.clock import format_time
 from orc.scheduler.core.durations import parse_duration
 
 
@@ -50,6 +45,13 @@ def command(
     each job gets an event that records the removal. Specs stay, and so do blobs that another job
     needs.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.places import open_for_writing
+    from orc.cli.jobs.remove import apply_removal, find_unfinished, refuse_left_out
+    from orc.cli.terminal.removals import print_removal
+    from orc.projections.removal_plan import plan_prune
+    from orc.scheduler.clock import format_time
+
     if older_than is None and not jobs:
         raise UsageProblem("name the jobs: --older-than 30d, or --job JOB")
     now = time.time()

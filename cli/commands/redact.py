@@ -5,21 +5,11 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-from orc.cli.jobs.places import open_for_writing
-from orc.cli.jobs.remove import (
-    apply_removal,
-    find_digest,
-    find_unfinished,
-    refuse_left_out,
-    refuse_unnamed,
-)
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Reason, Yes
 from orc.cli.parameters import Argument, Option
-from orc.cli.terminal.removals import print_removal
 from orc.ledger.command_lines import command_line
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
-from orc.projections.removal_plan import plan_redaction
 
 
 def command(
@@ -47,6 +37,18 @@ def command(
     The events and the hash chain stay, and each job that has the bytes gets an event that records
     the removal. The ledger file is rewritten, so no job of the ledger may be running.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.places import open_for_writing
+    from orc.cli.jobs.remove import (
+        apply_removal,
+        find_digest,
+        find_unfinished,
+        refuse_left_out,
+        refuse_unnamed,
+    )
+    from orc.cli.terminal.removals import print_removal
+    from orc.projections.removal_plan import plan_redaction
+
     places = find_places(database)
     with open_for_writing(places, os.environ) as ledger:
         found = {find_digest(ledger, digest) for digest in digests}

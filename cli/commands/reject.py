@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from orc.cli.options import Comment, Database, EnvFile, Job, Json, ReviewStep, ThenResume
-from orc.cli.terminal.decisions import decide_step
 
 
 def command(
@@ -19,6 +18,9 @@ def command(
 
     The steps that depend on it do not run.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.terminal.decisions import decide_step
+
     return decide_step(
         job, step, "reject", comment, database, then_resume=then_resume, as_json=as_json
     )

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import os
 
-import trio
-
 from orc.about import version
-from orc.cli.jobs.caller.spec_dir import check_spec_dir
-from orc.cli.jobs.replay import Replayed
-from orc.cli.jobs.replay import replay as replay_job
-from orc.cli.jobs.sync import first_error
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, EnvFile, Job, Json, Quiet, RunsDir, SpecDir, Trust
 from orc.cli.output_mask import mask_output
-from orc.cli.terminal.make_display import make_display
 from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger.command_lines import command_line
@@ -38,6 +31,15 @@ def command(
     No model is called. Commands and functions do run again, in a separate run folder. Prints the
     first difference, and exits 5 if there is one.
     """
+    import trio
+
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.caller.spec_dir import check_spec_dir
+    from orc.cli.jobs.replay import Replayed
+    from orc.cli.jobs.replay import replay as replay_job
+    from orc.cli.jobs.sync import first_error
+    from orc.cli.terminal.make_display import make_display
+
     # The progress of the run goes to stderr; only the comparison goes to stdout.
     places = find_places(database, runs_dir)
     display = make_display(

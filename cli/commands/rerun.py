@@ -20,7 +20,6 @@ from orc.cli.options import (
     parse_other_executors,
     split_names,
 )
-from orc.cli.terminal.foreground import resume_in_foreground
 
 
 def command(
@@ -43,6 +42,9 @@ def command(
 
     All other steps keep their results. The named steps use no cache.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.terminal.foreground import resume_in_foreground
+
     return resume_in_foreground(
         job,
         database,

@@ -28,7 +28,6 @@ from orc.cli.options import (
     split_names,
 )
 from orc.cli.parameters import Option
-from orc.cli.terminal.foreground import check_interactive, resume_in_foreground
 from orc.ledger.command_lines import quoted_command
 from orc.scheduler.core.durations import parse_duration
 
@@ -88,6 +87,9 @@ def command(
     has succeeded: the steps that it changes run again with all their dependents, and all other
     steps keep their results. The command first prints which steps will run, and why.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.terminal.foreground import check_interactive, resume_in_foreground
+
     if inputs and spec is None:
         raise UsageProblem(
             "-i changes inputs only together with --spec; add --spec SPEC, or use "

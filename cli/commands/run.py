@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from orc.cli.jobs.assess.tags import tags_of
-from orc.cli.jobs.caller.secrets import needed_steps
-from orc.cli.jobs.caller.step_names import check_step_names
-from orc.cli.jobs.prepare import Submission, prepare_here
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
@@ -36,10 +32,11 @@ from orc.cli.options import (
     refuse_ignored,
 )
 from orc.cli.parameters import Option
-from orc.cli.terminal.foreground import check_interactive, run_in_foreground
-from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, terminal_width
 from orc.ledger.wording import count_text
+
+if TYPE_CHECKING:
+    from orc.cli.jobs.prepare import Submission
 
 
 def command(
@@ -83,6 +80,11 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Submit a spec as a job and run it to its end."""
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.assess.tags import tags_of
+    from orc.cli.terminal.foreground import check_interactive, run_in_foreground
+    from orc.cli.terminal.given_submission import given_submission
+
     if dry_run:
         refuse_ignored(
             {
@@ -133,6 +135,9 @@ def command(
 
 def _show_dry_run(submission: Submission, *, as_json: bool) -> int:
     # Imported here, since a run does not draw the graph.
+    from orc.cli.jobs.caller.secrets import needed_steps
+    from orc.cli.jobs.caller.step_names import check_step_names
+    from orc.cli.jobs.prepare import prepare_here
     from orc.projections import text_graph
     from orc.projections.pictures.nodes import nodes_of_needs
 

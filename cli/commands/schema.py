@@ -11,7 +11,6 @@ from orc.cli.parameters import Option
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.digest import digest_bytes
 from orc.ledger.files.new_file import write_new_bytes
-from orc.scheduler.core.spec.json_schema import EDITOR_LINE, SCHEMA_FILE, is_schema, schema_text
 
 
 def command(
@@ -31,6 +30,9 @@ def command(
     An editor with the YAML language server completes and checks a spec whose first line is
     `# yaml-language-server: $schema=orc.schema.json`, if the schema lies beside it.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.scheduler.core.spec.json_schema import EDITOR_LINE, SCHEMA_FILE, is_schema, schema_text
+
     if output is None:
         refuse_ignored({"--force": force}, why="without --output, no file is written")
         put(schema_text().rstrip("\n"))

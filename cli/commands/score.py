@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-import trio
-
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.assess.record import Assessment, parse_score
-from orc.cli.jobs.assess.record import score as score_result
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
 from orc.cli.parameters import Argument, Option
@@ -45,6 +41,12 @@ def command(
 
     The job may run or have ended. A score of the same name by the same person is replaced.
     """
+    import trio
+
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.assess.record import Assessment
+    from orc.cli.jobs.assess.record import score as score_result
+
     values = _parse(scores)
 
     async def call() -> Assessment:
@@ -60,6 +62,8 @@ def command(
 
 
 def _parse(texts: Sequence[str]) -> dict[str, bool | float]:
+    from orc.cli.jobs.assess.record import parse_score
+
     found: dict[str, bool | float] = {}
     for text in texts:
         name, equals, given = text.partition("=")

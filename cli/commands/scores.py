@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from orc.cli.assess.checks import Failing, parse_limits, regressions, under_limits
-from orc.cli.assess.tables import (
-    comparison_csv,
-    comparison_markdown,
-    comparison_value,
-    group_value,
-    groups_csv,
-    groups_markdown,
-    put_cases,
-    put_comparison,
-    put_groups,
-)
 from orc.cli.assess.unknown_tag import unknown_tag_text
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter, split_names
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put, put_json, safe, say
-from orc.ledger import exit_codes, find_job
 from orc.ledger.wording import count_text, number_text
-from orc.projections.scores.comparison import ScoreComparison, compare_scores
-from orc.projections.scores.groups import SEED, default_by, group_scores, known_names
-from orc.projections.scores.rows import JobScores, read_scores, together
+from orc.projections.scores.groups import SEED
 from orc.projections.tables.tags import read_tagged
-from orc.scheduler.core.errors import nearest
+
+if TYPE_CHECKING:
+    from orc.cli.assess.checks import Failing
+    from orc.projections.scores.comparison import ScoreComparison
+    from orc.projections.scores.rows import JobScores
 
 _FORMATS = ("table", "csv", "json", "md")
 _SHOWN_MAX = 20
@@ -93,6 +82,12 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Show the scores of a job, or compare those of two jobs."""
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.assess.checks import parse_limits
+    from orc.ledger import exit_codes, find_job
+    from orc.projections.scores.rows import read_scores, together
+    from orc.scheduler.core.errors import nearest
+
     if format_ not in _FORMATS:
         raise UsageProblem(f"--format: there is no {format_!r}{nearest(format_, _FORMATS)}")
     jobs = jobs or []
@@ -146,6 +141,11 @@ def _show(
     chosen: str,
     is_known: bool,
 ) -> Failing:
+    from orc.cli.assess.checks import under_limits
+    from orc.cli.assess.tables import group_value, groups_csv, groups_markdown, put_groups
+    from orc.projections.scores.groups import default_by, group_scores, known_names
+    from orc.scheduler.core.errors import nearest
+
     known = known_names(scores)
     for name in by:
         if name not in known:
@@ -202,6 +202,16 @@ def _compare(
     seed: int,
     chosen: str,
 ) -> Failing:
+    from orc.cli.assess.checks import regressions, under_limits
+    from orc.cli.assess.tables import (
+        comparison_csv,
+        comparison_markdown,
+        comparison_value,
+        put_comparison,
+    )
+    from orc.projections.scores.comparison import compare_scores
+    from orc.projections.scores.groups import group_scores
+
     found = compare_scores(before, after, seed=seed, tolerance=tolerance)
     if chosen == "json":
         put_json(
@@ -226,6 +236,8 @@ def _compare(
 
 
 def _put_cases(comparisons: Sequence[ScoreComparison]) -> None:
+    from orc.cli.assess.tables import put_cases
+
     for each in comparisons:
         for title, cases in (("worse", each.regressions), ("better", each.improvements)):
             if not cases:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from orc.cli.assess.unknown_tag import unknown_tag_text
 from orc.cli.errors import UsageProblem
@@ -12,13 +12,11 @@ from orc.cli.ledger_access import database_path, read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, TagFilter
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put, put_json, safe, say
-from orc.ledger import LedgerReader
 from orc.projections.search.query import match_expression
-from orc.projections.search.search import Hit, SearchQuery, SearchResults
-from orc.projections.search.search import search as search_ledger
-from orc.projections.search.texts import KINDS
 from orc.projections.tables.tags import read_tagged
-from orc.scheduler.core.errors import nearest
+
+if TYPE_CHECKING:
+    from orc.projections.search.search import Hit, SearchQuery, SearchResults
 
 _SLICE_S = 1.0
 _WAIT_S = 0.2
@@ -67,6 +65,13 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Search prompts, replies, tool calls, outputs and logs."""
+    from orc.ledger import LedgerReader
+
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.projections.search.search import SearchQuery
+    from orc.projections.search.texts import KINDS
+    from orc.scheduler.core.errors import nearest
+
     text = " ".join(words)
     if match_expression(text) is None:
         raise UsageProblem("give at least one word to search for")
@@ -102,6 +107,8 @@ def _tagged(database: Path | None, tag: str) -> tuple[str, ...]:
 
 def _search(path: Path, asked: SearchQuery) -> SearchResults:
     """Index the whole ledger, with progress on stderr if that takes long, and search it."""
+    from orc.projections.search.search import search as search_ledger
+
     found = search_ledger(path, asked, index_s=_SLICE_S)
     # Events that running jobs add from now on are not waited for.
     wanted, before = found.events, -1

@@ -6,8 +6,6 @@ import os
 from typing import Annotated
 
 from orc.about import version
-from orc.cli.jobs.assess.tags import tags_of
-from orc.cli.jobs.submit import submit
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
@@ -29,7 +27,6 @@ from orc.cli.options import (
     Until,
 )
 from orc.cli.parameters import Option
-from orc.cli.terminal.given_submission import given_submission
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.command_lines import quoted_command
 
@@ -65,6 +62,11 @@ def command(
     Checks everything that orc run checks, records the job, and prints its id. Nothing runs.
     Secrets and keys of providers are read by the worker; what is missing here is reported.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.assess.tags import tags_of
+    from orc.cli.jobs.submit import submit
+    from orc.cli.terminal.given_submission import given_submission
+
     submission = given_submission(
         spec,
         provider=provider,

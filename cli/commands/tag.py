@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import trio
-
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.assess.record import Assessment
-from orc.cli.jobs.assess.record import tag as tag_job
-from orc.cli.lazy_group import MINUS
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
-from orc.cli.parameters import Argument
+from orc.cli.parameters import MINUS, Argument
 from orc.cli.terminal.text import put_json, safe, say
 
 
@@ -32,6 +27,12 @@ def command(
 
     The job may run or have ended. `orc list --tag` finds the jobs with a tag.
     """
+    import trio
+
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.assess.record import Assessment
+    from orc.cli.jobs.assess.record import tag as tag_job
+
     changes = [change.replace(MINUS, "-", 1) for change in changes]
     wrong = [change for change in changes if change[:1] not in ("+", "-")]
     if wrong:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Struct
 
@@ -12,14 +12,13 @@ from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_ledger, read_ledger_and_tables
 from orc.cli.options import NUMBER_MAX, Database, Follow, Json, StepFilter
 from orc.cli.parameters import Argument, Option
-from orc.cli.terminal.event_lines import EventLines
-from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import say
-from orc.ledger import LedgerReader, Recorded
+from orc.ledger import Recorded
 from orc.ledger.command_lines import quoted_command
-from orc.ledger.events import EVENT_TYPES, JobInterrupted
 from orc.projections.tables.status import may_go_on
-from orc.scheduler.core.errors import nearest
+
+if TYPE_CHECKING:
+    from orc.ledger import LedgerReader
 
 _PAGE = 1_000
 ENDINGS = ("job.succeeded", "job.failed", "job.cancelled", "job.interrupted")
@@ -59,6 +58,9 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Print a job's events; with -f, follow it until it stops."""
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.terminal.ledger_changes import check_step
+
     with (read_ledger_and_tables if follow else read_ledger)(database) as ledger:
         wanted = EventFilter(_known_type(type_), step)
         if job is None and follow:
@@ -79,6 +81,9 @@ def command(
 
 def _known_type(name: str | None) -> str | None:
     """The type or group of events. Raises UsageProblem if no event has it."""
+    from orc.ledger.events import EVENT_TYPES
+    from orc.scheduler.core.errors import nearest
+
     if name is None:
         return None
     groups = {found.partition(".")[0] for found in EVENT_TYPES}
@@ -118,6 +123,9 @@ def print_job(
     With `follow`, also print new events, until the job ends, or until it has no owner any more and is
     not in the queue.
     """
+    from orc.cli.terminal.event_lines import EventLines
+    from orc.cli.terminal.ledger_changes import LedgerChanges
+
     owned = follow and may_go_on(ledger.connection, ledger.path, job_id)
     changes, lines = LedgerChanges(ledger), EventLines(ledger, as_json=as_json)
     version, ended = 0, False
@@ -143,6 +151,8 @@ def print_job(
 
 
 def _is_end(recorded: Recorded) -> bool:
+    from orc.ledger.events import JobInterrupted
+
     event = recorded.event
     is_back = isinstance(event, JobInterrupted) and event.queue == "back"
     return event.type in ENDINGS and not is_back
@@ -150,6 +160,9 @@ def _is_end(recorded: Recorded) -> bool:
 
 def follow_all(ledger: LedgerReader, wanted: EventFilter, *, last: int, as_json: bool) -> None:
     """Print the `last` events of all jobs, and then every new event, until Ctrl-C."""
+    from orc.cli.terminal.event_lines import EventLines
+    from orc.cli.terminal.ledger_changes import LedgerChanges
+
     changes = LedgerChanges(ledger)
     lines = EventLines(ledger, as_json=as_json, with_job=True)
     position = _end(ledger)

@@ -9,20 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.budgets import empty_budgets
-from orc.cli.jobs.caller.inputs import check_names, parse_inputs
-from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.named_secrets import hide_named_secrets
 from orc.cli.options import Inputs, InputsFile, Json, Provider
 from orc.cli.parameters import Argument
-from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED, USAGE
 from orc.ledger.wording import count_text
-from orc.scheduler.core.errors import SpecError
-from orc.scheduler.core.resolve.misread_texts import find_misread_texts
-from orc.scheduler.core.resolve.path_owners import find_shared_patterns
-from orc.scheduler.core.resolve.unseen_files import find_unseen_files
 
 
 def command(
@@ -36,6 +28,16 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Check specs and print each error with its line and column."""
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.caller.budgets import empty_budgets
+    from orc.cli.jobs.caller.inputs import check_names, parse_inputs
+    from orc.cli.jobs.prepare import Submission, prepare
+    from orc.cli.terminal.problems import problem_lines
+    from orc.scheduler.core.errors import SpecError
+    from orc.scheduler.core.resolve.misread_texts import find_misread_texts
+    from orc.scheduler.core.resolve.path_owners import find_shared_patterns
+    from orc.scheduler.core.resolve.unseen_files import find_unseen_files
+
     code = SUCCEEDED
     given = parse_inputs(inputs or [], inputs_file)
     for path in specs:

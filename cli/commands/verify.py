@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from orc.cli.jobs.verify import verify_ledger
 from orc.cli.ledger_access import database_path, find_places
 from orc.cli.options import Database, Json
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
 from orc.ledger.wording import count_text
-from orc.projections.verify import Verdict
+
+if TYPE_CHECKING:
+    from orc.projections.verify import Verdict
 
 _CANNOT_KNOW = (
     "Events cut off the end of a job, and a removed job, are found only by comparison with a known "
@@ -40,6 +41,9 @@ def command(
     ledger: this is a note, and no problem. Events cut off the end of a job, and a removed job, are
     found only by comparison with a known head: in the run folder, or given with --head.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.verify import verify_ledger
+
     path = database_path(database)
     found = verify_ledger(
         path,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
-
-from msgspec import to_builtins
+from typing import TYPE_CHECKING, Annotated
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.own_folder import folder_of
@@ -15,11 +13,12 @@ from orc.cli.parameters import Argument
 from orc.cli.terminal.job_folder import kept_work
 from orc.cli.terminal.paragraphs import block, hanging
 from orc.cli.terminal.text import put, put_json, safe
-from orc.ledger import LedgerReader, has_owner
 from orc.ledger.wording import number_text
-from orc.projections.why.step import Why, read_why
-from orc.projections.why.texts import Statement
-from orc.scheduler.core.errors import nearest
+
+if TYPE_CHECKING:
+    from orc.ledger import LedgerReader
+    from orc.projections.why.step import Why
+    from orc.projections.why.texts import Statement
 
 _NEAR = 40
 
@@ -38,10 +37,17 @@ def command(
 
 def _put_why(ledger: LedgerReader, job: str, step: str, *, is_full: bool, as_json: bool) -> int:
     """Print the explanation of the step's state. Raises UsageProblem, NoSuchJob."""
+    from msgspec import to_builtins
+
+    from orc.ledger import has_owner
+    from orc.projections.why.step import read_why
+
     job_id = ledger.find_job(job)
     rows = ledger.connection.execute("SELECT name FROM steps WHERE job_id = ?", (job_id,))
     names = {row[0] for row in rows}
     if step not in names:
+        from orc.scheduler.core.errors import nearest
+
         raise UsageProblem(f"{job_id} has no step {step!r}{nearest(step, names)}")
     why = read_why(ledger, job_id, step, is_live=has_owner(ledger.path, job_id))
     kept = kept_work(folder_of(ledger, job_id, use="read"), [why.step]).get(step)

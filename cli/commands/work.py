@@ -6,13 +6,11 @@ import os
 from typing import Annotated
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.queue.worker import JOBS_MAX, work
-from orc.cli.jobs.sync import run_sync
+from orc.cli.jobs.queue.worker import JOBS_MAX
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, EnvFile, Json, Quiet, Trust
 from orc.cli.parameters import Option
 from orc.cli.terminal.text import safe, say
-from orc.cli.terminal.worker_display import worker_json, worker_lines
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
 from orc.scheduler.core.durations import parse_duration
 
@@ -53,6 +51,11 @@ def command(
     SIGTERM interrupts the running jobs, which go back to the queue; a second one stops them without
     grace. Exits 0 also if jobs failed, and 7 if jobs are left that cannot be run in this environment.
     """
+    # Imported here: completion, help and an error of the line need only the options.
+    from orc.cli.jobs.queue.worker import work
+    from orc.cli.jobs.sync import run_sync
+    from orc.cli.terminal.worker_display import worker_json, worker_lines
+
     places = find_places(database)
     listener = worker_json(places.prices) if as_json else worker_lines(quiet=quiet)
     if not (quiet or as_json or stop_when_empty):

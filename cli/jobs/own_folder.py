@@ -6,7 +6,6 @@ it is already this job's.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import stat
@@ -15,9 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from orc.ledger.connection import storage_errors
 from orc.ledger.files.exposure import examine_folder
-from orc.ledger.files.folder import Folder
 from orc.ledger.files.project_places import is_inside, place_of
-from orc.ledger.files.run_places import noted_folder
 from orc.ledger.files.seat import origin_of
 from orc.ledger.names import check_job_id
 from orc.ledger.transport.imported import imported
@@ -68,6 +65,9 @@ def choose_folder(
     folder = place_of(recorded, database) / job_id
     if folder == other:
         return other
+    # Imported here, as below: most folders are in `runs_dir`, and `orc show` starts fast.
+    from orc.ledger.files.run_places import noted_folder
+
     row = connection.execute(
         "SELECT hash FROM events WHERE job_id = ? AND version = 1", (job_id,)
     ).fetchone()
@@ -104,6 +104,10 @@ def is_folder_of_job(path: Path, job_id: str, first_hash: str) -> bool:
         return False
     if not path.is_absolute() or not stat.S_ISDIR(found.st_mode) or not _is_own(path):
         return False
+    import json
+
+    from orc.ledger.files.folder import Folder
+
     lines = Folder(path).read("events.jsonl", size_max=_LINE_BYTES_MAX) or b""
     try:
         value = json.loads(lines.partition(b"\n")[0])

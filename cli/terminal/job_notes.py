@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from orc.cli.terminal.times import when
-from orc.ledger.stored import parse_object
 from orc.ledger.transport.imported import imported
 from orc.ledger.wording import count_text, size_text
 from orc.projections.tables.status import left_queue_text
@@ -22,7 +21,7 @@ def removals_of(connection: sqlite3.Connection, job_id: str) -> list[dict[str, A
     ).fetchall()
     found = []
     for version, at, data in rows:
-        fields = parse_object(data)
+        fields = _fields(data)
         counted = {"blobs": len(fields["digests"]), "size_bytes": fields["size_bytes"]}
         why = {"cause": fields["cause"], "reason": fields.get("reason")}
         found.append({"seq": version, "at": at, **counted, **why})
@@ -35,7 +34,7 @@ def note_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[st
         "SELECT type, data FROM events WHERE job_id = ? ORDER BY version DESC LIMIT 1", (job_id,)
     ).fetchone()
     if last is not None and last[0] == "job.interrupted":
-        fields = parse_object(last[1])
+        fields = _fields(last[1])
         if fields.get("queue") == "left":
             yield "queue", left_queue_text(fields.get("crashes"))
     note = imported(connection, job_id)
@@ -50,3 +49,10 @@ def note_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[st
             f"the bytes of {count_text(removal['blobs'], 'blob')} ({size}) by "
             f"orc {removal['cause']} on {when(removal['at'])}, event {removal['seq']}{reason}",
         )
+
+
+def _fields(data: object) -> dict[str, Any]:
+    # Imported here, since `orc show` starts fast, and few jobs have such an event.
+    from orc.ledger.stored import parse_object
+
+    return parse_object(data)

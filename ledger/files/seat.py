@@ -8,15 +8,11 @@ The device is not recorded, since it changes with a mount.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import stat
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
-
-from orc.ledger.files.identity import new_ledger_id, owned_job_of
 
 LINEAGE_MAX = 100
 """Where inodes change with each mount, every mount adds a line: the last ones are kept."""
@@ -76,6 +72,12 @@ def settle(connection: sqlite3.Connection, path: Path) -> None:
     The identity stays as long as a process runs a job of it: the file may have another inode for
     another reason, and no command is refused for that.
     """
+    # Imported here, as below: commands that start fast ask whether the ledger is a copy.
+    import json
+    from datetime import UTC, datetime
+
+    from orc.ledger.files.identity import new_ledger_id, owned_job_of
+
     now, before = _seat(path), _read(connection, "seat")
     how = _how(before, now)
     if how is not None and isinstance(before, dict):
@@ -122,8 +124,12 @@ def _stat(path: object) -> os.stat_result | None:
 
 def _read(connection: sqlite3.Connection, key: str) -> object:
     row = connection.execute("SELECT value FROM orc_meta WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        return None
+    import json
+
     try:
-        return None if row is None else json.loads(row[0])
+        return json.loads(row[0])
     except (ValueError, RecursionError):
         return None
 

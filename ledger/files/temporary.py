@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import stat
 import threading
 from collections.abc import Collection, Iterator
@@ -161,6 +160,9 @@ def _empty(folder: int) -> None:
         return
     for name in names:
         if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            # Imported here, since it loads compression, and few folders are in one.
+            import shutil
+
             shutil.rmtree(name, dir_fd=folder)
         elif name != LOCK_NAME:
             os.unlink(name, dir_fd=folder)

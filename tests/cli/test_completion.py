@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.app import app
+from orc.cli import completion
+from orc.cli.command_table import COMMANDS, load_function
+from orc.cli.complete_line import complete_line
 from orc.cli.completion import (
     complete_executors,
     complete_providers,
@@ -16,7 +18,9 @@ from orc.cli.completion import (
     complete_tags,
     complete_templates,
 )
+from orc.cli.parameters import read_parameters
 from tests.cli.command_line import orc, write
+from tests.each_case import each_case
 
 SPEC = "project: p\nprovider: replay\ntags: [nightly]\nsteps: {first: {value: 1}, second: {value: 2}}\n"
 
@@ -38,8 +42,7 @@ def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         }
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(SystemExit):
-            app(prog_name="orc")
+        assert complete_line(os.environ) == 0
         monkeypatch.delenv("_ORC_COMPLETE")
         said = capsys.readouterr()
         assert said.err == ""
@@ -147,3 +150,68 @@ steps:
     assert orc("approve", "latest", "gate").code == 0
     assert completed("orc approve latest ") == ["other"]
     assert "done" in completed("orc why latest ")
+
+
+@each_case(
+    "line, words",
+    [
+        ("orc sub", ["submit"]),
+        ("orc list-ru", []),
+        ("orc --ver", ["--version"]),
+        ("orc show --t", ["--timeline"]),
+        ("orc show --timeline --t", []),
+        ("orc run --inputs x.yaml --inp", ["--input"]),
+        ("orc run -i a=b --input", ["--input", "--inputs"]),
+        ("orc run --no-str", ["--no-strict"]),
+        ("orc show --res", []),
+        ("orc why -- -x", []),
+        ("orc list --status q", ["queued"]),
+        ("orc list --status=q", ["queued"]),
+        ("orc list --status = q", ["queued"]),
+        ("orc list-runs --status q", ["queued"]),
+        ("orc list surplus ", []),
+        ("orc list 'an open quote", []),
+        ("orc nothing ", []),
+        ("orc --version ", []),
+        ("orc list -h", ["-h"]),
+    ],
+)
+def test_commands_options_and_their_values_are_completed(
+    here: Path, completed: Completed, line: str, words: list[str]
+) -> None:
+    assert completed(line) == words
+
+
+def test_each_argument_of_a_list_is_completed(specs: Path, completed: Completed) -> None:
+    assert completed("orc validate spec.yaml sp") == ["spec.yaml"]
+    assert completed("orc run spec.yaml sp") == []
+
+
+def test_each_shell_gets_its_own_form(
+    here: Path, completed: Completed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = "Record your own scores of a step's result."
+    assert completed("orc score", "fish")[1] == f"score\t{about}"
+    assert completed("orc score", "pwsh")[1] == f"score:::{about}"
+    zsh = completed("orc score", "zsh")
+    assert zsh[0].startswith('_arguments \'*: :(("scores":"Show the scores')
+    assert zsh[1] == '"score":"Record your own scores of a step\'\'s result."))\''
+    assert completed("orc nothing ", "zsh") == ["_files"]
+    assert completed("orc nothing ", "fish") == []
+
+
+@pytest.mark.parametrize(("line", "code"), [("orc score", 0), ("orc nothing ", 1)])
+def test_fish_asks_whether_there_are_completions(
+    here: Path, monkeypatch: pytest.MonkeyPatch, line: str, code: int
+) -> None:
+    monkeypatch.setenv("_ORC_COMPLETE", "complete_fish")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", line)
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "is-args")
+    assert complete_line(os.environ) == code
+
+
+def test_every_name_of_words_is_a_function() -> None:
+    for name in COMMANDS:
+        for _, declared in read_parameters(load_function(name)).values():
+            if isinstance(declared.complete, str):
+                assert callable(getattr(completion, declared.complete)), declared.complete

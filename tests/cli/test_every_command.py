@@ -215,7 +215,7 @@ def test_no_command_prints_a_control_character(
     command: str, hostile_folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # `orc browse` would run until Ctrl-C.
-    monkeypatch.setattr("orc.cli.commands.browse.serve", serve_nothing)
+    monkeypatch.setattr("orc.cli.browse.server.serve", serve_nothing)
     shutil.copytree(hostile_folder, here / "copy")
     monkeypatch.chdir(here / "copy")
     for arguments in COMMANDS[command]:

@@ -12,15 +12,26 @@ from pathlib import Path
 
 import pytest
 
+from orc.cli.command_table import COMMANDS
+
 SPEC = "{project: one, steps: {only: {value: 1}}}\n"
 SLOW = set(
-    "anthropic asyncio dataclasses datasette fractions genai_prices httpx httpx2 jinja2 jsonschema "
-    "markdown_it mlx msgspec numpy openai pandas pydantic pygments referencing rich sqlite_utils "
-    "tenacity tree_sitter trio typer uvicorn yaml".split()
+    "_hashlib anthropic asyncio dataclasses datasette fractions genai_prices httpx httpx2 jinja2 json "
+    "jsonschema markdown_it mlx msgspec numpy openai pandas pydantic pygments referencing rich shlex "
+    "shutil sqlite_utils tempfile tenacity threading tree_sitter trio typer uvicorn yaml".split()
 )
 """Packages that take long to load, as seen by `python -X importtime`."""
 SLOW_OF_ORC = {
     "orc.ledger.events",  # some fifty structs
+    "orc.ledger.failpoints",
+    "orc.ledger.files.folder",
+    "orc.ledger.files.locks",
+    "orc.ledger.files.runner_log",
+    "orc.ledger.files.snapshot",
+    "orc.ledger.stored",
+    "orc.providers.catalogue",  # the tables of providers and servers
+    "orc.cli.env_file",
+    "orc.scheduler.core.durations",
     "orc.ledger.secrets.search",  # the spellings of secrets, of which there are none
     "orc.scheduler.core.spec.model",
     "orc.scheduler.runner",
@@ -45,24 +56,55 @@ SLOW_OF_ORC = {
     "email.parser",  # the parser of a distribution's metadata
 }
 LOADS = {
-    "--version": "",
-    "--help": "",
-    "list --help": "dataclasses typer",
+    "--version": "shutil tempfile threading",
+    "--help": "shutil",
+    "list --help": "dataclasses shutil threading typer",
     "list": "",
     "show JOB": "",
     "cost JOB": "msgspec",
-    "why JOB only": "msgspec orc.ledger.events orc.projections.why.step",
+    "why JOB only": (
+        "_hashlib json msgspec threading orc.ledger.events orc.ledger.failpoints "
+        "orc.ledger.files.locks orc.ledger.stored orc.projections.why.step"
+    ),
     "resume JOB --quiet": (
-        "dataclasses msgspec trio orc.ledger.events orc.scheduler.runner "
-        "orc.projections.tables.projector orc.projections.folder.publish orc.cli.jobs.resume"
+        "_hashlib dataclasses json msgspec shlex shutil tempfile threading trio orc.cli.env_file "
+        "orc.cli.jobs.resume orc.ledger.events orc.ledger.failpoints orc.ledger.files.folder "
+        "orc.ledger.files.locks orc.ledger.files.runner_log orc.ledger.stored "
+        "orc.projections.folder.publish orc.projections.tables.projector orc.providers.catalogue "
+        "orc.scheduler.core.durations orc.scheduler.runner"
     ),
     "run spec.yaml --quiet": (
-        "dataclasses fractions msgspec pydantic trio yaml orc.ledger.events "
-        "orc.scheduler.core.spec.model orc.scheduler.runner orc.projections.tables.projector "
-        "orc.projections.folder.publish"
+        "_hashlib dataclasses fractions json msgspec pydantic shlex shutil tempfile threading trio "
+        "yaml orc.cli.env_file orc.ledger.events orc.ledger.failpoints orc.ledger.files.folder "
+        "orc.ledger.files.locks orc.ledger.stored orc.projections.folder.publish "
+        "orc.projections.tables.projector orc.providers.catalogue orc.scheduler.core.durations "
+        "orc.scheduler.core.spec.model orc.scheduler.runner"
     ),
 }
 """For each command all the slow modules that it loads."""
+
+OPTIONS_LOAD = {
+    "export": "msgspec",
+    "graph": "msgspec",
+    "logs": "msgspec",
+    "scores": "msgspec",
+    "tail": "msgspec",
+    "work": "msgspec trio",
+}
+"""The commands whose options alone load slow packages, with the slowest of these."""
+SLOWEST = set("httpx jinja2 msgspec openai pydantic rich trio typer yaml".split())
+
+OPTIONS_PROGRAM = """
+import os, sys
+from orc.cli.command_table import load_function
+from orc.cli.parameters import read_parameters
+for name in sys.argv[1:]:
+    if os.fork() == 0:
+        read_parameters(load_function(name))
+        os.write(1, f"{name} {' '.join(sys.modules)}\\n".encode())
+        os._exit(0)
+    assert os.wait()[1] == 0, name
+"""
 
 PROGRAM = """
 import sys
@@ -75,11 +117,13 @@ finally:
 """
 
 
-def modules_of(arguments: list[str], folder: Path) -> set[str]:
+def modules_of(
+    arguments: list[str], folder: Path, *, variables: dict[str, str] | None = None
+) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
         cwd=folder,
-        env={**os.environ, "ORC_DB": "runs.db"},
+        env={**os.environ, "ORC_DB": "runs.db", **(variables or {})},
         capture_output=True,
         text=True,
         timeout=60,
@@ -106,3 +150,24 @@ def test_a_command_loads_only_the_slow_modules_that_it_needs(
         loaded = modules_of(command.replace("JOB", job_id).split(), folder)
     assert "orc.cli" in loaded
     assert loaded & (SLOW | SLOW_OF_ORC) == set(LOADS[command].split())
+
+
+@pytest.mark.parametrize(
+    "line", ["orc ", "orc show ", "orc show latest ", "orc run ", "orc run --"]
+)
+def test_completion_loads_no_slow_modules(line: str, ran: tuple[Path, set[str]]) -> None:
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    loaded = modules_of([], ran[0], variables={"_ORC_COMPLETE": "complete_bash", **words})
+    assert loaded & (SLOW | SLOW_OF_ORC) - {"shlex"} == set()
+
+
+def test_the_options_of_a_command_load_without_what_it_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OPTIONS_PROGRAM, *COMMANDS],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.split()[0]: set(line.split()[1:]) & SLOWEST for line in done.stdout.splitlines()}
+    expected = {name: set(OPTIONS_LOAD.get(name, "").split()) for name in COMMANDS}
+    assert loaded == expected
