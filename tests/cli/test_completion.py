@@ -165,6 +165,7 @@ steps:
         ("orc run --no-str", ["--no-strict"]),
         ("orc show --res", []),
         ("orc why -- -x", []),
+        ("orc list -- --status q", []),
         ("orc list --status q", ["queued"]),
         ("orc list --status=q", ["queued"]),
         ("orc list --status = q", ["queued"]),
