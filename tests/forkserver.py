@@ -30,6 +30,7 @@ import termios
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -295,24 +296,68 @@ def _serve(fd: int) -> None:
     gc.freeze()
     asked = SdksAsked()
     sys.meta_path.insert(0, asked)
+    children = _Children()
     with socket.socket(fileno=fd) as requests:
         while True:
+            if requests not in children.wait_beside(requests):
+                continue
             header, fds, _, _ = socket.recv_fds(requests, _SIZE.size, 4)
             if len(header) < _SIZE.size:
                 return
             (size,) = _SIZE.unpack(header)
             request = json.loads(requests.recv(size, socket.MSG_WAITALL))
+            needed = asked.modules()
             if not _PAGE_SERVERS.isdisjoint(request["argv"]):
-                for name in _FOR_PAGES:
-                    import_module(name)
-            for name in asked.modules():
+                needed += _FOR_PAGES
+            for name in needed:
                 import_module(name)
-            if os.fork() == 0:
-                requests.close()
-                _attend(request, fds, main)
-            for taken in fds:
+            reply, *files = fds
+            pid = os.fork()
+            if pid == 0:
+                children.forget()
+                _become_orc(request, files, main)
+            for taken in files:
                 os.close(taken)
-            _reap()
+            children.add(pid, reply)
+
+
+class _Children:
+    """The processes that run, each with the socket that gets its id and then its status."""
+
+    def __init__(self) -> None:
+        self._replies: dict[int, int] = {}
+        self._ended, self._wakes = socket.socketpair()
+        for end in (self._ended, self._wakes):
+            end.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wakes.fileno())
+
+    def add(self, pid: int, reply: int) -> None:
+        self._replies[pid] = reply
+        self._tell(reply, pid)
+
+    def wait_beside(self, requests: socket.socket) -> list[socket.socket]:
+        """Wait for a request or the end of a process; says who has ended, and returns what is ready."""
+        ready: list[socket.socket] = select.select([requests, self._ended], [], [])[0]
+        if self._ended in ready:
+            self._ended.recv(4096)
+            while self._replies:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                reply = self._replies.pop(pid)
+                self._tell(reply, status)
+                os.close(reply)
+        return ready
+
+    def forget(self) -> None:
+        """Take back what the server changed for itself, in a process that was forked."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def _tell(self, reply: int, number: int) -> None:
+        with suppress(OSError):  # the test does not want to know
+            os.write(reply, f"{number}\n".encode())
 
 
 class SdksAsked:
@@ -331,21 +376,6 @@ class SdksAsked:
     def modules(self) -> list[str]:
         """The modules of ours for what the processes have imported so far."""
         return [module for module, mark in zip(_SDKS.values(), self._marks[:], strict=True) if mark]
-
-
-def _attend(request: dict[str, object], fds: list[int], main: object) -> None:
-    """Between server and `orc`: waits for it, and says how it ended."""
-    reply, *files = fds
-    pid = os.fork()
-    if pid == 0:
-        os.close(reply)
-        _become_orc(request, files, main)
-    for taken in files:
-        os.close(taken)
-    os.write(reply, f"{pid}\n".encode())
-    _, status = os.waitpid(pid, 0)
-    os.write(reply, f"{status}\n".encode())
-    os._exit(0)
 
 
 def _become_orc(request: dict[str, object], files: list[int], main: object) -> None:
@@ -392,14 +422,6 @@ def _become_orc(request: dict[str, object], files: list[int], main: object) -> N
         except OSError:
             code = code or 120
     os._exit(code if isinstance(code, int) else int(bool(code)))
-
-
-def _reap() -> None:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return
 
 
 if __name__ == "__main__":
