@@ -184,8 +184,8 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.spec"
     ),
     "cli.terminal.contents": (
-        "cli cli.assess cli.terminal cli.terminal.tables ledger ledger.files ledger.transport "
-        "projections.contents "
+        "cli cli.assess cli.terminal cli.terminal.tables ledger ledger.definition ledger.files "
+        "ledger.transport projections.contents "
         "projections.exports projections.folds projections.history projections.scores "
         "projections.tables scheduler.core"
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_ledger_and_tables
@@ -75,6 +75,7 @@ def _put_blame(
     ledger: LedgerReader, name: str, *, job: str | None, is_full: bool, as_json: bool
 ) -> int:
     """Print how the file that `name` stands for was made. Raises UsageProblem, NoSuchJob."""
+    from orc.cli.terminal.contents.blame_value import blame_value
     from orc.projections.history.find_files import find_files
     from orc.projections.history.lineage import read_lineage
 
@@ -84,7 +85,7 @@ def _put_blame(
     lineage = read_lineage(ledger, file)
     if as_json:
         asked = {"name": name, "found_by": found.by, "sha256": found.sha256}
-        put_json({"asked": asked, **_blame_value(ledger, lineage)})
+        put_json({"asked": asked, **blame_value(ledger, lineage)})
         return 0
     if found.by == "changed":
         put(
@@ -182,62 +183,6 @@ def _how_text(found: Lineage) -> str:
     return _HOW.get((found.making, found.origin), f"written by a step of kind {found.step.kind}")
 
 
-def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
-    """How the file was made, as a JSON value with texts in full."""
-    from msgspec import to_builtins
-
-    from orc.ledger.definition import dump_step
-    from orc.projections.history.exchange import read_exchange
-
-    call, attempt = found.reply, found.attempt
-    exchange = None if call is None else read_exchange(reader, call)
-    is_here = found.making != "reused"
-    step = {} if found.definition is None else dump_step(found.definition)
-    return {
-        "file": found.file._asdict(),
-        "current": found.is_current,
-        "lost": found.lost,
-        "made": {
-            "by": found.making,
-            "origin": found.origin,
-            "job_id": found.job.job_id if is_here else found.reused[-1].from_job,
-            "project": found.job.name if is_here else None,
-            "step": found.step.name if is_here else found.reused[-1].from_step,
-            "kind": found.step.kind,
-            "attempt": None if attempt is None else attempt.attempt,
-            "event": found.version if is_here else found.reused[-1].from_version,
-            "exit_code": _exit_code(found),
-            "run": step.get("run"),
-            "function": step.get("function"),
-        },
-        "reused": [to_builtins(hop) for hop in found.reused],
-        "call": None if call is None else call._asdict(),
-        "exchange": None if exchange is None else to_builtins(exchange),
-        "tool": None if found.tool is None else found.tool._asdict(),
-        "attempt": None if attempt is None else attempt._asdict(),
-        "spec": {
-            "name": found.spec.source_name,
-            "sha256": found.spec.source_sha256,
-            "event": found.spec.version,
-            "step": step,
-            "lost": found.spec.lost,
-        },
-        "inputs": [to_builtins(source) for source in found.sources],
-        "upstream": [
-            {
-                "step": source.step.name,
-                "distance": source.distance,
-                "files": [file._asdict() for file in source.files],
-            }
-            for source in found.upstream
-        ],
-        "upstream_total": found.upstream_total,
-        "writings": [to_builtins(writing) for writing in found.writings],
-        "same": [other._asdict() for other in found.same],
-        "same_total": found.same_total,
-    }
-
-
 def _headline(found: Lineage) -> str:
     path = safe(found.file.path)
     if found.making == "reused":
@@ -328,7 +273,9 @@ def _answer_text(call: CallRow) -> str:
 
 def _command_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iterator[str]:
     run = None if found.definition is None else found.definition.run
-    code = _exit_code(found)
+    from orc.cli.terminal.contents.blame_value import exit_code_of
+
+    code = exit_code_of(found)
     ended = "" if code is None else f"exit code {code}"
     if run is not None:
         yield _line("command", ended)
@@ -342,13 +289,6 @@ def _command_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> It
         )
         name = log_name(found.step.name, found.attempt.attempt)
         yield _line("log", safe(folder / "logs" / name))
-
-
-def _exit_code(found: Lineage) -> int | None:
-    if found.making != "command" or found.attempt is None:
-        return None
-    # The exit code of a successful command is not recorded: it is 0.
-    return 0 if found.attempt.status == "succeeded" else found.attempt.exit_code
 
 
 def _spec_text(found: Lineage, *, is_full: bool) -> str:
