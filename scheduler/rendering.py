@@ -141,6 +141,8 @@ class Renderer:
     def files(self, step_id: str) -> list[RenderedFile]:
         """The files that the spec's `files` writes. Raises TemplateError, or PathProblem."""
         definition = self._state.graph.steps[step_id]
+        if not definition.files:
+            return []
         scope = self._scopes.inside(step_id)
         found = [render_file(file, scope) for file in definition.files if file.path is not None]
         for file in found if definition.facts.embeds else ():
