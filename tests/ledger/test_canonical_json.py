@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orc.ledger.digest import canonical_json
@@ -31,6 +31,7 @@ def expected(value: Any) -> str:
     )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_VALUES)
 @example({"\U00010000": 1, "\uffff": 2, "a": 3})
 @example({"duration_s": 0.00001, "retry_at": -1e300, "output": {"value": [1e300, -1e-7]}})
