@@ -84,7 +84,7 @@ class Publisher:
 
     def take(self, committed: Sequence[StoredEvent]) -> None:
         """Apply committed events of the job, or keep some of them while it is being published."""
-        self._told.extend(one for one in committed if one[0].job_id == self._job_id)
+        self._told.extend(self._own(committed))
         if self._busy.acquire(blocking=False):
             try:
                 self._apply_told()
@@ -120,17 +120,23 @@ class Publisher:
         self._projection = RunFolder(self._ledger, prices=self._prices)
         self._published = 0
 
+    def _own(self, committed: Sequence[StoredEvent]) -> Iterable[StoredEvent]:
+        """The events of the job: all of them, if the versions from the first to the last are."""
+        first, last = committed[0][0], committed[-1][0]
+        is_own = first.job_id == last.job_id == self._job_id
+        if is_own and last.version - first.version == len(committed) - 1:
+            return committed
+        return (one for one in committed if one[0].job_id == self._job_id)
+
     def _apply_told(self) -> None:
         """Apply the events that follow those that were applied; after a gap, none fits."""
-        fitting = []
+        told = [self._told.popleft() for _ in range(len(self._told))]
         version = self._projection.version
-        while self._told:
-            told = self._told.popleft()
-            if told[0].version == version + 1:
-                fitting.append(told)
-                version += 1
-        if fitting:
-            self._projection.apply_stored(fitting)
+        if told and told[0][0].version != version + 1:
+            told = [one for one in told if one[0].version > version]
+        count = len(told)
+        if told and (told[0][0].version, told[-1][0].version) == (version + 1, version + count):
+            self._projection.apply_stored(told)
 
     def _publish(self, *, final: bool) -> None:
         if final:

@@ -23,66 +23,56 @@ from orc.projections.folder.jsonl import event_line
 
 _COLUMNS = ("step", "attempt")
 _encode = fast_json.Encoder().encode
+_format = fast_json.format
 _quoted = encode_basestring_ascii
+_Decode = Callable[[str], Any]
+_Find = Callable[[str], Any]
 
 
 def stored_lines(stored: Sequence[StoredEvent]) -> bytes:
     """The lines of stored events, each with its newline."""
-    is_plain = all(data.isascii() for _, data in stored)
-    heads: dict[str, str] = {}
-    before = ""
     lines = []
+    forms: dict[str, tuple[str, _Decode, _Find | None]] = {}
+    before = ""
     for recorded, data in stored:
         job_id, version, recorded_at, event, _, link = recorded
         kind = event.type
-        body = _body(kind, data) if is_plain or data.isascii() else None
-        if body is None or not link:
-            lines.append(f"{event_line(recorded)}\n")
-            continue
         if recorded_at != before:
-            before, heads = recorded_at, {}
-        head = heads.get(kind)
-        if head is None:
+            before, forms = recorded_at, {}
+        form = forms.get(kind)
+        if form is None:
             head = (
                 f'{{"type": "{kind}", "job_id": "{job_id}", "timestamp": "{recorded_at}", "seq": '
             )
-            heads[kind] = head
+            forms[kind] = form = (head, *_form_of(kind))
+        head, decode, find = form
+        # A null is left out, a number may be converted, and text that is not ASCII is escaped.
+        is_plain = link and ":null" not in data and data.isascii() and not (find and find(data))
+        try:
+            body = _format(_encode(decode(data)), indent=0) if is_plain else None
+        except (MsgspecError, RecursionError):
+            body = None
+        if body is None:
+            lines.append(f"{event_line(recorded)}\n")
+            continue
         step, attempt = getattr(event, "step", None), getattr(event, "attempt", None)
-        place = f', "step": {_quoted(step)}' if step is not None else ""
+        place = "" if step is None else f', "step": {_quoted(step)}'
         if attempt is not None:
             place = f'{place}, "attempt": {attempt}'
-        lines.append(f'{head}{version}, "hash": {_quoted(link)}{place}{body}\n')
+        comma = ", " if len(body) > 2 else ""
+        lines.append(f'{head}{version}, "hash": {_quoted(link)}{place}{comma}{body[1:].decode()}\n')
     text = "".join(lines)
     # Only a text has this character; `jsonl.py` escapes it, too.
     return (text.replace("\x7f", "\\u007f") if "\x7f" in text else text).encode()
 
 
-def _body(kind: str, data: str) -> str | None:
-    """The rest of the line: the fields in the event's order, with spaces.
-
-    None if a field is null, which is left out, or if this way cannot do it.
-    """
-    decode, converted = _form_of(kind)
-    if ":null" in data or converted(data):
-        return None
-    try:
-        body = fast_json.format(_encode(decode(data)), indent=0).decode()
-    except (MsgspecError, RecursionError):
-        return None
-    return f", {body[1:]}" if len(body) > 2 else body[1:]
-
-
 @cache
-def _form_of(kind: str) -> tuple[Callable[[str], Any], Callable[[str], Any]]:
+def _form_of(kind: str) -> tuple[_Decode, _Find | None]:
     """What decodes the data of a type of events, and what finds a number that its model converts."""
     model = EVENT_TYPES[kind]
     names = "|".join(sorted(set(_real_numbers(model))))
-    find = re.compile(rf'"(?:{names})":-?\d+[,}}]').search if names else _find_none
+    find = re.compile(rf'"(?:{names})":-?\d+[,}}]').search if names else None
     return fast_json.Decoder(_form(model, shape=SHAPES.get(kind))).decode, find
-
-
-def _find_none(data: str) -> None:
-    return None
 
 
 @cache

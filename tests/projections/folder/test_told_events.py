@@ -13,16 +13,17 @@ from orc.ledger.errors import VersionConflict
 from orc.ledger.events import StoredEvent
 from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import Publisher, ReadModel
-from orc.projections.folder import publish
+from orc.projections.folder import publish, run_folder
 from orc.projections.folder.run_folder import RunFolder
+from orc.projections.verify import verify_job
 from tests.builders import JOB, step
 from tests.projections.folder.test_live_folder import files_in
 from tests.projections.support import Story, begun, ledger_of
 
 
-def long_story() -> Story:
-    story = begun(*(step(f"s{number}") for number in range(9)))
-    for number in range(9):
+def long_story(count: int = 9) -> Story:
+    story = begun(*(step(f"s{number}") for number in range(count)))
+    for number in range(count):
         story.start(f"s{number}").succeed(f"s{number}", "done")
     return story
 
@@ -91,6 +92,18 @@ def test_events_of_another_process_are_read() -> None:
         ledger.append(story.stream[12:])
         publisher.publish()
         check_export(ledger, folder)
+
+
+def test_a_large_job_has_the_same_lines_however_they_are_made() -> None:
+    story = long_story(150)
+    assert len(story.stream) > run_folder._FEW_EVENTS + 50
+    with followed(story, 3) as (ledger, publisher, folder):
+        for start in range(3, len(story.stream), 7):
+            ledger.append(story.stream[start : start + 7])
+        publisher.publish()
+        check_export(ledger, folder)
+        # It makes each line of the event.
+        assert verify_job(ledger, JOB, folder=folder).problems == ()
 
 
 @pytest.mark.parametrize("most", [2, 5000])
