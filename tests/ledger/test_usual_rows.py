@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import MsgspecError
 
@@ -201,6 +201,11 @@ def _started(data: str, **changes: Any) -> tuple[Any, ...]:
     return tuple(row)
 
 
+_KIND = '{"kind":"a","needs":[]}'
+_NESTED = '{{"duration_s":1.0,"output":{{"value":{}{}}}}}'
+_WRITTEN = '{{{},"sha256":"0","size_bytes":1,"media_type":"t"}}'
+
+
 @example(_started('{"kind":"a","needs":[],"step":"b","attempt":4}'))
 @example(_started('{"kind":"a","needs":[],"deadline_at":1e16}'))
 @example(_started('{"kind":"a","needs":[],"deadline_at":1000000000000001}'))
@@ -215,6 +220,19 @@ def _started(data: str, **changes: Any) -> tuple[Any, ...]:
 @example(_started("{}", type="job.succeeded", step=None, attempt=None))
 @example((*_started("{}", type="job.succeeded", step=None, attempt=None)[:DATA], b"{}", "0" * 64))
 @example(_started('{"v":1}', type="job.succeeded", step=None, attempt=None))
+@example(_started(_KIND, step="a\\b"))
+@example(_started(_KIND, step='a"b'))
+@example(_started(_KIND, step='a","step":"b'))
+@example(_started(_KIND, step="a\nb"))
+@example(_started(_KIND, step="."))
+@example(_started(_KIND, step=".."))
+@example(_started(_KIND, step="s" * 5000))
+@example(_started(_KIND, attempt=2**40))
+@example(_started(_NESTED.format("[" * 650, "]" * 650), type="step.succeeded"))
+@example(_started(_WRITTEN.format('"path":"../x"'), type="file.written"))
+@example(_started(_WRITTEN.format('"p\\u0061th":"../x"'), type="file.written"))
+@example(_started(_WRITTEN.format('"path":"x","mode":"999"'), type="file.written"))
+@settings(deadline=None)
 @given(_rows())
 def test_any_row_is_read_or_refused_as_by_the_careful_functions(row: tuple[Any, ...]) -> None:
     assert _outcome(row_to_recorded, row) == _outcome(read_carefully, row)
@@ -227,6 +245,7 @@ def test_a_recorded_row_in_the_current_shape_is_usual(row: tuple[Any, ...]) -> N
     assert _outcome(row_to_recorded, row) == _outcome(read_carefully, row)
 
 
+@settings(deadline=None)
 @given(_rows())
 def test_a_text_is_parsed_or_refused_as_by_the_careful_function(row: tuple[Any, ...]) -> None:
     if isinstance(row[DATA], str):
