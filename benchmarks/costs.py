@@ -121,7 +121,7 @@ def _figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
             export.cpu_s,
             "the chain of 10,000: s",
             long_chain.cpu_s,
-            "<= 0.25",
+            "<= 0.05",
         ),
         _row(
             "resume with 999 of 1,000 steps done: s CPU",

@@ -17,7 +17,6 @@ import trio
 import orc as api
 from orc.cli.browse.server import serve
 from orc.cli.cluster.engine_commands import EngineCommand, start_engine
-from orc.cli.commands import chaos
 from orc.cli.errors import UsageProblem
 from orc.scheduler.stopping import _STOP_SIGNALS
 from orc.worker.exit_statuses import require_exit_statuses
@@ -107,7 +106,7 @@ def test_a_signal_that_was_ignored_at_the_start_stops_no_trial(
         await trio.sleep(0.05)
         raise UsageProblem("the trial went on")
 
-    monkeypatch.setattr(chaos, "run_trial", run_trial)
+    monkeypatch.setattr("orc.cli.chaos.trial.run_trial", run_trial)
     assert "the trial went on" in orc("chaos", write("spec.yaml", SENDING)).err
 
 
