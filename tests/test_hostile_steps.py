@@ -126,7 +126,7 @@ def test_folders_nested_without_end_do_not_end_the_runner() -> None:
 def test_the_jobs_timeout_ends_a_chain_that_never_waits() -> None:
     steps = ["  s0: {value: 0}"]
     steps += [f"  s{i}: {{value: {i}, needs: s{i - 1}}}" for i in range(1, 3000)]
-    job = run("project: x\ntimeout: 0.3s\nsteps:\n" + "\n".join(steps))
+    job = run("project: x\ntimeout: 0.05s\nsteps:\n" + "\n".join(steps))
     assert job.status == "failed"
     assert job.failures[0].kind == "timeout"
 
