@@ -28,7 +28,7 @@ _ROOT_OPTIONS = (
 _HELP = (("--help", "Show this message and exit."), ("-h", "Show this message and exit."))
 
 Word = tuple[str, str]
-"""A completion, and what it means; an empty text if that is not said."""
+"""A completion, and its help; the help is empty if there is none."""
 
 
 def asks_for_words(environment: Mapping[str, str]) -> bool:
@@ -39,9 +39,8 @@ def asks_for_words(environment: Mapping[str, str]) -> bool:
 def complete_line(environment: Mapping[str, str]) -> int:
     """Print the completions as the script of the shell reads them; the exit code, which fish reads."""
     shell = environment[VARIABLE].removeprefix(_ASKS)
-    before, incomplete = _words_before(shell, environment)
     try:
-        found = list(_completions(before, incomplete))
+        found = list(_completions(*_words_before(shell, environment)))
     except Exception:
         found = []
     if shell == "fish" and environment.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
@@ -53,7 +52,7 @@ def complete_line(environment: Mapping[str, str]) -> int:
 
 
 def _words_before(shell: str, environment: Mapping[str, str]) -> tuple[list[str], str]:
-    """The words after `orc` that are complete, and the one that is not, which may be empty."""
+    """The complete words after `orc`, and the incomplete last one, which may be empty."""
     if shell == "bash":
         number = int(environment["COMP_CWORD"])
         words = _split(environment["COMP_WORDS"])
@@ -110,6 +109,9 @@ def _completions(before: list[str], incomplete: str) -> Iterator[Word]:
     name, equals, value = incomplete.partition("=")
     if line.waiting is None and not line.is_ended and equals and name in line.options:
         line.waiting, incomplete = line.options[name][0], value
+    elif line.waiting is not None and incomplete == "=":
+        # Bash takes `--name=` for two words.
+        incomplete = ""
     if line.waiting is not None:
         complete = declared[line.waiting][1].complete
     elif incomplete.startswith("-") and not line.is_ended:

@@ -190,6 +190,8 @@ def _usual(row: tuple[Any, ...]) -> Recorded | None:
         or not (recorded_at in good_times or is_good_time(recorded_at))
         or (len(data) > DEPTH_MAX and data.count("[") + data.count("{") > DEPTH_MAX)
         or type(event) is _OlderShape
+        # A number that is not that of the column has not been looked at.
+        or (attempt is None and getattr(event, "attempt", None) is not None)
         or (amounts is not None and _is_large(amounts(event)))
     ):
         return None
@@ -205,7 +207,7 @@ _new: Callable[[type[Recorded], tuple[Any, ...]], Recorded] = tuple.__new__
 
 
 class _OlderShape(Struct, tag_field="v", tag=0):
-    """No event: it makes the decoder ask for the shape of one that has had several."""
+    """No event: beside it, the decoder requires the shape of an event whose type has had several."""
 
 
 class _Way(NamedTuple):

@@ -14,17 +14,19 @@ from typing import Any, Final, TypeVar
 from msgspec import NODEFAULT, Struct, ValidationError, convert
 from msgspec.structs import astuple
 
-_MESSAGE = "a default that all values share cannot be changed"
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 """The types of values that are JSON as they are."""
+
+
+def _refuse(*given: Any, **named: Any) -> Any:
+    raise TypeError("a default that all values share cannot be changed")
 
 
 class _NoEntries(dict[str, Any]):
     def __hash__(self) -> int:  # type: ignore[override]
         return 0
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        raise TypeError(_MESSAGE)
+    __setitem__ = __ior__ = setdefault = update = _refuse
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -36,8 +38,7 @@ class _NoItems(list[Any]):
     def __hash__(self) -> int:  # type: ignore[override]
         return 0
 
-    def append(self, value: Any) -> None:
-        raise TypeError(_MESSAGE)
+    __iadd__ = append = extend = insert = _refuse
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:

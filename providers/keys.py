@@ -38,7 +38,7 @@ def key_variables() -> set[str]:
 
 
 def address_variables() -> set[str]:
-    """The variables that hold the addresses of these, and of proxies: such a one may have a password."""
+    """The variables with addresses of providers and proxies, which may contain a password."""
     from orc.providers.catalogue import REGISTRY
     from orc.providers.servers.presets import PRESETS
 

@@ -10,11 +10,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, get_args
 
 import trio
 from msgspec import Struct
-from msgspec.structs import force_setattr
 
 from orc.ledger.wording import count_text, duration_text
 from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage, Vectors
@@ -69,7 +69,7 @@ class RecordedReply(Struct, frozen=True):
     vectors: Vectors | None = None
 
 
-class RecordedReplies(Struct, frozen=True):
+class RecordedReplies(Struct, frozen=True, dict=True):
     """The content of a file of recorded replies: lists of replies by step id or pattern.
 
     In a pattern, `*` stands for a name, a key or a number: `notes[*]`, `draft#*/write`. A step gets
@@ -79,15 +79,14 @@ class RecordedReplies(Struct, frozen=True):
 
     by_step: Mapping[str, tuple[RecordedReply, ...]]
     default: tuple[RecordedReply, ...] = ()
-    _patterns: tuple[tuple[str, re.Pattern[str]], ...] = ()
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
         patterns = [name for name in self.by_step if "*" in name]
         patterns.sort(key=lambda name: (name.count("*") - len(name), name))
-        compiled = tuple(
+        return tuple(
             (name, re.compile(re.escape(name).replace(r"\*", _ANY_PART))) for name in patterns
         )
-        force_setattr(self, "_patterns", compiled)
 
     def find(self, step: str, ordinal: int) -> RecordedReply:
         """The reply to a call of the step; `ordinal` counts its calls from 1.

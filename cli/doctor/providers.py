@@ -51,6 +51,9 @@ class _Setting(Struct, frozen=True):
     key: str
     has_address: bool
 
+    def __repr__(self) -> str:
+        return f"_Setting(key_variable={self.key_variable!r}, has_address={self.has_address})"
+
     @property
     def is_configured(self) -> bool:
         return bool(self.key) or self.has_address

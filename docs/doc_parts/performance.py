@@ -57,7 +57,7 @@ _PARTS = {
     ),
     "reading": (
         "A large job, read again",
-        "The limit is the processor: each event is read, checked and folded. A resume does this twice, "
+        "The limit is the processor: each event is read, checked and folded. A resume does this once, "
         "for the state and for the run folder.",
     ),
     "start": (

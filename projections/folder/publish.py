@@ -83,7 +83,7 @@ class Publisher:
         self._told: deque[StoredEvent] = deque(maxlen=TOLD_MAX)
 
     def take(self, committed: Sequence[StoredEvent]) -> None:
-        """Apply committed events of the job, or keep some of them while it is being published."""
+        """Apply committed events of the job; while it is published, keep at most the last TOLD_MAX."""
         self._told.extend(self._own(committed))
         if self._busy.acquire(blocking=False):
             try:

@@ -2,7 +2,8 @@
 
 The data is canonical JSON, so that the texts of its values stay as they are: a line differs by the
 order of the fields, which a struct for each type has, and by spaces. What cannot be done in this
-way, such as data of an older shape, is done by `jsonl.py` from the event.
+way, such as data of an older shape, is done by `jsonl.py` from the event. Where another program has
+written the data in another form of JSON, a line may keep this form; `verify.py` accepts both.
 """
 
 from __future__ import annotations

@@ -65,6 +65,15 @@ class Scored(Struct, frozen=True, dict=True):
     cases: dict[tuple[str, ...], str] = field(default_factory=dict)
     """What `case_without` has computed; results with the same dimensions share it."""
 
+    def __eq__(self, other: object) -> bool:
+        # What has been computed does not count.
+        names = (name for name in self.__struct_fields__ if name != "cases")
+        return isinstance(other, Scored) and all(
+            getattr(self, name) == getattr(other, name) for name in names
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
     def value_of(self, name: str) -> Any:
         """The value of a dimension; `model`, `step` and `job` always are some. None if it has none."""
         if name in self.dimensions:

@@ -52,6 +52,9 @@ class EmbedRequest(Struct, frozen=True):
     per_request: int
     files: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"EmbedRequest(ask={self.ask!r}, files={self.files!r})"
+
 
 async def perform_embed(
     request: EmbedRequest,

@@ -157,6 +157,8 @@ def test_a_difference_is_what_orc_diff_prints(here: Path) -> None:
 
     assert (found.is_same, said["same"]) == (False, False)
     assert as_json(list(map(to_builtins, found.settings))) == said["settings"]
+    for value in (one, found, orc.verify(one.job_id)):
+        assert json.dumps(to_builtins(value, enc_hook=str))
     assert [(step.name, step.state) for step in found.steps] == [
         (step["step"], step["state"]) for step in said["steps"]
     ]

@@ -216,3 +216,22 @@ def test_every_name_of_words_is_a_function() -> None:
         for _, declared in read_parameters(load_function(name)).values():
             if isinstance(declared.complete, str):
                 assert callable(getattr(completion, declared.complete)), declared.complete
+
+
+def test_bash_gives_an_option_and_its_equals_sign_as_two_words(completed: Completed) -> None:
+    assert completed("orc run --provider =") == completed("orc run --provider ")
+    assert completed("orc run --provider = op") == completed("orc run --provider op")
+    assert "openai" in completed("orc run --provider =")
+
+
+def test_what_no_shell_asks_has_no_completions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_ORC_COMPLETE", "complete_bash")
+    for number in ("x", ""):
+        monkeypatch.setenv("COMP_WORDS", "orc run ")
+        monkeypatch.setenv("COMP_CWORD", number)
+        assert complete_line(os.environ) == 0
+    monkeypatch.delenv("COMP_WORDS")
+    assert complete_line(os.environ) == 0
+    assert capsys.readouterr() == ("", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,10 +20,17 @@ def test_steps_share_the_empty_mappings_of_their_defaults() -> None:
 
 
 def test_a_shared_default_cannot_be_changed() -> None:
-    with pytest.raises(TypeError, match="cannot be changed"):
-        NO_ENTRIES["a"] = 1
-    with pytest.raises(TypeError, match="cannot be changed"):
-        NO_ITEMS.append(1)
+    changes: list[Callable[[], Any]] = [
+        lambda: NO_ENTRIES.__setitem__("a", 1),
+        lambda: NO_ENTRIES.update({"a": 1}),
+        lambda: NO_ENTRIES.setdefault("a", 1),
+        lambda: NO_ITEMS.append(1),
+        lambda: NO_ITEMS.extend([1]),
+        lambda: NO_ITEMS.insert(0, 1),
+    ]
+    for change in changes:
+        with pytest.raises(TypeError, match="cannot be changed"):
+            change()
     assert NO_ENTRIES == {}
     assert NO_ITEMS == []
 

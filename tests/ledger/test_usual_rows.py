@@ -212,6 +212,7 @@ _WRITTEN = '{{{},"sha256":"0","size_bytes":1,"media_type":"t"}}'
 @example(_started('{"kind":1,"needs":[],"kind":"a"}'))
 @example(_started('{"kind":"a","needs":[],"step":"b","attempt":4}', step=None, attempt=None))
 @example(_started('{"kind":"a","needs":[],"attempt":4}', attempt=None))
+@example(_started('{"kind":"a","needs":[],"attempt":1152921504606846976}', attempt=None))
 @example(_started('{"max_calls":3}', type="budget.raised", step=None, attempt=None))
 @example(_started('{"max_calls":3,"v":2}', type="budget.raised", step=None, attempt=None))
 @example(_started('{"v":2,"max_calls":3,"v":1}', type="budget.raised", step=None, attempt=None))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
+from orc.cli.doctor.providers import _Setting
+from orc.providers.contract import Server
 from orc.providers.keys import ENDINGS, address_variables, key_variables, read_keys
 from tests.each_case import each_case
 
@@ -31,3 +34,15 @@ def test_the_tables_of_providers_are_not_read_without_such_a_variable(
 def test_an_address_without_a_password_has_no_secret() -> None:
     assert read_keys({"OPENAI_BASE_URL": "http://me@host/v1", "HTTP_PROXY": "http://[::1"}) == {}
     assert read_keys({"HTTP_PROXY": "http://a:b@[::1"}) == {}
+
+
+def test_a_struct_with_a_secret_does_not_show_it() -> None:
+    setting = _Setting("OPENAI_API_KEY", SECRET, has_address=False)
+    server = Server(name="mine", base_url="http://127.0.0.1", key=SECRET, secrets=(SECRET,))
+    headed = replace(server, headers={"x-own": SECRET})
+    assert SECRET not in repr((setting, server, headed))
+    assert "OPENAI_API_KEY" in repr(setting)
+    assert "mine" in repr(server)
+
+
+SECRET = "secret-0123456789"

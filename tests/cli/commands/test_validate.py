@@ -271,7 +271,7 @@ def test_a_number_in_the_environment_that_is_none_is_named(monkeypatch: pytest.M
     said = orc("run", write("spec.yaml", "project: x\nsteps: {a: {prompt: hi}}\n"))
 
     assert_refused(said)
-    assert "MAX_RETRIES must be a number" in said.err
+    assert "MAX_RETRIES must be a whole number from 0 to 1,000" in said.err
 
 
 def assert_refused(said: Said) -> None:

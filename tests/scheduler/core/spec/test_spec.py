@@ -319,15 +319,20 @@ class TestResolve:
     @each_case(
         "name, value, bounds",
         [
-            ("MAX_RETRIES", "1001", "from 0 to 1000"),
-            ("TOP_P", "1.1", "from 0 to 1"),
-            ("MAX_TOKENS", "0", "of at least 1"),
+            ("MAX_RETRIES", "1001", "a whole number from 0 to 1,000"),
+            ("MAX_RETRIES", "2.5", "a whole number from 0 to 1,000"),
+            ("TOP_P", "1.1", "a number above 0 and up to 1"),
+            ("TOP_P", "0", "a number above 0 and up to 1"),
+            ("MAX_TOKENS", "0", "a whole number from 1 to 1,000,000,000"),
+            ("MAX_TOKENS", "2e9", "a whole number from 1 to 1,000,000,000"),
+            ("CB_THRESHOLD", "1.5", "a whole number from 0 to 1,000,000,000"),
+            ("TEMPERATURE", "inf", "a number from 0 to 1,000,000,000"),
         ],
     )
     def test_a_number_of_the_environment_has_the_bounds_of_its_key(
         self, name: str, value: str, bounds: str
     ) -> None:
-        with pytest.raises(SpecError, match=f"{name} must be a number {bounds}; got '{value}'"):
+        with pytest.raises(SpecError, match=f"{name} must be {bounds}; got '{value}'"):
             resolve(self.BARE, environment={name: value})
 
     def test_inputs_are_given_defaulted_or_asked_for(self) -> None:
