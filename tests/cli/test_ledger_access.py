@@ -15,13 +15,14 @@ def test_the_ledger_is_found_by_option_environment_or_default(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
     assert orc("list").code == 6
-    by_option = orc("list", "--db", kept.database)
+    by_option = orc("list", "--json", "--db", kept.database)
     monkeypatch.setenv("ORC_DB", str(kept.database))
-    by_environment = orc("list")
+    by_environment = orc("list", "--json")
     mine = submit(PASSING, "--db", here / "mine.db")
     over_environment = orc("list", "--json", "--db", here / "mine.db")
 
-    assert by_option == by_environment
+    found = [[line["job_id"] for line in said.lines()] for said in (by_option, by_environment)]
+    assert found == [[kept.tiny, kept.failed, kept.passed]] * 2
     assert [line["job_id"] for line in over_environment.lines()] == [mine]
 
 
