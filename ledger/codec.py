@@ -37,7 +37,7 @@ from orc.ledger.stored import (
     is_good_time,
     parse_json,
 )
-from orc.ledger.stored_struct import load, what_is_wrong
+from orc.ledger.stored_struct import dump_set, load, what_is_wrong
 from orc.ledger.upcasts import upcast
 
 _decode = Decoder().decode
@@ -54,7 +54,7 @@ def dump_event(event: AnyEvent) -> dict[str, Any]:
     """The event's fields for the `data` column, without None; `v` is the shape if it is not 1."""
     names, values_of = _fields_of(type(event))
     data = {
-        name: value if type(value) in _PLAIN else _plain(value)
+        name: value if type(value) in _PLAIN else dump_set(value)
         for name, value in zip(names, values_of(event), strict=True)
         if value is not None
     }
@@ -319,15 +319,3 @@ def _files_of(event: AnyEvent) -> Iterable[FileRef | FileWritten]:
     if isinstance(event, FileWritten):
         return [event]
     return [*(getattr(event, "files", None) or ()), *(getattr(event, "artifacts", None) or ())]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Struct):
-        return {
-            name: item if type(item) in _PLAIN else _plain(item)
-            for name in value.__struct_fields__
-            if (item := getattr(value, name)) is not None
-        }
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value

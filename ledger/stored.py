@@ -53,7 +53,6 @@ _TIME = re.compile(
     r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z",
     re.ASCII,
 )
-_LONG_CHARS = 4096
 _SURROGATE = "\\ud"
 good_ids: set[str] = set()
 """The job id that was checked last: events are read job by job."""
@@ -123,8 +122,6 @@ def parse_json(value: object) -> Any:
         raise CorruptLedger(f"the ledger has {shown(value)} in place of JSON; {verify_first()}")
     try:
         text = value if isinstance(value, str) else value.decode()
-        if len(text) > _LONG_CHARS and (read := _read_long(text)) is not None:
-            return read
         found = _decoder.decode(text)
         if _SURROGATE in text.lower():
             json.dumps(found, ensure_ascii=False).encode()
@@ -133,17 +130,6 @@ def parse_json(value: object) -> Any:
             f"a stored value is not JSON: {_reason(error)}; {verify_first()}"
         ) from None
     return found
-
-
-def _read_long(text: str) -> Any:
-    """The value of a JSON text, in a fraction of the time; None if something may be wrong with it."""
-    from msgspec import MsgspecError
-    from msgspec.json import decode
-
-    try:
-        return decode(text)
-    except (MsgspecError, ValueError, RecursionError):
-        return None
 
 
 def parse_object(value: object) -> dict[str, Any]:

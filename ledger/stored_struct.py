@@ -80,26 +80,7 @@ def dump_set(value: Any) -> Any:
 
 def dump_changed(value: Any) -> Any:
     """The value as JSON, without fields that have their default."""
-    return _dump(value, changed_fields)
-
-
-def changed_fields(value: Stored) -> Iterable[tuple[str, Any]]:
-    """The fields of the value that do not have their default, in order."""
-    fields = fields_in_order(type(value))
-    items = astuple(value)
-    # A step has some sixty fields, of which most are the objects of their defaults: these are passed
-    # over without a step of Python for each.
-    for place in compress(count(), map(is_not, items, _defaults_in_order(type(value)))):
-        name, default = fields[place]
-        item = items[place]
-        if item != default or default is NODEFAULT:
-            yield name, item
-
-
-@cache
-def defaults_of(model: type[Stored]) -> dict[str, Any]:
-    """The defaults of a model by field; those of other fields are missing. They must not be changed."""
-    return {name: default for name, default in fields_in_order(model) if default is not NODEFAULT}
+    return _dump(value, _changed_fields)
 
 
 @cache
@@ -121,19 +102,39 @@ def what_is_wrong(error: ValidationError) -> tuple[str, str]:
     return path.strip("`.").replace("[...]", ""), problem
 
 
+def _changed_fields(value: Stored) -> Iterable[tuple[str, Any]]:
+    """The fields of the value that do not have their default, in order."""
+    fields = fields_in_order(type(value))
+    items = astuple(value)
+    # A step has some sixty fields, of which most are the objects of their defaults: these are passed
+    # over without a step of Python for each.
+    for place in compress(count(), map(is_not, items, _defaults_in_order(type(value)))):
+        name, default = fields[place]
+        item = items[place]
+        if item != default or default is NODEFAULT:
+            yield name, item
+
+
 def _all_fields(value: Stored) -> Iterable[tuple[str, Any]]:
     return ((name, getattr(value, name)) for name in value.__struct_fields__)
 
 
 def _set_fields(value: Stored) -> Iterable[tuple[str, Any]]:
-    return (found for found in _all_fields(value) if found[1] is not None)
+    return (
+        (name, item)
+        for name in value.__struct_fields__
+        if (item := getattr(value, name)) is not None
+    )
 
 
 def _dump(value: Any, fields_of: Callable[[Any], Iterable[tuple[str, Any]]]) -> Any:
     if type(value) in _PLAIN:
         return value
     if isinstance(value, Struct):
-        return {name: _dump(item, fields_of) for name, item in fields_of(value)}
+        return {
+            name: item if type(item) in _PLAIN else _dump(item, fields_of)
+            for name, item in fields_of(value)
+        }
     if isinstance(value, dict):
         return {key: _dump(item, fields_of) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Literal
 
 from orc.ledger.definition import StepDef
-from orc.ledger.definition.base import LOCAL
 from orc.scheduler.core.fold.batches import BATCHES, is_batched
 from orc.scheduler.core.fold.doubt import is_held_by_doubt
 from orc.scheduler.core.fold.limits import release_probe
@@ -109,7 +108,7 @@ def takes_slot(state: JobState, step_id: str) -> bool:
 
 def runs_elsewhere(state: JobState, step_id: str) -> bool:
     """Whether the step's attempts are placed on workers, and take no slot of this machine."""
-    return state.graph.steps[step_id].executor != LOCAL and takes_slot(state, step_id)
+    return state.graph.steps[step_id].is_remote and takes_slot(state, step_id)
 
 
 def slotless_lane(state: JobState, step_id: str) -> str:
@@ -118,8 +117,7 @@ def slotless_lane(state: JobState, step_id: str) -> str:
 
 
 def _slotless_lane(state: JobState, step_id: str, definition: StepDef) -> str:
-    # Without a call for each question, since most steps are neither.
-    is_remote = definition.executor != LOCAL
+    is_remote = definition.is_remote
     if not (is_remote or definition.batch) or not definition.takes_slot:
         return ""
     if is_remote:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from orc.ledger.definition import StepDef
-from orc.ledger.stored_struct import defaults_of
+from orc.ledger.stored_struct import fields_in_order
 from orc.scheduler.core.spec.model import StepSpec
 
 _KEYS = frozenset("needs value run python args".split())
@@ -50,7 +50,7 @@ class AlikeSteps:
         made = make()
         # A problem is reported for each step that has it.
         if len(self._problems) == count:
-            defaults = defaults_of(StepDef)
+            defaults = dict(fields_in_order(StepDef))
             self._shared[keys] = replace(made, **{name: defaults[name] for name in _FIELDS})
         return made
 
