@@ -40,7 +40,8 @@ from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef
 from orc.ledger.events import Failure, JobSubmitted, Owner
 from orc.ledger.files.file_store import StoredFile
-from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
+from orc.ledger.files.lock_notes import owner_identity
+from orc.ledger.files.locks import OWNER_WAIT_S
 from orc.ledger.files.run_places import note_folder
 from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.secrets.masking import Mask

@@ -24,6 +24,15 @@ from types import TracebackType
 from orc.ledger.errors import LedgerBusy, OwnedElsewhere, StorageError
 from orc.ledger.files.byte_lock import is_byte_locked, release_byte_lock, take_byte_lock
 from orc.ledger.files.descriptors import NO_LOCKS, open_regular
+from orc.ledger.files.lock_notes import (
+    HAS_BYTE_LOCK,
+    holder_in,
+    is_alive,
+    is_holder_gone,
+    note_in,
+    own_note,
+    read_note,
+)
 from orc.ledger.files.lock_paths import locks_dir
 from orc.ledger.wording import duration_text
 
@@ -37,8 +46,8 @@ NOT_OF_JOBS = (WRITER, INDEXER)
 _UNSURE_WAIT_S = 0.25
 """How long a lock must be taken until its holder cannot be a mere probe."""
 
-_NOTE_BYTES_MAX = 4096
-_HAS_BYTE_LOCK = "has_byte_lock"
+_FORK_WAIT_S = 0.25
+"""How long a process that a dead owner had just forked may keep the owner's lock: until its `exec`."""
 
 
 class FileLock:
@@ -190,10 +199,10 @@ class OwnerLock:
         try:
             # The note comes before the byte lock: a process that finds the byte locked reads its
             # holder's note.
-            self._lock.write_note({**owner_identity(), _HAS_BYTE_LOCK: True})
+            self._lock.write_note(own_note(has_byte_lock=True))
             self._has_byte_lock = self._lock.lock_byte()
             if not self._has_byte_lock:
-                self._lock.write_note({**owner_identity(), _HAS_BYTE_LOCK: False})
+                self._lock.write_note(own_note(has_byte_lock=False))
         except BaseException:
             self._lock.release()
             raise
@@ -203,61 +212,43 @@ class OwnerLock:
         if self._lock.is_held:
             self._lock.unlock_byte()
             with suppress(OSError):
-                self._lock.write_note({_HAS_BYTE_LOCK: self._has_byte_lock})
+                self._lock.write_note({HAS_BYTE_LOCK: self._has_byte_lock})
         self._lock.release()
 
 
 def has_owner(database: Path, job_id: str) -> bool:
-    """Whether a live process owns the job. Does not wait, and does not disturb other processes."""
+    """Whether a live process owns the job. Does not disturb other processes.
+
+    It waits only if the lock is held but the process that took it is gone: then for a moment, as a
+    command that this process was about to start keeps the lock until it has started.
+    """
     path = locks_dir(database) / job_id
+    if not _is_held(path):
+        return False
+    if not is_holder_gone(read_note(path)):
+        return True
+    deadline = time.monotonic() + _FORK_WAIT_S
+    while time.monotonic() < deadline:
+        time.sleep(0.001)
+        if not _is_held(path):
+            return False
+    return True
+
+
+def _is_held(path: Path) -> bool:
     found = _query(path)
     return _is_flocked(path) if found is None else found
 
 
-def owner_identity() -> dict[str, object]:
-    """This process as lock files and events record it: `{"pid": ..., "host": ...}`."""
-    return {"pid": os.getpid(), "host": os.uname().nodename}
-
-
 def _describe(path: Path) -> str:
     """The process that holds the lock, as far as that is certain."""
-    note = _read_note(path)
-    try:
-        pid, host = int(str(note["pid"])), str(note["host"])[:64]
-    except (ValueError, KeyError):
+    holder = holder_in(read_note(path))
+    if holder is None:
         return "another process"
-    if _query(path) or host != os.uname().nodename or _is_alive(pid):
+    pid, host = holder
+    if _query(path) or host != os.uname().nodename or is_alive(pid):
         return f"process {pid} on {host}"
     return "another process"
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return pid > 0
-
-
-def _read_note(path: Path) -> dict[str, object]:
-    try:
-        fd = open_regular(path)
-    except OSError:
-        return {}
-    try:
-        return _note_in(fd)
-    finally:
-        os.close(fd)
-
-
-def _note_in(fd: int) -> dict[str, object]:
-    try:
-        note = json.loads(os.read(fd, _NOTE_BYTES_MAX))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return note if isinstance(note, dict) else {}
 
 
 def _query(path: Path) -> bool | None:
@@ -267,7 +258,7 @@ def _query(path: Path) -> bool | None:
     except OSError:
         return False
     try:
-        if _note_in(fd).get(_HAS_BYTE_LOCK) is not True:
+        if note_in(fd).get(HAS_BYTE_LOCK) is not True:
             return None
         return is_byte_locked(fd)
     finally:

@@ -44,6 +44,25 @@ else:
 """
 
 
+_OWNER_THAT_FORKED = """
+import os, sys, time
+from pathlib import Path
+from orc.ledger import OwnerLock
+
+OwnerLock(Path(sys.argv[1]), sys.argv[2]).acquire()
+owner = os.getpid()
+if os.fork() == 0:
+    # As long as it has not called `exec`, a forked process holds what its parent held.
+    until = time.monotonic() + 20
+    while os.getppid() == owner and time.monotonic() < until:
+        time.sleep(0.001)
+    time.sleep(float(sys.argv[3]))
+    os._exit(0)
+print("owner", flush=True)
+sys.stdin.readline()
+"""
+
+
 @contextmanager
 def candidates(
     database: Path, count: int, *, wait_s: float
@@ -103,6 +122,57 @@ def test_a_job_has_no_owner_after_its_owner_was_killed(database: Path) -> None:
         lock = OwnerLock(database, JOB)
         lock.acquire(wait_s=0)
         lock.release()
+
+
+@pytest.mark.parametrize("is_reaped", [True, False], ids=["reaped", "zombie"])
+def test_an_owner_killed_while_it_starts_a_command_is_no_owner(
+    is_reaped: bool, database: Path
+) -> None:
+    owner = start_python(_OWNER_THAT_FORKED, str(database), JOB, "0.1")
+    try:
+        assert answer(owner) == "owner"
+        owner.kill()
+        os.waitid(os.P_PID, owner.pid, os.WEXITED | os.WNOWAIT)
+        if is_reaped:
+            owner.wait(10)
+        assert not FileLock(locks_dir(database) / JOB).try_acquire(), "the forked process has it"
+        assert not has_owner(database, JOB)
+        lock = OwnerLock(database, JOB)
+        lock.acquire(wait_s=0)
+        lock.release()
+    finally:
+        end_process(owner)
+
+
+def test_a_lock_that_stays_has_an_owner_whose_process_cannot_be_seen(database: Path) -> None:
+    owner = start_python(_OWNER_THAT_FORKED, str(database), JOB, "2")
+    try:
+        assert answer(owner) == "owner"
+        owner.kill()
+        owner.wait(10)
+        assert has_owner(database, JOB)
+    finally:
+        end_process(owner)
+
+
+@pytest.mark.parametrize("namespace", [{"pid_namespace": 1}, {}], ids=["another", "old note"])
+def test_a_process_id_of_another_namespace_says_nothing(
+    namespace: dict[str, int], database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = start_python(_OWNER_THAT_FORKED, str(database), JOB, "2")
+    try:
+        assert answer(owner) == "owner"
+        owner.kill()
+        owner.wait(10)
+        path = locks_dir(database) / JOB
+        note = json.loads(path.read_text())
+        del note["pid_namespace"]
+        path.write_text(json.dumps({**note, **namespace}))
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "sleep", None)
+            assert has_owner(database, JOB), "without a wait"
+    finally:
+        end_process(owner)
 
 
 def test_a_stopped_owner_still_owns_the_job(database: Path) -> None:
