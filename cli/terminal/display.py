@@ -30,6 +30,7 @@ from orc.ledger.money import optional_usd
 from orc.ledger.stored_struct import dump
 from orc.ledger.wording import count_text
 from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable
+from orc.scheduler.core.fold.batch_state import BatchOfJob
 from orc.scheduler.core.fold.evolve import JobState
 
 PROGRESS_S = 30.0
@@ -216,6 +217,9 @@ class JsonDisplay(QuietDisplay):
                 _waiting(ended.state, step_id)
                 for step_id in (*sorted(ended.state.questions), *ended.state.over_budget)
             ]
+            line["batches"] = [
+                _open_batch(batch) for batch in ended.state.batches.values() if batch.waiting
+            ]
             say_questions(ended)
         if ended.status != "succeeded":
             line["next"] = next_commands(ended)[0]
@@ -227,6 +231,18 @@ class JsonDisplay(QuietDisplay):
         # A script may read only the first line and close the pipe. The job continues.
         with suppress(ReaderGone):
             put_json(line)
+
+
+def _open_batch(batch: BatchOfJob) -> dict[str, Any]:
+    """Where a batch stands whose calls have not all ended, in the keys of `orc show --json`."""
+    return {
+        "batch": batch.number,
+        "provider": batch.provider,
+        "model": batch.model,
+        "requests": batch.requests,
+        "answered": batch.answered,
+        "failed": batch.failed,
+    }
 
 
 def _waiting(state: JobState, step_id: str) -> dict[str, Any]:

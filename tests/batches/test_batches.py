@@ -115,12 +115,16 @@ def test_a_job_is_left_while_a_server_works_and_goes_on_later(
         assert left.code == 3
         assert "in progress, 0 of 3 answered" in left.err
         assert left.err.splitlines()[-1].startswith("  next: orc resume job_")
-        assert orc("resume", "latest", "--no-wait", "-q").code == 3
+        done = orc("resume", "latest", "--no-wait", "--json").lines()[-1]
+        assert (done["status"], done["waiting"]) == ("waiting", [])
+        (open_batch,) = done["batches"]
+        assert (open_batch["batch"], open_batch["requests"], open_batch["answered"]) == (1, 3, 0)
         shown = orc("show", "latest")
         assert "in batch 1: in progress, 0 of 3 answered" in shown.out
         assert "3 of 3 items" in shown.out
         value = json.loads(orc("show", "latest", "--json").out)
         assert (value["status"], value["batches"][0]["status"]) == ("waiting", "accepted")
+        assert open_batch.items() <= value["batches"][0].items()
         assert "its call is in batch 1" in orc("why", "latest", "each[0]").out
         assert "waiting for a batch" in orc("list").out
         with LedgerReader.open(Path("runs.db")) as ledger:
