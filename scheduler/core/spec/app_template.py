@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.prompt import OutputSpec
@@ -70,23 +71,27 @@ objects with "severity", "file" and "message"), and "summary" (one sentence).\
 def app_steps() -> Mapping[str, StepSpec]:
     """The steps by their ids."""
     return {
-        "architect": StepSpec(
-            system="You are a software architect. Your designs are short and specific.",
+        "architect": _step(
             prompt=_ARCHITECT,
+            system="You are a software architect. Your designs are short and specific.",
         ),
-        "builder": StepSpec(
-            system="You are a programmer. You write complete, working programs.",
+        "builder": _step(
             prompt=_BUILDER,
-            files=[FileSpec(path="main.py")],
+            system="You are a programmer. You write complete, working programs.",
+            files=[FileSpec.of_checked({"path": "main.py"})],
         ),
-        "docs": StepSpec(
-            system="You are a technical writer. You write short, clear documentation.",
+        "docs": _step(
             prompt=_DOCS,
-            files=[FileSpec(path="README.md")],
+            system="You are a technical writer. You write short, clear documentation.",
+            files=[FileSpec.of_checked({"path": "README.md"})],
         ),
-        "qa": StepSpec(
-            system="You are a code reviewer. You report only problems that you can locate in a file.",
+        "qa": _step(
             prompt=_QA,
-            output=OutputSpec(format="json"),
+            system="You are a code reviewer. You report only problems that you can locate in a file.",
+            output=OutputSpec.of_checked({"format": "json"}),
         ),
     }
+
+
+def _step(**fields: Any) -> StepSpec:
+    return StepSpec.of_checked(fields)

@@ -37,6 +37,11 @@ _KEY_SETS_MAX = 1000
 _set = object.__setattr__
 
 
+def without_anchors(raw: dict[Any, Any]) -> dict[Any, Any]:
+    """The mapping of a job without the keys that are ignored."""
+    return {key: item for key, item in raw.items() if not str(key).startswith(IGNORED_PREFIX)}
+
+
 class Strict(BaseModel):
     """Base of a file's mappings: unknown keys, type conversions, and keys without a value are errors.
 
@@ -48,6 +53,11 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     takes_null: ClassVar[bool] = False
     nullable: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def of_checked(cls, fields: dict[str, Any]) -> Self:
+        """The model with these fields, which need no validation."""
+        return super().model_construct(**fields)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -125,7 +135,7 @@ class Sparse(BaseModel):
 
     @classmethod
     def of_checked(cls, fields: dict[str, Any]) -> Self:
-        """The model with these fields, which need no validation."""
+        """As `Strict.of_checked`, with an entry for each given field alone."""
         made = cls.__new__(cls)
         _set(made, "__dict__", fields)
         _set(made, "__pydantic_fields_set__", _key_set(fields))

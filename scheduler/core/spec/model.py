@@ -25,6 +25,7 @@ from orc.scheduler.core.spec.base import (
     Text,
     Variables,
     Word,
+    without_anchors,
 )
 from orc.scheduler.core.spec.flow import (
     Approval,
@@ -303,9 +304,7 @@ class JobSpec(Strict):
     @model_validator(mode="before")
     @classmethod
     def _ignore(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: item for k, item in value.items() if not str(k).startswith(IGNORED_PREFIX)}
+        return without_anchors(value) if isinstance(value, dict) else value
 
     template: Filled | None = Field(
         None,

@@ -6,7 +6,7 @@ This module finds problems of form; `checks.py` finds the others. Default values
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -39,8 +39,8 @@ from orc.scheduler.core.spec.model import (
     StepSpec,
     kind_of,
 )
-from orc.scheduler.core.spec.plain_parts import plain_job, plain_step
 from orc.scheduler.core.spec.prompt import VARIABLE_PATTERN, ServersFile, ServerSpec
+from orc.scheduler.core.spec.readers import read_job, step_reader
 from orc.scheduler.core.spec.words import take_as_written
 
 _PROBLEMS_MAX = 100
@@ -102,7 +102,7 @@ def parse_servers(text: str, *, source_name: str) -> tuple[dict[str, ServerSpec]
     if "servers" not in value:
         value = {"servers": value}
     problems = [problem for _, problem in refused_templates(document)]
-    found = _validate(ServersFile, value, (), document, problems)
+    found = _validate(ServersFile.model_validate, value, (), document, problems)
     if found is None or problems:
         raise SpecError(source_name, problems)
     return found.servers, document
@@ -153,7 +153,7 @@ def examine(
         known = "`project`, and `steps` or `task_description`"
         message = f"this is no spec of orc: it has none of the keys {known}"
         raise SpecError(source_name, [Problem(message, 1, 1)])
-    job = plain_job(raw) or _validate(JobSpec, raw, (), document, problems)
+    job = _validate(read_job, raw, (), document, problems)
     steps = _validate_steps(raw_steps, document, problems, given="steps" in document.value)
     checked = job or _usable_part(raw)
     problems += check_job(checked, document, uses_app=_uses_app(document.value))
@@ -216,10 +216,10 @@ def _validate_steps(
         message = "steps: must be a mapping of step ids to steps, with at least one step"
         problems.append(Problem(message, *document.place(("steps",))))
         return {}
+    read = step_reader([*raw.values()])
     steps = {}
     for step_id, raw_step in raw.items():
-        step = plain_step(raw_step)
-        step = step or _validate(StepSpec, raw_step, ("steps", step_id), document, problems)
+        step = _validate(read, raw_step, ("steps", step_id), document, problems)
         step = step or _usable_step(raw_step)
         if step is not None:
             steps[step_id] = step
@@ -242,10 +242,15 @@ def _usable_step(raw: Any) -> StepSpec | None:
 
 
 def _validate(
-    model: type[Model], raw: Any, path: Path, document: Document, problems: list[Problem]
+    read: Callable[[Any], Model],
+    raw: Any,
+    path: Path,
+    document: Document,
+    problems: list[Problem],
 ) -> Model | None:
+    """The value as a model; None if it is not valid, whose problems are added then."""
     try:
-        return model.model_validate(raw)
+        return read(raw)
     except ValidationError as error:
         every: list[dict[str, Any]] = [{**details} for details in error.errors()]
         # A value may be of its type or a template; its own type is what was meant.

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from orc.scheduler.core.spec import checks
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.parse import examine
-from orc.scheduler.core.spec.plain_parts import _IN_JOB, _IN_STEP, plain_job, plain_step
+from orc.scheduler.core.spec.readers import _IN_JOB, _IN_STEP, _plain_job, _plain_step
 
 VALUES = [None, True, 0, 1.5, "", "x", [], ["x"], [1], [None], {}, {"a": [1]}, {1: 2}]
 
@@ -20,7 +20,7 @@ VALUES = [None, True, 0, 1.5, "", "x", [], ["x"], [1], [None], {}, {"a": [1]}, {
 @pytest.mark.parametrize("value", VALUES)
 def test_a_plain_step_is_the_step_that_validation_gives(key: str, value: Any) -> None:
     raw = {"run": "true", key: value}
-    found = plain_step(raw)
+    found = _plain_step(raw)
     try:
         validated = StepSpec.model_validate(raw)
     except ValidationError:
@@ -38,7 +38,7 @@ def test_a_plain_step_is_the_step_that_validation_gives(key: str, value: Any) ->
 )
 def test_a_plain_job_is_the_job_that_validation_gives(key: str, value: Any) -> None:
     raw = {"project": "p", key: value}
-    found = plain_job(raw)
+    found = _plain_job(raw)
     try:
         validated = JobSpec.model_validate(raw)
     except ValidationError:
@@ -51,17 +51,17 @@ def test_a_plain_job_is_the_job_that_validation_gives(key: str, value: Any) -> N
 
 
 def test_a_job_with_another_key_is_validated() -> None:
-    assert plain_job({"project": "p"}) is not None
-    assert plain_job({"project": "p", "tags": []}) is None
-    assert plain_job({"project": "p", "nope": 1}) is None
-    assert plain_job({"task_description": "p"}) is None
+    assert _plain_job({"project": "p"}) is not None
+    assert _plain_job({"project": "p", "tags": []}) is None
+    assert _plain_job({"project": "p", "nope": 1}) is None
+    assert _plain_job({"task_description": "p"}) is None
 
 
 def test_a_step_with_another_key_is_validated() -> None:
-    assert plain_step({"run": "true", "if": "true"}) is None
-    assert plain_step({"run": "true", "nope": 1}) is None
-    assert plain_step({}) is None
-    assert plain_step("run") is None
+    assert _plain_step({"run": "true", "if": "true"}) is None
+    assert _plain_step({"run": "true", "nope": 1}) is None
+    assert _plain_step({}) is None
+    assert _plain_step("run") is None
 
 
 WRITTEN = {
