@@ -56,7 +56,14 @@ def _has_room(folder: Path) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     """Choose where the examples of properties come from, before a module makes its settings."""
     is_long = config.option.markexpr == "torture"
-    hypothesis.settings.register_profile("suite", derandomize=not is_long, print_blob=True)
+    hypothesis.settings.register_profile(
+        "suite",
+        derandomize=not is_long,
+        print_blob=True,
+        # How long an example takes says more of the machine's other work than of the code.
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
     hypothesis.settings.load_profile("suite")
 
 
