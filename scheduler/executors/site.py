@@ -17,27 +17,18 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 
 from orc.ledger.files.written import written_path
 from orc.scheduler.core.durations import parse_duration
-from orc.scheduler.core.errors import Problem, SpecError, nearest, shown_value
+from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.sizes import parse_amount
 from orc.scheduler.core.source.paths import dotted
 from orc.scheduler.core.source.yaml_source import Document, parse_yaml
-from orc.scheduler.core.spec.base import Strict, no_value
-from orc.scheduler.core.spec.misfits import explain
+from orc.scheduler.core.spec.base import Strict
+from orc.scheduler.core.spec.misfits import problem_in_file
 
 LOCAL = "local"
 FILE_NAME = "executors.yaml"
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
 
 _SCHEMES = ("tcp", "tls")
-_WANTED = {
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "string_type": "a text",
-    "bool_type": "true or false",
-    "path_type": "a path",
-    "int_type": "a whole number",
-    "float_type": "a number",
-}
 
 
 def _check_path(value: str) -> str:
@@ -230,18 +221,8 @@ def _absolute(name: str | None, folder: Path) -> Path | None:
 def _describe(where: tuple[str, ...], item: dict[str, Any], document: Document) -> Problem:
     # pydantic adds the alternative of a union that it tried.
     path = (*where, *(part for part in item["loc"] if not _is_alternative(str(part))))
-    shown = dotted(path)
-    if item["type"] == "extra_forbidden":
-        known = _Tls.model_fields if "tls" in item["loc"] else _Entry.model_fields
-        message = f"{shown}: unknown key{nearest(str(path[-1]), known)}"
-        return Problem(message, *document.place(path, key=True))
-    if item["type"] == "missing":
-        return Problem(f"{shown}: this key is required", *document.place(path[:-1]))
-    if item["input"] is None:
-        return Problem(f"{shown}: {no_value()}", *document.place(path))
-    wanted = _WANTED.get(item["type"])
-    said = f"must be {wanted}; got {shown_value(item['input'])}" if wanted else explain(item)
-    return Problem(f"{shown}: {said}", *document.place(path))
+    known = _Tls.model_fields if "tls" in item["loc"] else _Entry.model_fields
+    return problem_in_file(item, path, document, known=known)
 
 
 def _is_alternative(part: str) -> bool:

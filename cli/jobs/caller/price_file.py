@@ -14,20 +14,12 @@ from orc.projections.money.prices import PriceTable
 from orc.providers import REGISTRY
 from orc.providers.catalogue import facts_of
 from orc.providers.servers.presets import PRESETS
-from orc.scheduler.core.errors import Problem, SpecError, nearest, shown_value
-from orc.scheduler.core.source.paths import dotted
+from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.source.yaml_source import Document, parse_yaml
-from orc.scheduler.core.spec.misfits import explain
+from orc.scheduler.core.spec.misfits import WANTED, problem_in_file
 from orc.scheduler.core.spec.prompt import SERVER_PATTERN
 
-_WANTED = {
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "date_type": "a date such as 2026-08-01",
-    "value_error": "a date such as 2026-08-01",
-}
+_DATE = dict.fromkeys(("date_type", "value_error"), "a date such as 2026-08-01")
 
 
 def _parse_day(value: Any) -> Any:
@@ -124,13 +116,5 @@ def _find_unknown_providers(document: Document) -> Iterator[Problem]:
 
 def _describe(item: dict[str, Any], document: Document) -> Problem:
     path = item["loc"]
-    where = dotted(path)
-    if item["type"] == "extra_forbidden":
-        known = (_TableForm if len(path) == 1 else _PriceForm).model_fields
-        message = f"{where}: unknown key{nearest(str(path[-1]), known)}"
-        return Problem(message, *document.place(path, key=True))
-    if item["type"] == "missing":
-        return Problem(f"{where}: this key is required", *document.place(path[:-1]))
-    wanted = _WANTED.get(item["type"])
-    said = f"must be {wanted}; got {shown_value(item['input'])}" if wanted else explain(item)
-    return Problem(f"{where}: {said}", *document.place(path))
+    known = (_TableForm if len(path) == 1 else _PriceForm).model_fields
+    return problem_in_file(item, path, document, known=known, wanted={**WANTED, **_DATE})

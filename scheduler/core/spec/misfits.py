@@ -7,17 +7,30 @@ Schema for editors knows that.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from orc.ledger.wording import count_text, number_text
-from orc.scheduler.core.errors import nearest, shown_value
-from orc.scheduler.core.spec.base import TEMPLATE_PATTERN, FileText
+from orc.scheduler.core.errors import Problem, nearest, shown_value
+from orc.scheduler.core.source.paths import Path, dotted
+from orc.scheduler.core.source.yaml_source import Document
+from orc.scheduler.core.spec.base import TEMPLATE_PATTERN, FileText, no_value
 from orc.scheduler.core.spec.flow import TAG_PATTERN
 from orc.scheduler.core.spec.model import PROJECT_PATTERN, STEP_ID_PATTERN, JobSpec
 from orc.scheduler.core.spec.prompt import SERVER_PATTERN, VARIABLE_PATTERN
 from orc.scheduler.core.spec.room import NAME_PATTERN
+
+WANTED = {
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "path_type": "a path",
+}
+"""What must be at a place, by the type of an error of pydantic."""
 
 _NAMES = {
     "string": "a text",
@@ -157,6 +170,34 @@ def _resolved(shape: Mapping[str, Any]) -> Mapping[str, Any]:
 @cache
 def _schema() -> dict[str, Any]:
     return JobSpec.model_json_schema()
+
+
+def problem_in_file(
+    item: Mapping[str, Any],
+    path: Path,
+    document: Document,
+    *,
+    known: Iterable[str],
+    wanted: Mapping[str, str] = WANTED,
+) -> Problem:
+    """The problem at the path of a file that is no spec, from an error of pydantic.
+
+    `known` are the keys of the mapping there, `wanted` what must be there by the type of the error.
+    """
+    where = dotted(path)
+    if item["type"] == "extra_forbidden":
+        message = f"{where}: unknown key{nearest(str(path[-1]), known)}"
+        return Problem(message, *document.place(path, key=True))
+    if item["type"] == "missing":
+        return Problem(f"{where}: this key is required", *document.place(path[:-1]))
+    form = wanted.get(item["type"])
+    if item["input"] is None:
+        said = no_value()
+    elif form is not None:
+        said = f"must be {form}; got {shown_value(item['input'])}"
+    else:
+        said = explain(item)
+    return Problem(f"{where}: {said}", *document.place(path))
 
 
 def explain(item: Mapping[str, Any]) -> str:
