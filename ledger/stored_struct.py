@@ -52,11 +52,11 @@ NO_ITEMS: Final[Any] = _NoItems()
 """The same as a list."""
 
 
-class Stored(Struct, frozen=True, forbid_unknown_fields=True):
+class Stored(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Base of the values that are stored.
 
     It forbids unknown fields, so that a value of a newer version is refused, not misread. The default of
-    a mapping is NO_ENTRIES.
+    a mapping is NO_ENTRIES. Stored values have no cycles, so that the collector need not know them.
     """
 
 

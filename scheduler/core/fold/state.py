@@ -136,7 +136,7 @@ class WorkItem(Struct, frozen=True, gc=False):
     at: float = 0.0
 
 
-class StepState(Struct):
+class StepState(Struct, gc=False):
     """The state of one step.
 
     `needs_left`: how many needs have not ended yet in a way that lets the step start;
