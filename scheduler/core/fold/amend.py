@@ -20,8 +20,8 @@ from orc.scheduler.core.fold.state import JobState, StepState
 from orc.scheduler.core.fold.work import leave_queue
 
 
-def step_reused(state: JobState, event: StepReused) -> None:
-    """Fold the result of the event. The caller folds the end of the step."""
+def step_reused(state: JobState, event: StepReused) -> StepState:
+    """Fold the result of the event; the step, whose end the caller folds."""
     leave_queue(state, event.step)
     step = state.steps[event.step]
     step.output = event.output
@@ -31,6 +31,7 @@ def step_reused(state: JobState, event: StepReused) -> None:
         state.file_names.add(file.path)
     for folder in event.folders or ():
         state.file_names.add_folder(folder)
+    return step
 
 
 def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at: str) -> None:

@@ -87,4 +87,5 @@ def keep_result(step: StepState, event: ToolReturned) -> None:
 
 def forget_calls(step: StepState) -> None:
     """Drop the replies and tool results, so that the next attempt begins from the start."""
-    step.replies, step.results = NO_ITEMS, NO_ENTRIES
+    if step.replies or step.results:
+        step.replies, step.results = NO_ITEMS, NO_ENTRIES

@@ -15,7 +15,8 @@ from orc.scheduler.core.fold.work import add_evaluation
 
 def has_result(state: JobState, step_id: str) -> None:
     """Fold that the step has a result: its scores are due."""
-    if state.graph.steps[step_id].is_scored:
+    definition = state.graph.steps[step_id]
+    if definition.score and definition.is_scored:
         state.unscored[step_id] = None
         add_evaluation(state, step_id)
 

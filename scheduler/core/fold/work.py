@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from orc.ledger.definition import StepDef
+from orc.ledger.definition import LOCAL, StepDef
 from orc.scheduler.core.fold.batches import BATCHES, is_batched
 from orc.scheduler.core.fold.doubt import is_held_by_doubt
 from orc.scheduler.core.fold.limits import release_probe
@@ -117,10 +117,11 @@ def slotless_lane(state: JobState, step_id: str) -> str:
 
 
 def _slotless_lane(state: JobState, step_id: str, definition: StepDef) -> str:
-    is_remote = definition.is_remote
-    if not (is_remote or definition.batch) or not definition.takes_slot:
+    if definition.executor == LOCAL and not definition.batch:
         return ""
-    if is_remote:
+    if not definition.takes_slot:
+        return ""
+    if definition.is_remote:
         return definition.executor
     return BATCHES if is_batched(state, step_id) else ""
 
@@ -143,7 +144,8 @@ def enter_running(state: JobState, step_id: str) -> None:
         state.running_elsewhere += 1
     elif slotless:
         state.running_elsewhere += runs_elsewhere(state, step_id)
-    state.running_slotless += slotless != ""
+    if slotless:
+        state.running_slotless += 1
     if definition.workspace is not None:
         state.busy_workspaces.add(definition.workspace)
 
@@ -156,9 +158,10 @@ def leave_running(state: JobState, step_id: str) -> StepState:
     state.running_total -= 1
     if slotless:
         state.running_elsewhere -= runs_elsewhere(state, step_id)
-    state.running_slotless -= slotless != ""
-    step.placement = step.queued_at = step.queue_ends_at = None
-    step.queued_s = 0.0
+        state.running_slotless -= 1
+    if step.queued_at is not None or step.placement is not None or step.queued_s:
+        step.placement = step.queued_at = step.queue_ends_at = None
+        step.queued_s = 0.0
     if definition.workspace is not None:
         state.busy_workspaces.discard(definition.workspace)
     if state.circuits:
