@@ -29,9 +29,11 @@ def build_providers(
     is known only when a step is ready is built then (`build_late`).
     """
     steps = known_steps(definition, target_rules(environment, definition.servers))
-    routes = [targets_of(step, override) for step in steps if _has_known_server(step)]
+    found_routes = (targets_of(step, override) for step in steps if _has_known_server(step))
+    # Thousands of steps may have the same.
+    routes = {route for route in found_routes if route}
     targets = {target for route in routes for target in route}
-    needed = {route[0].server for route in routes if route}
+    needed = {route[0].server for route in routes}
     found: dict[str, Provider] = {}
     for target in sorted(targets, key=lambda target: target.name):
         if target.server in found:
@@ -69,8 +71,9 @@ def build_late(definition: JobDef, environment: Mapping[str, str], target: Targe
 
 
 def _has_known_server(step: StepDef) -> bool:
-    is_written = step.templates.keys().isdisjoint(("provider", "base_url"))
-    return is_written or step.provider == REPLAY
+    if not step.templates or step.provider == REPLAY:
+        return True
+    return step.templates.keys().isdisjoint(("provider", "base_url"))
 
 
 def unavailable_fallbacks(providers: Mapping[str, Provider]) -> Iterator[str]:

@@ -99,11 +99,11 @@ def steps_to_run(state: JobState, only: Iterable[str] = ()) -> set[str]:
 
     With `only`, these are limited to the named steps and the steps that they need.
     """
-    names = {step.id for step in state.definition.steps}
+    left = {
+        step.id for step in state.definition.steps if state.steps[step.id].status != "succeeded"
+    }
     wanted = set(only)
-    if wanted:
-        names &= reachable(state.graph.needs, wanted)
-    return {name for name in names if state.steps[name].status != "succeeded"}
+    return left & reachable(state.graph.needs, wanted) if wanted else left
 
 
 def needed_steps(definition: JobDef, until: Iterable[str]) -> set[str]:

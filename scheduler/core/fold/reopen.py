@@ -58,6 +58,8 @@ def limit_to(state: JobState, names: tuple[str, ...] | None) -> None:
     state.only = None if names is None else frozenset(reachable(state.graph.needs, names))
     done = find_done(state, had_ended=state.had_ended) if state.only else set()
     state.only_left = sum(1 for name in state.only or () if name not in done)
+    if state.only is None:
+        return
     for step_id, step in state.steps.items():
         if not state.wants(step_id):
             step.ticket = 0
@@ -73,15 +75,15 @@ def reopen(state: JobState, recorded_at: str) -> None:
     state.failed.clear()
     state.unfinished = 0
     done = find_done(state, had_ended=state.had_ended)
+    left: dict[str, StepState] = {}
     for step_id, step in state.steps.items():
-        is_kept = step_id in done and step.parent is None and _has_failed(step)
-        if is_kept and step.failure is not None:
+        if step_id not in done:
+            left[step_id] = step
+        elif step.failure is not None and step.parent is None and _has_failed(step):
             state.failed[step_id] = step.failure
     holders = []
     reopened: set[str] = set()
-    for step_id, step in state.steps.items():
-        if step_id in done:
-            continue
+    for step_id, step in left.items():
         if step.status in NOT_DONE:
             reopened.add(step_id)
         _reopen_step(state, step_id, done, now)
@@ -91,11 +93,11 @@ def reopen(state: JobState, recorded_at: str) -> None:
     for step_id in reversed(holders):
         reopen_inside(state, step_id, reopened)
     held = {name for step_id in holders for name in _inside(state, step_id).held}
-    for step_id, step in state.steps.items():
+    for step_id, step in left.items():
         if step.parent in held:
             # A container stands before its children in `steps`.
             held.add(step_id)
-        if step_id in done or step_id in held:
+        if step_id in held:
             continue
         if step.is_shut:
             # Happens only if the stream ends between the failure and the skip; evaluation skips it.
@@ -117,7 +119,7 @@ def find_kept(state: JobState) -> tuple[str, ...]:
     return tuple(
         step_id
         for step_id, step in state.steps.items()
-        if step_id in done and (step.status == "skipped" or _has_failed(step))
+        if (step.status == "skipped" or _has_failed(step)) and step_id in done
     )
 
 
@@ -144,19 +146,27 @@ def find_done(state: JobState, *, had_ended: bool) -> set[str]:
     and steps that a person rejected, unless the job has ended (`had_ended`).
     """
     done: set[str] = set()
-    for level in state.graph.levels():
+    has_skipped = False
+    for step_id, step in state.steps.items():
+        if step.status == "succeeded":
+            done.add(step_id)
+        elif step.status == "failed":
+            is_rejected = step.failure is not None and step.failure.kind == "rejected"
+            if step.tolerated or (is_rejected and not had_ended):
+                done.add(step_id)
+        elif step.status == "skipped":
+            has_skipped = True
+    # Whether a step stays skipped depends on the steps before it.
+    for level in state.graph.levels() if has_skipped else ():
         for step_id in level:
             step = state.steps[step_id]
-            is_rejected = step.failure is not None and step.failure.kind == "rejected"
-            if step.is_done or (step.status == "failed" and is_rejected and not had_ended):
-                done.add(step_id)
-            elif step.status == "skipped" and step.skipped != "job_timeout":
+            if step.status == "skipped" and step.skipped != "job_timeout":
                 needs = state.graph.needs[step_id]
                 if all(name in done for name in needs) or _is_blocked(state, step_id, done):
                     done.add(step_id)
     for step_id, step in state.steps.items():
         # A container stands before its children in `steps`.
-        if step.parent in done:
+        if step.parent is not None and step.parent in done:
             done.add(step_id)
     return done
 

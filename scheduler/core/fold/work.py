@@ -93,7 +93,8 @@ def clear_work(state: JobState) -> None:
     """Clear all work items, running counts, open questions and waits for budgets."""
     state.work_items = []
     for step in state.steps.values():
-        step.ticket = 0
+        if step.ticket:
+            step.ticket = 0
     state.running.clear()
     state.running_total = state.running_elsewhere = state.running_slotless = 0
     state.busy_workspaces.clear()

@@ -21,23 +21,33 @@ def find_misread_texts(definition: JobDef) -> Iterator[str]:
     """A warning for the first such text of each key of a step."""
     for name, step in walk(definition.steps):
         for key, value in _rendered_keys(step):
-            found = value and next(filter(None, map(_misread, every_text(value))), None)
+            found = next(filter(None, map(_misread, every_text(value))), None)
             if found:
                 yield f"step {name!r}: {key}: {found}"
 
 
 def _rendered_keys(step: StepDef) -> Iterator[tuple[str, Any]]:
-    is_code = step.facts.runs_code
-    yield "prompt", [dump(message) for message in step.messages]
-    yield "embed", None if step.embed is None else step.embed.texts
-    yield "system", step.system
-    yield "run", step.run
-    yield "args", step.args
-    yield "value", step.value
-    yield "env", step.env if is_code else {}
-    yield "files", [dump(file) for file in step.files]
-    yield "approval", None if step.approval is None else step.approval.message
-    yield "with", step.inputs
+    """The keys that the step has, of those that may have templates. Most steps have few of them."""
+    if step.messages:
+        yield "prompt", [dump(message) for message in step.messages]
+    if step.embed is not None:
+        yield "embed", step.embed.texts
+    if step.system:
+        yield "system", step.system
+    if step.run:
+        yield "run", step.run
+    if step.args:
+        yield "args", step.args
+    if step.value:
+        yield "value", step.value
+    if step.env and step.facts.runs_code:
+        yield "env", step.env
+    if step.files:
+        yield "files", [dump(file) for file in step.files]
+    if step.approval is not None:
+        yield "approval", step.approval.message
+    if step.inputs:
+        yield "with", step.inputs
     if step.for_each is not None:
         yield "for_each", step.for_each.items
         yield "matrix", step.for_each.matrix
