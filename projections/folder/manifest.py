@@ -63,7 +63,8 @@ class Manifest:
     """The manifest of one job: apply the events in order, and render it at any time.
 
     `read_payload` returns the value of a payload, which may be in a blob. `owned` are the job's
-    files, if the caller applies each event to them itself. `inputs` are the files of its inputs.
+    files, if the caller applies each event to them itself. `inputs` are the files of its inputs, and
+    `last` is the last event.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Manifest:
         self._spent = Spending()
         self._finder, self._doubts = DoubtFinder(), Doubts()
         self._tolerated = ToleranceFold()
-        self._last: Recorded | None = None
+        self.last: Recorded | None = None
         self._job: dict[str, Any] = {}
         self.inputs = InputFiles()
         self._status = "running"
@@ -93,7 +94,7 @@ class Manifest:
 
     def apply(self, recorded: Recorded) -> None:
         """Apply the next event of the job."""
-        self._last = recorded
+        self.last = recorded
         if self._folds_owned:
             self._owned.apply(recorded)
         event = recorded.event
@@ -169,6 +170,10 @@ class Manifest:
         """
         return _bytes_of(indent_json(self._text(as_recorded=as_recorded)))
 
+    def tail(self) -> bytes:
+        """The end of `manifest.json`, which names the last event: no other version has it."""
+        return render_manifest({"ledger_head": self._head()}).removeprefix(b"{\n")
+
     def _text(self, *, as_recorded: bool) -> str:
         steps = self._steps if as_recorded else self._steps.by_level()
         tolerated = self._tolerated.of_job()
@@ -199,7 +204,7 @@ class Manifest:
         return f'{json.dumps(before)[:-1]}, "steps": {shown}, {json.dumps(after)[1:]}'
 
     def _head(self) -> dict[str, Any]:
-        last = self._last
+        last = self.last
         return {} if last is None else {"version": last.version, "hash": last.hash}
 
     def _submitted(self, recorded: Recorded, event: JobSubmitted) -> None:

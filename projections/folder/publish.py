@@ -103,7 +103,8 @@ class Publisher:
         than orc wrote is kept.
 
         At the end (`final`), every file is compared, also one that was published before: commands may
-        have changed it.
+        have changed it. Before that, a new publisher leaves the summaries that another one has
+        published after the same event: their ends name it.
 
         What is wrong with one file keeps no other from being written: Unpublished, an OSError, is
         raised at the end. Raises OSError at once if the machine lacks something, such as space, and
@@ -148,6 +149,7 @@ class Publisher:
         self._projection.read(self._job_id)
         if not final and self._projection.version == self._published:
             return
+        has_summaries = not final and self._published == 0 and self._has_summaries()
         self._published = self._projection.version
         problems: dict[str, Exception] = {}
         # Before writing: an old file may be where a folder is needed.
@@ -157,13 +159,24 @@ class Publisher:
         for path in self._projection.folders():
             with _kept(problems, path):
                 self._folder.create_folder(path)
-        for path, make in self._projection.changes():
+        for path, make in self._projection.changes(with_summaries=not has_summaries):
             with _kept(problems, path):
                 file = make()
                 if file is not None:
                     self._write(file)
         if problems:
             raise Unpublished(problems)
+
+    def _has_summaries(self) -> bool:
+        """Whether both summaries are there, as they are after the last event that was applied."""
+        tails = self._projection.tails()
+        return bool(tails) and all(map(self._ends_with, tails.keys(), tails.values()))
+
+    def _ends_with(self, path: str, tail: bytes) -> bool:
+        there = self._folder.stat(path)
+        if there is None or there.st_size < len(tail):
+            return False
+        return self._folder.read(path, offset=there.st_size - len(tail)) == tail
 
     def lost(self) -> dict[str, str]:
         """The files whose bytes were removed from the ledger: their paths, each with the reason."""

@@ -188,11 +188,20 @@ class RunFolder:
             if file is not None:
                 yield file
 
-    def changes(self) -> Iterator[tuple[str, Make]]:
+    def changes(self, *, with_summaries: bool) -> Iterator[tuple[str, Make]]:
         """The path of each of these files, and of the summaries, with a function that makes it."""
         yield from self._changed_files()
-        yield "events.jsonl", self._events
-        yield "manifest.json", self._summary
+        if with_summaries:
+            yield "events.jsonl", self._events
+            yield "manifest.json", self._summary
+
+    def tails(self) -> dict[str, bytes]:
+        """The end of each summary by its path: it names the last event, as that of no other version."""
+        last = self._manifest.last
+        if last is None:
+            return {}
+        line = f"{event_line(last)}\n".encode()
+        return {"events.jsonl": line, "manifest.json": self._manifest.tail()}
 
     def _changed_files(self) -> Iterator[tuple[str, Make]]:
         changed, self._changed = self._changed, {}

@@ -16,6 +16,7 @@ from orc.ledger.digest import digest_bytes
 from orc.ledger.events import JobAmended, JobResumed, JobSubmitted
 from orc.ledger.removal import blobs_of_job, remove_blobs
 from orc.projections import Publisher
+from orc.projections.folder.manifest import Manifest
 from orc.projections.folder.removed_files import remove_files
 from orc.projections.folder.run_folder import expected_files
 from orc.projections.money.prices import NO_PRICES
@@ -170,6 +171,35 @@ def test_a_published_file_that_a_command_changed_is_written_again_at_the_end(pat
         publisher.publish(final=False)
         (live / path).write_bytes(b"fake")
         publisher.publish()
+        Publisher(ledger, JOB, export).publish()
+        assert differing(files_in(live), files_in(export)) == {}
+
+
+@pytest.mark.parametrize("path", ["events.jsonl", "manifest.json"])
+def test_a_new_owner_compares_the_summaries_of_the_same_version_only_at_the_end(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = begun(step("a", prompt="?")).start("a")
+    with ledger_of(story) as ledger:
+        live, export = ledger.path.parent / "live", ledger.path.parent / "export"
+        Publisher(ledger, JOB, live).publish()
+        written = (live / path).read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(Manifest, "render", None)
+            Publisher(ledger, JOB, live).publish(final=False)
+        (live / path).write_bytes(b" " + written[1:])
+        publisher = Publisher(ledger, JOB, live)
+        publisher.publish(final=False)
+        assert (live / path).read_bytes() == b" " + written[1:]
+        publisher.publish()
+        assert (live / path).read_bytes() == written
+        for other in (b"", written[:-1], written + b"\n"):
+            (live / path).write_bytes(other)
+            Publisher(ledger, JOB, live).publish(final=False)
+            assert (live / path).read_bytes() == written
+        done = len(story.stream)
+        ledger.append(story.succeed("a").stream[done:])
+        Publisher(ledger, JOB, live).publish(final=False)
         Publisher(ledger, JOB, export).publish()
         assert differing(files_in(live), files_in(export)) == {}
 
