@@ -18,7 +18,7 @@ from orc.ledger.blob_rows import stands_for_file
 from orc.ledger.codec import EVENT_COLUMNS, row_to_recorded
 from orc.ledger.digest import chain_hash
 from orc.ledger.errors import CorruptLedger, LedgerError
-from orc.ledger.events import Recorded
+from orc.ledger.events import StoredEvent
 from orc.ledger.files.file_store import FileStore
 from orc.ledger.names import is_job_id
 from orc.ledger.schema_check import schema_problems
@@ -104,7 +104,7 @@ class IntactStream:
         self.head = ""
         self.named = NamedBlobs()
 
-    def __iter__(self) -> Iterator[Recorded]:
+    def __iter__(self) -> Iterator[StoredEvent]:
         query = f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? ORDER BY version"
         for row in self._connection.execute(query, (self._job_id,)):
             recorded = row_to_recorded(row)
@@ -114,9 +114,10 @@ class IntactStream:
                 raise CorruptLedger(f"event {recorded.version} of {self._job_id} is not intact")
             self.count, self.head = recorded.version, link
             is_removal = recorded.event.type == "blob.removed"
-            if is_removal or '"sha256"' in row[_DATA]:
-                self.named.add(recorded.version, row[_DATA].encode(), is_removal=is_removal)
-            yield recorded
+            data = row[_DATA]
+            if is_removal or '"sha256"' in data:
+                self.named.add(recorded.version, data.encode(), is_removal=is_removal)
+            yield recorded, data
 
 
 def blobs_of(data: bytes) -> set[str]:

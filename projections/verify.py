@@ -15,7 +15,6 @@ from msgspec import Struct, field
 from orc.ledger import LedgerError, LedgerReader
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import storage_errors
-from orc.ledger.events import Recorded
 from orc.ledger.integrity import (
     IntactStream,
     check_blobs,
@@ -92,7 +91,7 @@ class Verifier(Struct):
         head, count = "", 0
         # The folder is read first: a folder that is read before the ledger is never ahead of it.
         found = heads_in(folder) if folder is not None and folder.is_dir() else []
-        applied = RunFolder(self.ledger, prices=self.prices) if found else None
+        applied = RunFolder(self.ledger, prices=self.prices, keeps_lines=False) if found else None
         try:
             with storage_errors(self.ledger.path):
                 read = self._read_once(job_id, applied)
@@ -178,7 +177,8 @@ class Verifier(Struct):
         checker: TableChecker | None = None,
     ) -> _Read:
         stream = IntactStream(connection, job_id)
-        events = iter(stream) if applied is None else _applying(stream, applied)
+        stored = iter(stream)
+        events = (found for found, _ in stored) if applied is None else applied.applying(stored)
         rows = [] if checker is None else list(checker.differences(connection, job_id, events))
         for _ in events:
             # Every event must be readable, even if the tables are not checked.
@@ -230,12 +230,6 @@ class Verifier(Struct):
             notes=notes,
             applied=None if read is None else applied,
         )
-
-
-def _applying(stream: IntactStream, folder: RunFolder) -> Iterator[Recorded]:
-    for recorded in stream:
-        folder.apply(recorded)
-        yield recorded
 
 
 def verify_job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -90,6 +91,33 @@ class _Source(Struct, frozen=True):
     mode: int | None = None
 
 
+class _EventLines:
+    """The lines of `events.jsonl`, with their size and digest; if they are not kept, only these."""
+
+    def __init__(self, *, are_kept: bool) -> None:
+        self._are_kept = are_kept
+        self._parts: list[bytes] = []
+        self._digest = hashlib.sha256()
+        self._size_bytes = 0
+
+    def add(self, lines: bytes) -> None:
+        self._digest.update(lines)
+        self._size_bytes += len(lines)
+        if self._are_kept:
+            self._parts.append(lines)
+
+    def file(self) -> File:
+        digest = Digest(self._digest.hexdigest())
+        content = b"".join(self._parts)
+        self._parts = [content]
+
+        def parts() -> Iterable[bytes]:
+            assert self._are_kept
+            return (content,)
+
+        return File("events.jsonl", self._size_bytes, parts, lambda: digest)
+
+
 class RunFolder:
     """The files of `runs/<job_id>/` after the events that were applied, in order.
 
@@ -97,16 +125,19 @@ class RunFolder:
     the last counts, whether the events were applied at once or one by one.
 
     `lost` has the files whose bytes were removed from the ledger, by path. Published copies of them
-    are kept: they may be the last ones.
+    are kept: they may be the last ones. Without `keeps_lines`, the size and the digest of
+    `events.jsonl` are known, and its bytes are not: those of a large job are most of its memory.
     """
 
-    def __init__(self, ledger: LedgerReader, *, prices: PriceTable = NO_PRICES) -> None:
+    def __init__(
+        self, ledger: LedgerReader, *, prices: PriceTable = NO_PRICES, keeps_lines: bool = True
+    ) -> None:
         self._ledger = ledger
         self._owned = OwnedFiles()
         self._manifest = Manifest(
             lambda payload: self._ledger.read_payload(payload), prices=prices, owned=self._owned
         )
-        self._lines: list[bytes] = []
+        self._lines = _EventLines(are_kept=keeps_lines)
         self._requests: dict[tuple[str, int, int], Payload] = {}
         self._changed: dict[str, None] = {}
         self._known: dict[str, None] = {}
@@ -118,19 +149,15 @@ class RunFolder:
         """Read from now on with another connection to the same ledger."""
         self._ledger = ledger
 
-    def apply(self, recorded: Recorded) -> None:
-        """Apply the next event."""
-        self._fold(recorded)
-        self._lines.append(f"{event_line(recorded)}\n".encode())
-
     def apply_stored(self, stored: Sequence[StoredEvent]) -> None:
-        """Apply the next events, which are committed: the same, in a fraction of the time."""
+        """Apply the next events, which are committed."""
         for recorded, _ in stored:
             self._fold(recorded)
         if self.version > _FEW_EVENTS:
-            self._lines.append(stored_lines(stored))
+            self._lines.add(stored_lines(stored))
         else:
-            self._lines += (f"{event_line(recorded)}\n".encode() for recorded, _ in stored)
+            for recorded, _ in stored:
+                self._lines.add(f"{event_line(recorded)}\n".encode())
 
     def read(self, job_id: str) -> None:
         """Apply the events of the ledger that come after those that were applied."""
@@ -192,7 +219,7 @@ class RunFolder:
         """The path of each of these files, and of the summaries, with a function that makes it."""
         yield from self._changed_files()
         if with_summaries:
-            yield "events.jsonl", self._events
+            yield "events.jsonl", self._lines.file
             yield "manifest.json", self._summary
 
     def tails(self) -> dict[str, bytes]:
@@ -234,13 +261,8 @@ class RunFolder:
 
     def summaries(self) -> Iterator[File]:
         """`events.jsonl` and `manifest.json`, which depend on all events so far."""
-        yield self._events()
+        yield self._lines.file()
         yield self._summary()
-
-    def _events(self) -> File:
-        content = b"".join(self._lines)
-        self._lines = [content]
-        return _in_memory("events.jsonl", content)
 
     def _summary(self) -> File:
         return _in_memory("manifest.json", self._manifest.render())
@@ -313,7 +335,7 @@ def expected_files(
     ledger: LedgerReader, job_id: str, *, prices: PriceTable = NO_PRICES
 ) -> ExpectedFiles:
     """The files that the job's run folder should have after its last event."""
-    folder = RunFolder(ledger, prices=prices)
+    folder = RunFolder(ledger, prices=prices, keeps_lines=False)
     folder.read(job_id)
     return expected_of(folder)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
+from msgspec.json import Decoder
 
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import quoted_command
@@ -18,7 +19,7 @@ from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.money import NANO_PER_USD
 from orc.ledger.stored import parse_object
 from orc.ledger.wording import count_text
-from orc.projections.folder.jsonl import event_object, render_line
+from orc.projections.folder.jsonl import event_line, event_object, render_line
 from orc.projections.folder.manifest import (
     INPUTS_KEY,
     MONEY_KEYS,
@@ -60,12 +61,50 @@ def heads_in(path: Path) -> list[KnownHead]:
     found = []
     manifest = folder.read("manifest.json")
     if manifest is not None:
-        found.append(_head("manifest.json", manifest, ("ledger_head", "version", "hash")))
-    lines = folder.read("events.jsonl")
-    if lines:
-        last = lines.rstrip(b"\n").rpartition(b"\n")[2]
+        found.append(_manifest_head(manifest))
+    last = _last_line(folder, "events.jsonl")
+    if last is not None:
         found.append(_head("events.jsonl", last, (None, "seq", "hash")))
     return found
+
+
+class _Place(Struct):
+    version: int
+    hash: str
+
+
+class _Manifest(Struct):
+    ledger_head: _Place
+
+
+_decode_manifest = Decoder(_Manifest).decode
+
+
+def _manifest_head(text: bytes) -> KnownHead:
+    try:
+        # The rest, which is large, is only skipped.
+        place = _decode_manifest(text).ledger_head
+    except (MsgspecError, UnicodeError, RecursionError):
+        return _head("manifest.json", text, ("ledger_head", "version", "hash"))
+    return KnownHead("manifest.json", place.version, place.hash)
+
+
+def _last_line(folder: Folder, relative: str) -> bytes | None:
+    """The last line of a file, without newlines; None if there is no such file, or it is empty."""
+    there = folder.stat(relative)
+    size = 0 if there is None else there.st_size
+    count = _END_BYTES
+    while size:
+        end = folder.read(relative, offset=max(0, size - count)) or b""
+        _, newline, last = end.rstrip(b"\n").rpartition(b"\n")
+        if newline or count >= size:
+            return last
+        count *= 8
+    return None
+
+
+_END_BYTES = 16 * 1024
+"""So much of the end of a file is read for its last line, and more only if that is longer."""
 
 
 def is_behind(ledger: LedgerReader, job_id: str, path: Path) -> bool:
@@ -168,7 +207,9 @@ def _is_older_form(
         return False
     content = folder.read(relative) or b""
     if relative == "events.jsonl":
-        if content == stored_lines(list(ledger.read_stored(job_id))):
+        stored = list(ledger.read_stored(job_id))
+        lines = (f"{event_line(recorded)}\n" for recorded, _ in stored)
+        if content in (stored_lines(stored), "".join(lines).encode()):
             # The data of another program may have other forms of the same values.
             return True
         return any(
