@@ -102,6 +102,11 @@ class FileOwners(Struct):
             yield from self._folders.get(name, ())
 
     @property
+    def has_folders(self) -> bool:
+        """Whether any step has left empty folders."""
+        return bool(self._folders)
+
+    @property
     def folders(self) -> dict[str, str]:
         """The empty folders that steps left, by path, with one of the steps that left each."""
         return {path: step for step, paths in self._folders.items() for path in paths}

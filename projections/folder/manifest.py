@@ -104,7 +104,7 @@ class Manifest:
             shown.status, shown.attempts, shown.placed = "running", event.attempt, UNSET
             return
         if event.type == "step.succeeded" and event.warning is None:
-            self._attempt_ended(event)
+            self._succeeded(event)
             return
         self._tolerated.apply(recorded)
         priced = self._pricer.take(recorded)
@@ -143,7 +143,9 @@ class Manifest:
                 }
             case "step.unplaced":
                 self._steps[event.step].shown.placed = UNSET
-            case "step.succeeded" | "step.failed" | "step.interrupted":
+            case "step.succeeded":
+                self._succeeded(event)
+            case "step.failed" | "step.interrupted":
                 self._attempt_ended(event)
             case "step.skipped":
                 self._steps[event.step].shown.status = "skipped"
@@ -294,25 +296,27 @@ class Manifest:
                 if step.shown.status in OPEN:
                     step.shown.status = "cancelled"
 
-    def _attempt_ended(self, event: StepSucceeded | StepFailed | StepInterrupted) -> None:
+    def _succeeded(self, event: StepSucceeded) -> None:
         step = self._steps[event.step]
-        shown = step.shown
-        if event.duration_s:
-            step.duration_s += event.duration_s
-            shown.duration_s = Raw(repr(round(step.duration_s, 6)).encode())
-        if isinstance(event, StepSucceeded):
-            shown.status, step.failure = "succeeded", None
-        elif isinstance(event, StepInterrupted):
-            shown.status = "pending"
+        step.add_time(event.duration_s)
+        step.shown.status, step.failure = "succeeded", None
+
+    def _attempt_ended(self, event: StepFailed | StepInterrupted) -> None:
+        step = self._steps[event.step]
+        step.add_time(event.duration_s)
+        if isinstance(event, StepInterrupted):
+            step.shown.status = "pending"
         else:
-            shown.status = "failed" if event.retry_at is None else "waiting"
+            step.shown.status = "failed" if event.retry_at is None else "waiting"
             step.failure = {"kind": event.kind, "message": event.message}
             step.tolerated = bool(event.tolerated)
 
     def _count(self, call: PricedCall) -> None:
-        used = self._steps[call.step].shown.usage
-        for name, count in dump(call.usage).items():
-            used[name] = used.get(name, 0) + count
+        shown = self._steps[call.step].shown
+        before = shown.usage
+        shown.usage = before | {
+            name: before.get(name, 0) + count for name, count in dump(call.usage).items()
+        }
         self._spent.add(call.cost_nano_usd)
 
     def _doubt(self, request: LlmRequested) -> None:
@@ -333,8 +337,10 @@ class Manifest:
     def _usage(self) -> dict[str, int]:
         total: dict[str, int] = dump(TokenUsage())
         for step in (*self._steps.values(), *self._removed.values()):
-            for name, count in step.shown.usage.items():
-                total[name] += count
+            # Most steps of a large job have none.
+            if step.shown.usage:
+                for name, count in step.shown.usage.items():
+                    total[name] += count
         return total
 
 

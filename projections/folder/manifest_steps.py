@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from orc.ledger.step_names import are_outer, container_of
+from orc.ledger.stored_struct import NO_ENTRIES
 from orc.projections.folds.doubts import Doubts
 
 _NO_TIME = Raw(b"0.0")
@@ -17,7 +20,7 @@ class ShownStep(Struct):
     attempts: int = 0
     duration_s: Raw = _NO_TIME
     provider_calls: int = 0
-    usage: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, int] = NO_ENTRIES
     reused_from: dict[str, str] | UnsetType = UNSET
     placed: dict[str, str] | UnsetType = UNSET
     in_doubt: Raw | UnsetType = UNSET
@@ -32,6 +35,18 @@ class ManifestStep(Struct):
     tolerated: bool = False
     has_expanded: bool = False
     doubts: Doubts | None = None
+
+    def add_time(self, duration_s: float | None) -> None:
+        """Add the time of an attempt."""
+        if duration_s:
+            self.duration_s += duration_s
+            self.shown.duration_s = _seconds(self.duration_s)
+
+
+@lru_cache(maxsize=1000)
+def _seconds(duration_s: float) -> Raw:
+    """The text of a duration. Values take few different numbers of microseconds."""
+    return Raw(repr(round(duration_s, 6)).encode())
 
 
 class ManifestSteps(dict[str, ManifestStep]):

@@ -176,8 +176,14 @@ class RunFolder:
         self.version = recorded.version
         event = recorded.event
         self._manifest.apply(recorded)
+        # Most events of a large job are of these two types, and change no file.
         if event.type == "step.started" and not self._owned.artifacts:
-            # As most attempts of a large job: it changes no file.
+            return
+        if (
+            event.type == "step.succeeded"
+            and event.log is None
+            and not self._owned.is_changed_by(event)
+        ):
             return
         for path in self._owned.apply(recorded):
             self.lost.pop(path, None)

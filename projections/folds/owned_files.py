@@ -17,6 +17,7 @@ from orc.ledger.events import (
     Payload,
     Recorded,
     StepReused,
+    StepSucceeded,
 )
 from orc.ledger.file_owners import FileOwners, OwnedFile, dropped_by
 from orc.ledger.files.folder import Folder
@@ -70,6 +71,10 @@ class OwnedFiles(Struct):
                 return tuple(self._amended(recorded, event))
             case _:
                 return ()
+
+    def is_changed_by(self, event: StepSucceeded) -> bool:
+        """Whether the success of an attempt adds or replaces artifacts or folders."""
+        return bool(event.artifacts or event.folders or self.outputs.has_folders)
 
     def superseded(self) -> Iterator[Superseded]:
         """Files that a run folder may still have from an earlier publication."""

@@ -14,8 +14,10 @@ from orc.ledger import Ledger, Payload
 from orc.ledger.definition import RetryDef
 from orc.ledger.events import (
     JobFailed,
+    StepSucceeded,
 )
 from orc.projections import Manifest, Publisher, event_line
+from orc.projections.folder.run_folder import RunFolder
 from orc.scheduler.core.commands import CancelJob, InterruptJob, ResumeJob, Settle, TimeOutJob
 from tests.builders import JOB, OWNER, step, submitted
 from tests.processes import run_orc
@@ -211,6 +213,21 @@ def test_artifacts_of_an_earlier_attempt_are_not_published() -> None:
 def _artifacts(story: Story) -> list[str]:
     with ledger_of(story) as ledger:
         return [name for name in _publish(ledger, "out") if name.startswith("artifacts/")]
+
+
+def test_empty_folders_are_those_of_the_last_success() -> None:
+    story = begun(step("a"))
+    output = Payload(value=1)
+    with ledger_of(story) as ledger:
+        folder = RunFolder(ledger)
+        folder.read(JOB)
+        for attempt, folders in enumerate((("b",), None), start=1):
+            event = StepSucceeded(
+                step="a", attempt=attempt, output=output, duration_s=0.5, folders=folders
+            )
+            last = story.stream[-1]._replace(version=folder.version + 1, event=event)
+            folder.apply_stored([(last, "{}")])
+            assert folder.folders() == [f"outputs/{name}" for name in folders or ()]
 
 
 def test_a_cancelled_job_has_no_pending_steps() -> None:
