@@ -29,6 +29,8 @@ from orc.projections.money.prices import NO_PRICES, PriceTable
 
 TOLD_MAX = 5000
 """How many events are kept at most while their job is being published; later ones replace them."""
+APPLIED_AT_ONCE = 200
+"""So many events are applied together: after a commit, the memory that a single one needs is cold."""
 
 
 class Unpublished(OSError):
@@ -83,16 +85,14 @@ class Publisher:
         self._told: deque[StoredEvent] = deque(maxlen=TOLD_MAX)
 
     def take(self, committed: Sequence[StoredEvent]) -> None:
-        """Apply committed events of the job; while it is published, keep at most the last TOLD_MAX."""
+        """Keep committed events of the job, and apply those that have gathered.
+
+        While the job is published, at most the last TOLD_MAX are kept.
+        """
         self._told.extend(self._own(committed))
-        if self._busy.acquire(blocking=False):
+        if len(self._told) >= APPLIED_AT_ONCE and self._busy.acquire(blocking=False):
             try:
                 self._apply_told()
-            except BaseException as error:
-                # The next publication reads all events, and raises the error if it persists.
-                self._begin_again()
-                if not isinstance(error, Exception):
-                    raise
             finally:
                 self._busy.release()
 
@@ -130,14 +130,23 @@ class Publisher:
         return (one for one in committed if one[0].job_id == self._job_id)
 
     def _apply_told(self) -> None:
-        """Apply the events that follow those that were applied; after a gap, none fits."""
+        """Apply the events that follow those that were applied; after a gap, none fits.
+
+        If one of them cannot be applied, nothing is: the next publication reads all events, and
+        raises the error if it persists.
+        """
         told = [self._told.popleft() for _ in range(len(self._told))]
         version = self._projection.version
         if told and told[0][0].version != version + 1:
             told = [one for one in told if one[0].version > version]
         count = len(told)
         if told and (told[0][0].version, told[-1][0].version) == (version + 1, version + count):
-            self._projection.apply_stored(told)
+            try:
+                self._projection.apply_stored(told)
+            except BaseException as error:
+                self._begin_again()
+                if not isinstance(error, Exception):
+                    raise
 
     def _publish(self, *, final: bool) -> None:
         if final:

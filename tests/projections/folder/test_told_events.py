@@ -127,14 +127,46 @@ def test_events_that_come_during_a_publication_are_kept_up_to_a_number(
         check_export(ledger, folder)
 
 
-def test_an_event_that_cannot_be_applied_stops_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_of_small_commits_are_applied_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "APPLIED_AT_ONCE", 5)
     story = long_story()
+    sizes: list[int] = []
+    real = RunFolder.apply_stored
+
+    def counted(folder: RunFolder, stored: Sequence[StoredEvent]) -> None:
+        sizes.append(len(stored))
+        real(folder, stored)
+
+    with followed(story, 3) as (ledger, publisher, folder), monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "apply_stored", counted)
+        for recorded in story.stream[3:16]:
+            ledger.append([recorded])
+        assert sizes == [5, 5]
+        publisher.publish(final=False)
+        assert sizes == [5, 5, 3]
+        check_export(ledger, folder)
+
+
+@pytest.mark.parametrize("at_once", [1, 200])
+def test_an_event_that_cannot_be_applied_stops_no_commit(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "APPLIED_AT_ONCE", at_once)
+    story = long_story()
+    real = RunFolder.apply_stored
+
+    def fail_once(folder: RunFolder, stored: Sequence[StoredEvent]) -> None:
+        """Apply an event in part, and fail."""
+        monkeypatch.setattr(RunFolder, "apply_stored", real)
+        folder._fold(stored[0][0])
+        raise TypeError("boom")
+
     with followed(story, 3) as (ledger, publisher, folder):
-        with monkeypatch.context() as patch:
-            patch.setattr(RunFolder, "apply_stored", apply_half)
-            ledger.append(story.stream[3:])
+        monkeypatch.setattr(RunFolder, "apply_stored", fail_once)
+        ledger.append(story.stream[3:])
         assert ledger.head(JOB).version == len(story.stream)
         publisher.publish()
+        assert RunFolder.apply_stored is real
         check_export(ledger, folder)
 
 
@@ -153,12 +185,6 @@ def test_a_ledger_tells_nothing_after_the_end() -> None:
         pass
     assert not publisher._told
     assert not ledger._followers
-
-
-def apply_half(folder: RunFolder, stored: Sequence[StoredEvent]) -> None:
-    """Apply an event in part, and fail."""
-    folder._fold(stored[0][0])
-    raise TypeError("boom")
 
 
 class Stopped(Exception):
