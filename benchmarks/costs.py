@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -63,8 +64,8 @@ def _figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
 
     chain, long_chain = least("chain", 1000), least("chain", 10_000)
     commands, harness = least("commands", 200), least("harness", 200)
-    functions, fold, publish, export = (
-        least("functions", 1000),
+    functions, large_values = least("functions", 1000), least("large_values", 1000)
+    fold, publish, export = (
         least("fold", 10_000),
         least("publish", 10_000),
         least("export", 10_000),
@@ -105,7 +106,7 @@ def _figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
             "chain of 1,000 functions: ms CPU a step",
             functions.cpu_s,
             "chain of 1,000 values, a commit each: ms",
-            least("large_values", 1000).cpu_s,
+            large_values.cpu_s,
             "<= 1.5",
         ),
         figure_of("events of 10,000 steps folded/s of CPU", [20_000 / fold.cpu_s], "", []),
@@ -115,6 +116,20 @@ def _figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
             "the chain of 10,000: s",
             long_chain.cpu_s,
             "<= 0.05",
+        ),
+        *(
+            _row(
+                f"publishing in {name}: s CPU",
+                least(f"publish_{what}", count).cpu_s,
+                "the same run: s",
+                whole.cpu_s,
+                "<= 0.05",
+            )
+            for name, what, count, whole in (
+                ("a chain of 1,000 values, a commit each", "large_values", 1000, large_values),
+                ("a chain of 1,000 functions", "functions", 1000, functions),
+                ("200 times run: 'true', 8 at once", "commands", 200, commands),
+            )
         ),
         _row(
             "publishing 10,000 steps, at the end: s CPU",
@@ -195,7 +210,7 @@ def _fold(count: int, folder: Path) -> float:
         return _least(lambda: load_state(ledger, ledger.find_job("latest")))
 
 
-def _publish(count: int, folder: Path) -> float:
+def _publish(run: Callable[[int, Path], float], count: int, folder: Path) -> float:
     """All that a run does for its run folder: with each commit, at its start and at its end."""
     spent = [0.0]
 
@@ -208,7 +223,7 @@ def _publish(count: int, folder: Path) -> float:
         return call
 
     with patch.multiple(Publisher, take=timed(Publisher.take), publish=timed(Publisher.publish)):
-        _run(jobs.chain(count), folder)
+        run(count, folder)
     return spent[0]
 
 
@@ -241,7 +256,10 @@ _WHATS: dict[str, Callable[[int, Path], float]] = {
     "functions": _functions,
     "harness": _harness,
     "fold": _fold,
-    "publish": _publish,
+    "publish": partial(_publish, _chain),
+    "publish_large_values": partial(_publish, _large_values),
+    "publish_functions": partial(_publish, _functions),
+    "publish_commands": partial(_publish, _commands),
     "export": _export,
     "resume": _resume,
 }
