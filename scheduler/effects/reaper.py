@@ -97,3 +97,5 @@ def _note_end(group: int) -> None:
 
 if __name__ == "__main__":
     main()
+    # Nothing is left to clean up, which takes a sixth of the time of such a process.
+    os._exit(0)
