@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Literal
 
 import trio
@@ -115,14 +116,15 @@ class Runner:
         self._observer = observer or (lambda recorded: None)
         self._groups = ProcessGroups(grace_s=grace_s)
         # Each attempt has at most one message in it; the executors set how many run at once.
-        self._send, self._receive = trio.open_memory_channel[Message](math.inf)
+        # None is no message: it wakes the loop.
+        self._send, self._receive = trio.open_memory_channel[Message | None](math.inf)
         self._budgets = BudgetGate(state, price)
         self._rates = Rates(
             state.definition.rate, slots_of(state.definition), shared, on_room=self._look_again
         )
         self._batches = BatchRoom(
             job_id, state, self._send, budgets=self._budgets, clock=self._clock,
-            is_idle=lambda: self._waiting is not None, wake=self._look_again,
+            is_idle=lambda: self._is_waiting, wake=self._look_again,
             cut=lambda step_id: self._running.cut(step_id),
             find_provider=lambda target: self._context.provider_of(target),
             waits=waits_for_batches,
@@ -138,7 +140,7 @@ class Runner:
         renderer = self._context.renderer
         reuse = ResultReuse(state, renderer, results, renderer.of)
         self._open_stops = open_stops
-        self._waiting: trio.CancelScope | None = None
+        self._is_waiting = False
         self._remotes = executors
         self._local_room = LocalRoom(state, local_amounts or {})
         self._running = RunningAttempts(
@@ -374,18 +376,20 @@ class Runner:
             wake = self._rates.next_at()
             wake = wake if due is None else min(wake, self._clock.deadline(due))
             wake = self._look.put_off(min(wake, self._deadline))
-        messages: list[Message] = []
-        with trio.move_on_at(wake) as self._waiting:
+        messages: list[Message | None] = []
+        self._is_waiting = True
+        # A scope costs as much as the rest, and most jobs wait for no time.
+        with nullcontext() if wake == math.inf else trio.move_on_at(wake):
             messages.append(await self._receive.receive())
-        self._waiting = None
+        self._is_waiting = False
         self._look.woke(wake)
-        messages += self._receive_waiting()
-        return messages
+        return [*filter(None, messages), *self._receive_waiting()]
 
     def _look_again(self) -> None:
         """Look for steps that may start, since another job of this process has made room."""
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self._is_waiting:
+            self._is_waiting = False
+            self._send.send_nowait(None)
 
     def _receive_waiting(self) -> list[Message]:
         messages = []
@@ -393,4 +397,4 @@ class Runner:
             while True:
                 messages.append(self._receive.receive_nowait())
         except trio.WouldBlock:
-            return messages
+            return [*filter(None, messages)]

@@ -53,7 +53,8 @@ class WorkerPool:
     async def perform(self, request: FunctionRequest) -> WorkOutcome:
         """How the call ended. On cancellation, the worker's group is ended."""
         watch = Stopwatch()
-        kind = self._kinds.setdefault((request.secrets, request.import_dir), _Kind())
+        key = (request.secrets, request.import_dir)
+        kind = self._kinds.get(key) or self._kinds.setdefault(key, _Kind())
         try:
             process = await self._process(request, kind)
         except OSError as error:
@@ -66,8 +67,9 @@ class WorkerPool:
         finally:
             if answer is not None:
                 kind.idle.append(process)
-            # Another call takes the process, or may start one in its place.
-            kind.waiting.unpark()
+            if kind.waiting:
+                # Another call takes the process, or may start one in its place.
+                kind.waiting.unpark()
             if answer is None:
                 await self._end(process)
             printed.close()
