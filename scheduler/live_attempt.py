@@ -36,7 +36,7 @@ class LiveAttempt:
     ) -> None:
         self.ticket = Ticket(renderer.job_id, step_id, attempt)
         self.epoch = placing.epoch
-        self.places: Mapping[Place, Path] = renderer.places(step_id)
+        self.places: Mapping[Place, str] = renderer.places(step_id)
         self.log_path = renderer.log_path(step_id)
         self.secrets: Mapping[str, str] = renderer.environment.secrets(step_id)
         self._placing = placing
@@ -69,7 +69,7 @@ class LiveAttempt:
     def take_log(self, pieces: Iterable[bytes]) -> None:
         """See `Attempt.take_log`."""
         with suppress(FileNotFoundError):
-            self.log_path.unlink()
+            os.unlink(self.log_path)
         if pieces == [b""]:
             # Most attempts print nothing.
             return

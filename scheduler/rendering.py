@@ -45,7 +45,6 @@ from orc.scheduler.executors.contract import (
     WorkLimits,
 )
 from orc.scheduler.executors.surroundings import local_environment
-from orc.scheduler.folders.work_folder import WorkFolder
 from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.inputs.placed import StepInputs
 from orc.scheduler.inputs.values import InputReads
@@ -95,7 +94,7 @@ class Renderer:
         self.job_id = job_id
         self.target_rules = target_rules(environment, state.definition.servers)
         self._values: dict[str, Any] = {}
-        self._spec_folders: dict[str, Path] = {}
+        self._spec_folders: dict[str, str] = {}
         self._upstream = Upstream(state)
         self._declared = DeclaredFiles()
         definition = state.definition
@@ -202,9 +201,9 @@ class Renderer:
         return ToolContext(
             env=local_environment(work, places, secrets, self._environment),
             secrets=definition.secrets,
-            cwd=places["work"],
-            log_path=self.log_path(step_id),
-            import_dir=str(places["spec"]),
+            cwd=Path(places["work"]),
+            log_path=Path(self.log_path(step_id)),
+            import_dir=places["spec"],
             files=self.inputs(step_id),
             taken=partial(self._taken, step_id),
             read=lambda file: self._ledger.read_blob(file.sha256),
@@ -360,33 +359,32 @@ class Renderer:
             if not may_replace(owned.step, step_id)
         }
 
-    def _folder(self, step_id: str) -> WorkFolder:
-        shared = self._state.graph.steps[step_id].workspace
-        attempt = self._state.steps[step_id].attempts
-        return self._workspace.attempt_folder(step_id, attempt, shared=shared)
-
-    def places(self, step_id: str) -> dict[Place, Path]:
-        """The folders of the step's current attempt on this machine."""
-        folder = self._folder(step_id)
-        places: dict[Place, Path] = {
-            "work": folder.path,
-            "artifacts": folder.artifacts,
+    def places(self, step_id: str) -> dict[Place, str]:
+        """The paths of the folders of the step's current attempt on this machine."""
+        work, artifacts = self._workspace.attempt_paths(
+            step_id,
+            self._state.steps[step_id].attempts,
+            shared=self._state.graph.steps[step_id].workspace,
+        )
+        places: dict[Place, str] = {
+            "work": work,
+            "artifacts": artifacts,
             "spec": self.spec_folder(step_id),
         }
         if self._has_read:
-            places["inputs"] = folder.path / INPUTS_FOLDER
+            places["inputs"] = f"{work}/{INPUTS_FOLDER}"
         return places
 
-    def spec_folder(self, step_id: str) -> Path:
-        """The folder of the file in which the step is written, on this machine."""
+    def spec_folder(self, step_id: str) -> str:
+        """The path of the folder of the file in which the step is written, on this machine."""
         submitted = self._state.submitted
         assert submitted is not None
         folder = self._state.graph.steps[step_id].folder
         if folder not in self._spec_folders:
-            self._spec_folders[folder] = spec_folder(submitted, self._ledger.path) / folder
+            self._spec_folders[folder] = str(spec_folder(submitted, self._ledger.path) / folder)
         return self._spec_folders[folder]
 
-    def log_path(self, step_id: str) -> Path:
+    def log_path(self, step_id: str) -> str:
         """The file for the log of the step's current attempt."""
         return self._workspace.log_path(step_id, self._state.steps[step_id].attempts)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from msgspec.structs import replace
@@ -229,7 +230,7 @@ class ResultReuse:
 
     def _sources(self, step_id: str, names: list[str]) -> dict[str, Digest]:
         """The digests of the named files that exist in the folder of the step's spec."""
-        folder = self._renderer.spec_folder(step_id)
+        folder = Path(self._renderer.spec_folder(step_id))
         found = {}
         for name in names:
             path = folder / name

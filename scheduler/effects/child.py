@@ -28,7 +28,7 @@ class Child:
         stdin: int,
         stdout: int,
         stderr: int,
-        cwd: Path,
+        cwd: Path | str,
         env: Mapping[str, str],
         pass_fds: Sequence[int] = (),
     ) -> None:

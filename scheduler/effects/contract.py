@@ -175,8 +175,8 @@ class CommandRequest(Struct, frozen=True):
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
-    cwd: Path
-    log_path: Path
+    cwd: str
+    log_path: str
     limits: LimitsDef = DEFAULT_LIMITS
     stdin: Path = NO_STDIN
 
@@ -195,8 +195,8 @@ class FunctionRequest(Struct, frozen=True):
     function: str
     args: Mapping[str, Any]
     env: Mapping[str, str]
-    cwd: Path
-    log_path: Path
+    cwd: str
+    log_path: str
     import_dir: str
     use: FunctionUse = "call"
     secrets: tuple[str, ...] = ()

@@ -79,7 +79,7 @@ class FunctionProcess:
                 "function": request.function,
                 "args": request.args,
                 "env": request.env,
-                "cwd": str(request.cwd),
+                "cwd": request.cwd,
                 "import_dir": request.import_dir,
                 "use": request.use,
             }

@@ -50,7 +50,7 @@ class ProcessGroups:
         self,
         argv: Sequence[str],
         *,
-        cwd: Path,
+        cwd: Path | str,
         env: Mapping[str, str],
         stdout: int,
         stderr: int,
@@ -135,7 +135,7 @@ class ProcessGroups:
     async def _spawn(
         self,
         argv: Sequence[str],
-        cwd: Path,
+        cwd: Path | str,
         env: Mapping[str, str],
         stdout: int,
         stderr: int,

@@ -21,7 +21,7 @@ class Log:
     If the log cannot be written or reaches its limit, `warning` is set; the step does not fail.
     """
 
-    def __init__(self, path: Path, *, limit: int, begins: bool = False) -> None:
+    def __init__(self, path: Path | str, *, limit: int, begins: bool = False) -> None:
         self.warning: str | None = None
         self._path = path
         self._begins = begins
@@ -56,7 +56,7 @@ class Log:
             kept = kept[os.write(self._file, kept) :]
 
 
-def _open(path: Path, *, fresh: bool) -> int:
+def _open(path: Path | str, *, fresh: bool) -> int:
     """Open a regular file with one name. A link, a pipe or a hard-linked file is replaced.
 
     `fresh` replaces an existing log as well.

@@ -189,13 +189,14 @@ class Superseded(Exception):
 class LocalAttempt(Protocol):
     """One attempt, as an executor on this machine sees it.
 
-    `places` are folders of this machine; those for work and artifacts are private to the attempt.
+    `places` are paths of folders of this machine; those for work and artifacts are private to the
+    attempt.
     `log_path` is the file for the log, and `secrets` are the values of the work's secrets.
     """
 
     ticket: Ticket
-    places: Mapping[Place, Path]
-    log_path: Path
+    places: Mapping[Place, str]
+    log_path: str
     secrets: Mapping[str, str]
 
 

@@ -71,7 +71,7 @@ async def _place(
     attempt: Attempt, fetch: Callable[[Path], Awaitable[WorkOutcome | None]]
 ) -> WorkOutcome | None:
     """Put what `fetch` writes into a folder where it belongs."""
-    work, artifacts = attempt.places["work"], attempt.places["artifacts"]
+    work, artifacts = Path(attempt.places["work"]), Path(attempt.places["artifacts"])
     folder = work.with_name(f"{work.name}.fetched")
     try:
         await trio.to_thread.run_sync(_make_empty, folder)

@@ -90,7 +90,7 @@ class LocalExecutor:
             env=self._env(attempt, work),
             cwd=attempt.places[work.cwd],
             log_path=attempt.log_path,
-            import_dir=str(attempt.places["spec"]),
+            import_dir=attempt.places["spec"],
             secrets=work.secrets,
             limits=_limits(work.limits),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from orc.ledger import failpoints
 from orc.scheduler.executors.contract import INHERITED, Place, Work
@@ -15,7 +14,7 @@ _KEPT_BACK = (failpoints.VARIABLE,)
 
 def local_environment(
     work: Work,
-    places: Mapping[Place, Path],
+    places: Mapping[Place, str],
     secrets: Mapping[str, str],
     caller: Mapping[str, str],
 ) -> dict[str, str]:
@@ -25,7 +24,7 @@ def local_environment(
     env.update(work.env)
     env.update(secrets)
     for name, place in work.places.items():
-        env[name] = str(places[place])
+        env[name] = places[place]
     return env
 
 

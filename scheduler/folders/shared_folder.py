@@ -33,9 +33,9 @@ from orc.worker.declared import INPUTS_FOLDER
 class SharedFolder(WorkFolder):
     """A named workspace during one attempt, whose files `globs` are captured."""
 
-    def __init__(self, path: Path, artifacts: Path, globs: tuple[str, ...]) -> None:
+    def __init__(self, path: str, artifacts: str, globs: tuple[str, ...]) -> None:
         super().__init__(path, artifacts)
-        self._note = path.with_name(f"{path.name}.json")
+        self._note = Path(f"{path}.json")
         self._texts = globs
         self._before: dict[str, tuple[Stamp, Digest | None]] = {}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from orc.scheduler.effects.contract import Result
@@ -34,7 +34,7 @@ def hint_for_missing(
     work: Work,
     result: Result,
     *,
-    places: dict[Place, Path],
+    places: Mapping[Place, str],
     got: Collection[str],
     is_remote: bool,
 ) -> str | None:
@@ -43,10 +43,10 @@ def hint_for_missing(
     `got` are the files that lay in the working folder. None if the failure is about something else.
     """
     assert result.failed is not None
+    spec = Path(places["spec"])
     text = f"{result.failed.message}\n{result.complaint}".replace(f"{places['work']}/", "")
     if not _NOT_FOUND.search(text):
-        return _hint_by_command(work, result, places["spec"], got=got, is_remote=is_remote)
-    spec = places["spec"]
+        return _hint_by_command(work, result, spec, got=got, is_remote=is_remote)
     if str(spec) in text or (work.kind == "function" and "No module named" in text):
         module = work.function.partition(":")[0].partition(".")[0]
         if work.kind == "command" or not _has_module(spec, module):

@@ -69,22 +69,33 @@ class _Placed(Struct, frozen=True):
 class WorkFolder:
     """The folder of one attempt (`path`), with its folder for artifacts beside it."""
 
-    def __init__(self, path: Path, artifacts: Path) -> None:
-        self.path = path
-        self.artifacts = artifacts
+    def __init__(self, path: str, artifacts: str) -> None:
+        # Texts, since most attempts leave nothing, and need no more than these.
+        self._paths = (path, artifacts)
+        self._has_artifacts = True
         self._placed: dict[str, _Placed] = {}
         self._started_ns = 0
 
+    @property
+    def path(self) -> Path:
+        """The folder in which the attempt works."""
+        return Path(self._paths[0])
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder for its artifacts."""
+        return Path(self._paths[1])
+
     def create(self) -> None:
         """Create both folders, empty: what a killed process left there is removed."""
-        for path in (self.path, self.artifacts):
+        for path in self._paths:
             try:
                 os.mkdir(path, 0o700)
             except FileExistsError:
-                remove_tree(path)
+                remove_tree(Path(path))
                 os.mkdir(path, 0o700)
             except FileNotFoundError:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 os.mkdir(path, 0o700)
 
     def place(
@@ -165,13 +176,16 @@ class WorkFolder:
 
     def drop_empty_artifacts(self) -> bool:
         """Remove the folder for artifacts if it is empty; whether there is nothing in it."""
-        return _remove_empty(self.artifacts) or not _has_entries(self.artifacts)
+        artifacts = self._paths[1]
+        self._has_artifacts = self._has_artifacts and not _remove_empty(artifacts)
+        return not (self._has_artifacts and _has_entries(artifacts))
 
     def remove_empty(self) -> bool:
         """Remove both folders if nothing is in them, which takes no time; whether they are gone."""
-        if os.path.islink(os.path.dirname(self.path)):
+        path, artifacts = self._paths
+        if os.path.islink(os.path.dirname(path)):
             return False
-        return all([_remove_empty(self.path), _remove_empty(self.artifacts)])
+        return _remove_empty(path) and (not self._has_artifacts or _remove_empty(artifacts))
 
     def is_changed(self, folder: Folder, path: str, *, if_missing: bool = True) -> bool:
         """Whether the attempt made or changed the file; `if_missing` is the answer if it is gone."""
@@ -279,7 +293,7 @@ def _lift(name: str, top: int, prefix: str) -> list[str]:
     return moved
 
 
-def _remove_empty(path: Path) -> bool:
+def _remove_empty(path: str) -> bool:
     try:
         os.rmdir(path)
     except FileNotFoundError:
@@ -289,7 +303,7 @@ def _remove_empty(path: Path) -> bool:
     return True
 
 
-def _has_entries(path: Path) -> bool:
+def _has_entries(path: str) -> bool:
     try:
         with os.scandir(path) as entries:
             return next(entries, None) is not None

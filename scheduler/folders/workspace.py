@@ -71,8 +71,8 @@ class Workspace:
         self._folder = Folder(folder)
         self._is_created = False
         # Several places ask for the paths of each attempt.
-        self._paths = lru_cache(_KNOWN_PATHS_MAX)(partial(_attempt_paths, folder / "work"))
-        self._logs = folder / "logs"
+        self._paths = lru_cache(_KNOWN_PATHS_MAX)(partial(_attempt_paths, f"{folder}/work"))
+        self._logs = f"{folder}/logs"
         self._own_folders = tuple(str(folder / name) for name in _OWN_FOLDERS)
 
     def create(self) -> None:
@@ -92,10 +92,15 @@ class Workspace:
         globs: tuple[str, ...] = (),
     ) -> WorkFolder:
         """The folder of an attempt, which is not created. `shared` is the name of its workspace."""
-        own = WorkFolder(*self._paths(step_id, attempt))
-        if shared is not None:
-            return SharedFolder(self.folder / "workspaces" / shared, own.artifacts, globs)
-        return own
+        paths = self.attempt_paths(step_id, attempt, shared=shared)
+        return WorkFolder(*paths) if shared is None else SharedFolder(*paths, globs)
+
+    def attempt_paths(
+        self, step_id: str, attempt: int, *, shared: str | None = None
+    ) -> tuple[str, str]:
+        """The paths of an attempt's working folder and of its folder for artifacts."""
+        work, artifacts = self._paths(step_id, attempt)
+        return (work if shared is None else f"{self.folder}/workspaces/{shared}"), artifacts
 
     async def open(
         self, folder: WorkFolder, inputs: Mapping[str, FileRef], folders: Iterable[str] = ()
@@ -133,9 +138,9 @@ class Workspace:
         with suppress(OSError):
             os.rmdir(self.folder / "work")
 
-    def log_path(self, step_id: str, attempt: int) -> Path:
+    def log_path(self, step_id: str, attempt: int) -> str:
         """The path of an attempt's log file."""
-        return Path(f"{self._logs}/{log_name(step_id, attempt)}")
+        return f"{self._logs}/{log_name(step_id, attempt)}"
 
     def read_log(self, step_id: str, attempt: int) -> tuple[Payload, bytes | None] | None:
         """An attempt's masked log as a payload, and its blob; None if the log is empty."""
@@ -173,8 +178,8 @@ def sweep_attempts(folder: Path, state: JobState) -> None:
     """
     for step_id, step in state.steps.items():
         if step.status == "running":
-            for path in _attempt_paths(folder / "work", step_id, step.attempts):
-                remove_attempt_folder(path)
+            for path in _attempt_paths(f"{folder}/work", step_id, step.attempts):
+                remove_attempt_folder(Path(path))
 
 
 def _is_folder(path: str) -> bool:
@@ -185,11 +190,10 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _attempt_paths(work: Path, step_id: str, attempt: int) -> tuple[Path, Path]:
-    """The paths of an attempt's working folder and of its folder for artifacts."""
-    name = work_name(step_id, attempt)
+def _attempt_paths(work: str, step_id: str, attempt: int) -> tuple[str, str]:
+    path = f"{work}/{work_name(step_id, attempt)}"
     # A step's name has no dot, so that no attempt has this name.
-    return Path(f"{work}/{name}"), Path(f"{work}/{name}.artifacts")
+    return path, f"{path}.artifacts"
 
 
 def _check_path(relative: str) -> None:

@@ -92,7 +92,7 @@ async def perform_hook(place: HookPlace, *, open_stops: OpenStops, apply: Apply)
                     seconds = round(trio.current_time() - began, 6)
                     message = "orc was stopped, and ended it"
                     end = EndHook("stop", message=message, duration_s=seconds)
-                    outcome = _with_log(end, request.log_path)
+                    outcome = _with_log(end, Path(request.log_path))
             nursery.cancel_scope.cancel()
     return outcome
 
@@ -120,8 +120,8 @@ def _request(hook: HookDef, place: HookPlace, folder: Path) -> CommandRequest:
     return CommandRequest(
         argv=argv,
         env=local_environment(work, {}, secrets, place.environment),
-        cwd=cwd,
-        log_path=folder / "log",
+        cwd=str(cwd),
+        log_path=f"{folder}/log",
         limits=LimitsDef(log_bytes=LOG_BYTES_MAX),
         stdin=facts,
     )
@@ -134,7 +134,7 @@ async def _run(hook: HookDef, request: CommandRequest, mask: Mask) -> Message:
         ended = await run_command(request, groups=groups, mask=mask, deadline=deadline)
     finally:
         groups.close()
-    return _with_log(_end(ended, hook), request.log_path)
+    return _with_log(_end(ended, hook), Path(request.log_path))
 
 
 def _end(ended: WorkOutcome, hook: HookDef) -> EndHook:

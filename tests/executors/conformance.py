@@ -69,12 +69,12 @@ class Given:
     shown: bytearray = field(default_factory=bytearray)
 
     @property
-    def places(self) -> Mapping[Place, Path]:
-        return {place: self.folder / place for place in ("work", "spec", "artifacts")}
+    def places(self) -> Mapping[Place, str]:
+        return {place: str(self.folder / place) for place in ("work", "spec", "artifacts")}
 
     @property
-    def log_path(self) -> Path:
-        return self.folder / "log"
+    def log_path(self) -> str:
+        return f"{self.folder}/log"
 
     def read_input(self, file: WorkFile) -> Path:
         path = self.folder / f"input-{file.sha256}"
@@ -91,7 +91,7 @@ class Given:
         self.commits.append("reattached")
 
     def take_log(self, pieces: Iterable[bytes]) -> None:
-        self.log_path.write_bytes(b"".join(pieces))
+        Path(self.log_path).write_bytes(b"".join(pieces))
 
     def printed(self, offset: int, content: bytes) -> None:
         if offset == len(self.shown):

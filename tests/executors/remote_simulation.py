@@ -79,8 +79,8 @@ class FakeAttempt:
     epoch: int
     ledger: FakeLedger
     engine: FakeEngine
-    places: Mapping[Place, Path]
-    log_path: Path = Path("unused")
+    places: Mapping[Place, str]
+    log_path: str = "unused"
     secrets: Mapping[str, str] = field(default_factory=dict)
     shown: list[tuple[int, bytes]] = field(default_factory=list)
 
@@ -128,7 +128,7 @@ class Coordinator:
 
     def attempt(self, ticket: Ticket) -> FakeAttempt:
         folder = self._folder / f"{ticket.step}-{ticket.attempt}"
-        places: Mapping[Place, Path] = {"work": folder, "artifacts": folder}
+        places: Mapping[Place, str] = {"work": str(folder), "artifacts": str(folder)}
         return FakeAttempt(ticket, self.epoch, self._ledger, self.engine, places)
 
     async def run(self, steps: Mapping[str, float]) -> None:

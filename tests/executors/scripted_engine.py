@@ -127,9 +127,9 @@ class Performed:
     engine: ScriptedEngine
     executor: RemoteExecutor
     ticket: Ticket
-    places: Mapping[Place, Path]
+    places: Mapping[Place, str]
     epoch: int = 3
-    log_path: Path = Path("unused")
+    log_path: str = "unused"
     secrets: Mapping[str, str] = field(default_factory=dict)
     commits: list[tuple[str, ...]] = field(default_factory=list)
     shown: list[bytes] = field(default_factory=list)
@@ -209,9 +209,9 @@ async def performing(
     """An attempt on a scripted engine, which has been seen."""
     own = executor is None
     executor = executor or RemoteExecutor("cluster", engine)
-    places: Mapping[Place, Path] = {
-        "work": folder / f"work-{attempt}",
-        "artifacts": folder / f"artifacts-{attempt}",
+    places: Mapping[Place, str] = {
+        "work": str(folder / f"work-{attempt}"),
+        "artifacts": str(folder / f"artifacts-{attempt}"),
     }
     one = Performed(engine, executor, Ticket(JOB, step, attempt), places)
     one.is_superseded = is_superseded

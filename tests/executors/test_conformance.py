@@ -95,9 +95,10 @@ async def perform(executor: Any, given: Given, work: Work) -> Seen:
     is_local = isinstance(executor, LocalExecutor)
     work_folder = WorkFolder(given.places["work"], given.places["artifacts"])
     work_folder.create()
-    given.places["spec"].mkdir()
+    spec, made_in, root = (Path(given.places[name]) for name in ("spec", "work", "artifacts"))
+    spec.mkdir()
     if is_local:
-        (given.places["spec"] / "steps.py").write_text(MODULE)
+        (spec / "steps.py").write_text(MODULE)
         for file in work.inputs:
             content = given.contents[file.sha256]
             work_folder.place(file.path, file.sha256, [content], file.mode)
@@ -106,12 +107,12 @@ async def perform(executor: Any, given: Given, work: Work) -> Seen:
         outcome: WorkOutcome = await executor.perform(given, work)
     if is_local and outcome.exit_code == 0:
         outcome = _captured(outcome, work_folder, work)
-    made = {file.path: (given.places["work"] / file.path).read_bytes() for file in outcome.files}
-    root = given.places["artifacts"]
+    made = {file.path: (made_in / file.path).read_bytes() for file in outcome.files}
     artifacts = {
         str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
     }
-    log = given.log_path.read_bytes() if given.log_path.exists() else b""
+    log_path = Path(given.log_path)
+    log = log_path.read_bytes() if log_path.exists() else b""
     if not is_local:
         await executor.forget(given.ticket)
     return Seen(outcome, made, artifacts, log)

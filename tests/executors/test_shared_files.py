@@ -77,7 +77,7 @@ async def stand(
 async def perform(executor: RemoteExecutor, folder: Path, case: Case) -> tuple[Given, WorkOutcome]:
     given, work = case.given(folder / "attempt", "step")
     for path in given.places.values():
-        path.mkdir(parents=True)
+        Path(path).mkdir(parents=True)
     with trio.fail_after(30):
         return given, await executor.perform(given, work)  # type: ignore[arg-type]
 
@@ -96,15 +96,15 @@ async def test_a_worker_that_dies_before_the_fetch_loses_no_result(tmp_path: Pat
     async with stand(tmp_path) as (executor, engine):
         given, outcome = await perform(executor, tmp_path, CASE)
         assert outcome.exit_code == 0
-        work = given.places["work"]
+        work = Path(given.places["work"])
         assert (work / "out.txt").read_bytes() == b"made"
         assert (work / "d").is_dir()
         assert {file.path: file.mode for file in outcome.files} == {
             "key.txt": "755",
             "out.txt": None,
         }
-        assert (given.places["artifacts"] / "art").read_bytes() == LARGE
-        assert b"printed" in given.log_path.read_bytes()
+        assert (Path(given.places["artifacts"]) / "art").read_bytes() == LARGE
+        assert b"printed" in Path(given.log_path).read_bytes()
         # The large input was there for the worker: nothing was sent over the network.
         assert engine._agent._cache.missing([CASE.given(tmp_path, "s")[1].inputs[0].sha256])
 

@@ -31,8 +31,8 @@ def database(tmp_path: Path) -> Path:
 def an_attempt(database: Path) -> LiveAttempt:
     renderer: Any = SimpleNamespace(
         job_id="job_1",
-        places=lambda _: {"work": database.parent / "work" / "seed.1"},
-        log_path=lambda _: database.parent / "seed.1.log",
+        places=lambda _: {"work": str(database.parent / "work" / "seed.1")},
+        log_path=lambda _: str(database.parent / "seed.1.log"),
         environment=SimpleNamespace(secrets=lambda _: {}),
     )
     placing: Any = SimpleNamespace(epoch=1)

@@ -42,8 +42,8 @@ def command(tmp_path: Path) -> Command:
         return CommandRequest(
             argv=argv,
             env={"PATH": os.environ["PATH"], **(env or {})},
-            cwd=tmp_path,
-            log_path=tmp_path / "step.log",
+            cwd=str(tmp_path),
+            log_path=f"{tmp_path}/step.log",
         )
 
     return build
@@ -62,8 +62,8 @@ def function(tmp_path: Path) -> Function:
             function=name,
             args=args or {},
             env={"PATH": os.environ["PATH"], **(env or {})},
-            cwd=tmp_path / "work",
-            log_path=tmp_path / "step.log",
+            cwd=str(tmp_path / "work"),
+            log_path=f"{tmp_path}/step.log",
             import_dir=str(tmp_path / "code"),
         )
 

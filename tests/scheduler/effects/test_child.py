@@ -76,7 +76,7 @@ async def test_the_shells_messages_name_the_lines_of_the_text(
     request = command("true\nno_such_command_here")
     plain = _plain(request)
     await perform_run(request, groups=groups, mask=NO_MASK)
-    assert request.log_path.read_bytes() == plain.stderr
+    assert Path(request.log_path).read_bytes() == plain.stderr
 
 
 async def test_a_text_that_is_too_long_for_the_gate_gets_a_shell_of_its_own(

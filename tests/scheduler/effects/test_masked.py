@@ -34,13 +34,13 @@ async def test_a_live_log_never_has_a_secret_that_comes_in_pieces(
     with trio.fail_after(20), trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run, request, groups)
-            await wait_for(lambda: (request.cwd / "half").exists())
-            await wait_for(lambda: b"150" in read(request.log_path))
-            seen = read(request.log_path)
+            await wait_for(lambda: Path(request.cwd, "half").exists())
+            await wait_for(lambda: b"150" in read(Path(request.log_path)))
+            seen = read(Path(request.log_path))
             scope.cancel()
     # A stream writes the mask when more output follows, or when it ends.
-    assert f"{MARK} b" in request.log_path.read_text()
-    for content in (seen, read(request.log_path)):
+    assert f"{MARK} b" in Path(request.log_path).read_text()
+    for content in (seen, read(Path(request.log_path))):
         assert b"Canary" not in content
 
 
@@ -95,20 +95,20 @@ async def test_what_a_function_prints_returns_and_raises_is_masked(
     with trio.fail_after(20):
         given = await pool.call(request)
         failed = await pool.call(replace(request, function="given:fail"))
-        log = request.log_path.with_name("hung.log")
+        log = f"{request.log_path}.hung"
         with trio.move_on_after(20) as scope:
             async with trio.open_nursery() as nursery:
                 hung = replace(request, function="given:hang", log_path=log)
                 nursery.start_soon(pool.call, hung)
-                await wait_for(lambda: (request.cwd / "begun").exists())
+                await wait_for(lambda: Path(request.cwd, "begun").exists())
                 scope.cancel()
         await pool.aclose()
     assert given.value == MARK
-    assert request.log_path.read_text().startswith(MARK)
-    assert "Canary" not in request.log_path.read_text()
+    assert Path(request.log_path).read_text().startswith(MARK)
+    assert "Canary" not in Path(request.log_path).read_text()
     assert failed.failed is not None
     assert "Cana" not in failed.failed.message
-    assert log.read_text() == f"{MARK}!"
+    assert Path(log).read_text() == f"{MARK}!"
 
 
 async def test_what_a_models_command_prints_is_masked(
@@ -132,7 +132,7 @@ async def test_what_a_models_command_prints_is_masked(
 async def test_a_log_that_cannot_be_written_gives_a_warning_and_does_not_fail_the_step(
     function: Function, groups: ProcessGroups, tmp_path: Path
 ) -> None:
-    request = replace(function("given:speak"), log_path=tmp_path / "gone" / "step.log")
+    request = replace(function("given:speak"), log_path=f"{tmp_path}/gone/step.log")
     (Path(request.import_dir) / "given.py").write_text("def speak(): print('x'); return 1\n")
     pool = WorkerPool(groups, mask=NO_MASK)
     with trio.fail_after(20):

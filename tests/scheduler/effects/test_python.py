@@ -274,7 +274,7 @@ async def test_what_a_function_and_its_children_print_goes_to_the_log(
 ) -> None:
     request = function("given:speak")
     assert (await workers.get(request)).failed is None
-    assert sorted(request.log_path.read_text().splitlines()) == [
+    assert sorted(Path(request.log_path).read_text().splitlines()) == [
         "from a child",
         "to stderr",
         "to stdout",
@@ -322,7 +322,7 @@ async def test_a_call_with_wrong_arguments_is_reported(
 async def test_the_log_has_the_traceback_of_a_failure(workers: Workers, function: Function) -> None:
     request = function("given:fail")
     await workers.get(request)
-    assert 'raise ValueError("a reason")' in request.log_path.read_text()
+    assert 'raise ValueError("a reason")' in Path(request.log_path).read_text()
 
 
 @pytest.mark.usefixtures("code")

@@ -54,14 +54,14 @@ async def test_both_streams_go_to_the_log_and_only_stdout_to_the_output(
     request = command("echo out; echo err >&2")
     result = await perform(request, groups)
     assert result.value == "out"
-    assert sorted(request.log_path.read_text().splitlines()) == ["err", "out"]
-    assert stat.S_IMODE(request.log_path.stat().st_mode) == 0o600
+    assert sorted(Path(request.log_path).read_text().splitlines()) == ["err", "out"]
+    assert stat.S_IMODE(Path(request.log_path).stat().st_mode) == 0o600
 
 
 async def test_a_silent_command_leaves_no_log(command: Command, groups: ProcessGroups) -> None:
     request = command("true")
     assert (await perform(request, groups)).value == ""
-    assert not request.log_path.exists()
+    assert not Path(request.log_path).exists()
 
 
 async def test_a_command_reads_nothing_from_stdin(command: Command, groups: ProcessGroups) -> None:
@@ -145,7 +145,7 @@ async def test_a_missing_working_folder_is_a_fault_of_the_environment(
     command: Command, groups: ProcessGroups, tmp_path: Path
 ) -> None:
     request = command("true")
-    gone = CommandRequest(request.argv, request.env, tmp_path / "gone", request.log_path)
+    gone = CommandRequest(request.argv, request.env, f"{tmp_path}/gone", request.log_path)
     failed = (await perform(gone, groups)).failed
     assert failed is not None
     assert (failed.kind, failed.message) == (
@@ -185,7 +185,7 @@ async def test_a_hundred_megabytes_in_one_line_pass_through_bounded_memory(
         tracemalloc.stop()
     assert result.value == "done"
     assert result.warning == "the log was cut at 64 MiB"
-    assert request.log_path.stat().st_size == DEFAULT_LIMITS.log_bytes
+    assert Path(request.log_path).stat().st_size == DEFAULT_LIMITS.log_bytes
     assert peak_bytes < 4 * 1024 * 1024
 
 
@@ -204,7 +204,7 @@ async def test_bytes_that_are_not_utf8_stay_in_the_log_and_are_marked_in_the_out
     result = await perform(request, groups)
     assert result.value == "a\ufffdb"
     assert result.warning == "the output was not valid UTF-8; the log has the original bytes"
-    assert request.log_path.read_bytes() == b"a\xffb"
+    assert Path(request.log_path).read_bytes() == b"a\xffb"
 
 
 async def test_json_output_becomes_a_value_and_other_output_a_failure(
@@ -320,7 +320,7 @@ async def test_a_log_that_cannot_be_written_does_not_fail_the_command(
 ) -> None:
     """For instance, a step may have deleted its run folder."""
     request = command("echo out")
-    lost = CommandRequest(request.argv, request.env, tmp_path, tmp_path / "gone" / "step.log")
+    lost = CommandRequest(request.argv, request.env, str(tmp_path), f"{tmp_path}/gone/step.log")
     result = await perform(lost, groups)
     assert result.value == "out"
     assert result.warning is not None

@@ -21,7 +21,7 @@ ALL = Globs(["**"])
 
 @pytest.fixture
 def folder(tmp_path: Path) -> WorkFolder:
-    found = WorkFolder(tmp_path / "work" / "a.1", tmp_path / "work" / "a.1.artifacts")
+    found = WorkFolder(f"{tmp_path}/work/a.1", f"{tmp_path}/work/a.1.artifacts")
     found.create()
     return found
 
@@ -137,8 +137,8 @@ def test_a_folder_without_permissions_is_removed_with_all_in_it(folder: WorkFold
 @pytest.fixture
 def shared(tmp_path: Path) -> Callable[[str], SharedFolder]:
     def build(attempt: str) -> SharedFolder:
-        artifacts = tmp_path / "work" / f"{attempt}.artifacts"
-        return SharedFolder(tmp_path / "workspaces" / "w", artifacts, ("*.txt",))
+        artifacts = f"{tmp_path}/work/{attempt}.artifacts"
+        return SharedFolder(f"{tmp_path}/workspaces/w", artifacts, ("*.txt",))
 
     return build
 
