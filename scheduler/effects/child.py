@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import trio
@@ -55,6 +56,7 @@ class Child:
                 os.close(fd)
         self.pid = self._popen.pid
         self._exit_fd = -1
+        self._is_left = False
 
     @property
     def returncode(self) -> int | None:
@@ -62,17 +64,28 @@ class Child:
         code: int | None = self._popen.poll()
         return code
 
-    async def wait(self) -> int:
-        """Wait until the process ends; its exit status. For one task at a time."""
+    async def wait(self) -> int | None:
+        """Wait until the process ends; its exit status. For one task at a time.
+
+        After `stop_waiting`, it returns None if the process runs on.
+        """
         pause_s = _FIRST_POLL_S
-        while (code := self._popen.poll()) is None:
+        self._is_left = False
+        while (code := self._popen.poll()) is None and not self._is_left:
             if self._has_exit_fd():
-                await trio.lowlevel.wait_readable(self._exit_fd)
+                with suppress(trio.ClosedResourceError):
+                    await trio.lowlevel.wait_readable(self._exit_fd)
             else:
                 await trio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LAST_POLL_S)
         self._close_exit_fd()
         return code
+
+    def stop_waiting(self) -> None:
+        """Let the task that waits for the end go on."""
+        self._is_left = True
+        if self._exit_fd >= 0:
+            trio.lowlevel.notify_closing(self._exit_fd)
 
     def pipes(self) -> tuple[int, ...]:
         """The descriptors of stdout and stderr, as far as they are pipes."""

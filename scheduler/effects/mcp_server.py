@@ -160,7 +160,8 @@ class McpServer:
         os.set_blocking(output, False)
         log = _MaskedLog(launch.log_path, launch.log_bytes, self._mask)
         try:
-            with Reading((errors,), log.take):
+            scope = trio.CancelScope()
+            with Reading((errors,), log.take, on_stop=scope.cancel), scope:
                 await self._talk(output, stdin, log, started)
         except Exception as error:
             self._break(f"could not be used: {_words(str(_first(error)))}")

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import trio
 
-from orc.scheduler.effects.deadlines import cut_at
+from orc.scheduler.effects.deadlines import Cut, cut_at
 
 DRAIN_S = 1.0
 """How long background processes may keep a pipe open after the command has ended."""
@@ -84,17 +84,22 @@ class Pipe:
 
 
 class Reading:
-    """A block in which pipes are read. `stop` cancels it; what a pipe's `keep` raises, it raises."""
+    """A block in which pipes are read until `stop`; what a pipe's `keep` raises, the block raises.
 
-    def __init__(self, fds: Sequence[int], *keeps: Keep) -> None:
-        self._scope = trio.CancelScope()
+    `on_stop` is called by `stop`, and must let the task in the block go on. A scope of trio for each
+    command would cost more than its pipes.
+    """
+
+    def __init__(self, fds: Sequence[int], *keeps: Keep, on_stop: Callable[[], Any]) -> None:
+        self.is_stopped = False
         self._fds = fds
         self._keeps = keeps
         self._pipes: list[Pipe] = []
+        self._drain: Cut | None = None
         self._error: Exception | None = None
+        self._on_stop = on_stop
 
     def __enter__(self) -> Self:
-        self._scope.__enter__()
         for fd, keep in zip(self._fds, self._keeps, strict=True):
             self._pipes.append(Pipe(fd, keep, failed=self._fail))
         return self
@@ -104,17 +109,18 @@ class Reading:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> None:
         self._leave()
-        is_stopped = self._scope.__exit__(kind, error, trace)
-        if self._error is not None and (error is None or is_stopped):
+        if self._error is not None and error is None:
             raise self._error
-        return is_stopped
 
     def stop(self) -> None:
-        """Read nothing more, and leave the block."""
+        """Read nothing more, and let the task in the block go on."""
+        self.is_stopped = True
         self._leave()
-        self._scope.cancel()
+        if self._drain is not None:
+            self._drain.act()
+        self._on_stop()
 
     async def is_over(self) -> bool:
         """Whether the pipes of a command that has ended are closed within `DRAIN_S`.
@@ -123,12 +129,12 @@ class Reading:
         """
         for pipe in self._pipes:
             pipe.read_ready()
-        if all(pipe.is_ended for pipe in self._pipes):
+        if self.is_stopped or all(pipe.is_ended for pipe in self._pipes):
             return True
-        with cut_at(trio.current_time() + DRAIN_S) as cut:
+        with cut_at(trio.current_time() + DRAIN_S) as self._drain:
             for pipe in self._pipes:
                 await pipe.wait_ended()
-        return not cut.is_over
+        return self.is_stopped or not self._drain.is_over
 
     def _fail(self, error: Exception) -> None:
         self._error = error

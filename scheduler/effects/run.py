@@ -119,12 +119,14 @@ async def _follow(
     process: Child, output: _CommandOutput, groups: ProcessGroups, deadline: float
 ) -> None:
     """Read until the command has ended and closed its output, stdout is too large, or it is late."""
-    with Reading(process.pipes(), output.from_stdout, output.from_stderr) as reading:
+    with Reading(
+        process.pipes(), output.from_stdout, output.from_stderr, on_stop=process.stop_waiting
+    ) as reading:
         output.stop_reading = reading.stop
         with cut_at(deadline):
             await process.wait()
         if process.returncode is None:
-            # It is late.
+            # It is late, or its output is too large.
             return
         seen_at = trio.current_time()
         output.ended_at = await groups.ended_at(process, deadline=deadline)

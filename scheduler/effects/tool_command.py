@@ -77,7 +77,7 @@ async def run_tool_command(
         raise ToolMistake(f"the program could not be started: {error.strerror}") from None
     output = _ProgramOutput(log_path, log_bytes, mask)
     try:
-        with Reading(process.pipes(), output.take) as reading:
+        with Reading(process.pipes(), output.take, on_stop=process.stop_waiting) as reading:
             await process.wait()
             # A background process may hold the pipe open for ever.
             await reading.is_over()

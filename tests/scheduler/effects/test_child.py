@@ -100,7 +100,7 @@ async def test_a_command_reads_the_file_that_is_its_stdin_whatever_its_name(
             stdin=source,
         )
         seen = bytearray()
-        with Reading(process.pipes(), seen.extend) as reading:
+        with Reading(process.pipes(), seen.extend, on_stop=process.stop_waiting) as reading:
             assert await process.wait() == 0
             assert await reading.is_over()
         await groups.end(process)
@@ -118,7 +118,7 @@ async def test_what_cannot_be_kept_ends_the_reading_with_its_cause(tmp_path: Pat
         with (
             trio.fail_after(WITHIN_S),
             pytest.raises(MemoryError),
-            Reading(process.pipes(), refuse),
+            Reading(process.pipes(), refuse, on_stop=process.stop_waiting),
         ):
             await process.wait()
     finally:
