@@ -34,6 +34,7 @@ def stored_lines(stored: Sequence[StoredEvent]) -> bytes:
     """The lines of stored events, each with its newline."""
     lines = []
     forms: dict[str, tuple[str, _Decode, _Find | None]] = {}
+    bodies: dict[str, str] = {}
     before = ""
     for recorded, data in stored:
         job_id, version, recorded_at, event, _, link = recorded
@@ -47,24 +48,36 @@ def stored_lines(stored: Sequence[StoredEvent]) -> bytes:
             )
             forms[kind] = form = (head, *_form_of(kind))
         head, decode, find = form
-        # A null is left out, a number may be converted, and text that is not ASCII is escaped.
-        is_plain = link and ":null" not in data and data.isascii() and not (find and find(data))
-        try:
-            body = _format(_encode(decode(data)), indent=0) if is_plain else None
-        except (MsgspecError, RecursionError):
-            body = None
+        # The attempts of steps that need no other step start with the same data.
+        is_shared = event.type == "step.started" and not event.needs
+        body = bodies.get(data) if is_shared else None
         if body is None:
-            lines.append(f"{event_line(recorded)}\n")
-            continue
+            body = _body(data, decode, find) if link else None
+            if body is None:
+                lines.append(f"{event_line(recorded)}\n")
+                continue
+            if is_shared:
+                bodies[data] = body
         step, attempt = getattr(event, "step", None), getattr(event, "attempt", None)
         place = "" if step is None else f', "step": {_quoted(step)}'
         if attempt is not None:
             place = f'{place}, "attempt": {attempt}'
-        comma = ", " if len(body) > 2 else ""
-        lines.append(f'{head}{version}, "hash": {_quoted(link)}{place}{comma}{body[1:].decode()}\n')
+        lines.append(f'{head}{version}, "hash": {_quoted(link)}{place}{body}\n')
     text = "".join(lines)
     # Only a text has this character; `jsonl.py` escapes it, too.
     return (text.replace("\x7f", "\\u007f") if "\x7f" in text else text).encode()
+
+
+def _body(data: str, decode: _Decode, find: _Find | None) -> str | None:
+    """The end of the line of an event with this data; None if it is not made of the data's texts."""
+    # A null is left out, a number may be converted, and text that is not ASCII is escaped.
+    if ":null" in data or not data.isascii() or (find and find(data)):
+        return None
+    try:
+        body = _format(_encode(decode(data)), indent=0).decode()
+    except (MsgspecError, RecursionError):
+        return None
+    return f", {body[1:]}" if len(body) > 2 else "}"
 
 
 @cache
