@@ -120,7 +120,7 @@ def _fold(ledger: LedgerReader, job_id: str, applied: RunFolder | None) -> JobSt
             state = fold_events(events, ledger.read_payload)
     else:
         with closing(ledger.read_stored(job_id)) as stored:
-            state = fold_events(applied.applying(stored), ledger.read_payload)
+            state = fold_events(applied.applying(stored), applied.read_spec)
     if state is None:
         raise NoSuchJob(f"there is no job {job_id}")
     return state

@@ -134,9 +134,8 @@ class RunFolder:
     ) -> None:
         self._ledger = ledger
         self._owned = OwnedFiles()
-        self._manifest = Manifest(
-            lambda payload: self._ledger.read_payload(payload), prices=prices, owned=self._owned
-        )
+        self._shared: tuple[Payload, Any] | None = None
+        self._manifest = Manifest(self._read_spec, prices=prices, owned=self._owned)
         self._lines = _EventLines(are_kept=keeps_lines)
         self._requests: dict[tuple[str, int, int], Payload] = {}
         self._changed: dict[str, None] = {}
@@ -169,8 +168,21 @@ class RunFolder:
     def applying(self, stored: Iterator[StoredEvent]) -> Iterator[Recorded]:
         """The next events, each of which is applied when a later one, or the end, is asked for."""
         while batch := list(islice(stored, _READ_AT_ONCE)):
-            yield from (recorded for recorded, _ in batch)
+            for recorded, _ in batch:
+                yield recorded
             self.apply_stored(batch)
+
+    def read_spec(self, payload: Payload) -> Any:
+        """The spec in an event that is applied next: it is parsed once for the caller and the folder."""
+        value = self._ledger.read_payload(payload)
+        self._shared = payload, value
+        return value
+
+    def _read_spec(self, payload: Payload) -> Any:
+        if self._shared is None or self._shared[0] != payload:
+            return self._ledger.read_payload(payload)
+        (_, value), self._shared = self._shared, None
+        return value
 
     def _fold(self, recorded: Recorded) -> None:
         self.version = recorded.version
