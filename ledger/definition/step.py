@@ -19,6 +19,7 @@ Cwd = Literal["work", "spec"]
 
 
 _HOLD_SLOTS = frozenset(names_where("holds_slot"))
+_CONTAINERS = frozenset(names_where("is_container"))
 
 
 class StepDef(Stored, frozen=True, kw_only=True):
@@ -143,7 +144,7 @@ class StepDef(Stored, frozen=True, kw_only=True):
             return "for_each"
         if self.loop is not None:
             return "loop"
-        return "group" if self.facts.is_container else None
+        return "group" if self.kind in _CONTAINERS else None
 
     @property
     def facts(self) -> Kind:
@@ -164,7 +165,7 @@ class StepDef(Stored, frozen=True, kw_only=True):
     @property
     def has_members(self) -> bool:
         """Whether the step directly contains the members of a group, not items or rounds."""
-        return self.for_each is None and self.loop is None and self.facts.is_container
+        return self.for_each is None and self.loop is None and self.kind in _CONTAINERS
 
     @property
     def is_plain(self) -> bool:

@@ -87,5 +87,4 @@ def keep_result(step: StepState, event: ToolReturned) -> None:
 
 def forget_calls(step: StepState) -> None:
     """Drop the replies and tool results, so that the next attempt begins from the start."""
-    if step.replies or step.results:
-        step.replies, step.results = NO_ITEMS, NO_ENTRIES
+    step.replies, step.results = NO_ITEMS, NO_ENTRIES

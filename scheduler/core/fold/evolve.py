@@ -50,7 +50,6 @@ from orc.scheduler.core.fold.work import (
     enter_running,
     leave_running,
     let_start,
-    takes_slot,
     wait_for_retry,
 )
 from orc.scheduler.core.reply_warnings import is_doubtful
@@ -91,11 +90,13 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case "step.succeeded":
             step = _leave(state, event.step)
             step.output = event.output
-            step.is_doubtful = event.warning is not None and is_doubtful(event.warning)
+            if event.warning is not None or step.is_doubtful:
+                step.is_doubtful = event.warning is not None and is_doubtful(event.warning)
             state.owned.apply(recorded)
             for folder in event.folders or ():
                 state.file_names.add_folder(folder)
-            forget_calls(step)
+            if step.replies or step.results:
+                forget_calls(step)
             _end(state, event.step, step, "succeeded")
             _update_dependents(state, event.step, step, ended_well=True)
         case "llm.requested" | "llm.responded" | "llm.failed" | "cache.hit":
@@ -282,7 +283,7 @@ def _step_failed(state: JobState, event: StepFailed) -> None:
 
 def _leave(state: JobState, step_id: str) -> StepState:
     step = state.steps[step_id]
-    if step.status == "running" and takes_slot(state, step_id):
+    if step.status == "running" and state.graph.steps[step_id].takes_slot:
         leave_running(state, step_id)
     else:
         step.ticket = 0
@@ -305,7 +306,7 @@ def _end(state: JobState, step_id: str, step: StepState, status: StepStatus) -> 
         close_question(state, step_id)
     if state.over_budget:
         state.over_budget.pop(step_id, None)
-    if status == "succeeded":
+    if status == "succeeded" and state.graph.steps[step_id].is_scored:
         has_result(state, step_id)
     if step.parent is not None:
         child_ended(state, step_id)

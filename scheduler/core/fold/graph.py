@@ -129,23 +129,21 @@ def build_graph(steps: Iterable[StepDef]) -> Graph:
     these, but a foreign ledger may.
     """
     by_id: dict[str, StepDef] = {}
-    dependents: dict[str, list[str]] = {}
     for step in steps:
         if step.id in by_id:
             raise SpecError("the graph", [Problem(f"the step id {step.id!r} is used twice")])
         by_id[step.id] = step
-        dependents[step.id] = []
-    needs = {step.id: step.needs for step in by_id.values()}
-    earlier: set[str] = set()
+    needs: dict[str, Names] = {}
+    waiting: dict[str, list[str]] = {}
     is_in_order = True
-    for step_id, names in needs.items():
-        for name in names:
+    for step_id, step in by_id.items():
+        for name in step.needs:
             if name not in by_id:
                 raise _unknown_need(step_id, name)
-            is_in_order = is_in_order and name in earlier
-            dependents[name].append(step_id)
-        earlier.add(step_id)
-    graph = Graph(by_id, needs, {name: tuple(found) for name, found in dependents.items()})
+            is_in_order = is_in_order and name in needs
+            waiting.setdefault(name, []).append(step_id)
+        needs[step_id] = step.needs
+    graph = Graph(by_id, needs, {name: tuple(waiting.get(name, ())) for name in by_id})
     # Steps that need only steps before them have no cycle.
     if not is_in_order and sum(map(len, graph.levels())) != len(by_id):
         raise SpecError("the graph", [Problem("the steps' needs have a cycle")])

@@ -14,11 +14,9 @@ from orc.scheduler.core.fold.work import add_evaluation
 
 
 def has_result(state: JobState, step_id: str) -> None:
-    """Fold that the step has a result: its scores are due."""
-    definition = state.graph.steps[step_id]
-    if definition.score and definition.is_scored:
-        state.unscored[step_id] = None
-        add_evaluation(state, step_id)
+    """Fold that a step that is scored has a result: its scores are due."""
+    state.unscored[step_id] = None
+    add_evaluation(state, step_id)
 
 
 def score_recorded(state: JobState, event: ScoreRecorded) -> None:

@@ -137,7 +137,7 @@ def enter_running(state: JobState, step_id: str) -> None:
     # Each of the two is looked up once: this is done for each attempt of a job that is read again.
     step, definition = state.steps[step_id], state.graph.steps[step_id]
     slotless = _slotless_lane(state, step_id, definition)
-    lane = slotless or state.provider_in(step.lane)
+    lane = slotless or (step.lane and state.provider_in(step.lane))
     state.running[lane] = state.running.get(lane, 0) + 1
     state.running_total += 1
     if step.batched is not None:
@@ -155,7 +155,7 @@ def leave_running(state: JobState, step_id: str) -> StepState:
     """Stop counting the step as running."""
     step, definition = state.steps[step_id], state.graph.steps[step_id]
     slotless = _slotless_lane(state, step_id, definition)
-    state.running[slotless or state.provider_in(step.lane)] -= 1
+    state.running[slotless or (step.lane and state.provider_in(step.lane))] -= 1
     state.running_total -= 1
     if slotless:
         state.running_elsewhere -= runs_elsewhere(state, step_id)
