@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import trio
-from msgspec.structs import replace
 
 from orc.ledger.definition import LimitsDef
 from orc.ledger.secrets.masking import Mask
@@ -32,6 +31,7 @@ from orc.scheduler.executors.contract import (
 from orc.scheduler.executors.surroundings import local_environment, passed_on
 
 _KNOWN_LIMITS_MAX = 64
+_LATE = WorkOutcome(broken=Broken("timeout", ""))
 
 
 class LocalExecutor:
@@ -59,15 +59,16 @@ class LocalExecutor:
         started = trio.current_time()
         limit_s = work.timeout_s
         deadline = math.inf if limit_s is None else started + limit_s
-        late = WorkOutcome(broken=Broken("timeout", attempt_timeout_message(limit_s or 0.0)))
+        outcome = _LATE
         if work.kind == "command":
             outcome = await self._run(attempt, work, deadline)
         else:
-            outcome = late
             with cut_at(deadline):
                 outcome = await self._call(attempt, work)
         if outcome.broken is not None and outcome.broken.kind == "timeout":
-            return replace(late, duration_s=round(trio.current_time() - started, 6))
+            broken = Broken("timeout", attempt_timeout_message(limit_s or 0.0))
+            duration_s = round(trio.current_time() - started, 6)
+            return WorkOutcome(broken=broken, duration_s=duration_s)
         return outcome
 
     async def forget(self, ticket: Ticket) -> None:
