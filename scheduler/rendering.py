@@ -321,7 +321,9 @@ class Renderer:
         function: str = "",
         args: Mapping[str, Any] | None = None,
     ) -> Work:
-        limits = definition.limits
+        """The work of an attempt. What the scheduler does for it on this machine is left out: it lays
+        out the files of a local step, and captures those that match."""
+        limits, is_remote = definition.limits, definition.is_remote
         return Work(
             kind="function" if function else "command",
             argv=argv,
@@ -329,16 +331,16 @@ class Renderer:
             args=args or {},
             env=env,
             places={**PLACES, **INPUTS_PLACE} if self._has_read else PLACES,
-            folder=definition.folder if definition.is_remote else "",
+            folder=definition.folder if is_remote else "",
             cwd=definition.cwd,
             inherited=INHERITED,
             secrets=definition.secrets,
             inputs=tuple(
                 WorkFile(path, file.sha256, file.size_bytes, file.mode)
-                for path, file in self.placed(step_id).items()
+                for path, file in (self.placed(step_id) if is_remote else {}).items()
             ),
-            globs=self.declared(step_id),
-            folders=self.folders(step_id),
+            globs=self.declared(step_id) if is_remote else (),
+            folders=self.folders(step_id) if is_remote else (),
             limits=WorkLimits(
                 limits.file_bytes, limits.output_bytes or OUTPUT_BYTES_MAX, limits.log_bytes
             ),
@@ -347,7 +349,7 @@ class Renderer:
             labels=definition.labels,
             shipped=tuple(
                 WorkFile(file.path, file.sha256, file.size_bytes, file.mode)
-                for file in (self._state.definition.ship if definition.is_remote else ())
+                for file in (self._state.definition.ship if is_remote else ())
             ),
         )
 
