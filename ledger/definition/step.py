@@ -175,8 +175,9 @@ class StepDef(Stored, frozen=True, kw_only=True):
         """
         # What `shape`, `has_result_key` and `own_templates` say of such a step, in parts, since the
         # fold asks for each step.
-        is_simple = self.takes_slot and self.condition is None and not self.templates
-        return is_simple and (self.cache == "off" or not self.facts.runs_code)
+        if self.condition is not None or self.templates or not self.takes_slot:
+            return False
+        return self.cache == "off" or not self.facts.runs_code
 
     @property
     def is_scored(self) -> bool:

@@ -191,7 +191,8 @@ def _secrets_of(definition: JobDef) -> Iterator[tuple[str, tuple[str, ...]]]:
     for hook in definition.hooks.values():
         yield "", hook.secrets
     for step in definition.steps:
-        for member in walk_steps((step,)):
+        yield step.id, step.secrets
+        for member in walk_steps(step.steps) if step.steps else ():
             yield step.id, member.secrets
 
 

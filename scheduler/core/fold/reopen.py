@@ -119,7 +119,9 @@ def find_kept(state: JobState) -> tuple[str, ...]:
     return tuple(
         step_id
         for step_id, step in state.steps.items()
-        if (step.status == "skipped" or _has_failed(step)) and step_id in done
+        if step.status != "succeeded"
+        and (step.status == "skipped" or _has_failed(step))
+        and step_id in done
     )
 
 

@@ -38,7 +38,7 @@ def _rendered_keys(step: StepDef) -> Iterator[tuple[str, Any]]:
         yield "run", step.run
     if step.args:
         yield "args", step.args
-    if step.value:
+    if step.value and not isinstance(step.value, int | float):
         yield "value", step.value
     if step.env and step.facts.runs_code:
         yield "env", step.env
