@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from orc.ledger.blob_rows import stands_for_file
 from orc.ledger.codec import EVENT_COLUMNS, row_to_recorded
-from orc.ledger.digest import chain_hash
+from orc.ledger.digest import chain_hash, event_hash
 from orc.ledger.errors import CorruptLedger, LedgerError
 from orc.ledger.events import StoredEvent
 from orc.ledger.files.file_store import FileStore
@@ -109,7 +109,7 @@ class IntactStream:
         for row in self._connection.execute(query, (self._job_id,)):
             recorded = row_to_recorded(row)
             # Its types are those that are hashed: it would not have been read otherwise.
-            link = chain_hash(self.head, row[_HASHED])
+            link = event_hash(self.head, row[_HASHED])
             if recorded.version != self.count + 1 or recorded.hash != link:
                 raise CorruptLedger(f"event {recorded.version} of {self._job_id} is not intact")
             self.count, self.head = recorded.version, link

@@ -18,7 +18,7 @@ from orc.ledger.blob_rows import files_of
 from orc.ledger.codec import dump_event
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import connect_writer, no_ledger, refuse_exposed, storage_errors
-from orc.ledger.digest import canonical_json, chain_hash, digest_bytes
+from orc.ledger.digest import canonical_json, digest_bytes, event_hash
 from orc.ledger.errors import (
     CorruptLedger,
     NoLedger,
@@ -289,7 +289,7 @@ class Ledger(LedgerReader):
             if self._mask:
                 self._refuse_secret(data, f"the event {event.type} of {job_id}")
             columns = (job_id, version, event.type, step, attempt, recorded.recorded_at)
-            link = chain_hash(head.hash, (*columns, data))
+            link = event_hash(head.hash, (*columns, data))
             heads[job_id] = Head(version, link)
             rows.append((*columns, data, link))
         try:

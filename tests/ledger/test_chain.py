@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orc.ledger import LedgerReader
+from orc.ledger.digest import chain_hash, event_hash
 from orc.ledger.events import JobSucceeded, StepFailed
 from tests.ledger.support import AT, JOB, OTHER, open_at, raw, rows, skipped, started, submitted
 
@@ -53,6 +58,30 @@ def test_each_hash_covers_the_stored_columns_and_the_hash_before_it(tmp_path: Pa
     for job_id, length in ((JOB, 4), (OTHER, 2)):
         assert stored_chain(path, job_id) == recomputed_chain(path, job_id)
         assert len(set(stored_chain(path, job_id))) == length
+
+
+_texts = st.one_of(
+    st.text(st.characters(codec="utf-8"), max_size=9),
+    st.sampled_from(("x" * 255, "x" * 256, "\x80", "\u00fc" * 200, "y" * 2047, "y" * 70_000)),
+)
+
+
+@given(
+    st.sampled_from(("", "0" * 64, "ab" * 32)),
+    st.tuples(
+        _texts,
+        st.integers(1),
+        _texts,
+        st.none() | _texts,
+        st.none() | st.integers(0),
+        _texts,
+        _texts,
+    ),
+)
+def test_the_hash_of_an_event_is_that_of_its_columns(previous: str, columns: Any) -> None:
+    assert event_hash(previous, columns) == chain_hash(previous, columns)
+    in_bytes = [one.encode() if isinstance(one, str) else one for one in columns]
+    assert event_hash(previous, columns) == chain_hash(previous, in_bytes)
 
 
 def test_the_chain_continues_after_another_process_opened_the_file(tmp_path: Path) -> None:
