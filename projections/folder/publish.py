@@ -31,6 +31,8 @@ TOLD_MAX = 5000
 """How many events are kept at most while their job is being published; later ones replace them."""
 APPLIED_AT_ONCE = 200
 """So many events are applied together: after a commit, the memory that a single one needs is cold."""
+_CATCH_UPS_MAX = 3
+"""Each takes less time than the one before, during which fewer events are committed."""
 
 
 class Unpublished(OSError):
@@ -113,6 +115,8 @@ class Publisher:
         with self._busy:
             try:
                 self._publish(final=final)
+                if not final:
+                    self._catch_up()
             except BaseException:
                 self._begin_again()
                 raise
@@ -129,8 +133,18 @@ class Publisher:
             return committed
         return (one for one in committed if one[0].job_id == self._job_id)
 
-    def _apply_told(self) -> None:
-        """Apply the events that follow those that were applied; after a gap, none fits.
+    def _catch_up(self) -> None:
+        """Apply what was committed during the publication, and read what was not kept of it.
+
+        Otherwise none of the later events would fit, and the next publication would read them all.
+        """
+        for _ in range(_CATCH_UPS_MAX):
+            if self._apply_told():
+                return
+            self._projection.read(self._job_id)
+
+    def _apply_told(self) -> bool:
+        """Apply the events that follow those that were applied; False after a gap: none fits.
 
         If one of them cannot be applied, nothing is: the next publication reads all events, and
         raises the error if it persists.
@@ -139,14 +153,17 @@ class Publisher:
         version = self._projection.version
         if told and told[0][0].version != version + 1:
             told = [one for one in told if one[0].version > version]
-        count = len(told)
-        if told and (told[0][0].version, told[-1][0].version) == (version + 1, version + count):
-            try:
-                self._projection.apply_stored(told)
-            except BaseException as error:
-                self._begin_again()
-                if not isinstance(error, Exception):
-                    raise
+        if not told:
+            return True
+        if (told[0][0].version, told[-1][0].version) != (version + 1, version + len(told)):
+            return False
+        try:
+            self._projection.apply_stored(told)
+        except BaseException as error:
+            self._begin_again()
+            if not isinstance(error, Exception):
+                raise
+        return True
 
     def _publish(self, *, final: bool) -> None:
         if final:

@@ -14,7 +14,7 @@ from orc.ledger.events import StoredEvent
 from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import Publisher, ReadModel
 from orc.projections.folder import publish, run_folder
-from orc.projections.folder.run_folder import RunFolder
+from orc.projections.folder.run_folder import File, RunFolder
 from orc.projections.verify import verify_job
 from tests.builders import JOB, step
 from tests.projections.folder.test_live_folder import files_in
@@ -144,6 +144,34 @@ def test_events_of_small_commits_are_applied_together(monkeypatch: pytest.Monkey
         assert sizes == [5, 5]
         publisher.publish(final=False)
         assert sizes == [5, 5, 3]
+        check_export(ledger, folder)
+
+
+@pytest.mark.parametrize("most", [2, 5000])
+def test_what_comes_after_a_publication_is_not_read_again(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "TOLD_MAX", most)
+    story = long_story()
+    with followed(story, 3) as (ledger, publisher, folder):
+        ledger.append([story.stream[3]])
+        with monkeypatch.context() as patch:
+            real = publisher._write
+
+            def write(file: File) -> None:
+                if file.path == "events.jsonl":
+                    for recorded in story.stream[4:9]:
+                        ledger.append([recorded])
+                real(file)
+
+            patch.setattr(publisher, "_write", write)
+            publisher.publish(final=False)
+        assert len((folder / "events.jsonl").read_bytes().splitlines()) == 4
+        for recorded in story.stream[9:11]:
+            ledger.append([recorded])
+        with monkeypatch.context() as patch:
+            refuse_reading(patch)
+            publisher.publish(final=False)
         check_export(ledger, folder)
 
 
