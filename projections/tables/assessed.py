@@ -26,6 +26,8 @@ DIMENSION_CHARS_MAX = 500
 """Longer values of a dimension are known by their beginning and their digest."""
 _BEGINNING_CHARS = 200
 _DIGEST_CHARS = 16
+# One encoder object, because json.dumps() with these arguments builds a new one in each call.
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
 def score_recorded(writer: Writer, recorded: Recorded, event: ScoreRecorded) -> None:
@@ -132,7 +134,7 @@ def dimensions_of(writer: Writer, event: StepExpanded) -> list[str | None]:
             own = {variable: _short(value)}
         if event.repeat is not None:
             own["repetition"] = (event.first + place) % event.repeat + 1
-        found.append(json.dumps(own, ensure_ascii=False, sort_keys=True) if own else None)
+        found.append(_encode(own) if own else None)
     return found
 
 
