@@ -11,7 +11,7 @@ MUTANTS ?= 400
 MUTANTS_SEED ?= 0
 TARGETS ?=
 
-.PHONY: demo test check check-lint check-format check-types test-lowest test-providers torture \
+.PHONY: demo test run-tests check check-lint check-format check-types test-lowest test-providers torture \
   simulate mutate bench docs dist clean
 
 demo: $(VENV)/.installed  ## Run the example offline, in ./demo.
@@ -20,10 +20,23 @@ demo: $(VENV)/.installed  ## Run the example offline, in ./demo.
 	@cd demo && PATH="$(abspath $(BIN)):$$PATH" orc demo
 	@echo "(in the folder demo/; the command is $(BIN)/orc)"
 
+# mypy uses one core, and much longer than ruff: the tests begin meanwhile. If something fails, the checks
+# are done again, so that what they find also stands after the dots of the tests.
+test: $(VENV)/.installed-test  ## Run the checks and the tests, as CI does.
+	@$(MAKE) --no-print-directory -j2 check run-tests || \
+	  { code=$$?; $(MAKE) --no-print-directory check; exit $$code; }
+
 # Many tests start Python; without compiled modules, each of these would compile them again.
-test: check  ## Run the checks and the tests, as CI does.
+run-tests: $(VENV)/.compiled
 	@echo "== Tests: pytest, on all cores; each dot is a test"
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The workers of pytest find the tests all at the same time. What that leaves in caches (compiled modules
+# and assertions, constants for Hypothesis) would be made by each of them.
+$(VENV)/.compiled: $(VENV)/.installed-test
+	@echo "== Compiling what the tests import (once)"
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n0 --collect-only -qq >/dev/null 2>&1 || true
+	@touch $@
 
 check: check-lint check-format check-types  ## Check style and types, as .pre-commit-config.yaml does.
 
