@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -483,6 +483,15 @@ def for_types(nodes: Nodes) -> Iterator[ast.stmt]:
             yield from node.body if node.test.id == "TYPE_CHECKING" else ()
 
 
+@cache
+def homes_in(module: str) -> Mapping[str, str]:
+    """The modules of the names that a package's root loads lazily."""
+    if "_HOMES" not in text_of(module_paths()[module]):
+        return {}
+    homes: Mapping[str, str] = import_module(module)._HOMES
+    return homes
+
+
 def modules_needed(nodes: Nodes) -> set[str]:
     """The modules of ours that a module imports, also inside functions, but not for types alone.
 
@@ -495,7 +504,7 @@ def modules_needed(nodes: Nodes) -> set[str]:
             continue
         found |= set(names_imported(node))
         if isinstance(node, ast.ImportFrom) and node.module in module_paths():
-            homes = getattr(import_module(node.module), "_HOMES", {})
+            homes = homes_in(node.module)
             found |= {
                 f"{node.module}.{homes[alias.name]}" for alias in node.names if alias.name in homes
             }

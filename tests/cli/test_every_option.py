@@ -399,14 +399,15 @@ ELSEWHERE["doctor", "--json"] = ELSEWHERE["doctor", "--db"] = "tests/cli/command
 ELSEWHERE["executors", "--db"] = "tests/cli/commands/test_executors.py"
 
 
-def options() -> list[tuple[str, str]]:
+@cache
+def options() -> tuple[tuple[str, str], ...]:
     """Each command with the long name of each of its options."""
-    return [
+    return tuple(
         (command, next(name for name in param.opts if name.startswith("--")))
         for command in COMMANDS
         for param in _build_command(command).params
         if param.param_type_name == "option" and param.name != "help"
-    ]
+    )
 
 
 def test_each_option_has_a_case_or_a_test_of_its_own() -> None:

@@ -26,7 +26,10 @@ STORED = re.compile(r"\b(?:\w+\.)?status (?:=|IN \(|<>) ?'([^']*)'((?:, '[^']*')
 def texts_of_the_sources() -> Iterator[str]:
     for folder in ("ledger", "projections", "cli"):
         for path in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            source = path.read_text("utf-8")
+            if "status" not in source:
+                continue
+            for node in ast.walk(ast.parse(source)):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     yield node.value
 
@@ -124,13 +127,15 @@ _IN_TEMPLATE = re.compile(r"[(\[]((?:\s*[\"'][a-z ]+[\"']\s*,?){2,})[)\]]")
 
 def groups_of_statuses(source: str) -> Iterator[str]:
     """The tuples, lists and sets with two statuses or more, outside of type annotations."""
-    tree = ast.parse(source)
+    if sum(status in source for status in STATUSES) < 2:
+        return
+    nodes = [*ast.walk(ast.parse(source))]
     literal_types = {
         id(node.slice)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal"
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Tuple | ast.List | ast.Set) and id(node) not in literal_types:
             names = {str(each.value) for each in node.elts if isinstance(each, ast.Constant)}
             if len(names & STATUSES) > 1:

@@ -157,7 +157,7 @@ def new_environment(folder: Path) -> Path:
 
 def install(python: Path, wheel: Path) -> None:
     """Install a wheel alone."""
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile")
     call(*pip, "--no-deps", "--no-index", wheel, cwd=wheel.parent)
 
 
