@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,17 +46,22 @@ def exists(node: str) -> bool:
     path = ROOT / file
     if not path.is_file():
         return False
+    return not name or name.partition("[")[0].split("::")[0] in names_in(path)
+
+
+@cache
+def names_in(path: Path) -> set[str]:
+    """The functions of a file of tests, and what is assigned in it."""
     tree = ast.parse(path.read_text("utf-8"))
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     found = {item.name for item in ast.walk(tree) if isinstance(item, functions)}
-    found |= {
+    return found | {
         target.id
         for item in tree.body
         if isinstance(item, ast.Assign)
         for target in item.targets
         if isinstance(target, ast.Name)
     }
-    return not name or name.partition("[")[0].split("::")[0] in found
 
 
 @each_case("guard", GUARDS)
