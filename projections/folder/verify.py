@@ -33,6 +33,9 @@ from orc.projections.folder.stored_lines import stored_lines
 from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
 
+_END_BYTES = 16 * 1024
+"""So much of the end of a file is read for its last line, and more only if that is longer."""
+
 
 class KnownHead(Struct, frozen=True):
     """The last event that a published file names; `version` is 0 if the file cannot be read."""
@@ -90,21 +93,19 @@ def _manifest_head(text: bytes) -> KnownHead:
 
 
 def _last_line(folder: Folder, relative: str) -> bytes | None:
-    """The last line of a file, without newlines; None if there is no such file, or it is empty."""
+    """The last line of a file, without newlines; None if it is empty, or cannot be read."""
     there = folder.stat(relative)
     size = 0 if there is None else there.st_size
     count = _END_BYTES
     while size:
-        end = folder.read(relative, offset=max(0, size - count)) or b""
+        end = folder.read(relative, offset=max(0, size - count))
+        if end is None:
+            return None
         _, newline, last = end.rstrip(b"\n").rpartition(b"\n")
         if newline or count >= size:
             return last
         count *= 8
     return None
-
-
-_END_BYTES = 16 * 1024
-"""So much of the end of a file is read for its last line, and more only if that is longer."""
 
 
 def is_behind(ledger: LedgerReader, job_id: str, path: Path) -> bool:

@@ -72,7 +72,6 @@ class WorkFolder:
     def __init__(self, path: str, artifacts: str) -> None:
         # Texts, since most attempts leave nothing, and need no more than these.
         self._paths = (path, artifacts)
-        self._has_artifacts = True
         self._placed: dict[str, _Placed] = {}
         self._started_ns = 0
 
@@ -177,15 +176,14 @@ class WorkFolder:
     def drop_empty_artifacts(self) -> bool:
         """Remove the folder for artifacts if it is empty; whether there is nothing in it."""
         artifacts = self._paths[1]
-        self._has_artifacts = self._has_artifacts and not _remove_empty(artifacts)
-        return not (self._has_artifacts and _has_entries(artifacts))
+        return _remove_empty(artifacts) or not _has_entries(artifacts)
 
     def remove_empty(self) -> bool:
         """Remove both folders if nothing is in them, which takes no time; whether they are gone."""
         path, artifacts = self._paths
         if os.path.islink(os.path.dirname(path)):
             return False
-        return _remove_empty(path) and (not self._has_artifacts or _remove_empty(artifacts))
+        return all([_remove_empty(path), _remove_empty(artifacts)])
 
     def is_changed(self, folder: Folder, path: str, *, if_missing: bool = True) -> bool:
         """Whether the attempt made or changed the file; `if_missing` is the answer if it is gone."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import LedgerReader
+from orc.ledger.files.folder import Folder
 from orc.projections import Publisher, event_line, verify_job
 from orc.projections.folder import run_folder, verify
 from orc.projections.folder.stored_lines import stored_lines
@@ -35,6 +36,14 @@ def test_an_empty_file_names_no_head_and_another_one_none_that_can_be_read(
 ) -> None:
     (tmp_path / "events.jsonl").write_text(text)
     assert heads_in(tmp_path) == [KnownHead("events.jsonl", 0, "")] * heads
+
+
+def test_a_file_that_cannot_be_read_names_no_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "events.jsonl").write_text('{"seq": 1}\n')
+    monkeypatch.setattr(Folder, "read", lambda *path, offset=0: None)
+    assert heads_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
