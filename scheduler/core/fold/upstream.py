@@ -40,8 +40,6 @@ class Upstream:
     def files(self, step_id: str) -> dict[str, OwnedFile]:
         """The files that the step may see, by their paths in `outputs/`, sorted by path."""
         found: dict[str, OwnedFile] = {}
-        if not len(self._state.owned):
-            return found
         for step in self._sources(step_id):
             found |= {owned.file.path: owned for owned in self._state.owned.inside(step)}
         return dict(sorted(found.items()))
@@ -49,14 +47,14 @@ class Upstream:
     def folders(self, step_id: str) -> list[str]:
         """The empty folders that the step may see, by their paths in `outputs/`, sorted."""
         owned = self._state.owned
-        if not len(owned):
-            return []
         return sorted(
             {path for step in self._sources(step_id) for path in owned.folders_inside(step)}
         )
 
     def _sources(self, step_id: str) -> Iterator[str]:
         """The steps with files or folders upstream of the step."""
+        if not len(self._state.owned):
+            return
         seen: set[_Source] = set()
         left = [self._before(step_id)]
         while left:
