@@ -4,7 +4,8 @@ Options: --json, --rounds N, --only PART (such as `cluster`; may be given again)
 keeps the figures in `benchmarks/results.json` and renders `docs/performance.md`).
 
 Every round measures the yardstick right before and right after the job that is compared with it,
-because the speed of a disk changes within seconds. The ratio is the median over all rounds.
+because the speed of a disk changes within seconds; what costs processor time is measured in turns with
+its yardstick. The ratio is the median of those of all rounds and turns.
 """
 
 from __future__ import annotations

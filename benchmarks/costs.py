@@ -3,7 +3,7 @@
 A job is measured from when it is recorded to its last event.
 
 Processor time is that of the process and its children, which other programs on the machine change
-less than the duration. `python -m benchmarks.costs WHAT COUNT FOLDER` measures once, as JSON.
+less than the duration. `python -m benchmarks.costs WHAT FOLDER` measures once, as JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -28,6 +28,7 @@ from unittest.mock import patch
 from benchmarks import jobs, start
 from benchmarks.figures import figure_of
 from benchmarks.peak import peak_bytes
+from benchmarks.turns import in_turns
 from orc.cli.collector import tune_collector
 from orc.cli.jobs.owned_job import Listener
 from orc.cli.jobs.places import Places
@@ -40,120 +41,107 @@ from orc.projections import Publisher
 
 _IN_MEMORY = Path("/dev/shm")
 _AT_ONCE = 8
+_TURNS = 3
 _ROW = ("job_0123456789ab", "x" * 40, "y" * 200)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Processor time from the start of the job to its end, and the largest memory of the process."""
+    """Processor time from the start of the job to its end, and the largest memory of the process.
+
+    `cpu_s` is the part of `whole_s` that is meant: of publishing, or all.
+    """
 
     cpu_s: float
+    whole_s: float
     memory_bytes: float
 
 
 def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """The rows for chains, commands, functions, resumed jobs, folding and publishing."""
     with tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else folder) as name:
-        return _figures(Path(name), max(rounds, 1))
+        return _figures(Path(name), _TURNS * rounds)
 
 
-def _figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
-    def least(what: str, count: int) -> Cost:
-        found = [_measured(what, count, folder) for _ in range(rounds)]
-        return Cost(min(one.cpu_s for one in found), min(one.memory_bytes for one in found))
+def _figures(folder: Path, turns: int) -> list[dict[str, Any]]:
+    measures = {what: partial(_measured, what, folder) for what in (*_WHOLE, *_PUBLISHING)}
+    found = in_turns(measures, turns)
 
-    chain, long_chain = least("chain", 1000), least("chain", 10_000)
-    commands, harness = least("commands", 200), least("harness", 200)
-    functions, large_values = least("functions", 1000), least("large_values", 1000)
-    fold, publish, export = (
-        least("fold", 10_000),
-        least("publish", 10_000),
-        least("export", 10_000),
-    )
-    resume = least("resume", 1000)
-    began = min(start.imports_s(start.RUN) for _ in range(rounds))
+    def cpu(what: str, scale: float = 1.0) -> list[float]:
+        return [cost.cpu_s * scale for cost in found[what]]
+
+    chains = zip(found["chain"], found["long_chain"], strict=True)
     return [
-        _row("chain of 1,000, ledger in memory: ms CPU a step", chain.cpu_s, "", 0.0, "<= 0.15 ms"),
-        _row(
+        figure_of(
+            "chain of 1,000, ledger in memory: ms CPU a step",
+            cpu("chain"),
+            "",
+            [],
+            target="<= 0.15 ms",
+        ),
+        figure_of(
             "chain of 10,000: ms CPU a step",
-            long_chain.cpu_s / 10,
+            cpu("long_chain", 0.1),
             "the same, chain of 1,000: ms",
-            chain.cpu_s,
-            "<= 1.1",
+            cpu("chain"),
+            target="<= 1.1",
         ),
         figure_of(
             "memory of a chain of 10,000: kB a step more",
-            [(long_chain.memory_bytes - chain.memory_bytes) / 9_000 / 1e3],
+            [(long.memory_bytes - short.memory_bytes) / 9_000 / 1e3 for short, long in chains],
             "",
             [],
             target="<= 6 kB",
         ),
-        _row(
+        figure_of(
             "200 times run: 'true', 8 at once: ms CPU a command",
-            commands.cpu_s * 5,
+            cpu("commands", 5),
             "subprocess.run in 8 threads, a commit each: ms",
-            harness.cpu_s * 5,
-            "<= 1.5",
+            cpu("harness", 5),
+            target="<= 1.5",
         ),
-        _row(
+        figure_of(
             "chain of 1,000 functions: ms CPU a step",
-            functions.cpu_s,
+            cpu("functions"),
             "chain of 1,000 values: ms",
-            chain.cpu_s,
-            "<= 1.5",
+            cpu("chain"),
+            target="<= 1.5",
         ),
-        _row(
+        figure_of(
             "chain of 1,000 functions: ms CPU a step",
-            functions.cpu_s,
+            cpu("functions"),
             "chain of 1,000 values, a commit each: ms",
-            large_values.cpu_s,
-            "<= 1.5",
+            cpu("large_values"),
+            target="<= 1.5",
         ),
-        figure_of("events of 10,000 steps folded/s of CPU", [20_000 / fold.cpu_s], "", []),
-        _row(
-            "publishing in a run of 10,000 steps: s CPU",
-            publish.cpu_s,
-            "the chain of 10,000: s",
-            long_chain.cpu_s,
-            "<= 0.05",
+        figure_of(
+            "events of 10,000 steps folded/s of CPU",
+            [20_000 / cost.cpu_s for cost in found["fold"]],
+            "",
+            [],
         ),
         *(
-            _row(
-                f"publishing in {name}: s CPU",
-                least(f"publish_{what}", count).cpu_s,
+            figure_of(
+                f"publishing {what}: s CPU",
+                cpu(what),
                 "the same run: s",
-                whole.cpu_s,
-                "<= 0.05",
+                [cost.whole_s for cost in found[what]],
+                target="<= 0.05",
             )
-            for name, what, count, whole in (
-                ("a chain of 1,000 values, a commit each", "large_values", 1000, large_values),
-                ("a chain of 1,000 functions", "functions", 1000, functions),
-                ("200 times run: 'true', 8 at once", "commands", 200, commands),
-            )
+            for what in _PUBLISHING
         ),
-        _row(
-            "publishing 10,000 steps, at the end: s CPU",
-            export.cpu_s,
-            "the chain of 10,000: s",
-            long_chain.cpu_s,
-            "<= 0.05",
-        ),
-        _row(
+        figure_of(
             "resume with 999 of 1,000 steps done: s CPU",
-            resume.cpu_s,
+            cpu("resume"),
             f"python -c 'import {start.RUN}': s",
-            began,
-            "<= 1.95",
+            cpu("imports"),
+            target="<= 1.95",
         ),
     ]
 
 
-def _row(name: str, value: float, beside: str, yard: float, target: str) -> dict[str, Any]:
-    return figure_of(name, [value], beside, [yard] if beside else [], target=target)
-
-
-def _measured(what: str, count: int, folder: Path) -> Cost:
-    command = [sys.executable, "-m", "benchmarks.costs", what, str(count), str(folder)]
+def _measured(what: str, folder: Path) -> Cost:
+    command = [sys.executable, "-m", "benchmarks.costs", what, str(folder)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return Cost(**json.loads(done.stdout))
 
@@ -210,7 +198,7 @@ def _fold(count: int, folder: Path) -> float:
         return _least(lambda: load_state(ledger, ledger.find_job("latest")))
 
 
-def _publish(run: Callable[[int, Path], float], count: int, folder: Path) -> float:
+def _publish(run: Callable[[int, Path], float], count: int, folder: Path) -> tuple[float, float]:
     """All that a run does for its run folder: with each commit, at its start and at its end."""
     spent = [0.0]
 
@@ -223,16 +211,16 @@ def _publish(run: Callable[[int, Path], float], count: int, folder: Path) -> flo
         return call
 
     with patch.multiple(Publisher, take=timed(Publisher.take), publish=timed(Publisher.publish)):
-        run(count, folder)
-    return spent[0]
+        whole_s = run(count, folder)
+    return spent[0], whole_s
 
 
-def _export(count: int, folder: Path) -> float:
+def _export(count: int, folder: Path) -> tuple[float, float]:
     """A publication of a job that has ended, which reads all of it."""
-    _run(jobs.chain(count), folder)
+    whole_s = _run(jobs.chain(count), folder)
     with LedgerReader.open(folder / "runs.db") as ledger:
         job_id = ledger.find_job("latest")
-        return _least(lambda: Publisher(ledger, job_id, folder / "again").publish())
+        return _least(lambda: Publisher(ledger, job_id, folder / "again").publish()), whole_s
 
 
 def _resume(count: int, folder: Path) -> float:
@@ -249,20 +237,27 @@ def _resume(count: int, folder: Path) -> float:
     return _cpu_s() - before
 
 
-_WHATS: dict[str, Callable[[int, Path], float]] = {
-    "chain": _chain,
-    "large_values": _large_values,
-    "commands": _commands,
-    "functions": _functions,
-    "harness": _harness,
-    "fold": _fold,
-    "publish": partial(_publish, _chain),
-    "publish_large_values": partial(_publish, _large_values),
-    "publish_functions": partial(_publish, _functions),
-    "publish_commands": partial(_publish, _commands),
-    "export": _export,
-    "resume": _resume,
+_WHOLE: Mapping[str, tuple[int, Callable[[int, Path], float]]] = {
+    "chain": (1000, _chain),
+    "long_chain": (10_000, _chain),
+    "large_values": (1000, _large_values),
+    "commands": (200, _commands),
+    "harness": (200, _harness),
+    "functions": (1000, _functions),
+    "fold": (10_000, _fold),
+    "resume": (1000, _resume),
+    "imports": (0, lambda _count, _folder: start.imports_s(start.RUN)),
 }
+"""How many steps, and what measures the processor time that they take."""
+
+_PUBLISHING: Mapping[str, tuple[int, Callable[[int, Path], tuple[float, float]]]] = {
+    "in a run of 10,000 steps": (10_000, partial(_publish, _chain)),
+    "in a chain of 1,000 values, a commit each": (1000, partial(_publish, _large_values)),
+    "in a chain of 1,000 functions": (1000, partial(_publish, _functions)),
+    "in 200 times run: 'true', 8 at once": (200, partial(_publish, _commands)),
+    "10,000 steps, at the end": (10_000, _export),
+}
+"""How many steps, and what measures the time of publishing, and that of the run that it was in."""
 
 
 def _run(spec: str, folder: Path) -> float:
@@ -316,11 +311,16 @@ def _children_s() -> float:
 
 def main() -> None:
     """Measure once."""
-    what, count, place = sys.argv[1:]
+    what, place = sys.argv[1:]
     tune_collector()
     with tempfile.TemporaryDirectory(dir=place) as name:
-        cpu_s = _WHATS[what](int(count), Path(name))
-    print(json.dumps(asdict(Cost(cpu_s, peak_bytes()))))
+        if what in _PUBLISHING:
+            count, publishing = _PUBLISHING[what]
+            cpu_s, whole_s = publishing(count, Path(name))
+        else:
+            count, work = _WHOLE[what]
+            cpu_s = whole_s = work(count, Path(name))
+    print(json.dumps(asdict(Cost(cpu_s, whole_s, peak_bytes()))))
 
 
 if __name__ == "__main__":

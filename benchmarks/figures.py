@@ -5,18 +5,26 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+_QUARTERS_FROM = 5
+
 
 def figure_of(
     name: str, values: list[float], beside: str, yards: list[float], *, target: str = ""
 ) -> dict[str, Any]:
-    """The medians of the values, of those of the yardstick, and of their ratios."""
-    ratios = [value / yard for value, yard in zip(values, yards, strict=False)]
+    """The medians of the values, of those of the yardstick, and of their ratios.
+
+    The values and those of the yardstick were measured in turns. `middle` is the range of the ratios
+    without the lowest and the highest quarter, where there are enough of them.
+    """
+    ratios = [value / yard for value, yard in zip(values, yards, strict=bool(yards))]
+    lower, _, upper = statistics.quantiles(ratios) if len(ratios) >= _QUARTERS_FROM else [0, 0, 0]
     return {
         "name": name,
         "value": statistics.median(values),
         "beside": beside,
         "beside_value": statistics.median(yards) if yards else None,
         "ratio": statistics.median(ratios) if ratios else None,
+        "middle": [lower, upper] if upper else None,
         "target": target,
     }
 

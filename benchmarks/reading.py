@@ -11,15 +11,17 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import jobs
 from benchmarks.figures import figure_of
 from benchmarks.items import spend
+from benchmarks.turns import in_turns
 from orc.ledger import LedgerReader
 
-SMALL, LARGE = 10_000, 100_000
+COUNTS = SMALL, LARGE = 10_000, 100_000
 _IN_MEMORY = Path("/dev/shm")
 _UNTIL_READY = "\n  last: {run: 'test -e \"$READY\"', env: {READY: '%s'}}\n"
 
@@ -37,50 +39,40 @@ class EventCost:
 def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """The rows for a job of 100,000 steps, each beside those of a job of 10,000."""
     with tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else folder) as name:
-        place = Path(name)
-        small, large = (_least(place, count, max(rounds, 1)) for count in (SMALL, LARGE))
+        found = in_turns({count: partial(_cost, Path(name), count) for count in COUNTS}, rounds)
+    small, large = found[SMALL], found[LARGE]
     beside = "the same, 10,000 steps"
     return [
         figure_of(
             "resume, 99,999 of 100,000 steps done: us CPU an event",
-            [large.resume_us],
+            [cost.resume_us for cost in large],
             f"{beside}: us",
-            [small.resume_us],
+            [cost.resume_us for cost in small],
             target="<= 1.2",
         ),
         figure_of(
             "the same: events/s of CPU",
-            [1e6 / large.resume_us],
+            [1e6 / cost.resume_us for cost in large],
             f"{beside}: events/s",
-            [1e6 / small.resume_us],
+            [1e6 / cost.resume_us for cost in small],
             target=">= 200,000 events/s",
         ),
         figure_of(
             "the same, memory: kB a step",
-            [large.memory_kb],
+            [cost.memory_kb for cost in large],
             f"{beside}: kB",
-            [small.memory_kb],
+            [cost.memory_kb for cost in small],
             target="<= 6 kB",
         ),
-        figure_of("the same, memory at most: MB", [large.peak_mb], "", []),
+        figure_of("the same, memory at most: MB", [cost.peak_mb for cost in large], "", []),
         figure_of(
             "orc verify, 100,000 steps: events/s of CPU",
-            [1e6 / large.verify_us],
+            [1e6 / cost.verify_us for cost in large],
             f"{beside}: events/s",
-            [1e6 / small.verify_us],
+            [1e6 / cost.verify_us for cost in small],
             target=">= 100,000 events/s",
         ),
     ]
-
-
-def _least(folder: Path, count: int, rounds: int) -> EventCost:
-    found = [_cost(folder, count) for _ in range(rounds)]
-    return EventCost(
-        min(one.resume_us for one in found),
-        min(one.verify_us for one in found),
-        min(one.memory_kb for one in found),
-        min(one.peak_mb for one in found),
-    )
 
 
 def _cost(folder: Path, count: int) -> EventCost:

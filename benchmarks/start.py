@@ -14,15 +14,18 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import jobs
 from benchmarks.figures import figure_of
+from benchmarks.turns import in_turns
 
 RUN = "trio, pydantic, yaml, jinja2"
 LOOK = "sqlite3, rich"
 SHORT = "click"
+_TURNS = 11
 
 
 @dataclass(frozen=True)
@@ -65,26 +68,22 @@ def starts(folder: Path, database: Path, job_id: str, step: str) -> list[Start]:
     ]
 
 
-def orc_s(arguments: list[str], variables: Mapping[str, str] | None = None) -> float:
-    """Seconds of processor time that `orc` takes with these arguments, and variables of its own."""
-    return _least_s([str(Path(sys.executable).with_name("orc")), *arguments], variables or {})
+def _orc_s(each: Start) -> float:
+    program = str(Path(sys.executable).with_name("orc"))
+    return _process_s([program, *each.arguments], each.variables)
 
 
 def imports_s(modules: str) -> float:
     """Seconds of processor time that Python takes to start and to import these modules."""
-    return _least_s([sys.executable, "-c", f"import {modules}"], {})
+    return _process_s([sys.executable, "-c", f"import {modules}"], {})
 
 
-def _least_s(command: list[str], variables: Mapping[str, str], *, times: int = 5) -> float:
-    """The least of some runs; the first is not counted, as it may write compiled modules."""
+def _process_s(command: list[str], variables: Mapping[str, str]) -> float:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment |= variables
-    taken = []
-    for _ in range(times + 1):
-        before = _children_s()
-        subprocess.run(command, check=True, capture_output=True, env=environment)
-        taken.append(_children_s() - before)
-    return min(taken[1:])
+    before = _children_s()
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    return _children_s() - before
 
 
 def _children_s() -> float:
@@ -93,24 +92,21 @@ def _children_s() -> float:
 
 
 def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
-    """The processor time of commands that do little, which is mostly their"""
+    """The processor time of commands that do little, which is mostly their start."""
     _, database = jobs.run_job(folder, jobs.chain(10))
     with closing(sqlite3.connect(database)) as connection:
         job_id, step = connection.execute("SELECT job_id, name FROM steps LIMIT 1").fetchone()
     commands = starts(folder, database, job_id, step)
-    taken: dict[str, list[float]] = {each.name: [] for each in commands}
-    yards: dict[str, list[float]] = {each.imports: [] for each in commands}
-    for _ in range(rounds):
-        for imports, found in yards.items():
-            found.append(imports_s(imports))
-        for each in commands:
-            taken[each.name].append(orc_s(each.arguments, each.variables))
+    measures = {each.imports: partial(imports_s, each.imports) for each in commands}
+    measures |= {each.name: partial(_orc_s, each) for each in commands}
+    in_turns(measures, 1)  # may write compiled modules
+    taken = in_turns(measures, _TURNS * rounds)
     return [
         figure_of(
             f"{each.name}: processor s",
             taken[each.name],
             f"python -c 'import {each.imports}': processor s",
-            yards[each.imports],
+            taken[each.imports],
             target=f"<= {each.ratio_max}",
         )
         for each in commands

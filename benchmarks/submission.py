@@ -6,20 +6,32 @@ out of both: the cost of a job with one step is subtracted.
 
 from __future__ import annotations
 
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import jobs
 from benchmarks.figures import figure_of
-from benchmarks.items import spend
+from benchmarks.items import Used, spend
+from benchmarks.turns import in_turns
 
 _PARSE = "import sys, yaml; yaml.load(open(sys.argv[1]), Loader=yaml.CSafeLoader)"
 SMALL, LARGE = 1_000, 10_000
+_COMMANDS = {
+    "submit": (1, SMALL, LARGE),
+    "validate": (1, LARGE),
+    "run": (1, LARGE),
+    _PARSE: (1, LARGE),
+}
+"""What is measured, and for how many steps."""
+
+_TURNS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,72 +49,77 @@ def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
     shared = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else folder) as name:
         # There no sync of a disk counts as processor time.
-        return _figures(Path(name), rounds)
+        return _figures(Path(name), _TURNS * rounds)
 
 
-def _figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
-    submit = _least(folder, ["submit"], LARGE, rounds)
-    small = _least(folder, ["submit"], SMALL, rounds)
-    validate = _least(folder, ["validate"], LARGE, rounds)
-    run = _least(folder, ["run", "--quiet"], LARGE, rounds)
-    yaml_us = _parse_us(folder, LARGE, rounds)
+def _figures(folder: Path, turns: int) -> list[dict[str, Any]]:
+    measures = {
+        (command, count): partial(_used, folder, command, count)
+        for command, counts in _COMMANDS.items()
+        for count in counts
+    }
+    used = in_turns(measures, turns)
 
-    def row(name: str, value: float, beside: str, yard: float, cost: StepCost, target: str) -> Any:
-        yards = [yard] if beside else []
-        peak = {"cpu_us_a_step": cost.cpu_us, "peak_mb": cost.peak_mb}
-        return figure_of(name, [value], beside, yards, target=target) | peak
+    def costs(command: str, count: int) -> list[StepCost]:
+        pairs = zip(used[command, 1], used[command, count], strict=True)
+        return [_cost_of(base, ended, count - 1) for base, ended in pairs]
 
+    submit, validate, run = (costs(command, LARGE) for command in ("submit", "validate", "run"))
+    submit_small, parse = costs("submit", SMALL), costs(_PARSE, LARGE)
     parsed = "libyaml into plain objects: us CPU a step"
     return [
-        row("submit 10,000: us CPU a step", submit.cpu_us, parsed, yaml_us, submit, "<= 2.5"),
-        row("validate 10,000: us CPU a step", validate.cpu_us, parsed, yaml_us, validate, ""),
-        row(
+        _row("submit 10,000: us CPU a step", "cpu_us", submit, "<= 2.5", parsed, parse),
+        _row("validate 10,000: us CPU a step", "cpu_us", validate, "", parsed, parse),
+        _row(
             "submit 10,000: us CPU a step",
-            submit.cpu_us,
-            "submit 1,000: us",
-            small.cpu_us,
+            "cpu_us",
             submit,
             "<= 1.2",
+            "submit 1,000: us",
+            submit_small,
         ),
-        row("memory of submit 10,000: kB a step", submit.memory_kb, "", 0, submit, "<= 6 kB"),
-        row("memory of submit, one step: MB", submit.base_mb, "", 0, submit, "<= 60 MB"),
-        row("run a fan of 10,000: us CPU a step", run.cpu_us, "", 0, run, ""),
-        row("memory of run, fan of 10,000: kB a step", run.memory_kb, "", 0, run, "<= 6 kB"),
-        row("memory of run, one step: MB", run.base_mb, "", 0, run, "<= 60 MB"),
+        _row("memory of submit 10,000: kB a step", "memory_kb", submit, "<= 6 kB"),
+        _row("memory of submit, one step: MB", "base_mb", submit, "<= 60 MB"),
+        _row("run a fan of 10,000: us CPU a step", "cpu_us", run, ""),
+        _row("memory of run, fan of 10,000: kB a step", "memory_kb", run, "<= 6 kB"),
+        _row("memory of run, one step: MB", "base_mb", run, "<= 60 MB"),
     ]
 
 
-def _least(folder: Path, command: Sequence[str], count: int, rounds: int) -> StepCost:
-    """The least of each measurement: a step's cost is the difference of two, and each has noise."""
-    base_s, base = _least_used(folder, command, 1, rounds)
-    ended_s, ended = _least_used(folder, command, count, rounds)
-    steps = count - 1
+def _row(
+    name: str,
+    field: str,
+    costs: Sequence[StepCost],
+    target: str,
+    beside: str = "",
+    yards: Sequence[StepCost] = (),
+) -> dict[str, Any]:
+    """The figure of one field, beside the processor time of the yardstick."""
+    values, cpu_us = [getattr(cost, field) for cost in costs], [cost.cpu_us for cost in yards]
+    more = {
+        "cpu_us_a_step": statistics.median(cost.cpu_us for cost in costs),
+        "peak_mb": statistics.median(cost.peak_mb for cost in costs),
+    }
+    return figure_of(name, values, beside, cpu_us, target=target) | more
+
+
+def _cost_of(base: Used, ended: Used, steps: int) -> StepCost:
     return StepCost(
-        (ended_s - base_s) / steps * 1e6, (ended - base) / steps / 1e3, base / 1e6, ended / 1e6
+        (ended.cpu_s - base.cpu_s) / steps * 1e6,
+        (ended.memory_bytes - base.memory_bytes) / steps / 1e3,
+        base.memory_bytes / 1e6,
+        ended.memory_bytes / 1e6,
     )
 
 
-def _least_used(folder: Path, command: Sequence[str], count: int, rounds: int) -> tuple[float, int]:
-    used = [_used(folder, command, count) for _ in range(rounds)]
-    return min(cpu_s for cpu_s, _ in used), min(peak for _, peak in used)
-
-
-def _used(folder: Path, command: Sequence[str], count: int) -> tuple[float, int]:
-    """The processor time and the largest memory of one command."""
+def _used(folder: Path, command: str, count: int) -> Used:
+    """The processor time and the largest memory of one command, or of the yardstick."""
     place = folder / f"submission-{time.monotonic_ns()}"
     place.mkdir()
     (place / "spec.yaml").write_text(jobs.fan(count), "utf-8")
-    ledger = ["--db", "runs.db"] if command[0] != "validate" else []
-    program = [sys.executable, "-m", "benchmarks.peak", "peak", *command, "spec.yaml", *ledger]
-    used = spend(program, place)
-    return used.cpu_s, int((place / "peak").read_text("ascii"))
-
-
-def _parse_us(folder: Path, count: int, rounds: int) -> float:
-    found = []
-    for each in (1, count):
-        spec = folder / f"parsed-{each}.yaml"
-        spec.write_text(jobs.fan(each), "utf-8")
-        program = [sys.executable, "-c", _PARSE, str(spec)]
-        found.append(min(spend(program, folder).cpu_s for _ in range(rounds)))
-    return (found[1] - found[0]) / (count - 1) * 1e6
+    if command == _PARSE:
+        return spend([sys.executable, "-c", _PARSE, "spec.yaml"], place)
+    options = {"run": ["--quiet", "--db", "runs.db"], "submit": ["--db", "runs.db"]}
+    orc = [command, *options.get(command, []), "spec.yaml"]
+    used = spend([sys.executable, "-m", "benchmarks.peak", "peak", *orc], place)
+    return replace(used, memory_bytes=int((place / "peak").read_text("ascii")))

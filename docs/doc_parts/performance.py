@@ -116,11 +116,15 @@ def _row(figure: dict[str, Any]) -> tuple[str, ...]:
         work,
         f"{_number(figure['value'])} {unit}".strip(),
         "" if yard is None else f"{beside}: {_number(yard)} {beside_unit or unit}".strip(),
-        "" if ratio is None else f"{ratio:.2f}",
+        "" if ratio is None else f"{ratio:.2f}{_range(figure.get('middle'))}",
         figure["target"],
         _optional(figure.get("cpu_us_a_step"), "us"),
         _optional(figure.get("peak_mb"), "MB"),
     )
+
+
+def _range(middle: list[float] | None) -> str:
+    return "" if middle is None else f" ({middle[0]:.2f} to {middle[1]:.2f})"
 
 
 def _divided(name: str) -> tuple[str, str]:
