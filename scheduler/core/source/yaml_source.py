@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from sys import intern
 from typing import Any
 
@@ -67,8 +67,19 @@ class Document(Struct):
         return self.places.of(path, key=key)
 
     def has(self, path: Path) -> bool:
-        """Whether there is a value at the path."""
-        return path in self.places.values
+        """Whether there is a value at the path, which may be inside that of an alias."""
+        value = self.value
+        for part in path:
+            if part not in _parts_of(value):
+                return False
+            value = value[part]
+        return True
+
+
+def _parts_of(value: Any) -> Container[str | int]:
+    if isinstance(value, list):
+        return range(len(value))
+    return value if isinstance(value, dict) else ()
 
 
 def parse_yaml(text: str, *, source_name: str) -> Document:
