@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks import (
     calls,
+    contents,
     costs,
     evaluations,
     items,
@@ -44,6 +45,7 @@ PARTS: Mapping[str, Figures] = {
     "captures": items.capture_figures,
     "costs": costs.figures,
     "reading": reading.figures,
+    "contents": contents.figures,
     "start": start.figures,
     "submission": submission.figures,
     "pages": pages.figures,
@@ -52,5 +54,5 @@ PARTS: Mapping[str, Figures] = {
     "cluster": _cluster,
     "peers": peers.figures,
 }
-LONG = ("cluster", "reading", "pages", "evaluations", "peers")
+LONG = ("cluster", "reading", "contents", "pages", "evaluations", "peers")
 """Parts that take minutes, or need more: `--record` leaves them out unless `--only` names them."""

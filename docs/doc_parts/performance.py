@@ -60,6 +60,10 @@ _PARTS = {
         "The limit is the processor: each event is read, checked and folded. A resume does this once, "
         "for the state and for the run folder.",
     ),
+    "contents": (
+        "Bytes and texts",
+        "The limit of `orc verify` is the hash of each byte, and that of a search the index itself.",
+    ),
     "start": (
         "Start-up",
         "The limit is the interpreter and the packages without which the command cannot work.",
