@@ -18,6 +18,21 @@ from orc.ledger.wording import count_text
 _JOB_ID = r"job_[a-z0-9]{12}"
 _LATEST = r"latest(?:~([0-9]{1,9}))?"
 _SHOWN_CHARS = 60
+_RECENT_EVENTS = 10_000
+_NEWEST = "ORDER BY position DESC LIMIT 1 OFFSET ?"
+_RECENT = (
+    "SELECT job_id FROM events WHERE version = 1 "
+    f"AND position > (SELECT max(position) FROM events) - ? {_NEWEST}"
+)
+_OF_ALL = f"""
+    WITH RECURSIVE ids (id) AS (
+        SELECT min(job_id) FROM events
+        UNION ALL
+        SELECT (SELECT min(job_id) FROM events WHERE job_id > id) FROM ids WHERE id IS NOT NULL
+    )
+    SELECT job_id FROM ids CROSS JOIN events ON job_id = id AND version = 1 {_NEWEST}
+"""
+"""Goes from id to id in the index: the events of each job are passed over."""
 
 
 def is_job_id(value: object) -> bool:
@@ -59,11 +74,14 @@ def find_job(connection: sqlite3.Connection, name: str, *, path: Path) -> str:
 
 
 def _latest(connection: sqlite3.Connection, back: int, *, path: Path) -> str:
-    """The job that was submitted `back` jobs before the last one."""
-    row = connection.execute(
-        "SELECT job_id FROM events WHERE version = 1 ORDER BY position DESC LIMIT 1 OFFSET ?",
-        (back,),
-    ).fetchone()
+    """The job that was submitted `back` jobs before the last one.
+
+    The last events most often have its first one. If not, the events of large jobs are not read.
+    """
+    row = (
+        connection.execute(_RECENT, (_RECENT_EVENTS, back)).fetchone()
+        or connection.execute(_OF_ALL, (back,)).fetchone()
+    )
     if row is not None:
         return check_job_id(row[0], where=str(path))
     count = connection.execute("SELECT count(*) FROM events WHERE version = 1").fetchone()[0]

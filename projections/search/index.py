@@ -207,8 +207,9 @@ def _first_position(reader: LedgerReader) -> int:
 
 
 def _last_removal(reader: LedgerReader) -> int:
+    # `max(position)` alone would go back through all events, and not through the index of removals.
     row = reader.connection.execute(
-        "SELECT max(position) FROM events WHERE type = 'blob.removed'"
+        "SELECT max(+position) FROM events WHERE type = 'blob.removed'"
     ).fetchone()
     return int(row[0] or 0)
 

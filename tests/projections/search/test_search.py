@@ -336,6 +336,20 @@ def test_removed_texts_are_not_in_the_index(database: Path) -> None:
     assert search(database, SearchQuery("heron"), index_s=0).is_complete, "made anew once"
 
 
+def test_the_last_removal_is_found_without_reading_all_events(database: Path) -> None:
+    with open_in(database.parent) as ledger, open_index(database) as index:
+        index.follow(ledger, within_s=60)
+        plans: list[str] = []
+        ledger.connection.set_trace_callback(plans.append)
+        index.follow(ledger, within_s=60)
+        ledger.connection.set_trace_callback(None)
+        asked = [query for query in plans if "blob.removed" in query]
+        assert asked
+        for query in asked:
+            plan = ledger.connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+            assert "USING INDEX events_blob_removed" in plan[0][-1]
+
+
 def test_a_text_that_was_removed_after_indexing_is_not_shown(database: Path) -> None:
     with open_index(database) as index:
         search(database, SearchQuery("fox"))
