@@ -165,10 +165,10 @@ def _differences(
 
 
 def _read_steps(reader: LedgerReader, database: Path, job_id: str) -> JobView:
-    """The job with its steps; without their attempts, which a comparison does not need."""
+    """The job with its steps; a comparison does not need their attempts."""
     connection = reader.connection
     steps = read_steps_once(*state_of(reader, database, job_id))
-    return JobView(read_rows(connection, JobRow, "job_id = ?", job_id)[0], steps, ())
+    return JobView(read_rows(connection, JobRow, "job_id = ?", job_id)[0], steps)
 
 
 def _value(change: Change, side: str) -> str:

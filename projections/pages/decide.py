@@ -129,7 +129,7 @@ def _with_files(
     reader: LedgerReader, job_id: str, links: Links
 ) -> Iterator[tuple[Question, _About]]:
     """The open questions, the first ones with the files that they are about."""
-    view = read_view(reader.connection, job_id, attempts_of="")
+    view = read_view(reader.connection, job_id)
     for number, question in enumerate(read_questions(reader, job_id)):
         is_shown = number < _WITH_FILES_MAX
         yield question, _files_about(reader, view, question, links) if is_shown else ([], [])

@@ -7,8 +7,8 @@ Works on any connection with the tables of the read model: the ledger's own, or 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from functools import cache, cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, cached_property, partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -34,20 +34,21 @@ _NONE: Mapping[Any, Any] = MappingProxyType({})
 class JobView:
     """A job with its steps (without removed ones) and their attempts, in order.
 
-    Calls are not read with it: `read_calls` and `read_tools` read them for one step.
+    The attempts are read at their first use, as long as the connection is open. Calls are not read
+    with it: `read_calls` and `read_tools` read them for one step.
     """
 
     def __init__(
         self,
         job: JobRow,
         steps: tuple[StepRow, ...],
-        attempts: tuple[AttemptRow, ...],
+        read_attempts: Callable[[], Sequence[AttemptRow]] = tuple,
         own_tolerated: Mapping[str, Tolerated] = _NONE,
         batches: Mapping[int, BatchRow] = _NONE,
     ) -> None:
         self.job = job
         self.steps = steps
-        self.attempts = attempts
+        self._read_attempts = read_attempts
         self.own_tolerated = own_tolerated
         """The tolerated failures of each step that has any, without those of the steps inside it."""
         self.batches = batches
@@ -57,6 +58,11 @@ class JobView:
     def by_name(self) -> dict[str, StepRow]:
         """The steps by id."""
         return {step.name: step for step in self.steps}
+
+    @cached_property
+    def attempts(self) -> tuple[AttemptRow, ...]:
+        """The attempts of all steps, or of the one whose attempts the view was read with."""
+        return tuple(self._read_attempts())
 
     @cached_property
     def attempts_of(self) -> dict[str, list[AttemptRow]]:
@@ -151,7 +157,7 @@ def read_view(
                 connection, StepRow, "job_id = ? AND status <> 'removed' ORDER BY position", job_id
             )
         ),
-        tuple(read_attempt_rows(connection, job_id, attempts_of)),
+        partial(read_attempt_rows, connection, job_id, attempts_of),
         read_tolerated(connection, job_id),
         {batch.batch: batch for batch in read_batches(connection, job_id)},
     )
@@ -203,7 +209,7 @@ def read_rows(
 ) -> list[_Row]:
     """The rows that meet `condition`, an SQL condition of our own with a `?` for each of `values`."""
     query = f"{_selection(row_type)} WHERE {condition}"
-    return [row_type(*row) for row in connection.execute(query, values)]
+    return list(map(row_type._make, connection.execute(query, values)))
 
 
 @cache

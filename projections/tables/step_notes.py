@@ -45,7 +45,7 @@ def _first(view: JobView, step: StepRow, is_live: bool) -> str:
     if step_state(view, step, is_live=is_live) == INTERRUPTED:
         return "was running when its process ended"
     if step.status == "pending":
-        attempts = view.attempts_of.get(step.name)
+        attempts = view.attempts_of.get(step.name) if step.attempts else None
         is_cut = attempts is not None and attempts[-1].status in CUT_SHORT
         return f"attempt {step.attempts} was interrupted" if is_cut else ""
     if step.reused_from is not None:

@@ -126,7 +126,7 @@ class _Asking:
         """The first open question, with the files that it is about."""
         with LedgerReader.open(self._places.database) as reader:
             for question in read_questions(reader, self._job_id):
-                view = read_view(reader.connection, self._job_id, attempts_of="")
+                view = read_view(reader.connection, self._job_id)
                 return question, files_about(reader.connection, view, question)
         return None
 

@@ -15,7 +15,7 @@ from orc.ledger.files.project_places import place_of
 from orc.ledger.kinds import NOT_LIVE
 from orc.ledger.transport.imported import imported
 from orc.projections.folds.tolerated import Tolerated
-from orc.projections.scores.overview import ScoreMean, read_means_by_step
+from orc.projections.scores.overview import ScoreMean, has_scores, read_means_by_step
 from orc.projections.tables.circuits import CircuitRow
 from orc.projections.tables.job_view import JobView, read_circuits
 from orc.projections.tables.rows import StepRow
@@ -29,6 +29,8 @@ _IN_JOB = tuple(
 
 def scores_of(tables: JobTables, view: JobView) -> dict[str, list[ScoreMean]]:
     """The means of the scores of each step, by its name."""
+    if not has_scores(tables.connection, tables.job_id):
+        return {}
     inside = {step.name: view.inside(step.name) for step in view.steps}
     return read_means_by_step(tables.connection, tables.job_id, inside)
 
