@@ -76,7 +76,7 @@ class Arriving:
             raise self._failures.build_protocol_error(f"has the event {kind} in the wrong order")
         match kind:
             case "message_start":
-                self._message = _StartedMessage.parse(event.get("message"), self._failures)
+                self._message = _StartedMessage.parse(event.get("message") or {}, self._failures)
                 self._count(self._message.usage)
             case "content_block_start":
                 self._start_block(_BlockStart.parse(event, self._failures))
@@ -135,7 +135,10 @@ class Arriving:
         """Read a whole message in place of a stream."""
         self._message = _StartedMessage.parse(document, self._failures)
         self._count(self._message.usage, is_end=True)
-        for index, content in enumerate(_Document.parse(document, self._failures).content):
+        contents = _Document.parse(document, self._failures).content or []
+        if isinstance(contents, str):
+            contents = [{"type": "text", "text": contents}]
+        for index, content in enumerate(contents):
             self._start_block(_BlockStart(index=index, content_block=content))
         self._stop = _Stop.parse(document, self._failures)
         self._is_whole = True
@@ -236,7 +239,7 @@ class _Block:
 
     def __init__(self, started: dict[str, Any], read: _Started) -> None:
         self.kind, self.id, self.name = read.type, read.id or "", read.name or ""
-        self.arguments: dict[str, Any] | str = read.input or {}
+        self.arguments: dict[str, Any] | str = read_arguments(read.input)
         self._started = started
         self._pieces: defaultdict[str, list[Any]] = defaultdict(list)
         self._pieces["citation"] = list(read.citations or ())
@@ -249,8 +252,10 @@ class _Block:
         if name is None:
             return True
         piece = getattr(delta, name)
-        self._pieces[name].append(piece)
-        return piece is not None and name in _FIELDS.get(self.kind, _DELTAS.values())
+        if piece is not None:
+            self._pieces[name].append(piece)
+        is_there = name in delta.model_fields_set
+        return is_there and name in _FIELDS.get(self.kind, _DELTAS.values())
 
     def finish(self, *, is_cut: bool) -> None:
         """Parse a call's input. It stays a text if it is not a JSON object or was cut off."""
@@ -281,7 +286,7 @@ class _Block:
         rebuilt = self._started | {name: self.join(name) for name in _TEXTS if self.join(name)}
         if self.kind == "tool_use":
             rebuilt |= {"id": self.id, "name": self.name}
-        if self._pieces["partial_json"] or self.arguments:
+        if self._pieces["partial_json"] or self.kind == "tool_use":
             rebuilt["input"] = build_input(self.arguments)
         if self._pieces["citation"]:
             rebuilt["citations"] = self._pieces["citation"]
@@ -302,7 +307,7 @@ class _StartedMessage(Wire):
 
 
 class _Document(Wire):
-    content: list[dict[str, Any]]
+    content: list[dict[str, Any]] | Text | None
 
 
 class _Texts(_StreamEvent):
@@ -314,7 +319,7 @@ class _Texts(_StreamEvent):
 class _Started(_Texts):
     id: LooseText = None
     name: LooseText = None
-    input: Annotated[dict[str, Any] | None, OrNone] = None
+    input: Any = None
     citations: Annotated[list[Any] | None, OrNone] = None
 
 

@@ -83,12 +83,25 @@ def replace_surrogates(text: str) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text from a server. Raises ValueError for any other text.
+    """The value of a JSON text that a model wrote. Raises ValueError for any other text.
 
     Unlike `json.loads`, it refuses NaN, infinities, repeated keys and too deep nesting.
     """
+    return _parse(text, parse_constant=_refuse_constant)
+
+
+def parse_document(text: str) -> Any:
+    """The value of a JSON text from a server. Raises ValueError for any other text.
+
+    NaN and infinities are let through: servers write them in details such as speeds. A byte order
+    mark is skipped.
+    """
+    return _parse(text.removeprefix("\ufeff"))
+
+
+def _parse(text: str, **rules: Any) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=_unique, **rules)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -100,7 +113,7 @@ def parse_error_words(body: str, *, secrets: tuple[str, ...] = ()) -> str:
     any other body, the message is the body itself.
     """
     try:
-        document = parse_json(body)
+        document = parse_document(body)
     except ValueError:
         is_page = body.lstrip("\ufeff \t\r\n").startswith("<")
         return "an HTML page" if is_page else safe_text(body, secrets=secrets)

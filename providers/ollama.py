@@ -15,7 +15,7 @@ from orc.ledger.wording import duration_text
 from orc.providers.contract import OnDelta, Provider, Reply, Request, Server
 from orc.providers.embeddings import ollama_embeddings as embeddings
 from orc.providers.errors import ProviderError, TransientError
-from orc.providers.http import parse_json, safe_text
+from orc.providers.http import parse_document, safe_text
 from orc.providers.ollama_body import PARAMS, build_body
 from orc.providers.ollama_reply import read_body, read_reply
 from orc.providers.ollama_server import DEFAULT_BASE_URL, JSON, JSON_LINES, OllamaServer
@@ -119,7 +119,7 @@ class Ollama:
 
 def _parse_digests(body: bytes, who: str) -> dict[str, str]:
     try:
-        document = parse_json(body.decode("utf-8"))
+        document = parse_document(body.decode("utf-8"))
     except ValueError as error:
         raise _shape_error(who, "is not JSON") from error
     if not isinstance(document, dict) or "models" not in document:

@@ -8,7 +8,6 @@ ollama/ollama describes, and the reply is complete only with its end mark.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar, cast
@@ -22,8 +21,8 @@ from orc.providers.errors import ProviderError, TransientError
 from orc.providers.http import (
     LineCutter,
     build_judged_error,
+    parse_document,
     parse_error_words,
-    parse_json,
     replace_surrogates,
     safe_text,
 )
@@ -206,7 +205,7 @@ class _ArrivingLines:
             # Perhaps the first line of a document that has several.
             self._broken_start = line + b"\n"
             return
-        if document.get("error") is not None:
+        if document.get("error"):
             raise _build_error(self._who, parse_error_words(text, secrets=self._secrets))
         self._has_begun = True
         counts = read_counts(document)
@@ -242,13 +241,13 @@ class _ArrivingLines:
             calls = [calls]
         if not isinstance(calls, list) or len(self._calls) + len(calls) > CALLS_MAX:
             raise BadReply(f"has a `tool_calls` that is not a list of at most {CALLS_MAX}")
-        self._calls += map(_parse_call, calls)
+        self._calls += map(_parse_call, (call for call in calls if call is not None))
 
 
 def _parse_line(line: bytes) -> tuple[dict[str, Any], str]:
     try:
         text = line.decode("utf-8")
-        document = parse_json(text)
+        document = parse_document(text)
     except UnicodeDecodeError as error:
         raise BadReply("is not UTF-8") from error
     except ValueError as error:
@@ -271,20 +270,8 @@ def _parse_call(call: Any) -> ToolCall:
     name = safe_text(_field(function, "name", of=str, default=""), length_max=NAME_CHARS_MAX)
     if not name:
         raise BadReply("has a tool call without a name")
-    arguments = _parse_arguments(function.get("arguments"))
+    arguments = read_arguments(function.get("arguments"))
     return ToolCall(id=read_word(call.get("id")) or "", name=name, arguments=arguments)
-
-
-def _parse_arguments(arguments: Any) -> dict[str, Any] | str:
-    """The arguments. Servers that imitate both Ollama and OpenAI send them as JSON text."""
-    match arguments:
-        case None:
-            return {}
-        case dict():
-            return arguments
-        case str():
-            return read_arguments(replace_surrogates(arguments))
-    return json.dumps(arguments)
 
 
 def _field(document: dict[str, Any], key: str, *, of: type[_Value], default: _Value) -> _Value:

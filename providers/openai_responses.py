@@ -157,7 +157,7 @@ class _OutputMessage(Wire):
 class _FunctionCall(Wire):
     call_id: LooseText = None
     name: Text
-    arguments: Text | dict[str, Any] | None = None
+    arguments: Any = None
 
 
 class _Incomplete(Wire):
@@ -180,7 +180,7 @@ class _ResponseEvent(Wire):
 
 
 class _TextDelta(Wire):
-    delta: Text
+    delta: Text | None
 
 
 class _ItemDone(Wire):
@@ -292,7 +292,7 @@ class _ArrivingResponse:
         if not counts.is_empty or counts.cost_nano_usd is not None:
             self._counts = counts
 
-    def _add_text(self, piece: str) -> None:
+    def _add_text(self, piece: str | None) -> None:
         if piece:
             self._has_text = True
             self._text.feed(piece)
@@ -308,9 +308,7 @@ class _ArrivingResponse:
         calls: list[ToolCall] = []
         for item in _of_type(items, "function_call"):
             call = _FunctionCall.parse(item, self._failures)
-            arguments = call.arguments
-            if not isinstance(arguments, dict):
-                arguments = read_arguments(arguments or "")
+            arguments = read_arguments(call.arguments)
             name = self._failures.show(call.name)
             if not name:
                 error = self._failures.build_protocol_error("calls a tool without a name")
@@ -341,7 +339,7 @@ def _of_type(items: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 def _with_call(item: dict[str, Any], call: ToolCall) -> dict[str, Any]:
     """The item with the id of the call, and with arguments that the API accepts back."""
     kept = item | {"call_id": call["id"]}
-    if isinstance(call["arguments"], str):
+    if isinstance(call["arguments"], str) or not isinstance(item.get("arguments"), str):
         kept["arguments"] = write_arguments(call["arguments"])
     return kept
 

@@ -24,7 +24,7 @@ from orc.providers.errors import PermanentError, TransientError
 from orc.providers.http import (
     ERROR_BODY_MAX_BYTES,
     is_loopback,
-    parse_json,
+    parse_document,
     safe_text,
     verifier_of,
 )
@@ -124,7 +124,7 @@ class Peer:
     async def get_json(self, getting: Awaitable[httpx2.Response]) -> Any:
         """The JSON value of a response that is not a stream."""
         with self.translating():
-            return parse_json((await getting).content.decode("utf-8"))
+            return parse_document((await getting).content.decode("utf-8"))
 
     async def list_models(self, getting: Awaitable[httpx2.Response]) -> tuple[str, ...]:
         """The sorted ids in a response `{"data": [{"id": ...}, ...]}`, within MODELS_WAIT_S."""

@@ -27,8 +27,8 @@ from orc.providers.http import (
     find_causes,
     is_absent,
     is_not_ready,
+    parse_document,
     parse_error_words,
-    parse_json,
     parse_retry_after,
     safe_text,
 )
@@ -173,7 +173,7 @@ class Failures(Struct, frozen=True):
     def _parse_report(self, body: str) -> ErrorReport:
         words = parse_error_words(body, secrets=self.secrets)
         try:
-            document = parse_json(body)
+            document = parse_document(body)
         except ValueError:
             return ErrorReport(words)
         if isinstance(document, list) and document:

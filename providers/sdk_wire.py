@@ -49,7 +49,8 @@ class BoundedBody(httpx2.AsyncByteStream):
                 return
             # The response to every POST is an event stream, whatever its content type says.
             bounds = _EventBounds() if is_post else _SizeBound(plain) if plain else _Bounds()
-            chunk: bytes | None = begun
+            # Without a byte order mark, with which no reader finds the first event.
+            chunk: bytes | None = begun.lstrip(_BLANK)
             while chunk is not None:
                 self._feed(bounds, chunk)
                 if chunk:

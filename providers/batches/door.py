@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from orc.providers.http import parse_json
+from orc.providers.http import parse_document
 from orc.providers.sdk import Peer, build_timeout
 from orc.providers.sdk_wire import PLAIN
 
@@ -76,7 +76,7 @@ class BatchDoor:
         async with self._open(method, path, timeout_s=timeout_s, **sent) as response:
             content = await response.aread()
             try:
-                return parse_json(content.decode("utf-8"))
+                return parse_document(content.decode("utf-8"))
             except ValueError as error:
                 raise self.failures.translate(error) from None
 

@@ -9,7 +9,7 @@ from orc.providers.batches.contract import TakeEntry
 from orc.providers.batches.door import BatchDoor
 from orc.providers.contract import Reply, Request
 from orc.providers.errors import PermanentError, ProviderError
-from orc.providers.http import parse_json
+from orc.providers.http import parse_document
 from orc.providers.sdk_errors import Failures
 
 ReadEntry = Callable[[dict[str, Any], Request], Reply]
@@ -55,7 +55,7 @@ class ResultLines:
 def read_object(line: bytes) -> dict[str, Any]:
     """The JSON object in a line; empty for anything else."""
     try:
-        found = parse_json(line.decode("utf-8"))
+        found = parse_document(line.decode("utf-8"))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -9,7 +9,7 @@ from orc.providers.contract import Reply, Request
 from orc.providers.embeddings.openai_embeddings import check_dimensions, read_input_counts
 from orc.providers.embeddings.vectors import describe_vectors, read_vectors, texts_of
 from orc.providers.errors import TransientError
-from orc.providers.http import build_judged_error, parse_error_words, parse_json, safe_text
+from orc.providers.http import build_judged_error, parse_document, parse_error_words, safe_text
 from orc.providers.replies.failures import find_meaning
 
 PATH = "/api/embed"
@@ -54,7 +54,7 @@ def read_reply(body: bytes, request: Request, *, who: str, secrets: tuple[str, .
 
 def _parse(body: bytes, who: str, secrets: tuple[str, ...]) -> dict[str, Any]:
     try:
-        document = parse_json(body.decode("utf-8"))
+        document = parse_document(body.decode("utf-8"))
     except ValueError:
         raise TransientError("protocol", f"{who}'s reply is not JSON") from None
     if not isinstance(document, dict):

@@ -28,7 +28,7 @@ class Content(Struct, frozen=True):
 
 class _Function(Wire):
     name: Text | None = None
-    arguments: Text | dict[str, Any] | None = None
+    arguments: Any = None
 
 
 class _CallDelta(Wire):
@@ -47,7 +47,7 @@ class ChunkDelta(Wire):
     reasoning: Any = None
     thinking: Any = None
     reasoning_details: Annotated[list[dict[str, Any]] | None, OrNone] = None
-    tool_calls: list[_CallDelta] | _CallDelta | None = None
+    tool_calls: list[_CallDelta | None] | _CallDelta | None = None
     function_call: _Function | None = None
 
     def read_contents(self) -> Iterator[Content]:
@@ -69,7 +69,7 @@ class ChunkDelta(Wire):
     def read_calls(self) -> Iterator[dict[str, Any]]:
         """The pieces of tool calls, as the arguments of `CallJoiner.add`."""
         calls = [self.tool_calls] if isinstance(self.tool_calls, _CallDelta) else self.tool_calls
-        for call in calls or ():
+        for call in filter(None, calls or ()):
             extra = {} if call.extra_content is None else {"extra_content": call.extra_content}
             yield _piece(call.function or _Function(), call.index, call.id or "", extra)
         if self.function_call is not None:
@@ -146,7 +146,7 @@ def _piece(
     function: _Function, index: int | None, id_: str, extra: dict[str, Any]
 ) -> dict[str, Any]:
     arguments = function.arguments
-    if isinstance(arguments, dict):
+    if not isinstance(arguments, str | None):
         arguments = json.dumps(arguments, ensure_ascii=False)
     return {
         "index": index,

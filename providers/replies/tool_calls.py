@@ -11,17 +11,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from orc.providers.contract import ToolCall
-from orc.providers.http import parse_json
+from orc.providers.http import parse_json, replace_surrogates
 from orc.providers.reply_bounds import NAME_CHARS_MAX
 
 
-def read_arguments(text: str) -> dict[str, Any] | str:
-    """The arguments of a call: none where the model wrote nothing, a text where it wrote no object."""
+def read_arguments(written: object) -> dict[str, Any] | str:
+    """The arguments of a call: none where the model wrote nothing, a text where it wrote no object.
+
+    Most APIs have them as JSON text, some as an object; servers confuse the two.
+    """
+    if written is None:
+        return {}
+    text = written if isinstance(written, str) else json.dumps(written, ensure_ascii=False)
+    text = replace_surrogates(text)
     if not text.strip():
         return {}
-    for written in (text, text.strip().removeprefix("{}")):
+    for attempt in (text, text.strip().removeprefix("{}")):
         try:
-            arguments = parse_json(written)
+            arguments = parse_json(attempt)
         except ValueError:
             continue
         if isinstance(arguments, str):

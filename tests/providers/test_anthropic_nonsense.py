@@ -107,7 +107,7 @@ def delta(index: Any, **fields: Any) -> bytes:
         BE + delta(0, type="text_delta"),
         BE + delta(0, type="text_delta", text=["a"]),
         BE + delta(0, type="input_json_delta", partial_json="{}"),
-        BE + delta(0, type="citations_delta", citation="c"),
+        BE + delta(0, type="citations_delta"),
         call() + delta(0, type="text_delta", text="a"),
         BE + event("message_delta", delta=7),
         BE + event("message_delta", delta={"stop_reason": 7}),

@@ -69,7 +69,6 @@ async def test_a_broken_stream_is_a_transient_error(
         b"7\n",
         b"\xef\xbb\xbf{}\n",
         b'{"message": {"content": "\xff"}}\n',
-        b'{"message": {"content": "a"}, "x": NaN}\n',
         b'{"message": {"content": "a"}, "x": ' + b"9" * 5000 + b"}\n",
         b'{"message": {"content": "a"}, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n",
         b'{"message": {"content": "a", "content": "b"}}\n',

@@ -229,7 +229,6 @@ async def test_a_failed_response_without_a_message_is_a_server_error(
         end({"type": "message", "content": 7}),
         end({"type": "message", "content": [{"text": 7}]}),
         end({"type": "function_call", "arguments": "{}"}),
-        end({"type": "function_call", "name": "f", "arguments": 7}),
         named("response.output_text.delta", delta=7),
         named("response.output_text.delta"),
         named("response.output_item.done", item=7),

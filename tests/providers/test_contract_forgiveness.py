@@ -1,0 +1,128 @@
+"""The contract of every adapter for odd replies that are whole: none is lost, and nothing is made up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.fault_server import FaultServer
+from tests.providers import anthropic_script as claude
+from tests.providers import ollama_script as llama
+from tests.providers.acts import WEATHER
+from tests.providers.stands import openai as chat
+from tests.providers.stands import openai_responses as resp
+from tests.providers.test_contract_replies import WIRES, ask, each_server
+
+BOM = b"\xef\xbb\xbf"
+EMPTY: dict[str, bytes] = {
+    "openai": chat.chunk({"content": None, "tool_calls": [None]}),
+    "openai-responses": resp.named("response.output_text.delta", delta=None),
+    "anthropic": claude.block(
+        {"type": "text", "text": None}, {"type": "text_delta", "text": None}, index=1
+    ),
+    "ollama": llama.line(message={"content": None, "tool_calls": [None]}),
+}
+
+
+def _function(arguments: Any) -> dict[str, Any]:
+    return {"id": "c1", "function": {"name": "find_weather", "arguments": arguments}}
+
+
+def _response(arguments: Any) -> dict[str, Any]:
+    call = {"type": "function_call", "call_id": "c1", "name": "find_weather"}
+    return {
+        "object": "response",
+        "status": "completed",
+        "output": [{**call, "arguments": arguments}],
+    }
+
+
+def _message(arguments: Any) -> dict[str, Any]:
+    block = {"type": "tool_use", "id": "c1", "name": "find_weather", "input": arguments}
+    return {"type": "message", "content": [block], "stop_reason": "tool_use"}
+
+
+CALLS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "openai": lambda arguments: {
+        "choices": [{"message": {"tool_calls": [_function(arguments)]}, "finish_reason": "stop"}]
+    },
+    "openai-responses": _response,
+    "anthropic": _message,
+    "ollama": lambda arguments: {"message": {"tool_calls": [_function(arguments)]}, "done": True},
+}
+
+
+@each_server
+async def test_a_byte_order_mark_before_a_reply_loses_nothing_of_it(
+    server: FaultServer, wire: str
+) -> None:
+    made = WIRES[wire]
+    # OpenAI's chat API needs no first event, so that the mark stands before the text.
+    begin = b"" if wire == "openai" else made.begin
+    reply = await ask(wire, server, BOM + begin, made.said("Because."), made.end())
+    assert reply.text == "Because."
+
+
+@each_server
+async def test_a_piece_that_is_null_is_no_piece(server: FaultServer, wire: str) -> None:
+    made = WIRES[wire]
+    reply = await ask(wire, server, made.begin, EMPTY[wire], made.said("Because."), made.end())
+    assert (reply.text, reply.tool_calls) == ("Because.", ())
+
+
+@each_server
+@pytest.mark.parametrize(
+    ("written", "arguments"),
+    [
+        ({"city": "Köln"}, {"city": "Köln"}),
+        ('{"city": "Köln"}', {"city": "Köln"}),
+        (None, {}),
+        (["Köln"], '["Köln"]'),
+        (7, "7"),
+        (False, "false"),
+        ("Köln", "Köln"),
+        ({"city": float("nan")}, '{"city": NaN}'),
+    ],
+)
+async def test_arguments_of_any_shape_are_an_object_or_the_models_text(
+    server: FaultServer, wire: str, written: Any, arguments: Any
+) -> None:
+    document = json.dumps(CALLS[wire](written), ensure_ascii=False).encode()
+    reply = await ask(wire, server, document, tools=(WEATHER,))
+    assert [call["arguments"] for call in reply.tool_calls] == [arguments]
+    if wire == "anthropic":
+        # What goes back must be an object, too.
+        assert isinstance(reply.native[0]["input"], dict)
+
+
+@each_server
+async def test_a_detail_that_is_no_finite_number_loses_no_reply(
+    server: FaultServer, wire: str
+) -> None:
+    document = WIRES[wire].document("Because.") | {"speed": float("inf"), "load": float("nan")}
+    reply = await ask(wire, server, json.dumps(document).encode())
+    assert (reply.text, reply.is_counted) == ("Because.", True)
+
+
+@pytest.mark.parametrize(("content", "text"), [("Because.", "Because."), (None, ""), ([], "")])
+async def test_the_content_of_a_message_may_be_a_text_or_null(
+    server: FaultServer, content: Any, text: str
+) -> None:
+    document = {"type": "message", "content": content, "stop_reason": "end_turn"}
+    reply = await ask("anthropic", server, json.dumps(document).encode())
+    assert reply.text == text
+
+
+async def test_a_beginning_without_a_message_is_one_without_counts(server: FaultServer) -> None:
+    begun = claude.event("message_start", message=None)
+    reply = await ask("anthropic", server, begun, claude.text("Because."), WIRES["anthropic"].end())
+    assert (reply.text, reply.is_counted) == ("Because.", False)
+
+
+@pytest.mark.parametrize("error", ["", False, None, {}])
+async def test_an_empty_error_is_none(server: FaultServer, error: Any) -> None:
+    reply = await ask("ollama", server, llama.line("Because."), llama.end(error=error))
+    assert reply.text == "Because."
