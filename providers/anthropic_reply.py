@@ -15,9 +15,9 @@ from msgspec.structs import replace
 
 from orc.providers.anthropic_body import build_input
 from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage
-from orc.providers.errors import PermanentError, ProviderError
+from orc.providers.errors import ProviderError
 from orc.providers.http import replace_surrogates
-from orc.providers.replies.ends import classify, read_end
+from orc.providers.replies.ends import build_refused, classify, read_end
 from orc.providers.replies.lenient import LooseCount, LooseText, OrNone, read_count
 from orc.providers.replies.reasoning import ThinkSplitter
 from orc.providers.replies.tool_calls import give_ids, read_arguments
@@ -162,8 +162,8 @@ class Arriving:
         if not self._has_end_count and self._is_whole:
             # The first event only begins to count the output.
             written = None
-        if not read and not written:
-            read = written = None
+        if not read:
+            read, written = None, written or None
         reasoning = min(reasoning or 0, written or 0)
         return Counts(read, written, cached, reasoning, cache_write_tokens=cache_write)
 
@@ -213,7 +213,7 @@ class Arriving:
             why = ": ".join(filter(None, (details.category, details.explanation)))
             words = f" ({self._failures.show(why)})" if why else ""
             message = f"{self._failures.api.name}'s model refused to answer{words}"
-            raise PermanentError("refused", message, usage=usage)
+            raise build_refused(message, usage)
         return read_end(
             self._failures.api.name, reason, usage=usage, has_text=has_text, has_calls=has_calls
         )

@@ -66,14 +66,16 @@ async def read_reply(
     """
     arriving = _ArrivingLines(request, on_delta, who=who, secrets=secrets)
     try:
-        return await _read_lines(response, arriving)
+        await _read_lines(response, arriving)
+        reason = arriving.read_reason()
     except BadReply as bad:
         raise arriving.mark_partial(bad.of(who)) from bad.__cause__
     except ProviderError as error:
         raise arriving.mark_partial(error) from error.__cause__
+    return arriving.build_reply(reason)
 
 
-async def _read_lines(response: httpx.Response, arriving: _ArrivingLines) -> Reply:
+async def _read_lines(response: httpx.Response, arriving: _ArrivingLines) -> None:
     async with raw_chunks(response) as chunks:
         async for chunk in chunks:
             arriving.take(chunk)
@@ -88,7 +90,6 @@ async def _read_lines(response: httpx.Response, arriving: _ArrivingLines) -> Rep
             async for chunk in chunks:
                 arriving.take(chunk)
             arriving.finish_line()
-    return arriving.build_reply()
 
 
 async def read_body(response: httpx.Response, *, who: str, max_bytes: int) -> bytes:
@@ -154,12 +155,18 @@ class _ArrivingLines:
             error.usage = self._counts.usage()
         return error
 
-    def build_reply(self) -> Reply:
+    def read_reason(self) -> str:
+        """Why the reply ended. Raises BadReply if it is none."""
         assert self.end is not None, "the caller waits for the end mark"
         reason = _field(self.end, "done_reason", of=str, default="") or "stop"
-        usage = self._counts.usage()
         if reason in ("load", "unload"):
             raise BadReply(f"has no answer: {self._who} only did {reason!r} of the model")
+        return reason
+
+    def build_reply(self, reason: str) -> Reply:
+        """The complete reply. Raises ProviderError if it failed or is a refusal."""
+        assert self.end is not None, "the caller waits for the end mark"
+        usage = self._counts.usage()
         text, tagged = self._text.finish()
         calls = give_ids(
             self._calls,

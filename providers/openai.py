@@ -217,14 +217,15 @@ class _ArrivingChunks:
         """The complete reply. Raises ProviderError if it failed or is a refusal."""
         text, thought = self._text.finish()
         usage = self._counts.usage()
+        known = usage if self._counts.is_known else None
         show = self._failures.show
         if self._refusal:
-            raise build_refusal(self._failures.api.name, show("".join(self._refusal)), usage)
+            raise build_refusal(self._failures.api.name, show("".join(self._refusal)), known)
         calls = self._build_calls()
         finish_reason = read_end(
             self._failures.api.name,
             show(self._finish_reason),
-            usage=usage if self._counts.is_known else None,
+            usage=known,
             has_text=bool(text.strip()),
             has_calls=bool(calls),
         )

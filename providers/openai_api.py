@@ -30,6 +30,7 @@ from orc.providers.embeddings.openai_embeddings import PATH, EmbeddingsDocument
 from orc.providers.embeddings.openai_embeddings import build_body as build_embeddings_body
 from orc.providers.errors import PermanentError, ProviderError
 from orc.providers.openai_body import add_cache_key
+from orc.providers.replies.ends import build_refused
 from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
 from orc.providers.sdk_errors import Api, api_of
 from orc.providers.servers.native import with_own_native
@@ -237,7 +238,7 @@ class AccountProvider(ABC):
         await self._account.peer.aclose()
 
 
-def build_refusal(who: str, words: str, usage: Usage) -> PermanentError:
+def build_refusal(who: str, words: str, usage: Usage | None) -> PermanentError:
     """The error for a refusal by the model or by a filter; `words` must be safe to record."""
     said = words or "a content filter stopped it"
-    return PermanentError("refused", f"{who} refused to answer: {said}", usage=usage)
+    return build_refused(f"{who} refused to answer: {said}", usage)

@@ -243,9 +243,10 @@ class _ArrivingResponse:
         """The complete reply. Raises ProviderError if the response failed or is a refusal."""
         response, show = self._response, self._failures.show
         usage = self._counts.usage()
+        known = usage if self._counts.is_known else None
         if self._end == "response.failed":
             error = self._failures.build_event_error(response.error or {})
-            error.usage = usage if self._counts.is_known else None
+            error.usage = known
             raise self.mark_partial(error)
         # Not every server repeats the output in its last event.
         items = response.output or self._items
@@ -253,7 +254,7 @@ class _ArrivingResponse:
         refusal = "".join(part.refusal or "" for part in parts)
         cut_by = response.incomplete_details and response.incomplete_details.reason
         if refusal or cut_by == "content_filter":
-            raise build_refusal(self._failures.api.name, show(refusal), usage)
+            raise build_refusal(self._failures.api.name, show(refusal), known)
         if not self._has_text:
             self._add_text("".join(part.text or "" for part in parts))
         text, thought = self._text.finish()
@@ -267,7 +268,7 @@ class _ArrivingResponse:
             finish_reason=read_end(
                 self._failures.api.name,
                 self._read_end_word(cut_by or ""),
-                usage=usage if self._counts.is_known else None,
+                usage=known,
                 has_text=bool(text.strip()),
                 has_calls=bool(calls),
             ),

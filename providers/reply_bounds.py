@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import astuple
 
 from orc.ledger.wording import count_text, number_text
-from orc.providers.contract import Reply
+from orc.providers.contract import Reply, Usage
 from orc.providers.errors import TransientError
 
 CALLS_MAX = 1000
@@ -14,6 +14,14 @@ NAME_CHARS_MAX = 200
 """The maximum length of the name and of the id of a tool call."""
 TOKENS_MAX = 10**12
 """The maximum of each token count, so that sums over a ledger fit 64 bits."""
+
+
+def known_usage(reply: Reply) -> Usage | None:
+    """The counts of a reply; None if they are unknown: some servers write 0 for an output they have."""
+    wrote = bool(reply.text or reply.tool_calls or reply.reasoning) and reply.vectors is None
+    if not reply.is_counted or (wrote and not reply.usage.output_tokens):
+        return None
+    return reply.usage
 
 
 def check_reply(reply: Reply) -> None:
@@ -34,4 +42,4 @@ def check_reply(reply: Reply) -> None:
 
 def _too_much(reply: Reply, what: str, limit: int) -> TransientError:
     message = f"the reply {what}; the maximum is {number_text(limit)}"
-    return TransientError("protocol", message, usage=reply.usage)
+    return TransientError("protocol", message, usage=known_usage(reply))

@@ -68,7 +68,7 @@ def read_end(
     end = classify(word)
     said = f": {why}" if why else ""
     if end == "refused":
-        raise PermanentError("refused", f"{who} refused to answer ({word}){said}", usage=usage)
+        raise build_refused(f"{who} refused to answer ({word}){said}", usage)
     if end == "failed":
         raise build_failed(who, word, usage, said=said)
     if end is None and not (has_text or has_calls):
@@ -84,6 +84,13 @@ def read_end(
             )
         return "stop"
     return word if end is None else end
+
+
+def build_refused(message: str, usage: Usage | None) -> PermanentError:
+    """The error for a reply that is a refusal. Without counts, what it used is unknown, not nothing."""
+    error = PermanentError("refused", message, usage=usage)
+    error.is_partial = usage is None
+    return error
 
 
 def build_failed(who: str, word: str, usage: Usage | None, *, said: str = "") -> ProviderError:

@@ -95,9 +95,9 @@ def read_counts(document: object) -> Counts:
         reasoning = max(reasoning, outside)
     elif written is not None and reasoning > written:
         written += reasoning
-    if not read and not written:
+    if not read:
         # A server that does not count may write zeros; a request is never empty.
-        read = written = None
+        read, written = None, written or None
     cached, cache_write = (_first(document, paths) or 0 for paths in (_CACHED, _CACHE_WRITES))
     return Counts(read, written, cached, reasoning, read_cost(document), cache_write)
 

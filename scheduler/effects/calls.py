@@ -32,8 +32,9 @@ from orc.providers import (
     Reply,
     Request,
     TransientError,
+    Usage,
 )
-from orc.providers.reply_bounds import check_reply
+from orc.providers.reply_bounds import check_reply, known_usage
 from orc.providers.request_key import attached_bytes, prompt_values, request_values
 from orc.scheduler.core.commands import Failed, shorten_message
 from orc.scheduler.effects.answers import Answer, answer_of, name_of, reply_content
@@ -250,7 +251,8 @@ class Caller:
         except ProviderError as error:
             raise await self._failed(asked, call, error, duration_s, batch) from None
         except (ValueError, TypeError, RecursionError) as error:
-            broken = TransientError("protocol", f"the reply cannot be stored as JSON: {error}")
+            message = f"the reply cannot be stored as JSON: {error}"
+            broken = TransientError("protocol", message, usage=known_usage(reply))
             raise await self._failed(asked, call, broken, duration_s, batch) from None
         await self._journal.record(
             LlmResponded(
@@ -262,7 +264,7 @@ class Caller:
                 reply=payload,
                 request_sha256=request_sha256,
                 finish_reason=name_of(reply.finish_reason),
-                usage=TokenUsage(**asdict(reply.usage)) if reply.is_counted else None,
+                usage=_token_usage(known_usage(reply)),
                 duration_s=duration_s,
                 request_id=None if reply.request_id is None else name_of(reply.request_id),
                 price=self._request.price,
@@ -326,7 +328,7 @@ class Caller:
                 message=failed.message,
                 duration_s=duration_s,
                 retry_after_s=failed.retry_after_s,
-                usage=None if error.usage is None else TokenUsage(**asdict(error.usage)),
+                usage=_token_usage(error.usage),
                 unsent=error.unsent or None,
                 absent=error.absent or None,
                 not_ready=error.not_ready or None,
@@ -356,6 +358,10 @@ class Caller:
         self._call += 1
         self._ordinal += 1
         return call
+
+
+def _token_usage(usage: Usage | None) -> TokenUsage | None:
+    return None if usage is None else TokenUsage(**asdict(usage))
 
 
 def _cannot_store(what: str, error: ValueError) -> CallFailed:

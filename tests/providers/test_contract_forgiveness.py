@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from orc.providers import ProviderError, Usage
+from orc.providers.reply_bounds import known_usage
 from tests.fault_server import FaultServer
 from tests.providers import anthropic_script as claude
 from tests.providers import ollama_script as llama
@@ -105,6 +107,56 @@ async def test_a_detail_that_is_no_finite_number_loses_no_reply(
     document = WIRES[wire].document("Because.") | {"speed": float("inf"), "load": float("nan")}
     reply = await ask(wire, server, json.dumps(document).encode())
     assert (reply.text, reply.is_counted) == ("Because.", True)
+
+
+@each_server
+@pytest.mark.parametrize("counts", [(0, 2), (5, 0), (0, 0), None])
+async def test_a_count_of_zero_is_unknown_where_there_was_something_to_count(
+    server: FaultServer, wire: str, counts: tuple[int, int] | None
+) -> None:
+    made = WIRES[wire]
+    end = made.end(usage=None if counts is None else made.usage(*counts))
+    reply = await ask(wire, server, made.begin, made.said("Because."), end)
+    assert known_usage(reply) is None
+    if counts == (5, 0):
+        reply = await ask(wire, server, made.begin, end)
+        assert known_usage(reply) == Usage(5, 0)
+
+
+@pytest.mark.parametrize(
+    ("wire", "word"),
+    [
+        ("openai", "content_filter"),
+        ("openai-responses", "content_filter"),
+        ("anthropic", "refusal"),
+        ("ollama", "content_filter"),
+    ],
+)
+async def test_a_refusal_without_counts_may_have_used_tokens(
+    server: FaultServer, wire: str, word: str
+) -> None:
+    made = WIRES[wire]
+    for counts in (None, (0, 0), (5, 2)):
+        usage = None if counts is None else made.usage(*counts)
+        with pytest.raises(ProviderError) as caught:
+            await ask(wire, server, made.begin, made.said("No"), made.end(word, usage))
+        is_known = counts == (5, 2)
+        assert caught.value.kind == "refused"
+        assert caught.value.usage == (Usage(5, 2) if is_known else None)
+        assert caught.value.is_partial is not is_known
+
+
+@pytest.mark.parametrize("wire", ["openai", "openai-responses"])
+async def test_a_refusal_in_words_without_counts_may_have_used_tokens(
+    server: FaultServer, wire: str
+) -> None:
+    refusal = resp.end(resp.text_item("", type="refusal", refusal="No."), usage=Usage())
+    if wire == "openai":
+        refusal = chat.chunk({"refusal": "No."}, "stop")
+    with pytest.raises(ProviderError) as caught:
+        await ask(wire, server, refusal)
+    assert (caught.value.kind, caught.value.usage) == ("refused", None)
+    assert caught.value.is_partial
 
 
 @pytest.mark.parametrize(("content", "text"), [("Because.", "Because."), (None, ""), ([], "")])
