@@ -116,7 +116,7 @@ class Anthropic:
             headers = await self._peer.hear(opening, arriving.take)
         except ProviderError as error:
             raise arriving.mark_partial(error) from None
-        return arriving.build_reply(self._peer.failures.show(headers.get("request-id", "")) or None)
+        return arriving.build_reply(headers)
 
     def open_batches(self) -> BatchApi:
         """See `Batching.open_batches`."""
@@ -138,9 +138,12 @@ class Anthropic:
     def _read_message(self, document: object, request: Request) -> Reply:
         by_tool = self._asked(request).by_tool
         arriving = Arriving(request, ignore_text, self._peer.failures, by_tool=by_tool)
-        if not arriving.take(document):
-            raise self._peer.failures.build_protocol_error("stopped before its end")
-        return arriving.build_reply(None)
+        try:
+            if not arriving.take(self._peer.check_document(document)):
+                raise self._peer.failures.build_protocol_error("stopped before its end")
+        except ProviderError as error:
+            raise arriving.mark_partial(error) from None
+        return arriving.build_reply({})
 
     async def models(self) -> tuple[str, ...]:
         """See `Provider.models`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from orc.providers.replies.ends import build_refused, classify, read_end
 from orc.providers.replies.lenient import LooseCount, LooseText, OrNone, read_count
 from orc.providers.replies.reasoning import ThinkSplitter
 from orc.providers.replies.tool_calls import give_ids, read_arguments
-from orc.providers.replies.usage import Counts, read_cost
+from orc.providers.replies.usage import Counts, find_cost, read_cost
 from orc.providers.sdk_errors import Failures
 from orc.providers.sdk_wire import Text, Wire
 
@@ -97,8 +98,11 @@ class Arriving:
             error.usage = self._read_counts().usage()
         return error
 
-    def build_reply(self, request_id: str | None) -> Reply:
-        """The complete reply. Raises ProviderError if it cannot be used or is a refusal."""
+    def build_reply(self, headers: Mapping[str, str]) -> Reply:
+        """The complete reply; `headers` are those of the response.
+
+        Raises ProviderError if it cannot be used or is a refusal.
+        """
         assert self._message is not None, "the caller waits until the reply is complete"
         counts = self._read_counts()
         usage = counts.usage()
@@ -116,10 +120,10 @@ class Arriving:
             model=self._failures.show(self._message.model or "") or self._request.model,
             finish_reason=finish_reason,
             usage=usage,
-            request_id=request_id,
+            request_id=self._failures.show(headers.get("request-id", "")) or None,
             reasoning="\n".join(filter(None, (*map(str.strip, thoughts), tagged))),
             is_counted=counts.is_known,
-            cost_nano_usd=read_cost(self._counts),
+            cost_nano_usd=find_cost(counts, headers),
         )
         if calls and self._by_tool:
             # The call becomes the reply's text. It is not sent back, because it gets no result.
@@ -165,7 +169,8 @@ class Arriving:
         if not read:
             read, written = None, written or None
         reasoning = min(reasoning or 0, written or 0)
-        return Counts(read, written, cached, reasoning, cache_write_tokens=cache_write)
+        cost = read_cost(self._counts)
+        return Counts(read, written, cached, reasoning, cost, cache_write)
 
     def _start_block(self, start: _BlockStart) -> None:
         if len(self._blocks) >= BLOCKS_MAX:
@@ -227,8 +232,7 @@ class Arriving:
                 error = self._failures.build_protocol_error("calls a tool without a name")
                 raise self.mark_partial(error)
             calls.append(ToolCall(id=block.id, name=name, arguments=block.arguments))
-        first = 1 + sum(len(turn.get("tool_calls", ())) for turn in self._request.messages)
-        given = give_ids(calls, first, self._failures.show)
+        given = give_ids(calls, self._request.messages, self._failures.show)
         for block, call in zip(blocks, given, strict=True):
             block.id, block.name = call["id"], call["name"]
         return given

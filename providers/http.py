@@ -30,7 +30,8 @@ LONGER = "raise `timeout` (or TIMEOUT_S) if it needs longer"
 _SCANNED_MAX = 64 * 1024
 _NO_SERVER_YET = (502, 503)
 """What a server that starts, or a proxy before it, answers without saying why."""
-_SECONDS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_SECONDS = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)s?")
+_MILLISECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?")
 _PART_MIN = 6
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_OR_CONTROL = {"Cc", "Zl", "Zp"}
@@ -142,13 +143,18 @@ def _read_upstream(document: dict[str, Any]) -> str:
 def parse_retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """The delay in seconds that `Retry-After` requests (RFC 9110, 10.2.3); None without one.
 
-    The header holds a number or a date. A date is compared with the response's `Date` header,
-    because the server's clock may be wrong, or else with `now`. The result is not clamped;
-    TransientError does that.
+    `retry-after-ms`, in milliseconds, comes first. The header holds a number or a date. A date is
+    compared with the response's `Date` header, because the server's clock may be wrong, or else with
+    `now`. The result is not clamped; TransientError does that.
     """
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if _MILLISECONDS.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
     value = headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(value):
-        return float(value)
+    # A proxy may add a header of its own to that of the server.
+    seconds = [_SECONDS.fullmatch(each.strip()) for each in value.split(",")]
+    if all(seconds):
+        return max(float(each[1]) for each in seconds if each is not None)
     until = _parse_date(value)
     if until is None:
         return None

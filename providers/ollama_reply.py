@@ -28,8 +28,8 @@ from orc.providers.http import (
 )
 from orc.providers.replies.chat import join_parts
 from orc.providers.replies.ends import read_end
-from orc.providers.replies.failures import find_meaning
-from orc.providers.replies.lenient import read_word
+from orc.providers.replies.failures import find_meaning, find_wait
+from orc.providers.replies.lenient import read_count, read_word
 from orc.providers.replies.reasoning import ThinkSplitter
 from orc.providers.replies.tool_calls import give_ids, read_arguments
 from orc.providers.replies.usage import Counts, read_counts
@@ -125,7 +125,6 @@ class _ArrivingLines:
         self._counts = Counts()
         self._thoughts: list[str] = []
         self._calls: list[ToolCall] = []
-        self._earlier_calls = sum(len(turn.get("tool_calls", ())) for turn in request.messages)
 
     def take(self, chunk: bytes) -> None:
         """Add a chunk. Raises BadReply if it is not valid in a reply."""
@@ -170,7 +169,7 @@ class _ArrivingLines:
         text, tagged = self._text.finish()
         calls = give_ids(
             self._calls,
-            self._earlier_calls,
+            self._request.messages,
             lambda text: safe_text(text, length_max=NAME_CHARS_MAX, secrets=self._secrets),
         )
         model = read_word(self.end.get("model")) or self._request.model
@@ -213,7 +212,8 @@ class _ArrivingLines:
             self._broken_start = line + b"\n"
             return
         if document.get("error"):
-            raise _build_error(self._who, parse_error_words(text, secrets=self._secrets))
+            words = parse_error_words(text, secrets=self._secrets)
+            raise build_document_error(self._who, document, words)
         self._has_begun = True
         counts = read_counts(document)
         self._counts = self._counts if counts.is_empty else counts
@@ -264,9 +264,19 @@ def _parse_line(line: bytes) -> tuple[dict[str, Any], str]:
     return document, text
 
 
-def _build_error(who: str, words: str) -> ProviderError:
+def build_document_error(who: str, document: dict[str, Any], words: str) -> ProviderError:
+    """The error that a document with `error` reports, under a success status."""
+    error = document["error"]
+    inner = error if isinstance(error, dict) else {}
+    codes = (inner.get("code"), document.get("status_code"), document.get("StatusCode"))
+    status = next((code for code in map(read_count, codes) if code and 400 <= code < 600), 500)
     message = f"{who} failed during its reply: {words}"
-    return build_judged_error(500, message, find_meaning(code="", kind="", words=words))
+    meaning = find_meaning(
+        code=read_word(inner.get("code")) or "",
+        kind=read_word(inner.get("type")) or "",
+        words=words,
+    )
+    return build_judged_error(status, message, meaning, retry_after_s=find_wait(words, status))
 
 
 def _parse_call(call: Any) -> ToolCall:

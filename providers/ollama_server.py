@@ -36,7 +36,7 @@ from orc.providers.http import (
     verifier_of,
 )
 from orc.providers.ollama_reply import raw_chunks
-from orc.providers.replies.failures import find_meaning
+from orc.providers.replies.failures import find_meaning, find_wait
 
 DEFAULT_BASE_URL = REGISTRY["ollama"].default_address or ""
 ERROR_BODY_WAIT_S = 5.0
@@ -150,29 +150,18 @@ class OllamaServer:
     async def _build_refusal(self, response: httpx.Response, model: str) -> ProviderError:
         status = response.status_code
         answer = f"{self.who} at {self.where} answered {status}"
-        words = await self._read_error_words(response)
+        body = "" if _is_encoded(response) else await _read_error_body(response)
+        words = parse_error_words(body, secrets=self.secrets)
         if status == 404 and model and "model" in words and "not found" in words:
             pull = f"ollama pull {shlex.quote(safe_text(model, length_max=_NAME_MAX))}"
             there = "" if self._remedy else " there"
             return PermanentError("bad_request", f"{answer}: {words}. Get it with `{pull}`{there}")
         message = f"{answer}: {words}" if words else answer
         retry_after_s = parse_retry_after(response.headers, now=datetime.now(UTC))
+        if retry_after_s is None:
+            retry_after_s = find_wait(body, status)
         meaning = find_meaning(code="", kind="", words=words)
         return build_judged_error(status, message, meaning, retry_after_s=retry_after_s)
-
-    async def _read_error_words(self, response: httpx.Response) -> str:
-        """The error message in the body, read without failing: it may be late or endless."""
-        if _is_encoded(response):
-            return ""
-        body = bytearray()
-        with suppress(httpx.RequestError), trio.move_on_after(ERROR_BODY_WAIT_S):
-            async with raw_chunks(response) as chunks:
-                async for chunk in chunks:
-                    body += chunk
-                    if len(body) >= ERROR_BODY_MAX_BYTES:
-                        break
-        text = body[:ERROR_BODY_MAX_BYTES].decode("utf-8", "replace")
-        return parse_error_words(text, secrets=self.secrets)
 
     def _check_headers(self, response: httpx.Response, accept: tuple[str, ...]) -> None:
         content_type = response.headers.get("content-type", "")
@@ -228,6 +217,18 @@ class OllamaServer:
             absent=is_absent(error, self._url.host),
             not_ready=is_not_ready(error),
         )
+
+
+async def _read_error_body(response: httpx.Response) -> str:
+    """The start of the body, read without failing: it may be late or endless."""
+    body = bytearray()
+    with suppress(httpx.RequestError), trio.move_on_after(ERROR_BODY_WAIT_S):
+        async with raw_chunks(response) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) >= ERROR_BODY_MAX_BYTES:
+                    break
+    return body[:ERROR_BODY_MAX_BYTES].decode("utf-8", "replace")
 
 
 def _parse_base_url(text: str, variable: str) -> httpx.URL:

@@ -31,7 +31,6 @@ from orc.providers.openai_body import (
     build_schema,
     build_system,
     check_params,
-    count_calls,
     join_text,
     json_form,
 )
@@ -45,7 +44,7 @@ from orc.providers.replies.tool_calls import (
     read_arguments,
     write_arguments,
 )
-from orc.providers.replies.usage import Counts, parse_usd, read_counts
+from orc.providers.replies.usage import Counts, find_cost, read_counts
 from orc.providers.sdk_errors import Failures
 
 _PARAMS = {
@@ -229,9 +228,6 @@ class _ArrivingChunks:
             has_text=bool(text.strip()),
             has_calls=bool(calls),
         )
-        cost = self._counts.cost_nano_usd
-        if cost is None:
-            cost = parse_usd(headers.get("x-litellm-response-cost"))
         return Reply(
             text=text,
             model=show(self._model or self._request.model),
@@ -242,7 +238,7 @@ class _ArrivingChunks:
             native=self._build_native(calls) if calls else None,
             reasoning="\n".join(filter(None, (self._join_thoughts(), thought))),
             is_counted=self._counts.is_known,
-            cost_nano_usd=cost,
+            cost_nano_usd=find_cost(self._counts, headers),
         )
 
     def _count(self, usage: object) -> None:
@@ -251,6 +247,8 @@ class _ArrivingChunks:
             self._counts = counts
 
     def _take_choice(self, choice: Choice) -> None:
+        if choice.error:
+            raise self._failures.build_event_error({"error": choice.error})
         self._finish_reason = self._finish_reason or choice.finish_reason or ""
         delta = choice.find_delta()
         if delta is None:
@@ -287,8 +285,8 @@ class _ArrivingChunks:
         return "\n".join(text for text in texts if isinstance(text, str)).strip()
 
     def _build_calls(self) -> tuple[ToolCall, ...]:
-        first = count_calls(self._request.messages) + 1
-        return give_ids(map(self._build_call, self._joiner.calls), first, self._failures.show)
+        calls = map(self._build_call, self._joiner.calls)
+        return give_ids(calls, self._request.messages, self._failures.show)
 
     def _build_call(self, call: JoinedCall) -> ToolCall:
         name = self._failures.show(call.name)

@@ -214,8 +214,11 @@ class AccountProvider(ABC):
 
     def _read_document(self, document: object, request: Request) -> Reply:
         arriving = self.begin_reply(request, ignore_text)
-        if not arriving.take(document):
-            raise self._failures.build_protocol_error("stopped before its end")
+        try:
+            if not arriving.take(self._account.peer.check_document(document)):
+                raise self._failures.build_protocol_error("stopped before its end")
+        except ProviderError as error:
+            raise arriving.mark_partial(error) from None
         return arriving.build_reply({})
 
     async def embed(self, request: Request) -> Reply:

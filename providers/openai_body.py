@@ -136,11 +136,6 @@ def takes_schema(schema: Mapping[str, Any]) -> bool:
     return schema.get("type") == "object"
 
 
-def count_calls(messages: tuple[Message, ...]) -> int:
-    """The number of tool calls in a conversation, so that generated call ids are unique."""
-    return sum(len(message.get("tool_calls", ())) for message in messages)
-
-
 def is_strict(schema: Mapping[str, Any]) -> bool:
     """Whether strict mode supports the schema: closed objects with only required properties."""
     try:

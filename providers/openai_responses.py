@@ -29,7 +29,6 @@ from orc.providers.openai_body import (
     build_schema,
     build_system,
     check_params,
-    count_calls,
     join_text,
     json_form,
 )
@@ -38,7 +37,7 @@ from orc.providers.replies.ends import read_end
 from orc.providers.replies.lenient import LooseText, OrNone
 from orc.providers.replies.reasoning import ThinkSplitter
 from orc.providers.replies.tool_calls import give_ids, read_arguments, write_arguments
-from orc.providers.replies.usage import Counts, parse_usd, read_counts
+from orc.providers.replies.usage import Counts, find_cost, read_counts
 from orc.providers.sdk_errors import Failures
 from orc.providers.sdk_wire import Text, Wire
 
@@ -259,9 +258,6 @@ class _ArrivingResponse:
             self._add_text("".join(part.text or "" for part in parts))
         text, thought = self._text.finish()
         calls, items = self._read_calls(items)
-        cost = self._counts.cost_nano_usd
-        if cost is None:
-            cost = parse_usd(headers.get("x-litellm-response-cost"))
         return Reply(
             text=text,
             model=show(response.model or self._request.model),
@@ -278,7 +274,7 @@ class _ArrivingResponse:
             native=_build_native(items),
             reasoning="\n".join(filter(None, (_read_reasoning(items), thought))),
             is_counted=self._counts.is_known,
-            cost_nano_usd=cost,
+            cost_nano_usd=find_cost(self._counts, headers),
         )
 
     def _take_end(self, end: str, response: _Response) -> None:
@@ -315,7 +311,7 @@ class _ArrivingResponse:
                 error = self._failures.build_protocol_error("calls a tool without a name")
                 raise self.mark_partial(error)
             calls.append(ToolCall(id=call.call_id or "", name=name, arguments=arguments))
-        given = give_ids(calls, count_calls(self._request.messages) + 1, self._failures.show)
+        given = give_ids(calls, self._request.messages, self._failures.show)
         waiting = iter(given)
         kept = [
             _with_call(item, next(waiting)) if item.get("type") == "function_call" else item

@@ -103,7 +103,7 @@ class Peer:
                 event = await self._next(stream)
                 if event is _END:
                     raise self.failures.build_protocol_error("stopped before its end")
-                is_complete = take(self._check_document(event))
+                is_complete = take(self.check_document(event))
             with suppress(BrokenOff), trio.move_on_after(AFTER_END_WAIT_S):
                 while (event := await self._next(stream)) is not _END:
                     take(event)
@@ -111,8 +111,8 @@ class Peer:
             await stream.close()
         return stream.response.headers
 
-    def _check_document(self, event: object) -> object:
-        """The event. Raises ProviderError if it is the report of a failure, whatever the status."""
+    def check_document(self, event: object) -> object:
+        """The event or document. Raises ProviderError if it reports a failure, whatever the status."""
         if isinstance(event, list) and len(event) == 1:
             event = event[0]
         if isinstance(event, dict) and event.get("error") and not event.get("choices"):

@@ -37,7 +37,6 @@ from orc.providers.replies.failures import find_meaning, find_wait
 NAME_MAX = 200
 
 _STATUS = re.compile("[45][0-9][0-9]")
-_MILLISECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?")
 
 
 class ErrorReport(Struct, frozen=True):
@@ -96,14 +95,14 @@ class Failures(Struct, frozen=True):
 
     def build_event_error(self, document: object) -> ProviderError:
         """The error for an error event in a stream, after a success status."""
-        report = self._parse_report(
-            document if isinstance(document, str) else _write_json(document)
-        )
+        body = document if isinstance(document, str) else _write_json(document)
+        report = self._parse_report(body)
         status = self.api.statuses.get(report.code) or self.api.statuses.get(report.type) or 500
         if _STATUS.fullmatch(report.code):
             status = int(report.code)
         words = f": {report.words}" if report.words else ""
-        return self._build_error(status, f"{self._who} failed during its reply{words}", report)
+        message = f"{self._who} failed during its reply{words}"
+        return self._build_error(status, message, report, retry_after_s=find_wait(body, status))
 
     def build_status_error(
         self, status: int, headers: Mapping[str, str], body: str
@@ -118,9 +117,9 @@ class Failures(Struct, frozen=True):
         elif status == 404:
             hint = f" (are the model's name and {self.api.url_variable} right?)"
         message = f"{self._who} answered {status}{words}{hint}"
-        wait_s = _parse_wait(headers)
-        if wait_s is None and status in (429, 503):
-            wait_s = find_wait(body)
+        wait_s = parse_retry_after(headers, now=datetime.now(UTC))
+        if wait_s is None:
+            wait_s = find_wait(body, status)
         return self._build_error(status, message, report, retry_after_s=wait_s)
 
     def build_redirect_error(self, status: int, location: str) -> PermanentError:
@@ -242,13 +241,6 @@ def _write_json(document: object) -> str:
 def _read_word(document: Mapping[str, object], key: str) -> str:
     word = document.get(key)
     return str(word) if isinstance(word, str | int) else ""
-
-
-def _parse_wait(headers: Mapping[str, str]) -> float | None:
-    milliseconds = headers.get("retry-after-ms", "").strip()
-    if _MILLISECONDS.fullmatch(milliseconds):
-        return float(milliseconds) / 1000
-    return parse_retry_after(headers, now=datetime.now(UTC))
 
 
 def _parse_host(location: str) -> str:

@@ -9,8 +9,8 @@ from orc.providers.contract import Reply, Request
 from orc.providers.embeddings.openai_embeddings import check_dimensions, read_input_counts
 from orc.providers.embeddings.vectors import describe_vectors, read_vectors, texts_of
 from orc.providers.errors import TransientError
-from orc.providers.http import build_judged_error, parse_document, parse_error_words, safe_text
-from orc.providers.replies.failures import find_meaning
+from orc.providers.http import parse_document, parse_error_words, safe_text
+from orc.providers.ollama_reply import build_document_error
 
 PATH = "/api/embed"
 BODY_MAX_BYTES = 256 * 1024 * 1024
@@ -48,6 +48,7 @@ def read_reply(body: bytes, request: Request, *, who: str, secrets: tuple[str, .
         finish_reason="stop",
         usage=counts.usage(),
         is_counted=counts.is_known,
+        cost_nano_usd=counts.cost_nano_usd,
         vectors=vectors,
     )
 
@@ -61,6 +62,5 @@ def _parse(body: bytes, who: str, secrets: tuple[str, ...]) -> dict[str, Any]:
         raise TransientError("protocol", f"{who}'s reply is not a JSON object")
     if document.get("error"):
         words = parse_error_words(body[:4096].decode("utf-8", "replace"), secrets=secrets)
-        meaning = find_meaning(code="", kind="", words=words)
-        raise build_judged_error(500, f"{who} failed: {words}", meaning)
+        raise build_document_error(who, document, words)
     return document

@@ -15,7 +15,7 @@ from orc.providers.contract import Reply, Request, Usage, Vectors
 from orc.providers.embeddings.vectors import describe_vectors, read_vectors, texts_of
 from orc.providers.errors import PermanentError
 from orc.providers.replies.lenient import LooseCount, LooseText
-from orc.providers.replies.usage import Counts, read_counts
+from orc.providers.replies.usage import Counts, find_cost, read_counts
 from orc.providers.sdk_errors import Failures
 from orc.providers.sdk_wire import Wire
 
@@ -68,7 +68,7 @@ class EmbeddingsDocument:
             usage=counts.usage(),
             request_id=show(headers.get("x-request-id", "") or found.id or "") or None,
             is_counted=counts.is_known,
-            cost_nano_usd=counts.cost_nano_usd,
+            cost_nano_usd=find_cost(counts, headers),
             vectors=vectors,
         )
 

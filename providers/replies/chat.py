@@ -85,6 +85,7 @@ class Choice(Wire):
     text: Text | None = None
     finish_reason: Text | None = None
     usage: Any = None
+    error: Annotated[dict[str, Any] | Text | None, OrNone] = None
 
     def find_delta(self) -> ChunkDelta | None:
         """The piece of the message, or the whole message."""

@@ -107,8 +107,13 @@ def find_meaning(*, code: str, kind: str, words: str) -> Meaning | None:
     return None
 
 
-def find_wait(text: str) -> float | None:
-    """The seconds that an error message asks to wait, such as "try again in 1m2.5s"; None without."""
+def find_wait(text: str, status: int) -> float | None:
+    """The seconds that an error message asks to wait, such as "try again in 1m2.5s"; None without.
+
+    Only messages about a limit or a server that is busy (429, 503) speak of a wait.
+    """
+    if status not in (429, 503):
+        return None
     for found in _WAIT.finditer(text):
         hours, minutes, number, unit = found.groups()
         if hours is None and minutes is None and number is None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from orc.providers.contract import ToolCall
+from orc.providers.contract import Message, ToolCall
 from orc.providers.http import parse_json, replace_surrogates
 from orc.providers.reply_bounds import NAME_CHARS_MAX
 
@@ -125,15 +125,17 @@ class CallJoiner:
 
 
 def give_ids(
-    calls: Iterable[ToolCall], first: int, show: Callable[[str], str]
+    calls: Iterable[ToolCall], messages: Iterable[Message], show: Callable[[str], str]
 ) -> tuple[ToolCall, ...]:
-    """The calls with ids that are unique, short and safe to show, numbered from `first`.
+    """The calls with ids that are short, safe to show and unique in the conversation so far.
 
-    An id of any other shape is replaced: it only connects a call with its result.
+    An id of any other shape is replaced: it only connects a call with its result. Some servers give
+    the same ids in each turn, which others refuse.
     """
-    seen: set[str] = set()
+    earlier = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+    seen = set(earlier)
     given: list[ToolCall] = []
-    for number, call in enumerate(calls, first):
+    for number, call in enumerate(calls, len(earlier) + 1):
         id_ = call["id"]
         is_usable = 0 < len(id_) <= NAME_CHARS_MAX and show(id_) == id_ and id_ not in seen
         own = id_ if is_usable else f"call_{number}"

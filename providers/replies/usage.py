@@ -114,6 +114,13 @@ def read_cost(document: Mapping[str, Any]) -> int | None:
     return None
 
 
+def find_cost(counts: Counts, headers: Mapping[str, str]) -> int | None:
+    """The cost in nano-dollars that a server reports with its counts, or a router in a header."""
+    if counts.cost_nano_usd is not None:
+        return counts.cost_nano_usd
+    return parse_usd(headers.get("x-litellm-response-cost"))
+
+
 def parse_usd(value: object) -> int | None:
     """An amount of dollars, as a number or a text, in nano-dollars; None if it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -205,7 +205,7 @@ def test_any_events_give_a_complete_reply_or_an_error_of_the_contract(
     arriving = Arriving(request, heard.append, Failures(API, "http://m"), by_tool=False)
     try:
         whole = [arriving.take(event) for event in events]
-        reply = arriving.build_reply(None) if whole[-1] else None
+        reply = arriving.build_reply({}) if whole[-1] else None
     except ProviderError as error:
         told = error.message
     else:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from orc.providers import ProviderError, Usage
+from orc.providers import Message, ProviderError, ToolCall, TransientError, Usage
 from orc.providers.reply_bounds import known_usage
-from tests.fault_server import FaultServer
+from tests.fault_server import Answer, FaultServer
 from tests.providers import anthropic_script as claude
 from tests.providers import ollama_script as llama
-from tests.providers.acts import WEATHER
+from tests.providers.acts import USER, WEATHER
 from tests.providers.stands import openai as chat
 from tests.providers.stands import openai_responses as resp
-from tests.providers.test_contract_replies import WIRES, ask, each_server
+from tests.providers.test_contract_replies import JSON, WIRES, ask, each_server, send_one
 
 BOM = b"\xef\xbb\xbf"
 EMPTY: dict[str, bytes] = {
@@ -178,3 +178,81 @@ async def test_a_beginning_without_a_message_is_one_without_counts(server: Fault
 async def test_an_empty_error_is_none(server: FaultServer, error: Any) -> None:
     reply = await ask("ollama", server, llama.line("Because."), llama.end(error=error))
     assert reply.text == "Because."
+
+
+@each_server
+async def test_an_id_that_an_earlier_turn_had_is_replaced(server: FaultServer, wire: str) -> None:
+    call = ToolCall(id="c1", name="find_weather", arguments={})
+    talk: tuple[Message, ...] = (
+        USER,
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "name": "find_weather", "content": "rain"},
+    )
+    document = json.dumps(CALLS[wire]({})).encode()
+    reply = await ask(wire, server, document, tools=(WEATHER,), messages=talk)
+    assert [call["id"] for call in reply.tool_calls] == ["call_2"]
+
+
+@pytest.mark.parametrize("wire", ["openai", "openai-responses", "anthropic"])
+async def test_a_cost_in_a_header_is_recorded_by_each_api_that_a_router_has(
+    server: FaultServer, wire: str
+) -> None:
+    server.will(
+        Answer(
+            headers=(*WIRES[wire].headers, ("x-litellm-response-cost", "0.0012")),
+            chunks=(json.dumps(WIRES[wire].document("Because.")).encode(),),
+        )
+    )
+    reply = await send_one(wire, server)
+    assert reply.cost_nano_usd == 1_200_000
+
+
+@each_server
+@pytest.mark.parametrize("status", [200, 429])
+async def test_a_wait_in_the_words_of_a_failure_is_kept(
+    server: FaultServer, wire: str, status: int
+) -> None:
+    body = {"error": {"code": 429, "message": "Slow down; try again in 7.5s"}}
+    server.will(Answer(status=status, headers=JSON, chunks=(json.dumps(body).encode(),)))
+    with pytest.raises(TransientError) as caught:
+        await send_one(wire, server)
+    assert (caught.value.kind, caught.value.retry_after_s) == ("rate_limit", 7.5)
+
+
+@each_server
+@pytest.mark.parametrize(
+    ("header", "value", "seconds"),
+    [
+        ("retry-after", "12s", 12.0),
+        ("retry-after", "5, 12", 12.0),
+        ("retry-after", "5, soon", None),
+        ("retry-after-ms", "1500", 1.5),
+    ],
+)
+async def test_a_header_for_a_wait_is_read_in_each_form(
+    server: FaultServer, wire: str, header: str, value: str, seconds: float | None
+) -> None:
+    server.will(Answer(status=429, headers=((header, value),), chunks=(b"no",)))
+    with pytest.raises(TransientError) as caught:
+        await send_one(wire, server)
+    assert caught.value.retry_after_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": 429, "message": "Too fast."}, "rate_limit"),
+        ({"code": 402, "message": "Insufficient credits"}, "auth"),
+        ({"code": 403, "message": "Your input was flagged"}, "refused"),
+        ("the provider is gone", "server_error"),
+    ],
+)
+async def test_an_error_inside_an_answer_is_that_error(
+    server: FaultServer, error: Any, kind: str
+) -> None:
+    choice = {"message": {"content": ""}, "finish_reason": "error", "error": error}
+    document = {"choices": [choice], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+    with pytest.raises(ProviderError) as caught:
+        await ask("openai", server, json.dumps(document).encode())
+    assert (caught.value.kind, caught.value.usage) == (kind, Usage(5, 2))
+    assert (error if isinstance(error, str) else error["message"]) in caught.value.message

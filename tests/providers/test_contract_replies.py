@@ -199,10 +199,11 @@ async def ask(name: str, server: FaultServer, *chunks: bytes, **changes: Any) ->
     if name == "replay":
         return await _recording(*chunks).send(_request(**changes), on_delta=ignore)
     server.will(Answer(headers=WIRES[name].headers, chunks=tuple(filter(None, chunks))))
-    return await _send(name, server, **changes)
+    return await send_one(name, server, **changes)
 
 
-async def _send(name: str, server: FaultServer, **changes: Any) -> Reply:
+async def send_one(name: str, server: FaultServer, **changes: Any) -> Reply:
+    """The reply of an adapter to what the server has been told to answer."""
     provider = WIRES[name].build(server.url)
     try:
         with trio.fail_after(60):
@@ -280,7 +281,7 @@ async def test_a_count_of_another_shape_is_unknown_and_the_reply_is_kept(
 async def test_a_document_in_place_of_a_stream_is_the_reply(server: FaultServer, wire: str) -> None:
     document = json.dumps(WIRES[wire].document("Because\n."), indent=2).encode()
     server.will(Answer(headers=JSON, chunks=(document[:9], document[9:])))
-    reply = await _send(wire, server)
+    reply = await send_one(wire, server)
     assert (reply.text, reply.finish_reason, reply.usage) == ("Because\n.", "stop", Usage(5, 2))
 
 
@@ -300,7 +301,7 @@ async def test_an_error_under_a_success_status_is_that_error(
 ) -> None:
     server.will(Answer(headers=JSON, chunks=(json.dumps({"error": error}).encode(),)))
     with pytest.raises(ProviderError) as caught:
-        await _send(wire, server)
+        await send_one(wire, server)
     assert caught.value.kind == kind
 
 
@@ -312,7 +313,7 @@ async def test_a_reply_that_breaks_off_is_partial(server: FaultServer, wire: str
     assert (caught.value.kind, caught.value.is_partial) == ("protocol", True)
     server.will(Answer(status=500, headers=JSON, chunks=(b'{"error": "no"}',)))
     with pytest.raises(ProviderError) as caught:
-        await _send(wire, server)
+        await send_one(wire, server)
     assert not caught.value.is_partial
 
 

@@ -146,11 +146,11 @@ async def test_a_call_without_an_id_has_its_number_in_the_conversation(
     call = {**given, "function": {"name": "read_clock"}}
     server.will(stream(calls(call, call), end()), stream(calls(call), end()))
     first = await ask(ollama, tools=(CLOCK,))
-    assert [call["id"] for call in first.tool_calls] == ["call_0", "call_1"]
+    assert [call["id"] for call in first.tool_calls] == ["call_1", "call_2"]
     assert [call["arguments"] for call in first.tool_calls] == [{}, {}]
     said: Message = {"role": "assistant", "content": "", "tool_calls": list(first.tool_calls)}
     second = await ask(ollama, messages=(USER, said, USER), tools=(CLOCK,))
-    assert [call["id"] for call in second.tool_calls] == ["call_2"]
+    assert [call["id"] for call in second.tool_calls] == ["call_3"]
 
 
 @pytest.mark.parametrize(
@@ -201,4 +201,4 @@ async def test_the_names_of_a_call_have_no_control_characters(
     call = {"id": f"a{ESCAPE}", "function": {"name": f"read{BIDI}_clock", "arguments": {}}}
     server.will(stream(calls(call), end()))
     (found,) = (await ask(ollama, tools=(CLOCK,))).tool_calls
-    assert (found["id"], found["name"]) == ("call_0", "read_clock")
+    assert (found["id"], found["name"]) == ("call_1", "read_clock")

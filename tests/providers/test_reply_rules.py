@@ -141,7 +141,7 @@ def test_the_pieces_of_calls_are_joined(pieces: list[Any], calls: list[str]) -> 
 def test_ids_of_any_shape_become_unique_short_ids() -> None:
     ids = ["a", "a", "", "x" * 300, "b\x1b", "call_2"]
     calls = [{"id": id_, "name": "f", "arguments": {}} for id_ in ids]
-    given = give_ids(calls, 1, lambda text: text.replace("\x1b", " "))  # type: ignore[arg-type]
+    given = give_ids(calls, (), lambda text: text.replace("\x1b", " "))  # type: ignore[arg-type]
     found = [call["id"] for call in given]
     assert found[0] == "a"
     assert len(set(found)) == len(found)
@@ -247,4 +247,5 @@ def test_a_code_says_more_than_the_words(code: str, meaning: str | None) -> None
     ],
 )
 def test_a_wait_in_an_error_message_is_read(words: str, seconds: float | None) -> None:
-    assert find_wait(words) == seconds
+    assert find_wait(words, 429) == seconds
+    assert find_wait(words, 500) is None
