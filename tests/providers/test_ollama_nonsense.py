@@ -162,8 +162,8 @@ async def test_an_error_in_the_stream_may_mean_a_too_long_prompt(
     assert error.message.endswith(words)
 
 
-@pytest.mark.parametrize("content_type", ["text/html", "text/plain", "", f"x{BIDI}".encode().hex()])
-async def test_a_success_status_with_another_content_type_is_a_protocol_error(
+@pytest.mark.parametrize("content_type", ["text/html", "text/plain", ""])
+async def test_a_page_in_place_of_a_reply_is_a_protocol_error(
     server: FaultServer, ollama: Ollama, content_type: str
 ) -> None:
     headers = (("content-type", content_type),) if content_type else ()
@@ -171,7 +171,7 @@ async def test_a_success_status_with_another_content_type_is_a_protocol_error(
     error = await failure(ollama)
     assert isinstance(error, TransientError)
     assert error.kind == "protocol"
-    assert (content_type or "no content type") in error.message
+    assert ("is OLLAMA_BASE_URL the address" in error.message) == (content_type == "text/html")
 
 
 async def test_a_success_without_a_body_is_a_protocol_error(

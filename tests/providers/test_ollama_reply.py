@@ -61,6 +61,15 @@ async def test_a_single_object_without_a_line_feed_is_a_reply(
     assert (await ask(ollama)).text == "Because."
 
 
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/jsonl", "x/y"])
+async def test_lines_are_read_whatever_the_content_type(
+    server: FaultServer, ollama: Ollama, content_type: str | None
+) -> None:
+    headers = (("content-type", content_type),) if content_type else ()
+    server.will(stream(end("Because."), headers=headers))
+    assert (await ask(ollama)).text == "Because."
+
+
 async def test_missing_fields_of_the_last_line_have_defaults(
     server: FaultServer, ollama: Ollama
 ) -> None:
