@@ -65,7 +65,8 @@ class BatchServer(LoopbackServer):
 
     `looks` is how many looks a batch takes until it has ended; `None`: until `finish`. `cuts` has the
     paths whose next answers are cut off after the server has done what was asked. `lines` changes the
-    lines of result files. `refusals` are answers to the next submissions.
+    lines of result files, and `spell` the words for the state of a batch. `refusals` are answers to
+    the next submissions.
     """
 
     def __init__(
@@ -74,11 +75,13 @@ class BatchServer(LoopbackServer):
         *,
         looks: int | None = 1,
         lines: Callable[[list[bytes]], bytes] = lambda lines: b"\n".join(lines) + b"\n",
+        spell: Callable[[str], str] = str,
     ) -> None:
         super().__init__(_Handler)
         self.answer = answer
         self.looks = looks
         self.lines = lines
+        self.spell = spell
         self.cuts: list[str] = []
         self.refusals: list[tuple[int, dict[str, Any]]] = []
         self.batches: dict[str, Batch] = {}
@@ -281,7 +284,7 @@ class _Handler(LoopbackHandler):
                 self.owner.files[name] = self.owner.lines(lines)
                 found[key] = name
         counts = {"total": len(batch.requests), "completed": len(good), "failed": len(bad)}
-        return {**found, "status": status, "request_counts": counts}
+        return {**found, "status": self.owner.spell(status), "request_counts": counts}
 
     def _anthropic(self, batch: Batch) -> Any:
         has_ended = self.owner.has_ended(batch)
@@ -295,7 +298,7 @@ class _Handler(LoopbackHandler):
         return {
             "id": batch.id,
             "type": "message_batch",
-            "processing_status": "ended" if has_ended else "in_progress",
+            "processing_status": self.owner.spell("ended" if has_ended else "in_progress"),
             "request_counts": counts,
             "created_at": day,
             "cancel_initiated_at": day if batch.is_cancelled else None,

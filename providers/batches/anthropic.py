@@ -122,7 +122,7 @@ class AnthropicBatches:
         answered, errored = counts.succeeded or 0, counts.errored or 0
         expired, canceled = counts.expired or 0, counts.canceled or 0
         ending: Ending | None = None
-        if batch.processing_status == "ended":
+        if batch.processing_status.lower() == "ended":
             ending = "completed"
             if batch.cancel_initiated_at is not None:
                 ending = "cancelled"

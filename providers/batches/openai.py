@@ -145,7 +145,7 @@ class OpenAIBatches:
     def _state(self, document: object) -> BatchState:
         batch = _FileBatch.parse(document, self._failures)
         counts = batch.request_counts or _FileCounts()
-        ending = _ENDINGS.get(batch.status)
+        ending = _ENDINGS.get(batch.status.lower())
         words = [
             self._failures.show(one.words()) for one in (batch.errors or _FileErrors()).data or ()
         ]

@@ -233,6 +233,31 @@ def test_a_batch_that_cannot_be_found_is_submitted_again_only_by_policy(
     assert query("SELECT calls_in_doubt FROM jobs") == [(3,)]
 
 
+@both_apis
+def test_the_state_of_a_batch_is_read_without_its_case(
+    api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_spec(fan_out(api))
+    with BatchServer(echo, spell=str.upper) as server:
+        lead_to(server, monkeypatch)
+        # Without the wait, a batch that seems to go on for ever leaves the job.
+        assert orc("run", "spec.yaml", "-q", "--no-wait").code == 0
+
+
+def test_an_error_under_a_success_status_of_a_result_is_that_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_spec(fan_out("openai"))
+    words = "Your input was flagged"
+    with BatchServer(lambda request: Error(status=200, message=words)) as server:
+        lead_to(server, monkeypatch)
+        assert orc("run", "spec.yaml", "-q").code == 1
+        assert len(server.batches) == 1
+    failed = events("llm.failed")
+    assert [event["kind"] for event in failed] == ["refused"] * 3
+    assert all(event["message"].endswith(words) for event in failed)
+
+
 def test_a_refused_batch_fails_its_steps_and_leaves_no_doubt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
