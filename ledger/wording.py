@@ -221,6 +221,22 @@ def visible(text: str, *, kept: str = "") -> str:
     )
 
 
+def field_text(text: str) -> str:
+    """The text in a field of a form, which sends it back as it is shown there.
+
+    So only controls and surrogates are escaped, which no form can send, and line ends are `\\n`.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    if lines.isprintable():
+        return lines
+    return "".join(
+        _escape(character)
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t"
+        else character
+        for character in lines
+    )
+
+
 def _escape(character: str) -> str:
     if character.isascii():
         return f"\\x{ord(character):02x}"

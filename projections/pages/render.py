@@ -19,6 +19,7 @@ from orc.ledger.wording import (
     cost_text,
     count_text,
     duration_text,
+    field_text,
     limit_text,
     number_text,
     rate_text,
@@ -75,6 +76,7 @@ def environment() -> Environment:
         in_code=in_code,
         # For values that a form sends back: no character of them is changed on the way.
         encoded=tilde_encode,
+        in_field=in_field,
         seconds=duration_text,
         shorten=shorten,
         skipped=skip_text,
@@ -88,6 +90,19 @@ def environment() -> Environment:
         usd=usd_text,
     )
     return made
+
+
+def in_field(text: str) -> Markup:
+    """A text in a field of a form, which sends it back as it is, with marks that join or turn letters.
+
+    They are written as references: a response has no such character, and they end with the field.
+    """
+    return Markup("").join(
+        escape(character)
+        if character.isprintable() or character in "\n\t"
+        else Markup("&#{};").format(ord(character))
+        for character in field_text(text)
+    )
 
 
 def in_code(message: object) -> Markup:

@@ -12,6 +12,7 @@ from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.read_inputs import beside
+from orc.ledger.wording import field_text
 from orc.projections.pages.actions import FieldKind, InputField
 from orc.scheduler.core.spec.data_inputs import is_data
 from orc.scheduler.core.spec.inputs import is_required
@@ -52,17 +53,19 @@ def read_fields(
     *,
     shown: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The values of inputs; those that were left empty, or are as they were `shown`, are left out.
+    """The values of inputs; those that were left empty, or as their fields showed them, are left out.
 
-    Paths are relative to `folder`. Raises UsageProblem.
+    `shown` are the values of a job that its form showed. Paths are relative to `folder`. Raises
+    UsageProblem.
     """
     found = {}
     for name, spec in declared.items():
         field = _field(name, spec, (shown or {}).get(name))
         text = typed.get(name)
-        if text is None or (shown is not None and _plain(text) == _plain(field.value)):
+        has_value = shown is not None or spec.default is not None
+        if text is None or (has_value and field_text(text) == field.value):
             continue
-        value = _value(field, spec, _plain(text), folder)
+        value = _value(field, spec, text.replace("\r\n", "\n"), folder)
         if value is not _NOT_GIVEN:
             found[name] = value
     return found
@@ -91,7 +94,7 @@ def _field(name: str, spec: InputSpec, given: Any) -> InputField:
         name,
         kind,
         spec.type,
-        value,
+        field_text(value),
         is_required(spec),
         spec.description or "",
         hint,
@@ -110,18 +113,14 @@ def _value(field: InputField, spec: InputSpec, text: str, folder: Path) -> Any:
     if field.kind == "boolean":
         return text == "true"
     if not text.strip():
-        # A text that was emptied is empty; of any other type, there is no empty value.
-        return "" if field.kind == "text" and field.value else _NOT_GIVEN
+        # A text or a list that was emptied is empty; of any other type, there is no empty value.
+        empty = {"text": "", "lines": []} if field.value else {}
+        return empty.get(field.kind, _NOT_GIVEN)
     if field.kind == "lines" and not text.lstrip().startswith("["):
         return [line.strip() for line in text.split("\n") if line.strip()]
     if field.kind == "path":
         return beside(text.strip(), folder)
     return text
-
-
-def _plain(text: str) -> str:
-    """The text with the line ends of a spec: those of a form are others."""
-    return text.replace("\r\n", "\n")
 
 
 def _as_text(value: Any) -> str:

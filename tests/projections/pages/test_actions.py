@@ -158,6 +158,14 @@ def test_a_refusal_is_shown_with_the_texts_that_were_typed(database: Path) -> No
     assert "<script>alert" not in text
 
 
+def test_a_refused_form_has_each_text_as_it_was_typed(database: Path) -> None:
+    actions = FakeActions(fields=FIELDS, refusal=RequestRefused("no", status=409))
+    typed = "one\r\ntwo \u200d\u202e \x1b"
+    form = {"action": "fork", "in.topic": typed, "sets": typed}
+    _, _, text = sent(database, actions, ACT, form)
+    assert text.count("\none\ntwo &#8205;&#8238; \\x1b</textarea>") == 2
+
+
 def test_fields_have_the_types_and_the_values_of_the_inputs(database: Path) -> None:
     text = seen(database, FakeActions(specs=[SpecForm(NAME, "<u>", FIELDS)]), SPEC)
     assert "\ntea\n&lt;/textarea&gt;&lt;b&gt;</textarea>" in text

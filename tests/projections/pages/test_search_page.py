@@ -103,6 +103,11 @@ def test_with_an_incomplete_index_the_page_says_so_and_reloads(
     assert 'http-equiv="refresh"' not in page.text
 
 
+def test_the_field_of_the_search_has_the_words_as_they_were_typed(database: Path) -> None:
+    (page,) = answers(database, f"{PAGE}?q=%F0%9F%91%A9%E2%80%8D%F0%9F%91%A7")
+    assert page.text.count('value="\U0001f469&#8205;\U0001f467"') == 2
+
+
 def test_only_get_requests_for_ledgers_are_answered(database: Path) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         (answer,) = answers(database, PAGE, method=method)

@@ -47,6 +47,7 @@ def value_of(declared: dict[str, Any], typed: str) -> Any:
         ({"type": "list"}, "a\r\n\r\n b \r\n7", ["a", "b", "7"]),
         ({"type": "list"}, ' ["a", 7]', ["a", 7]),
         ({"type": "list"}, " ", ...),
+        ({"type": "list", "default": ["a"]}, " ", []),
         ({"type": "object"}, '{"a": [1]}', {"a": [1]}),
         ({"type": "file"}, " notes.md ", "notes.md"),
         ({"type": "table"}, '[{"a": 1}]', [{"a": 1}]),
@@ -72,6 +73,7 @@ def test_a_value_that_is_not_in_the_list_is_refused(typed: str) -> None:
     ("declared", "given"),
     [
         ({}, "two\nlines"),
+        ({}, "two\r\nlines\r\x1b \u200d\u202e"),
         ({"default": "x"}, ""),
         ({"type": "list"}, ["a", "b"]),
         ({"type": "list"}, ["[", "b"]),
@@ -91,3 +93,17 @@ def test_a_value_that_is_sent_back_as_it_was_shown_does_not_change(
     (field,) = fields_of(spec, {"x": given})
     sent = {"x": field.value.replace("\n", "\r\n")}
     assert read_fields(spec, sent, Path("/"), shown={"x": given}) == {}
+
+
+@pytest.mark.parametrize("default", ["two\r\nlines\x1b", "a\u200db\u2009", "", False, 0, []])
+def test_a_default_that_is_sent_back_as_it_was_shown_is_the_default(default: Any) -> None:
+    kinds = {bool: "boolean", int: "integer", list: "list"}
+    declared = {"default": default, "type": kinds.get(type(default), "string")}
+    spec = {"x": InputSpec.model_validate(declared)}
+    (field,) = fields_of(spec)
+    assert read_fields(spec, {"x": field.value.replace("\n", "\r\n")}, Path("/")) == {}
+
+
+def test_a_field_shows_the_text_that_it_sends_back() -> None:
+    (field,) = fields_of({"x": InputSpec.model_validate({"default": "a\r\nb\u200dc\x1b"})})
+    assert field.value == "a\nb\u200dc\\x1b"
