@@ -178,6 +178,7 @@ def test_the_key_of_an_item_is_shown_where_its_id_has_another_name() -> None:
     head, *lines = orc("show", job).out.partition("STEP ")[2].splitlines()
     assert head.split()[0] == "KEY"
     assert [line.split()[1] for line in lines if line.startswith(first)] == ["Où?"]
+    assert [line.split()[1] for line in lines if line.startswith("each ")] == ["succeeded"]
     assert "KEY" in orc("show", job, "each").out
     assert "KEY" not in orc("show", job, "plain").out
     assert "  key        Où?\n" in orc("show", job, first).out
