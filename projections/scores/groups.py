@@ -90,16 +90,22 @@ def group_scores(
     groups = []
     for name, who in names_of(scores.scores):
         own = {key: members for (*of, key), members in found.items() if of == [name, who]}
+        # Only these steps would have had this score.
+        steps = {score.about.spec_step for members in own.values() for score in members}
+        lost = {
+            key: those
+            for key, each in failed.items()
+            if (those := [one for one in each if one.spec_step in steps])
+        }
         groups += [
-            _group(members, by, seed=seed, failed=len(failed.get(key, ())))
+            _group(members, by, seed=seed, failed=len(lost.get(key, ())))
             for key, members in own.items()
         ]
-        # Groups of which no step has a result, but would have had this score.
-        steps = {score.about.spec_step for members in own.values() for score in members}
-        for key, (lost, *more) in failed.items():
-            if who == "expression" and key not in own and lost.spec_step in steps:
-                values = tuple(_value_of(lost, dimension) for dimension in by)
-                groups.append(ScoreGroup(name, who, values, None, None, 0, 1 + len(more), Used()))
+        # Groups of which no step has a result.
+        for key, those in lost.items():
+            if who == "expression" and key not in own:
+                values = tuple(_value_of(those[0], dimension) for dimension in by)
+                groups.append(ScoreGroup(name, who, values, None, None, 0, len(those), Used()))
     return groups
 
 
