@@ -52,14 +52,21 @@ def under_limits(
 
 
 def regressions(comparisons: Sequence[ScoreComparison]) -> Failing:
-    """The scores of which cases got worse."""
-    return [
+    """The scores of which cases got worse, or were lost: what breaks does not pass."""
+    worse = [
         f"{safe(each.name)}: {count_text(len(each.regressions), 'case')} got worse, the most "
         f"{case_text(each.regressions[0])}: {score_text(each.regressions[0].before)} before, "
         f"{score_text(each.regressions[0].after)} now"
         for each in comparisons
         if each.regressions
     ]
+    lost = [
+        f"{safe(each.name)}: {count_text(each.lost, 'case')} with a score in the first job failed in "
+        "the second, or could not be scored"
+        for each in comparisons
+        if each.lost
+    ]
+    return worse + lost
 
 
 def _under(group: ScoreGroup, by: Sequence[str], limit: float) -> Failing:

@@ -206,6 +206,7 @@ def comparison_value(each: ScoreComparison) -> dict[str, Any]:
         "equal": len(each.cases) - len(each.regressions) - len(each.improvements),
         "only_before": each.only_before,
         "only_after": each.only_after,
+        "lost": each.lost,
     }
 
 

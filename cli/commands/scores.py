@@ -58,7 +58,7 @@ def command(
         ),
     ] = None,
     fail_on_regression: Annotated[
-        bool, Option(help="Exit 1 if a case has a lower score in the second job.")
+        bool, Option(help="Exit 1 if a case has a lower score in the second job, or failed there.")
     ] = False,
     tolerance: Annotated[
         float,
@@ -100,7 +100,10 @@ def command(
     chosen = "json" if as_json else format_
     unknown: str | None = None
     with read_tables(database) as (connection, path):
-        found = [read_scores(connection, find_job(connection, job, path=path)) for job in jobs]
+        found: list[JobScores] = []
+        for job in jobs:
+            job_id = find_job(connection, job, path=path)
+            found.append(read_scores(connection, job_id, like=found[0] if found else None))
         if tag is not None:
             unknown = unknown_tag_text(connection, tag)
             tagged = read_tagged(connection, tag)
@@ -250,7 +253,10 @@ def _put_cases(comparisons: Sequence[ScoreComparison]) -> None:
                 put(f"... and {left} more: --format csv lists all")
         if each.only_before or each.only_after:
             put()
+            lost = (
+                f" ({number_text(each.lost)} failed or broken in the second)" if each.lost else ""
+            )
             put(
                 f"{safe(each.name)}: not compared: {count_text(each.only_before, 'case')} only in the "
-                f"first job, {count_text(each.only_after, 'case')} only in the second"
+                f"first job{lost}, {count_text(each.only_after, 'case')} only in the second"
             )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from msgspec import Struct, field
 
 from orc.projections.scores.groups import SEED, Used, clusters_of, pass_rate_of, use_of
-from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Who, names_of
+from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Scored, Who, names_of
 from orc.projections.scores.statistics import Estimate, estimate
 
 SAME = 1e-12
@@ -40,7 +40,8 @@ class ScoreComparison(Struct, frozen=True):
 
     `cases` are those that both jobs have: those that got worse first, the worst in front, then those
     that got better, the best in front, then those that are equal. `only_before` and `only_after`
-    count the cases that only one of them has.
+    count the cases that only one of them has, and `lost` those of the first job whose step failed in
+    the second one, or whose score could not be computed there.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ScoreComparison(Struct, frozen=True):
     cases: tuple[CaseChange, ...]
     only_before: int
     only_after: int
+    lost: int
     used_before: Used
     used_after: Used
     tolerance: float = 0.0
@@ -88,6 +90,7 @@ def compare_scores(
         _compare(
             one.get(name, []),
             other.get(name, []),
+            after.failed,
             apart=apart,
             seed=seed,
             tolerance=tolerance,
@@ -110,6 +113,7 @@ def _models(scores: JobScores) -> set[str]:
 def _compare(
     before: list[Score],
     after: list[Score],
+    failed: list[Scored],
     *,
     apart: tuple[str, ...],
     seed: int,
@@ -134,6 +138,7 @@ def _compare(
         cases=tuple(sorted(changes, key=_order)),
         only_before=len(one.keys() - other.keys()),
         only_after=len(other.keys() - one.keys()),
+        lost=_lost(before, after, failed, apart, one.keys() - other.keys()),
         used_before=use_of(score.about for score in before),
         used_after=use_of(score.about for score in after),
         tolerance=tolerance,
@@ -146,6 +151,20 @@ def _by_case(scores: Iterable[Score], apart: tuple[str, ...]) -> dict[str, list[
         if score.value is not None:
             found.setdefault(score.about.case_without(apart), []).append(score)
     return found
+
+
+def _lost(
+    before: list[Score],
+    after: list[Score],
+    failed: list[Scored],
+    apart: tuple[str, ...],
+    only_before: Set[str],
+) -> int:
+    """How many cases of the first job failed in the second one, or have a broken score there."""
+    steps = {score.about.spec_step for score in before}
+    without = [score.about for score in after if score.value is None]
+    without += [each for each in failed if each.spec_step in steps]
+    return len(only_before & {each.case_without(apart) for each in without})
 
 
 def _change(

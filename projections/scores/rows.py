@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -144,13 +144,19 @@ class JobScores(Struct, frozen=True):
 
 
 def read_scores(
-    connection: sqlite3.Connection, job_id: str, steps: Sequence[StepRow] | None = None
+    connection: sqlite3.Connection,
+    job_id: str,
+    steps: Sequence[StepRow] | None = None,
+    *,
+    like: JobScores | None = None,
 ) -> JobScores:
     """The scores of the job with that id; a fork has those of the results that it started with.
 
-    `steps` is what `read_steps` gives, if the caller has it.
+    `steps` is what `read_steps` gives, if the caller has it. The steps that have scores in the job
+    `like` should have some in this job too, so that those that failed are found.
     """
-    return _read(connection, job_id, FORKS_MAX, steps)
+    scored = {each.spec_step for each in like.results} if like is not None else set()
+    return _read(connection, job_id, FORKS_MAX, steps, scored)
 
 
 def read_steps(connection: sqlite3.Connection, job_id: str) -> list[StepRow]:
@@ -183,14 +189,15 @@ def _read(
     job_id: str,
     forks_left: int,
     steps: Sequence[StepRow] | None = None,
+    scored: Set[str] = frozenset(),
 ) -> JobScores:
     if steps is None:
         steps = read_steps(connection, job_id)
     rows = connection.execute(_SCORES, (job_id,)).fetchall()
     usage = usage_by_step(steps)
     about = {row[0] for row in rows}
-    templates = {spec_step(step_id.removeprefix(f"{job_id}/")) for step_id in about}
-    orders = _orders_of_columns(connection, job_id) if rows else []
+    templates = {spec_step(step_id.removeprefix(f"{job_id}/")) for step_id in about} | scored
+    orders = _orders_of_columns(connection, job_id) if templates else []
     results = {
         step.name: _result(step, usage[step.name], orders)
         for step in steps

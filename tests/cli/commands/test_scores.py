@@ -311,6 +311,58 @@ steps:
     assert (said.code, "exact, model bad: there is no value" in said.err) == (1, True)
 
 
+def test_a_failed_step_counts_only_for_the_scores_that_it_would_have_had() -> None:
+    text = (
+        "project: p\nsteps:\n"
+        "  a: {for_each: [1, 2], value: 1, score: {x: '${{ output == 1 }}'}}\n"
+        "  b:\n    for_each: [1, 2]\n    continue_on_error: true\n    run: test ${{ item }} = 1\n"
+        "    score: {y: '${{ 1 }}'}\n"
+    )
+    assert orc("run", write("two.yaml", text)).code == 0
+    found = orc("scores", "latest", "--json").json()["groups"]
+    assert [(group["score"], group["failed"]) for group in found] == [("x", 0), ("y", 1)]
+    assert orc("scores", "latest", "--fail-under", "x=1").code == 0
+    assert orc("scores", "latest", "--fail-under", "y=1").code == 1
+
+
+@pytest.mark.parametrize(
+    ("second", "lost", "code"),
+    [
+        ("failing=[2]", 1, 1),
+        ("failing=[1,2,3]", 3, 1),
+        ("broken=[2,3]", 2, 1),
+        ("cases=[1,2]", 0, 0),
+        ("cases=[1,2,4]", 0, 0),
+    ],
+)
+def test_a_case_that_breaks_is_a_regression_and_one_that_is_left_out_is_not(
+    second: str, lost: int, code: int
+) -> None:
+    text = """
+project: p
+inputs:
+  cases: {type: list, default: [1, 2, 3]}
+  failing: {type: list, default: []}
+  broken: {type: list, default: []}
+steps:
+  each:
+    for_each: ${{ inputs.cases }}
+    as: case
+    continue_on_error: true
+    value: "${{ 1 / (0 if case in inputs.failing else 1) }}"
+    score: {ok: "${{ none if case in inputs.broken else output > 0 }}"}
+"""
+    spec = write("spec.yaml", text)
+    assert orc("run", spec).code == 0
+    assert orc("run", spec, "-i", second).code == 0
+    said = orc("scores", "latest~1", "latest", "--fail-on-regression")
+    assert said.code == code
+    assert (f"({lost} failed or broken in the second)" in said.out) == (lost > 0)
+    assert ("with a score in the first job failed" in said.err) == (lost > 0)
+    (found,) = orc("scores", "latest~1", "latest", "--json").json()["scores"]
+    assert found["lost"] == lost
+
+
 @pytest.mark.parametrize(
     ("row", "name"),
     [
