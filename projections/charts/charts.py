@@ -119,7 +119,7 @@ def _scores(project: Project, link: Link) -> Chart:
         title,
         said,
         _job_axis(project.jobs),
-        Axis("mean", score_text, from_zero=True),
+        Axis("mean", _round_number, from_zero=True),
         tuple(Series(name, tuple(points)) for name, points in [*found.items()][:SERIES_MAX]),
     )
     return Chart("scores", title, head, tuple(rows), tuple(words), plot)
@@ -160,13 +160,18 @@ def _tradeoff(project: Project, link: Link) -> Chart:
         f"{count_text(len(points), 'point')}, {len(front)} of them on the Pareto front: no other "
         "one costs less and scores higher",
         Axis("cost of a result", lambda v: usd_text(round(v * 1e9)), from_zero=True),
-        Axis(f"mean of {name}", score_text),
+        Axis(f"mean of {name}", _round_number),
         (
             Series("on the Pareto front", tuple(drawn[True]), is_stepped=True),
             Series("others", tuple(drawn[False]), is_line=False),
         ),
     )
     return Chart("tradeoff", title, head, tuple(rows), tuple(words), plot)
+
+
+def _round_number(value: float) -> str:
+    """The label of a tick: all digits, since ticks that are close together differ in the last."""
+    return f"{value:.10g}"
 
 
 def _unit_usd(each: ModelScore) -> float:
@@ -199,7 +204,13 @@ def _over_jobs(
         title,
         said,
         _job_axis(project.jobs),
-        Axis(unit, word, from_zero=True, is_whole=all(isinstance(v, int) for *_, v in known)),
+        Axis(
+            unit,
+            word,
+            from_zero=True,
+            is_whole=all(isinstance(v, int) for *_, v in known),
+            is_time=word is duration_text,
+        ),
         (Series("", tuple(points)),),
     )
     return Chart(name, title, head, rows, words, plot)
@@ -227,7 +238,7 @@ def _latencies(project: Project) -> Chart:
     plot = Plot(
         title,
         f"{calls} of {count_text(len(project.latencies), 'model')}",
-        Axis("time to the end of the reply", duration_text, from_zero=True),
+        Axis("time to the end of the reply", duration_text, is_time=True),
         Axis("part of the calls", lambda v: f"{100 * v:.0f} %", from_zero=True),
         series,
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from markupsafe import Markup
 from msgspec import Struct
 
-from orc.projections.charts.ticks import round_ticks
+from orc.projections.charts.ticks import round_ticks, time_ticks
 from orc.projections.pictures.graph_svg import css_for_xml
 from orc.projections.pictures.labels import clip, escape_label, text_width
 
@@ -52,7 +52,7 @@ class Series(Struct, frozen=True):
 class Axis(Struct, frozen=True):
     """An axis: its title, how its values are worded, and ticks; round numbers if none are given.
 
-    With `is_whole`, these are whole numbers, as all values must be.
+    With `is_whole`, these are whole numbers, as all values must be; with `is_time`, times from 0.
     """
 
     title: str
@@ -60,6 +60,7 @@ class Axis(Struct, frozen=True):
     ticks: tuple[tuple[float, str], ...] = ()
     from_zero: bool = False
     is_whole: bool = False
+    is_time: bool = False
 
 
 class Plot(Struct, frozen=True):
@@ -195,7 +196,7 @@ def _ticks(axis: Axis, values: Sequence[float]) -> tuple[tuple[float, str], ...]
     low, high = min(values, default=0.0), max(values, default=1.0)
     if axis.from_zero:
         low = min(0.0, low)
-    ticks = round_ticks(low, high)
+    ticks = time_ticks(high) if axis.is_time else round_ticks(low, high)
     if axis.is_whole:
         ticks = [value for value in ticks if value == round(value)]
     return tuple((value, axis.word(value)) for value in ticks)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from orc.projections.pictures.timeline_scale import round_seconds
+
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -25,3 +27,10 @@ def round_ticks(low: float, high: float, *, most: int = 6) -> list[float]:
     # Rounded, so that 3 * 0.1 is 0.3.
     digits = max(0, 2 - math.floor(math.log10(step)))
     return [round(number * step, digits) for number in range(first, last + 1)]
+
+
+def time_ticks(high: float, *, most: int = 6) -> list[float]:
+    """At most `most` + 1 round times in seconds, from 0 to at least `high`: whole milliseconds."""
+    high = high if math.isfinite(high) else 1.0
+    step = round_seconds(high / most)
+    return [number * step for number in range(max(1, math.ceil(high / step - 1e-9)) + 1)]

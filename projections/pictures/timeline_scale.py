@@ -50,7 +50,7 @@ class TimeScale:
         cut_s = sum(cut.end_s - cut.begin_s for cut in cuts)
         self._per_s = (width - cut_width * len(self.cuts)) / max(1e-9, length_s - cut_s)
         ticks = min(_TICKS_MAX, max(1.0, width / label_room / 1.5))
-        self.step_s = _step((length_s - cut_s) / ticks)
+        self.step_s = round_seconds((length_s - cut_s) / ticks)
 
     def x(self, second: float) -> float:
         """The position of a second on the axis."""
@@ -104,7 +104,7 @@ def _between(busy: Iterable[tuple[float, float]], end_s: float) -> Iterator[tupl
         reached = max(reached, end)
 
 
-def _step(least_s: float) -> float:
+def round_seconds(least_s: float) -> float:
     """The smallest round number of seconds that is at least `least_s`."""
     size = 0.001
     while size < 10:

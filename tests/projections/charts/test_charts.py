@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from orc.ledger.wording import duration_text
 from orc.projections.charts.charts import CHARTS, Chart, build_charts
 from orc.projections.charts.pareto import pareto_front
 from orc.projections.charts.plot import Axis, Plot, Point, Series
 from orc.projections.charts.project import ModelScore, Project
-from orc.projections.charts.ticks import round_ticks
+from orc.projections.charts.ticks import round_ticks, time_ticks
 from orc.projections.scores.overview import ScoreMean
 from orc.projections.tables.rows import JobRow
 from tests.projections.served import MARKUP, OBEYED
@@ -49,6 +50,40 @@ def test_ticks_are_few_and_cover_the_range(one: float, other: float) -> None:
 )
 def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
     assert round_ticks(low, high) == ticks
+
+
+@pytest.mark.parametrize(
+    ("high", "labels"),
+    [
+        (0, "0 ms, 1 ms"),
+        (0.0012, "0 ms, 1 ms, 2 ms"),
+        (15, "0 ms, 5.0 s, 10 s, 15 s"),
+        (130, "0 ms, 30 s, 1 m 00 s, 1 m 30 s, 2 m 00 s, 2 m 30 s"),
+        (9000, "0 ms, 30 m 00 s, 1 h 00 m, 1 h 30 m, 2 h 00 m, 2 h 30 m"),
+        (math.inf, "0 ms, 200 ms, 400 ms, 600 ms, 800 ms, 1.0 s"),
+    ],
+)
+def test_ticks_of_times_are_round_as_they_are_worded(high: float, labels: str) -> None:
+    assert ", ".join(map(duration_text, time_ticks(high))) == labels
+
+
+@given(st.floats(0, 1e9))
+def test_no_two_ticks_of_times_have_one_label(high: float) -> None:
+    ticks = time_ticks(high)
+    assert len({duration_text(tick) for tick in ticks}) == len(ticks) <= 8
+    assert ticks[-1] >= high * (1 - 1e-6)
+
+
+def test_ticks_of_scores_that_are_close_together_have_labels_of_their_own() -> None:
+    close = tuple(
+        replace(each, mean=0.98765 + 0.00001 * at) for at, each in enumerate(project().by_model)
+    )
+    plot = chart("tradeoff", replace(project(), by_model=close)).plot
+    assert plot is not None
+    text = str(plot.draw())
+    labels = re.findall(r'class="c-label c-end"[^>]*>([^<]*)<', text)
+    assert "0.98766" in labels
+    assert len(labels) == len(set(labels))
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12))
