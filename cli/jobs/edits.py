@@ -110,8 +110,10 @@ class _KnownInputs(InputReader):
 
     def read(self, request: ReadRequest) -> ReadInput:
         """See `InputReader.read`."""
-        known = self._known.get((request.name, source_of(request)))
-        if known is None or not request.is_default:
+        known = None
+        if request.is_default:
+            known = self._known.get((request.name, source_of(request)))
+        if known is None:
             return super().read(request)
         try:
             return super().read(request) if self._is_fresh else known

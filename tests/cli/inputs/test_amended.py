@@ -161,6 +161,37 @@ def test_without_the_files_the_job_goes_on_as_it_was() -> None:
     assert orc("show", job, "--json", "--result", "each").json()["output"] == ["one ", "two "]
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "output"),
+    [
+        ("file", "a.md", "one, 7"),
+        ("files", "*.md", "2, 7"),
+        ("files", '["a.md"]', "1, 7"),
+        ("table", "rows.csv", "1, 7"),
+        ("table", '[{"x": 1}]', "1, 7"),
+    ],
+)
+def test_files_that_were_given_stay_when_something_else_changes(
+    kind: str, given: str, output: str
+) -> None:
+    for name, text in {"a.md": "one", "b.md": "two", "rows.csv": "x\n1\n"}.items():
+        Path(name).write_text(text)
+    size = ".text" if kind == "file" else " | length"
+    text = (
+        f"project: given\ninputs:\n  data: {{type: {kind}}}\n  number: {{type: integer, default: 0}}\n"
+        f"steps:\n  end: {{value: '${{{{ inputs.data{size} }}}}, ${{{{ inputs.number }}}}'}}\n"
+    )
+    job = submit(text, "-i", f"data={given}")
+    for path in map(Path, ("a.md", "b.md", "rows.csv")):
+        path.unlink()
+    forked = orc("fork", job, "--set", "inputs.number=7", "--quiet")
+    assert forked.code == 0, forked.err
+    assert orc("show", "latest", "end", "--output").out.strip() == output
+    amended = orc("resume", job, "--spec", "spec.yaml", "-i", "number=7", "--quiet")
+    assert amended.code == 0, amended.err
+    assert orc("show", job, "end", "--output").out.strip() == output
+
+
 def test_an_imported_job_and_a_fork_need_no_file() -> None:
     write_notes(a="one ", b="two ")
     job = submit(FILES, "--until", "none")
