@@ -183,8 +183,12 @@ class BrowserActions:
                 f"the spec of {job_id} cannot be read: {seen.lost}; use the command line, with --spec"
             )
         declared = examine(seen.source, source_name=seen.source_name)[0].job.inputs
-        # What was read from files is not in the form: left empty, it stays as it is.
-        values = seen.definition.inputs
+        # What was read is shown by its place; rows that were given have none. Left so, it stays.
+        places = {
+            name: "" if found.type == "table" and not found.files else found.source
+            for name, found in seen.definition.read.items()
+        }
+        values = {**seen.definition.inputs, **places}
         return dict(declared), {name: values[name] for name in declared if name in values}, folder
 
     def _hide(self, path: Path) -> None:

@@ -95,7 +95,8 @@ def _field(name: str, spec: InputSpec, given: Any) -> InputField:
         kind,
         spec.type,
         field_text(value),
-        is_required(spec),
+        # What a job has read is there, also if it has no place that the field could show.
+        is_required(spec) and not (is_data(spec) and given is not None),
         spec.description or "",
         hint,
         options,

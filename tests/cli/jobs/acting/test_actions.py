@@ -169,6 +169,36 @@ def test_a_fork_differs_only_by_what_was_typed(desk: Desk, failed: str) -> None:
     assert "there is no key" in desk.refused("fork", ForkRequest(failed, None, ("a=1",), {}, ""))
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "shown"),
+    [
+        ("{type: file}", "a.md", "a.md"),
+        ("{type: files, default: '*.md'}", "b.*", "b.*"),
+        ("{type: files, default: '*.md', allow_empty: true}", "c.*", "c.*"),
+        ("{type: files, default: '*.md'}", None, "*.md"),
+        ("{type: table}", '[{"x": 1}]', ""),
+    ],
+)
+def test_a_fork_shows_and_keeps_what_the_job_has_read(
+    desk: Desk, kind: str, given: str | None, shown: str
+) -> None:
+    for name in ("a.md", "b.md"):
+        desk.folder.joinpath(name).write_text(name)
+    text = (
+        f"project: reads\ninputs:\n  data: {kind}\n  size: {{type: integer, default: 0}}\n"
+        "steps:\n  end: {value: '${{ inputs.data | length }} ${{ inputs.size }}'}\n"
+    )
+    arguments = () if given is None else ("-i", f"data={given}")
+    assert orc("run", write("reads.yaml", text), *arguments).code == 0
+    before = orc("show", "latest", "end", "--output").out.strip()
+    job = orc("show", "latest", "--json").json()["job_id"]
+    fields = {field.name: field for field in desk.actions.fork_fields(job)}
+    assert (fields["data"].value, fields["data"].required) == (shown, False)
+    desk.actions.fork(ForkRequest(job, None, (), {"data": shown, "size": "7"}, ""))
+    after = orc("show", "latest", "end", "--output").out.strip()
+    assert after == before.replace(" 0", " 7")
+
+
 def test_a_spec_of_the_folder_is_started_once(desk: Desk) -> None:
     desk.folder.joinpath("ok").touch()
     (found,) = desk.actions.list_specs()
