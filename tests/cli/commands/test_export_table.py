@@ -46,6 +46,7 @@ def test_a_table_becomes_a_file_that_is_replaced_only_by_force(ran: Path) -> Non
     ("arguments", "said"),
     [
         (("--table", "step"), "did you mean 'steps'?"),
+        (("--table", "events"), "no table 'events'; known: attempts, "),
         (("--table", "steps", "--format", "html"), "no format of tables"),
         (("--table", "steps", "--format", "parquet"), "name it with --to"),
         (("--table", "steps", "--no-content"), "--content/--no-content"),
@@ -56,6 +57,7 @@ def test_a_table_becomes_a_file_that_is_replaced_only_by_force(ran: Path) -> Non
 def test_what_makes_no_table_is_refused(ran: Path, arguments: tuple[str, ...], said: str) -> None:
     refused = orc("export", *arguments)
     assert (refused.code, said in refused.err) == (2, True), refused.err
+    assert refused.err.count("llm_calls") <= 1, "the tables are listed once"
 
 
 def test_parquet_is_read_by_duckdb(ran: Path) -> None:
