@@ -89,6 +89,20 @@ def test_a_cell_opens_and_a_column_sorts_without_scripts(
     context.close()
 
 
+def test_a_long_case_leaves_room_for_scores_in_a_narrow_window(
+    context: BrowserContext, served: tuple[str, list[str]]
+) -> None:
+    base, (first, _) = served
+    page = context.new_page()
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{base}/{first}/results")
+    row = page.locator(".scores tbody:last-child tr").first
+    row.locator("th").evaluate("cell => { cell.textContent = 'a long case '.repeat(40); }")
+    box = row.locator("td").first.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] < 390
+
+
 def test_ticked_jobs_are_compared(context: BrowserContext, served: tuple[str, list[str]]) -> None:
     base, (first, second) = served
     page = context.new_page()
