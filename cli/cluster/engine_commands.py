@@ -7,6 +7,7 @@ dead workers again, and end workers whose commands need memory.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,9 @@ from msgspec import Struct
 from orc.cli.errors import UsageProblem
 from orc.providers.keys import key_variables
 from orc.scheduler.core.sizes import parse_amount
-from orc.scheduler.drivers.addresses import is_loopback
+from orc.scheduler.core.spec.room import NAME_LENGTH_MAX, NAME_PATTERN
+from orc.scheduler.drivers.addresses import is_loopback, is_loopback_host
+from orc.scheduler.drivers.rooms import SLOTS
 from orc.scheduler.executors.site import Site
 from orc.scheduler.stopping import ignored_signals
 from orc.worker.cores import usable_cores
@@ -39,6 +42,8 @@ ENGINE_SETTINGS = {
 _ENCRYPTED = {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True"}
 # Without an address, the HTTP server listens on all interfaces, even without a dashboard.
 _HTTP = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+_AMOUNTS = ("cpu", "memory", "gpu", "scratch", "time", SLOTS)
+"""Names of what a worker has amounts of. The engine has one table for these and for labels."""
 _LOOPBACK = "127.0.0.1"
 _DEATH_TIMEOUT = "120"
 
@@ -67,14 +72,14 @@ class WorkerAmounts(Struct, frozen=True):
 def scheduler_command(site: Site, *, host: str | None) -> EngineCommand:
     """The command that runs the scheduler of an executor.
 
-    Raises UsageProblem if it would listen to other machines without TLS.
+    Raises UsageProblem if `host` is for other machines, and there is no TLS.
     """
+    _refuse_open(site, host)
     arguments = ["scheduler", *_HTTP, *_tls(site)]
     if site.address is not None:
         parts = urlsplit(site.address)
         arguments += ["--host", host or str(parts.hostname), "--port", str(parts.port)]
     else:
-        _refuse_open(site, host)
         if host or site.tls is None:
             arguments += ["--host", host or _LOOPBACK]
         arguments += ["--port", "0", "--scheduler-file", str(site.scheduler_file)]
@@ -83,12 +88,12 @@ def scheduler_command(site: Site, *, host: str | None) -> EngineCommand:
 
 def worker_command(site: Site, amounts: WorkerAmounts, *, host: str | None) -> EngineCommand:
     """The command that runs a worker of an executor. Raises UsageProblem as `scheduler_command`."""
+    _refuse_open(site, host)
     if site.address is not None:
         arguments = ["worker", site.address]
         if host is None and is_loopback(site.address):
             host = _LOOPBACK
     else:
-        _refuse_open(site, host)
         arguments = ["worker", "--scheduler-file", str(site.scheduler_file)]
         if host is None and site.tls is None and not site.is_insecure:
             host = _LOOPBACK
@@ -120,8 +125,13 @@ def machine_amounts(
     except ValueError as error:
         raise UsageProblem(f"--memory {error}") from error
     for label in labels:
-        if not label.replace("-", "").replace("_", "").isalnum() or not label.isascii():
-            raise UsageProblem(f"--label {label!r}: a label must be letters, digits, _ and -")
+        if not re.match(NAME_PATTERN, label) or len(label) > NAME_LENGTH_MAX:
+            raise UsageProblem(
+                f"--label {label!r}: a label must be letters, digits, _, - and ., and begin with a "
+                "letter or _"
+            )
+        if label.lower() in _AMOUNTS:
+            raise UsageProblem(f"--label {label}: this is the name of an amount, not of a label")
     return WorkerAmounts(cpu, amount, gpu, tuple(labels), slots or max(1, int(cpu)))
 
 
@@ -138,7 +148,7 @@ def _tls(site: Site) -> list[str]:
 
 
 def _refuse_open(site: Site, host: str | None) -> None:
-    if site.tls is not None or site.is_insecure or host is None or is_loopback(f"tcp://{host}"):
+    if site.tls is not None or site.is_insecure or host is None or is_loopback_host(host):
         return
     raise UsageProblem(
         f"--host {host}: without TLS, everyone who reaches that address could run commands as you; "

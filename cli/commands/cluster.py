@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orc.cli.cluster.engine_commands import EngineCommand
 
 _ACTIONS = ("scheduler", "worker", "certs")
+_AMOUNT_MAX = 100_000
 
 Action = Annotated[str, Argument(help="scheduler, worker or certs.", metavar="ACTION")]
 Target = Annotated[
@@ -41,7 +42,7 @@ Host = Annotated[
 ]
 Cpu = Annotated[
     float | None,
-    Option(help="The processors of the worker. Default: those it may use.", min=0),
+    Option(help="The processors of the worker. Default: those it may use.", min=0, max=_AMOUNT_MAX),
 ]
 Memory = Annotated[
     str | None,
@@ -49,7 +50,9 @@ Memory = Annotated[
         help="The memory of the worker, such as 32G. Default: that of the machine.", metavar="SIZE"
     ),
 ]
-Gpu = Annotated[float, Option(help="The graphics processors of the worker.", min=0)]
+Gpu = Annotated[
+    float, Option(help="The graphics processors of the worker.", min=0, max=_AMOUNT_MAX)
+]
 Labels = Annotated[list[str], Option("--label", help="A label of the worker; can be repeated.")]
 Slots = Annotated[
     int | None,
@@ -89,7 +92,7 @@ def command(
     from orc.scheduler.core.errors import nearest
 
     if action not in _ACTIONS:
-        raise UsageProblem(f"there is no `orc cluster {action}`{nearest(action, _ACTIONS)}")
+        raise UsageProblem(f"there is no action {action!r}{nearest(action, _ACTIONS)}")
     of_worker = {
         "--cpu": cpu,
         "--memory": memory,
@@ -98,7 +101,7 @@ def command(
         "--slots": slots,
     }
     if action != "worker":
-        refuse_ignored(of_worker, why=f"it is for `orc cluster worker`, not {action}")
+        refuse_ignored(of_worker, why=f"it is for a worker, not for {action}")
     if action == "certs":
         refuse_ignored({"--print": print_only, "--host": host}, why="certs starts nothing")
         return _make_certificates(written_path(target), as_json=as_json)

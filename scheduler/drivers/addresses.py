@@ -14,7 +14,11 @@ from orc.scheduler.drivers.lines import Refused
 
 def is_loopback(address: str) -> bool:
     """Whether only this machine can reach the address, such as `tcp://127.0.0.1:8786`."""
-    host = urlsplit(address).hostname or ""
+    return is_loopback_host(urlsplit(address).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether only this machine can reach what listens at that name or number."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -23,9 +23,10 @@ NOT_PLACED = {"time"}
 def needs_of(resources: Mapping[str, float], labels: tuple[str, ...]) -> dict[str, float]:
     """What a step takes of a worker, by name."""
     amounts = {name: float(amount) for name, amount in resources.items() if name not in NOT_PLACED}
-    return {name: amount for name, amount in amounts.items() if amount > 0} | dict.fromkeys(
-        labels, LABEL_AMOUNT
-    )
+    # A label may have the name of an amount.
+    return dict.fromkeys(labels, LABEL_AMOUNT) | {
+        name: amount for name, amount in amounts.items() if amount > 0
+    }
 
 
 class _Room(Struct):

@@ -550,7 +550,6 @@ NAMED = {
     "cli/cluster/reports.py",
     "cli/command_table.py",
     "cli/commands/bundle.py",
-    "cli/commands/cluster.py",
     "cli/commands/import_.py",
     "cli/jobs/bundle.py",
     "cli/jobs/caller/executors.py",

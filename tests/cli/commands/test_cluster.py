@@ -45,9 +45,18 @@ def test_a_scheduler_without_tls_listens_on_this_machine_only() -> None:
     assert words[words.index("dask") + 1] == "scheduler"
     assert option(words, "--host") == "127.0.0.1"
     assert option(words, "--dashboard-address") == "127.0.0.1:0"
-    refused = orc("cluster", "scheduler", "cluster", "--host", "0.0.0.0", "--print")
-    assert refused.code == 2
-    assert "everyone who reaches that address could run commands as you" in refused.err
+
+
+@pytest.mark.parametrize("place", ["scheduler_file: dask.json", "address: 'tcp://127.0.0.1:8786'"])
+@pytest.mark.parametrize("action", ["scheduler", "worker"])
+def test_without_tls_no_host_of_other_machines_is_taken(action: str, place: str) -> None:
+    site_file(place)
+    for host in ("0.0.0.0", "10.0.0.7", "head", "::", "127.0.0.1.example.org"):
+        refused = orc("cluster", action, "cluster", "--host", host, "--print")
+        assert (refused.code, refused.out) == (2, "")
+        assert "everyone who reaches that address could run commands as you" in refused.err
+    for host in ("127.0.0.1", "::1", "localhost"):
+        assert option(printed(action, "cluster", "--host", host), "--host") == host
 
 
 def test_a_scheduler_with_tls_listens_for_all_and_asks_for_the_certificate() -> None:
@@ -79,11 +88,16 @@ def test_a_worker_has_what_is_said_and_no_limit_of_memory() -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["start", "cluster"], "there is no `orc cluster start`"),
+        (["start", "cluster"], "there is no action 'start'"),
         (["schedular", "cluster"], "did you mean 'scheduler'?"),
         (["worker", "other"], "has no executor 'other'"),
         (["worker", "cluster", "--memory", "much"], "--memory must be a number"),
         (["worker", "cluster", "--label", "a=b"], "a label must be letters"),
+        (["worker", "cluster", "--label", "3090"], "and begin with a letter"),
+        (["worker", "cluster", "--label", "GPU"], "--label GPU: this is the name of an amount"),
+        (["worker", "cluster", "--label", "slots"], "the name of an amount"),
+        (["worker", "cluster", "--cpu", "inf"], "Invalid value for '--cpu'"),
+        (["worker", "cluster", "--gpu", "1e300"], "Invalid value for '--gpu'"),
         (["certs", "executors.yaml/x"], "executors.yaml"),
         (["certs", "executors.yaml"], "cannot make the folder executors.yaml"),
     ],
@@ -94,6 +108,7 @@ def test_what_cannot_be_done_is_said(arguments: list[str], problem: str) -> None
     assert said.code == 2
     assert problem in said.err
     assert "Traceback" not in said.err
+    assert "next:" not in said.err
 
 
 def test_certificates_are_for_their_owner_and_never_replaced() -> None:
