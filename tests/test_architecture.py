@@ -142,8 +142,8 @@ MAY_IMPORT: dict[str, str] = {
         "ledger.transport projections.history projections.money providers providers.servers "
         "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.source "
         "scheduler.core.spec scheduler.core.tables scheduler.drivers "
-        "scheduler.effects.targets scheduler.executors scheduler.folders.globs "
-        "scheduler.folders.work_folder"
+        "scheduler.effects.groups scheduler.effects.targets scheduler.executors "
+        "scheduler.folders.globs scheduler.folders.work_folder"
     ),
     "cli.jobs.hooks": (
         "cli.jobs ledger projections.tables scheduler scheduler.core.fold scheduler.hooks"

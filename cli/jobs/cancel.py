@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 
 import trio
 from msgspec import Struct
 
 from orc.cli.errors import EnvironmentProblem, OwnerSilent
 from orc.cli.jobs.asked_job import Request, ask
-from orc.cli.jobs.caller.executors import open_executors
+from orc.cli.jobs.caller.elsewhere import left_running
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.owned_job import Caller, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_for_writing
@@ -26,13 +25,8 @@ from orc.projections.tables.status import is_starting
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import CancelJob, ResumeJob, shorten_message
 from orc.scheduler.core.fold.batches import open_batched
-from orc.scheduler.core.fold.placing import open_remote
-from orc.scheduler.effects.groups import GRACE_S
-from orc.scheduler.executors.contract import Ticket
-from orc.scheduler.executors.ending import end_commands
 from orc.scheduler.folders.workspace import sweep_attempts
 
-_NAMED_MAX = 5
 _START_WAIT_S = 20.0
 """The time in which a process in the background that has taken its job starts to run it."""
 
@@ -84,7 +78,7 @@ async def cancel(
 
         async def cancel_here(owned: OwnedJob) -> None:
             if owned.state.status not in JOB_ENDED:
-                await _end_commands(owned, places, force=force)
+                await owned.end_elsewhere(left_running(owned.state), force=force)
                 sweep_attempts(owned.folder, owned.state)
                 command = CancelJob(signal_id, reason, at_once=True)
                 if not await _end_batches(owned, command, force=force):
@@ -141,42 +135,3 @@ async def _end_batches(owned: OwnedJob, command: CancelJob, *, force: bool) -> b
         ) from error
     await owned.run(ResumeJob(owner_here()), [], command)
     return True
-
-
-async def _end_commands(owned: OwnedJob, places: Places, *, force: bool) -> None:
-    """End what executors still run of the job. Raises EnvironmentProblem, UsageProblem."""
-    placed = [
-        (Ticket(owned.job_id, step_id, attempt), place)
-        for step_id, attempt, place in open_remote(owned.state)
-        if place is not None
-    ]
-    if not placed:
-        return
-    names = {place.executor for _, place in placed}
-    try:
-        async with (
-            open_executors(
-                names, (), database=places.database, environment=os.environ, renamed={}
-            ) as executors,
-            trio.open_nursery() as nursery,
-        ):
-            for executor in executors:
-                own = [(ticket, at) for ticket, at in placed if at.executor == executor.name]
-                nursery.start_soon(
-                    partial(
-                        end_commands,
-                        job_id=owned.job_id,
-                        epoch=owned.state.epoch,
-                        grace_s=GRACE_S,
-                    ),
-                    executor.engine,
-                    own,
-                )
-    except EnvironmentProblem as error:
-        if not force:
-            steps = ", ".join(ticket.step for ticket, _ in placed[:_NAMED_MAX])
-            raise EnvironmentProblem(
-                f"{owned.job_id}: {steps} may still run there: {error}. Try again when it can be "
-                f"reached, or "
-                f"{quoted_command('cancel', '--force', owned.job_id)}, which ends the job only"
-            ) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.budgets import parse_raise
+from orc.cli.jobs.caller.elsewhere import left_behind, left_running
 from orc.cli.jobs.caller.executors import check_replaced
 from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import steps_to_run
@@ -26,6 +27,7 @@ from orc.ledger.files.runner_log import BACKGROUND, read_runner
 from orc.ledger.kinds import JOB_ENDED_BADLY
 from orc.scheduler.core.commands import Command, ResumeJob, StartJob
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.placing_commands import EndPlaced
 
 if TYPE_CHECKING:
     from orc.cli.jobs.amend import Amendment
@@ -80,6 +82,9 @@ async def resume(
                     # Before anything is recorded.
                     connecting = caller.connect(prepared.definition)
                     connected = await stack.enter_async_context(connecting)
+                if prepared.has_changes:
+                    # An amendment interrupts all attempts.
+                    await owned.end_elsewhere(left_running(state))
                 state = owned.state = prepared.record()
             check_step_names("--only", only, state.steps)
             if state.status == "succeeded":
@@ -132,6 +137,9 @@ async def continue_job(
     async with AsyncExitStack() as stack:
         if connected is None:
             connected = await stack.enter_async_context(owned.caller.connect(state.definition))
+        if left := left_behind(state, connected):
+            await owned.end_elsewhere(left)
+            owned.append(*(EndPlaced(one.step, one.attempt) for one in left))
         for amount in budget:
             owned.append(parse_raise(amount, state))
         start = start_command(

@@ -66,7 +66,8 @@ def _keys_of(event: StepExpanded) -> list[str | None]:
 
 def step_placed(writer: Writer, recorded: Recorded, event: StepPlaced) -> None:
     """Record the worker that took the attempt."""
-    _place(writer, recorded, event, host=event.host, worker=event.worker, at=recorded.recorded_at)
+    at, executor = recorded.recorded_at, event.executor
+    _place(writer, recorded, event, host=event.host, worker=event.worker, at=at, executor=executor)
 
 
 def step_unplaced(writer: Writer, recorded: Recorded, event: StepUnplaced) -> None:
@@ -82,15 +83,17 @@ def _place(
     host: str | None,
     worker: str | None,
     at: str | None,
+    executor: str | None = None,
 ) -> None:
     step_key = f"{recorded.job_id}/{event.step}"
-    writer.add("step_placed", step_id=step_key, host=host)
+    writer.add("step_placed", step_id=step_key, host=host, executor=executor)
     writer.add(
         "attempt_placed",
         attempt_id=f"{step_key}/{event.attempt}",
         host=host,
         worker=worker,
         placed_at=at,
+        executor=executor,
     )
 
 

@@ -86,6 +86,8 @@ _NO_FAILURE = {"failure_kind": None, "failure": None}
 _JOB_RUNNING = {"status": "running", "finished_at": None, "duration_s": None, "failure": None}
 _KEPT_IF_SUCCEEDED = "CASE WHEN attempts AND status = 'succeeded' THEN {0} ELSE excluded.{0} END"
 
+_PLACED_ON = {"executor": "coalesce(:executor, executor)"}
+
 STATEMENTS: dict[str, Statement] = {
     "job": Insert(
         JobRow,
@@ -204,8 +206,8 @@ STATEMENTS: dict[str, Statement] = {
         {"status": "succeeded", "host": None, **_NO_FAILURE},
         {"started_at": "coalesce(started_at, :started_at)"},
     ),
-    "step_placed": Update(StepRow),
-    "attempt_placed": Update(AttemptRow),
+    "step_placed": Update(StepRow, {}, _PLACED_ON),
+    "attempt_placed": Update(AttemptRow, {}, _PLACED_ON),
     "step_reused": Update(StepRow, {"status": "succeeded", **_NO_FAILURE}),
     "child": Insert(
         StepRow,

@@ -31,6 +31,7 @@ from orc.scheduler.core.assessments import NoteJob, RecordScores, ScoreByPerson,
 from orc.scheduler.core.batch_commands import LeaveBatches, RecordBatch, SubmitBatch
 from orc.scheduler.core.hook_commands import EndHook, StartHook
 from orc.scheduler.core.placing_commands import (
+    EndPlaced,
     ExpireQueued,
     PlaceAttempt,
     ReattachAttempt,
@@ -307,6 +308,7 @@ Command = (
     | PlaceAttempt
     | UnplaceAttempt
     | ReattachAttempt
+    | EndPlaced
     | ExpireQueued
     | RecordCall
     | SubmitBatch

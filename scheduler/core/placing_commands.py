@@ -52,3 +52,11 @@ class ExpireQueued(Struct, frozen=True):
     step: str
     attempt: int
     missing: str = ""
+
+
+class EndPlaced(Struct, frozen=True):
+    """The attempt has no owner, and the caller has ended its command on the worker: another attempt
+    takes its place on another executor."""
+
+    step: str
+    attempt: int

@@ -189,7 +189,7 @@ class AttemptWatch:
     async def _place(self, asked: Asked) -> None:
         placement = Placement(
             run=self._run,
-            executor=self._executor.name,
+            executor=self._executor.site_name,
             engine=self._executor.engine_id,
             worker=asked.worker,
             host=asked.host,
@@ -251,7 +251,7 @@ class AttemptWatch:
             # The workers may still reach their engine: only it can tell whether commands run.
             return None
         where = f"; its command may still run on {self.placed.host}" if self.placed else ""
-        message = f"the executor {self._executor.name!r} does not answer: {news.reason}{where}"
+        message = f"the executor {self._executor.site_name!r} does not answer: {news.reason}{where}"
         return WorkOutcome(broken=Broken("connection", message))
 
     async def _counted(self, census: Census, *, began: float) -> WorkOutcome | None:

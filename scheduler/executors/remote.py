@@ -42,7 +42,10 @@ CENSUS_S = 5.0
 
 
 class RemoteExecutor:
-    """One engine, for all attempts of one job. `run` must run while attempts are performed."""
+    """One engine, for all attempts of one job. `run` must run while attempts are performed.
+
+    `name` is the executor's name in the job, `site_name` that in the site file, if it is another.
+    """
 
     def __init__(
         self,
@@ -52,8 +55,10 @@ class RemoteExecutor:
         census_s: float = CENSUS_S,
         kept: KeptOutcomes | None = None,
         on_notice: Callable[[str], None] = lambda text: None,
+        site_name: str | None = None,
     ) -> None:
         self.name = name
+        self.site_name = site_name or name
         self.engine = engine
         self.kept = kept
         """What workers keep where it outlives them; None if they share no folder with this machine."""
@@ -75,7 +80,7 @@ class RemoteExecutor:
         # Imported here, since a runner without such executors loads this module, too.
         from orc.scheduler.executors.capacity import Misfits
 
-        self._misfits = Misfits(name, on_notice)
+        self._misfits = Misfits(self.site_name, on_notice)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read the engine's events, and take a census every few seconds, as long as it has events."""

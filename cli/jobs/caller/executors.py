@@ -81,7 +81,11 @@ async def open_executors(
             if not engine.facts.get("is_encrypted"):
                 _refuse_secrets(steps, name, site)
             engine.kept = open_kept(site)
-            opened.append(RemoteExecutor(name, engine, kept=engine.kept, on_notice=on_notice))
+            executor = RemoteExecutor(
+                name, engine, kept=engine.kept, on_notice=on_notice, site_name=site.name
+            )
+            executor.engine_id = str(engine.facts["engine"])
+            opened.append(executor)
         yield opened
 
 

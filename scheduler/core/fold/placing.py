@@ -91,4 +91,8 @@ def where_it_ran(state: JobState, step_id: str, *, waited_s: float | None = None
         return {}
     if waited_s is None and step.placement is not None:
         waited_s = round(step.queued_s, 3)
-    return {"executor": state.graph.steps[step_id].executor, "queued_s": waited_s}
+    name = state.graph.steps[step_id].executor
+    if step.placement is not None:
+        # The owner may have named another one in its place.
+        name = step.placement.executor
+    return {"executor": name, "queued_s": waited_s}

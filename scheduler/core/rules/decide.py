@@ -66,6 +66,7 @@ from orc.scheduler.core.fold.reopen import find_kept, with_kept
 from orc.scheduler.core.fold.work import metered_provider, runs_elsewhere, takes_slot
 from orc.scheduler.core.hook_commands import EndHook, StartHook
 from orc.scheduler.core.placing_commands import (
+    EndPlaced,
     ExpireQueued,
     PlaceAttempt,
     ReattachAttempt,
@@ -100,6 +101,7 @@ from orc.scheduler.core.rules.failures import (
 from orc.scheduler.core.rules.files import can_own, file_events, with_file_conflicts
 from orc.scheduler.core.rules.hooks import hook_events, lost_hook
 from orc.scheduler.core.rules.placing import (
+    end_placed,
     expire_queued,
     is_late,
     lost_too_often,
@@ -152,6 +154,8 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return unplace(state, command)
         case ReattachAttempt():
             return reattach(state, command)
+        case EndPlaced():
+            return end_placed(state, command)
         case ExpireQueued():
             return expire_queued(state, command)
         case RecordCall():

@@ -5,13 +5,14 @@ A command that comes too late gives no events: the worker that asked is refused.
 
 from __future__ import annotations
 
-from orc.ledger.events import AnyEvent, StepPlaced, StepReattached, StepUnplaced
+from orc.ledger.events import AnyEvent, StepInterrupted, StepPlaced, StepReattached, StepUnplaced
 from orc.ledger.wording import count_text, duration_text
 from orc.scheduler.core.commands import Failed, FinishAttempt, Interrupted
 from orc.scheduler.core.fold.placing import LOST_MAX, is_open, is_placed, may_place
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.fold.work import runs_elsewhere
 from orc.scheduler.core.placing_commands import (
+    EndPlaced,
     ExpireQueued,
     PlaceAttempt,
     ReattachAttempt,
@@ -54,6 +55,13 @@ def reattach(state: JobState, command: ReattachAttempt) -> list[AnyEvent]:
     if not is_placed(state, command.step, command.attempt, command.run):
         return []
     return [StepReattached(step=command.step, attempt=command.attempt, run=command.run)]
+
+
+def end_placed(state: JobState, command: EndPlaced) -> list[AnyEvent]:
+    """The interruption of a placed attempt whose owner has died, and whose command was ended."""
+    if not is_open(state, command.step, command.attempt):
+        return []
+    return [StepInterrupted(step=command.step, attempt=command.attempt, reason="crash")]
 
 
 def expire_queued(state: JobState, command: ExpireQueued) -> list[AnyEvent]:

@@ -84,6 +84,12 @@ def test_a_placed_attempt_runs_on_its_host_also_without_an_owner(ledger: Ledger)
     assert summary(ledger).startswith("a is running on host node1 (cluster)")
 
 
+def test_a_placement_says_which_executor_took_the_place_of_the_job_s(ledger: Ledger) -> None:
+    view = view_after(ledger, START, placed("a", executor="other"))
+    assert view.by_name["a"].executor == "other"
+    assert view.attempts_of["a"][0].executor == "other"
+
+
 def test_an_attempt_that_is_not_placed_any_more_is_queued_again(ledger: Ledger) -> None:
     view = view_after(ledger, START, placed("a"), unplaced("a"))
     assert view.by_name["a"].is_queued

@@ -24,6 +24,7 @@ from orc.scheduler.core.fold.limits import attempts_max
 from orc.scheduler.core.fold.placing import LOST_MAX, may_place, open_remote
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.placing_commands import (
+    EndPlaced,
     ExpireQueued,
     PlaceAttempt,
     ReattachAttempt,
@@ -181,6 +182,17 @@ def test_a_stop_leaves_the_attempts_elsewhere_and_a_cancel_or_an_amendment_ends_
     assert decide(stopped, AmendJob(event))[0] == cut
 
 
+def test_an_attempt_that_its_owner_left_and_that_was_ended_runs_again() -> None:
+    state = running(CLUSTER, START, placed("a"))
+    assert decide(state, EndPlaced("a", 2)) == []
+    (event,) = decide(state, EndPlaced("a", 1))
+    assert event == interrupted("a", reason="crash")
+    state = running(CLUSTER, START, placed("a"), event)
+    assert (open_remote(state), state.steps["a"].losses) == ([], 0)
+    assert decide(state, EndPlaced("a", 1)) == []
+    assert types(decide(state, ResumeJob(OWNER))) == ["job.resumed"]
+
+
 def test_an_end_counts_only_while_the_attempt_is_open() -> None:
     state = running(CLUSTER, START, placed("a"), interrupted("a", reason="worker"))
     assert finish(state, done()) == []
@@ -195,6 +207,9 @@ def test_an_end_says_where_the_attempt_ran_and_how_long_it_waited() -> None:
     assert (event.executor, event.queued_s) == ("cluster", 4.5)  # type: ignore[union-attr]
     (event,) = finish(state, Failed("exit_code", "no", 1.0))
     assert (event.executor, event.queued_s) == ("cluster", 0.0)  # type: ignore[union-attr]
+    other = running(CLUSTER, START, placed("a", executor="other"))
+    (event,) = finish(other, done())
+    assert event.executor == "other"  # type: ignore[union-attr]
     (event,) = finish(running(CLUSTER, START), Failed("connection", "no engine", 1.0))
     assert (event.executor, event.queued_s) == ("cluster", None)  # type: ignore[union-attr]
     local = running(job(remote(executor="local")), started("a", kind="run"))
