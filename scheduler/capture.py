@@ -64,6 +64,7 @@ class Capture:
         self.folders: list[str] = []
         """The empty folders that belong to the result, by their paths in `outputs/`."""
         self._changed_inputs: list[str] = []
+        self._not_regular: list[str] = []
         self._absent: str | None = None
         self._kept_bytes = 0
 
@@ -71,6 +72,9 @@ class Capture:
     def warning(self) -> str | None:
         """What the user should know of the files; None if there is nothing."""
         said = [] if self._absent is None else [self._mask.text(self._absent)]
+        if self._not_regular:
+            names = self._mask.text(clean_text(_names(self._not_regular)))
+            said.append(f"links and special files are not captured: {names}")
         if self._masked_paths:
             said.append(f"secrets were masked in {_names(self._masked_paths)}")
         if self._changed_inputs:
@@ -140,7 +144,7 @@ class Capture:
             for path in folder.changed_inputs(except_for=globs)
             if f"{self._project}/{path}" not in written
         ]
-        files = folder.matching(globs)
+        files = folder.matching(globs, self._not_regular)
         folders = folder.folders(globs)
         self._compare(folder, declared, files, folders, elsewhere)
         paths = ((path, f"{self._project}/{path}") for path in _bounded(folder.changed(files)))

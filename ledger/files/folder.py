@@ -161,16 +161,20 @@ class Folder:
         return found if stat.S_ISREG(found.st_mode) else None
 
     def files(
-        self, under: str = "", *, enters: Callable[[str], bool] = lambda folder: True
+        self,
+        under: str = "",
+        *,
+        enters: Callable[[str], bool] = lambda folder: True,
+        others: list[str] | None = None,
     ) -> Iterator[str]:
         """The sorted relative paths of all regular files, or of those in the folder `under`.
 
         Links are neither followed nor listed, even if `under` is one. Folders below it are left out
-        if `enters` is false for their path.
+        if `enters` is false for their path. `others` gets the paths of links and special files.
         """
         try:
             with self._parent(f"{under}/any" if under else "any") as (folder, _):
-                yield from sorted(_walk(folder, f"{under}/" if under else "", enters))
+                yield from sorted(_walk(folder, f"{under}/" if under else "", enters, others))
         except OSError as error:
             raise_shortage(error)
 
@@ -306,18 +310,26 @@ def _unlink_quietly(name: str, parent: int) -> None:
         return
 
 
-def _walk(folder: int, prefix: str, enters: Callable[[str], bool], depth: int = 0) -> Iterator[str]:
+def _walk(
+    folder: int,
+    prefix: str,
+    enters: Callable[[str], bool],
+    others: list[str] | None,
+    depth: int = 0,
+) -> Iterator[str]:
     """The regular files below a folder.
 
     It walks by descriptors, so that replacing a folder by a link in the meantime has no effect.
     """
     try:
         with os.scandir(folder) as found:
-            entries = [
-                (entry.name, entry.is_file(follow_symlinks=False))
-                for entry in found
-                if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
-            ]
+            entries = []
+            for entry in found:
+                is_file = entry.is_file(follow_symlinks=False)
+                if is_file or entry.is_dir(follow_symlinks=False):
+                    entries.append((entry.name, is_file))
+                elif others is not None:
+                    others.append(f"{prefix}{entry.name}")
     except OSError as error:
         raise_shortage(error)
         return
@@ -333,6 +345,6 @@ def _walk(folder: int, prefix: str, enters: Callable[[str], bool], depth: int = 
             raise_shortage(error)
             continue
         try:
-            yield from _walk(inner, f"{prefix}{name}/", enters, depth + 1)
+            yield from _walk(inner, f"{prefix}{name}/", enters, others, depth + 1)
         finally:
             os.close(inner)

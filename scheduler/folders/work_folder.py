@@ -126,13 +126,16 @@ class WorkFolder:
         """Create a folder that a step before left empty. Raises OSError."""
         (self.path / relative).mkdir(parents=True, exist_ok=True)
 
-    def matching(self, globs: Globs) -> list[str]:
-        """The paths of the files that match, sorted."""
+    def matching(self, globs: Globs, others: list[str] | None = None) -> list[str]:
+        """The paths of the files that match, sorted; `others` gets those of links and special files."""
         if not globs:
             return []
-        return [
-            path for path in confined(self.path).files(enters=globs.may_enter) if globs.match(path)
-        ]
+        left: list[str] | None = None if others is None else []
+        found = confined(self.path).files(enters=globs.may_enter, others=left)
+        files = [path for path in found if globs.match(path)]
+        if others is not None:
+            others += sorted(path for path in left or () if globs.match(path))
+        return files
 
     def changed(self, paths: Iterable[str]) -> list[str]:
         """Those of the files that the attempt made or changed."""

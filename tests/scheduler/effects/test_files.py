@@ -483,6 +483,19 @@ def test_a_retry_starts_in_an_empty_folder_and_keeps_the_files_of_others(run_spe
     assert sorted(job.files) == ["trial/done.txt", "trial/other.txt"]
 
 
+def test_links_that_a_pattern_matches_are_named(run_spec: RunSpec, tmp_path: Path) -> None:
+    library = "mkdir lib; echo x > lib/a.so.1; ln -s a.so.1 lib/a.so; mkfifo lib/pipe; ln -s lib l"
+    job = run_spec({"build": {"run": library, "files": ["lib/**"]}})
+    assert job.failures == ()
+    assert sorted(job.files) == ["trial/lib/a.so.1"]
+    (ended,) = [
+        event for event in read_events(tmp_path / "runs.db") if event["type"] == "step.succeeded"
+    ]
+    assert ended["data"]["warning"] == (
+        "links and special files are not captured: lib/a.so, lib/pipe"
+    )
+
+
 def test_a_changed_file_of_another_step_that_is_not_declared_is_a_warning(
     run_spec: RunSpec, tmp_path: Path
 ) -> None:
