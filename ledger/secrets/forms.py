@@ -51,7 +51,7 @@ class Unit:
         self.is_uncertain = uncertain
         present = sorted_choice(every)
         self.whole = optional(present) if absent else present
-        self._may_be_absent = absent
+        self.may_be_absent = absent
         self._patterns = tuple(every_beginning(every)) if uncertain else (present,)
 
     @cached_property
@@ -65,8 +65,12 @@ class Unit:
         return found
 
     @cached_property
-    def _starts(self) -> re.Pattern[str] | None:
-        return re.compile(rf"(?:{self.whole.starts})\Z") if self.whole.starts else None
+    def _starts(self) -> re.Pattern[str]:
+        return re.compile(rf"(?:{self.whole.starts})\Z")
+
+    @cached_property
+    def _firsts(self) -> frozenset[str] | None:
+        return first_characters(self.whole)
 
     def ends(self, text: str, at: int) -> list[int]:
         """The ends of all its spellings at this place, which is not the end of the text."""
@@ -75,7 +79,7 @@ class Unit:
             return [at + len(plain)]
         if not self.has_others:
             return [at + len(plain)] if text.startswith(plain, at) else []
-        left_out = [at] if self._may_be_absent else []
+        left_out = [at] if self.may_be_absent else []
         regexes = self._regexes.get(text[at]) or self._regexes.get("")
         if regexes is None:
             return left_out
@@ -84,7 +88,12 @@ class Unit:
 
     def may_begin(self, text: str, at: int) -> bool:
         """Whether the text ends here inside of a spelling, or in one that may be longer."""
-        if len(text) - at >= self.whole.size_max or self._starts is None:
+        if not self.whole.starts or not 0 < len(text) - at < self.whole.size_max:
+            return False
+        if self.plain and not self.is_uncertain and text.startswith(self.plain, at):
+            return False
+        # It takes milliseconds to compile, and most texts end in characters with which none begins.
+        if self._firsts is not None and text[at] not in self._firsts:
             return False
         return self._starts.match(text, at) is not None
 
@@ -189,12 +198,17 @@ class Form(Struct, frozen=True, dict=True):
         return "".join(unit.plain for unit in self.units)
 
     def opening(self) -> str:
-        """A pattern for the first two units, or for a part of them at the end of the text."""
-        first, second = (unit.whole for unit in self.first_units)
-        second = sequence(self.between, second)
-        after = "|".join(filter(None, (second.source, rf"(?:{second.starts})\Z", r"\Z")))
-        before = rf"|(?:{first.starts})\Z" if first.starts else ""
-        return f"{first.source}(?:{after}){before}"
+        """A pattern for the first unit, or for a part of it at the end of the text.
+
+        What comes next has to begin like the second unit: all its spellings would take long to
+        compile.
+        """
+        first, second = self.first_units
+        firsts = first_characters(sequence(self.between, second.whole))
+        is_known = firsts is not None and not second.may_be_absent
+        after = rf"(?:[{re.escape(''.join(sorted(firsts or ())))}]|\Z)" if is_known else ""
+        before = rf"|(?:{first.whole.starts})\Z" if first.whole.starts else ""
+        return f"{first.whole.source}{after}{before}"
 
     @cached_property
     def first_characters(self) -> frozenset[str] | None:

@@ -440,6 +440,17 @@ def test_pieces_are_masked_like_the_whole(value: str, cuts: list[int]) -> None:
     assert b"".join([*parts, octets.close()]) == mask.data(raw)
 
 
+@each_case("value", ["a\r\nb and more", "a\nb and more", "%\\x-and-more", "&#-and-more"])
+@each_case("encode", ["raw", "json", "URL", "quoted-printable", "controls, pictures"])
+def test_a_value_that_arrives_in_single_characters_is_masked(encode: str, value: str) -> None:
+    content = f"so {value if encode == 'raw' else FIRST[encode](value)} it is"
+    for text in {content, content.replace("\r\n", "\n")}:
+        mask = Mask({"K": value})
+        stream = mask.text_stream()
+        assert "".join([*map(stream.feed, text), stream.close()]) == mask.text(text)
+        assert "[secret K]" in mask.text(text)
+
+
 @QUIET
 @given(value=VALUES, text=st.text(max_size=200))
 def test_text_without_the_value_is_unchanged(value: str, text: str) -> None:
