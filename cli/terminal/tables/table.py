@@ -27,7 +27,7 @@ def put_table(heads: Heads, rows: Iterable[Sequence[object]]) -> None:
 
 
 def table(heads: Heads, rows: Iterable[Sequence[object]]) -> str:
-    """The table without a line end. Cells are made safe and cut to 80 characters.
+    """The table without a line end. Cells are made safe and cut to 80 characters; None is empty.
 
     If stdout is a terminal, the text has codes for colours, and is masked already.
     """
@@ -48,7 +48,7 @@ def is_cut(cell: object) -> bool:
 
 
 def _cell(cell: object) -> str:
-    return safe(mask_output(str(cell)), width=CELL_CHARS_MAX)
+    return "" if cell is None else safe(mask_output(str(cell)), width=CELL_CHARS_MAX)
 
 
 def _plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:

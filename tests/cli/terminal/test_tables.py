@@ -88,6 +88,15 @@ def test_a_column_without_values_is_not_shown() -> None:
     assert lines == ["STEP   STATUS", "names  succeeded"]
 
 
+def test_a_cell_that_is_none_is_empty() -> None:
+    rows = [("names", None, "run"), ("texts", "failed", None)]
+    assert table(COLUMNS[:3], rows).splitlines() == [
+        "STEP   STATUS  KIND",
+        "names          run",
+        "texts  failed",
+    ]
+
+
 def test_a_word_that_is_wider_than_its_column_is_cut_with_a_mark() -> None:
     lines = drawn(width=80, rows=[("a", "failed", "run", "1", "x" * 75 + " end")])
     assert re.search(r" x{20,}…", lines[1])
