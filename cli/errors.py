@@ -4,6 +4,7 @@ UsageProblem         an argument, an option or a file cannot be used; the caller
 └── OwnerSilent      the process that runs the job has not done what was asked; the caller waits
 EnvironmentProblem   something that orc needs is missing; the caller provides it
 ReaderGone           the reader of stdout has closed it; nothing needs to be done
+OutputLost           stdout cannot be written to, such as a file on a full disk
 """
 
 from __future__ import annotations
@@ -35,3 +36,9 @@ class ReaderGone(Exception):
     """The reader of stdout has closed it. Further output is dropped, and no message is printed."""
 
     exit_code: ClassVar[int] = exit_codes.SUCCEEDED
+
+
+class OutputLost(Exception):
+    """Stdout cannot be written to, for another reason than a reader that has closed it."""
+
+    exit_code: ClassVar[int] = exit_codes.STORAGE

@@ -60,7 +60,7 @@ def _run() -> int:
     code: object
     try:
         code = _print_about() if sys.argv[1:] in _ABOUT_ORC else _run_command()
-        sys.stdout.flush()
+        _flush_output()
     except (BrokenPipeError, SystemExit) as error:
         # Typer turns a closed pipe into an exit, with a stream of its own in place of stdout.
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
@@ -75,6 +75,17 @@ def _run() -> int:
     if code and not _tells_of_a_job(code):
         _explain_missing_folder()
     return code if isinstance(code, int) else 0
+
+
+def _flush_output() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Imported here, since it loads slowly, and is rarely needed.
+        from orc.cli.terminal.text import output_errors
+
+        with output_errors():
+            raise
 
 
 def _print_about() -> int:

@@ -12,7 +12,7 @@ from orc.cli.jobs.own_folder import folder_of
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import NUMBER_MAX, Database, Follow, Job, Json
 from orc.cli.parameters import Argument, Option
-from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
+from orc.cli.terminal.text import output_errors, put_json, put_piece, safe, safe_lines, say
 from orc.ledger import LedgerReader, Payload
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import LedgerError, describe_unreadable
@@ -180,8 +180,9 @@ class _Printer:
         self._printed[one.attempt] = before + len(fresh)
         self.has_printed = True
         if self._raw:
-            sys.stdout.buffer.write(fresh)
-            sys.stdout.buffer.flush()
+            with output_errors():
+                sys.stdout.buffer.write(fresh)
+                sys.stdout.buffer.flush()
             return
         text = safe_lines(fresh.decode("utf-8", "replace"))
         put_piece(text if text.endswith("\n") else f"{text}\n")

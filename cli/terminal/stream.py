@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from orc.cli.errors import ReaderGone
+from orc.cli.errors import OutputLost, ReaderGone
 from orc.cli.jobs.owned_job import Ended, Listener
 from orc.cli.terminal.display import Display, JsonDisplay, LineDisplay, QuietDisplay
 from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
@@ -111,7 +111,7 @@ class StreamDisplay:
         except ReaderGone:
             # The reader may close stdout at any time; the job continues.
             self._is_gone = True
-        except OSError as error:
+        except OutputLost as error:
             # The job continues: the reply was paid for and is recorded in any case.
             self._is_gone = True
-            say(f"orc: --stream: cannot write to stdout: {safe(error.strerror)}; the job continues")
+            say(f"orc: --stream: {safe(error)}; the job continues")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
-from orc.cli.errors import ReaderGone
+from orc.cli.errors import OutputLost, ReaderGone
 from orc.cli.output_mask import mask_output, widen_output_mask
+from orc.ledger.scarcity import describe_system_error
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import visible
 
@@ -64,30 +66,37 @@ def say_drawn(text: str) -> None:
 
 
 def put(line: str = "", *, flush: bool = False) -> None:
-    """Print a line of data on stdout, made safe as in `say`. Raises ReaderGone."""
-    try:
+    """Print a line of data on stdout, made safe as in `say`. Raises ReaderGone and OutputLost."""
+    with output_errors():
         print(safe_lines(mask_output(line)), flush=flush)
-    except BrokenPipeError:
-        _silence(sys.stdout)
-        raise ReaderGone from None
 
 
 def put_piece(text: str) -> None:
-    """Print data on stdout without a line end, and flush. It is masked only. Raises ReaderGone."""
-    try:
+    """Print data on stdout without a line end, and flush. It is masked only. Raises as `put`."""
+    with output_errors():
         sys.stdout.write(mask_output(text))
         sys.stdout.flush()
-    except BrokenPipeError:
-        _silence(sys.stdout)
-        raise ReaderGone from None
 
 
 def put_json(value: Any) -> None:
-    """Print a JSON value as one line of ASCII on stdout, and flush. Raises ReaderGone."""
+    """Print a JSON value as one line of ASCII on stdout, and flush. Raises as `put`."""
     # Imported here, since it loads slowly, and most output is for people.
     import json
 
     put(json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f"), flush=True)
+
+
+@contextmanager
+def output_errors() -> Iterator[None]:
+    """Raise ReaderGone or OutputLost in place of an error of stdout, and drop further output."""
+    try:
+        yield
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        raise ReaderGone from None
+    except OSError as error:
+        _silence(sys.stdout)
+        raise OutputLost(f"stdout: {describe_system_error(error)}") from error
 
 
 def terminal_width(stream: TextIO | None = None) -> int:

@@ -179,7 +179,7 @@ def test_a_full_standard_output_is_an_error_of_storage(
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
     assert "Traceback" not in said
     assert code == (74 if prints else 0), said
-    assert ("No space left on device" in said) == prints
+    assert ("orc: stdout: No space left on device; free some space\n" in said) == prints
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

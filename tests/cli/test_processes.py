@@ -141,7 +141,7 @@ def test_a_full_disk_under_the_output_ends_with_74(kept: Kept) -> None:
     said = shell(f"'{ORC}' list --db '{kept.database}' > /dev/full")
 
     assert said.returncode == 74
-    assert said.stderr == "orc: No space left on device; free some space\n"
+    assert said.stderr == "orc: stdout: No space left on device; free some space\n"
 
 
 def test_the_shell_completes_commands_jobs_and_steps(here: Path) -> None:

@@ -138,5 +138,5 @@ def test_a_reply_that_cannot_be_printed_is_recorded(served: ModelServer, here: P
         )
     assert ended.returncode == 0
     assert ended.stderr.splitlines()[0] == (
-        "orc: --stream: cannot write to stdout: No space left on device; the job continues"
+        "orc: --stream: stdout: No space left on device; free some space; the job continues"
     )
