@@ -39,9 +39,11 @@ if TYPE_CHECKING:
 
 
 _JINJA_FILTERS = (
-    "abs capitalize count d default dictsort first float indent int items join last length list "
-    "lower max min replace reverse round sort string sum title trim truncate unique upper wordcount"
+    "abs capitalize count d default dictsort first float indent int items last length list lower "
+    "max min reverse round sort sum title trim truncate upper wordcount"
 ).split()
+_OF_TEXT = frozenset("capitalize indent lower title trim truncate upper wordcount".split())
+"""Filters of Jinja that make a text of any other value, and would make Python's of it."""
 _JINJA_TESTS = (
     "boolean defined divisibleby even false float in integer mapping none number odd sequence "
     "string true undefined eq ne lt le gt ge equalto"
@@ -75,13 +77,10 @@ def jinja_environment() -> SandboxedEnvironment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Environment(ImmutableSandboxedEnvironment):
-        """Makes filters with `attribute=` look up keys instead of attributes."""
+        """Makes filters with `attribute=` look up keys, which must exist, instead of attributes."""
 
         def getitem(self, obj: Any, argument: Any) -> Any:
-            try:
-                return look_up(obj, argument)
-            except Missing:
-                return self.undefined(obj=obj, name=argument)
+            return _get(obj, argument)
 
     # Only `${{ }}` is special. The other delimiters begin with NUL, which no
     # YAML text can contain, so that `{{ }}`, `{% %}` and `{# #}` are plain text.
@@ -293,6 +292,8 @@ def apply_filter(name: str, value: Any, arguments: list[Any], keywords: dict[str
     """The value after the filter. Raises TemplateError."""
     if name not in FILTERS:
         raise TemplateError(f"there is no filter {name!r}; known: {', '.join(FILTERS)}")
+    if name in _OF_TEXT:
+        value = to_text(value)
     try:
         check_filter(name, value, arguments, keywords)
         result = jinja_environment().call_filter(name, value, arguments, keywords)
@@ -301,6 +302,11 @@ def apply_filter(name: str, value: Any, arguments: list[Any], keywords: dict[str
     except Exception as error:
         # Jinja's filters may raise any exception for an unexpected value.
         raise TemplateError(f"filter {name!r}: {error}") from None
+    from jinja2 import Undefined
+
+    if isinstance(result, Undefined):
+        # That of `first`, `last`, `min` and `max`.
+        raise Missing(f"filter {name!r}: needs at least one item; got none")
     if not isinstance(result, bool | int | float | str | dict) and result is not None:
         result = [list(item) if isinstance(item, tuple) else item for item in result]
     return check_result(result)

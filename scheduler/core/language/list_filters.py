@@ -9,6 +9,7 @@ from typing import Any
 from orc.ledger.digest import canonical_json
 from orc.ledger.wording import number_text
 from orc.scheduler.core.language.value_bounds import OPERAND_LENGTH_MAX
+from orc.scheduler.core.language.values import to_text
 
 Apply = Callable[[str, Any, list[Any], dict[str, Any]], Any]
 """Applies the filter or the test with the name to a value."""
@@ -74,6 +75,24 @@ class ListFilters:
             group["items"].append(item)
         return list(groups.values())
 
+    def unique(self, value: Any, case_sensitive: Any = False, attribute: Any = None) -> list[Any]:
+        """The first of the items that are equal, or whose attributes are."""
+        found: dict[Any, Any] = {}
+        items = _iterated(value)
+        for item, key in zip(items, self.values(items, attribute), strict=True):
+            if isinstance(key, str) and not case_sensitive:
+                found.setdefault(key.lower(), item)
+            else:
+                # A tuple is equal to no value of an expression.
+                found.setdefault(
+                    (canonical_json(key),) if isinstance(key, list | Mapping) else key, item
+                )
+        return list(found.values())
+
+    def join(self, value: Any, d: Any = "", attribute: Any = None) -> str:
+        """The items as one text, with `d` between them."""
+        return to_text(d).join(map(to_text, self.values(_iterated(value), attribute)))
+
     def attribute(self, item: Any, attribute: Any, default: Any = _NO_DEFAULT) -> Any:
         """The value at a path such as `usage.tokens` or `parts.0`. Raises ValueError without it."""
         found = item
@@ -86,7 +105,7 @@ class ListFilters:
                 raise ValueError(str(error)) from None
         return found
 
-    def numbers(self, value: Any, attribute: Any) -> list[Any]:
+    def values(self, value: Any, attribute: Any) -> list[Any]:
         """The items, or the attribute of each."""
         items = items_of(value)
         return items if attribute is None else [self.attribute(it, attribute) for it in items]
@@ -99,6 +118,11 @@ class ListFilters:
             is_there = self.attribute(item, attribute, _PRESENCE) is not _PRESENCE
             return is_there is _PRESENCE[test]
         return self._passes(self.attribute(item, attribute, None), test, arguments)
+
+
+def _iterated(value: Any) -> list[Any]:
+    """The items of a list, the characters of a text, or the keys of a mapping."""
+    return list(value) if isinstance(value, str | Mapping) else items_of(value)
 
 
 def zip_lists(value: Any, *others: Any) -> list[list[Any]]:

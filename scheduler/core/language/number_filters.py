@@ -39,7 +39,7 @@ class NumberFilters:
         return _quantile(self._numbers(value, attribute), share)
 
     def _numbers(self, value: Any, attribute: Any, *, least: int = 1) -> list[float]:
-        found = self._lists.numbers(value, attribute)
+        found = self._lists.values(value, attribute)
         for place, one in enumerate(found):
             if isinstance(one, bool) or not isinstance(one, int | float):
                 raise ValueError(

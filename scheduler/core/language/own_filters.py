@@ -8,6 +8,7 @@ from typing import Any
 from orc.scheduler.core.language import list_filters, text_filters
 from orc.scheduler.core.language.list_filters import Apply, Get, ListFilters
 from orc.scheduler.core.language.number_filters import NumberFilters
+from orc.scheduler.core.language.values import to_text
 
 OWN_TESTS: dict[str, Callable[..., bool]] = {
     "contains": text_filters.contains,
@@ -30,6 +31,8 @@ def own_filters(apply_filter: Apply, apply_test: Apply, get: Get) -> dict[str, C
         "selectattr": lists.selectattr,
         "rejectattr": lists.rejectattr,
         "groupby": lists.groupby,
+        "unique": lists.unique,
+        "join": lists.join,
         "zip": list_filters.zip_lists,
         "batch": list_filters.batch,
         "range": list_filters.number_range,
@@ -39,9 +42,11 @@ def own_filters(apply_filter: Apply, apply_test: Apply, get: Get) -> dict[str, C
         "median": numbers.median,
         "stdev": numbers.stdev,
         "quantile": numbers.quantile,
+        "replace": text_filters.replace,
         "split": text_filters.split,
         "lines": text_filters.lines,
         "slug": text_filters.slug,
+        "string": to_text,
         "fromjson": text_filters.from_json,
         "fromcsv": text_filters.from_csv,
         "tocsv": text_filters.to_csv,

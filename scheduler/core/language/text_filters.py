@@ -16,6 +16,7 @@ from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.list_filters import items_of, whole
 from orc.scheduler.core.language.value_bounds import OPERAND_LENGTH_MAX, check_length, join_texts
+from orc.scheduler.core.language.values import to_text
 from orc.scheduler.core.strict_json import parse_json
 
 PATTERN_CHARS_MAX = 1000
@@ -47,6 +48,12 @@ def to_bool(value: Any) -> bool:
             f"read are {', '.join(_BOOLEANS)}"
         )
     return _BOOLEANS[text]
+
+
+def replace(value: Any, old: Any, new: Any, count: Any = None) -> str:
+    """The text with `new` in place of `old`, at most `count` times."""
+    times = -1 if count is None else whole(count, "the number of replacements")
+    return to_text(value).replace(to_text(old), to_text(new), times)
 
 
 def split(value: Any, separator: Any = None, count: Any = -1) -> list[str]:

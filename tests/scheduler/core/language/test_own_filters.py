@@ -125,6 +125,52 @@ def test_an_unknown_filter_or_test_in_a_filter_is_found_when_the_spec_is_read(
         parse_template(f"${{{{ {expression} }}}}")
 
 
+@each_case("expression", ["[] | first", "'' | last", "{} | min", "[] | max(attribute='a')"])
+def test_nothing_is_not_a_value(expression: str) -> None:
+    with pytest.raises(TemplateError, match="needs at least one item; got none"):
+        value_of(expression)
+    assert value_of(f"{expression} | default('none')") == "none"
+    assert value_of(f"({expression}) is defined") is False
+
+
+@each_case("name", ["join", "max", "min", "sort", "sum", "unique"])
+def test_a_missing_attribute_is_an_error_in_every_filter(name: str) -> None:
+    with pytest.raises(
+        TemplateError, match=f"filter '{name}': there is no key 'b'; the keys are: a"
+    ):
+        value_of(f"x | {name}(attribute='b')", x=[{"a": 1}, {"a": 2}])
+
+
+@each_case(
+    "expression, text",
+    [
+        ("[true, none, 1.0, [1], {'a': none}] | join(' ')", 'true null 1.0 [1] {"a": null}'),
+        ("[{'a': true}, {'a': 'b'}] | join('-', attribute='a')", "true-b"),
+        ("{'a': 1, 'b': 2} | join", "ab"),
+        ("{'a': none} | string", '{"a": null}'),
+        ("['é', true] | lower", '["é", true]'),
+        ("none | upper", "NULL"),
+        ("true | replace(true, none)", "null"),
+        ("'aaa' | replace('a', 1, 2)", "11a"),
+        ("[none, none] | truncate(3, true, '')", "[nu"),
+        (
+            "none | trim ~ (true | capitalize) ~ (false | title) ~ (true | indent)",
+            "nullTrueFalsetrue",
+        ),
+        ("[[1, 2]] | wordcount | string", "2"),
+    ],
+)
+def test_the_text_of_another_value_is_its_json(expression: str, text: str) -> None:
+    assert value_of(expression) == text
+
+
+def test_equal_items_are_kept_once() -> None:
+    assert value_of("[{'a': 1}, {'a': 1}, '[1]', [1], [1]] | unique") == [{"a": 1}, "[1]", [1]]
+    assert value_of("['a', 'A', 'b'] | unique(case_sensitive=true)") == ["a", "A", "b"]
+    assert value_of("x | unique(attribute='a')", x=[{"a": 1}, {"a": 1, "b": 2}]) == [{"a": 1}]
+    assert value_of("'hello' | unique | join") == "helo"
+
+
 def test_a_hostile_pattern_takes_linear_time() -> None:
     began = time.process_time()
     assert value_of("x is matches('(a*)*b')", x="a" * 200_000) is False
