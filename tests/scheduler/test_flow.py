@@ -264,7 +264,10 @@ def test_an_item_called_each_hides_the_place_of_the_item() -> None:
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ("value: 1, matrix: {a: '${{ steps.t.output.x }}'}", "matrix.a: must be a list; got int"),
+        (
+            "value: 1, matrix: {a: '${{ steps.t.output.x }}'}",
+            "matrix.a: must be a list; got a number",
+        ),
         ("value: 1, matrix: {a: '${{ steps.t.output.y }}'}", "matrix.a: ${{ steps.t.output.y }}"),
         (
             "value: 1, for_each: [1], max_parallel: '${{ steps.t.output.z }}'",
@@ -359,7 +362,7 @@ def test_a_for_each_value_that_is_not_a_list_fails_the_step() -> None:
     state, _ = run(
         "project: demo\nsteps: {t: {value: {x: 1}}, a: {for_each: '${{ steps.t.output }}', value: 1}}\n"
     )
-    assert "must be a list; got dict" in state.failed["a"].message
+    assert "must be a list; got a mapping" in state.failed["a"].message
 
 
 @pytest.mark.parametrize(

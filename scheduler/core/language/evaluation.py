@@ -5,16 +5,17 @@ Which syntax is allowed is left to `expressions.py`.
 
 from __future__ import annotations
 
+import inspect
 import json
 import operator
-from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from orc.ledger.bounds import Gathered, LazyList
 from orc.ledger.digest import clean_text
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.language.filter_bounds import check_filter
+from orc.scheduler.core.language.filter_bounds import check_filter, describe_misfit
 from orc.scheduler.core.language.filter_examples import FILTER_EXAMPLES, TEST_EXAMPLES
 from orc.scheduler.core.language.own_filters import OWN_TESTS, own_filters
 from orc.scheduler.core.language.value_bounds import (
@@ -27,6 +28,7 @@ from orc.scheduler.core.language.values import (
     LazyMapping,
     Missing,
     as_plain,
+    kind_of_value,
     look_up,
     storable,
     to_plain,
@@ -100,6 +102,27 @@ def jinja_environment() -> SandboxedEnvironment:
     environment.tests = {name: environment.tests[name] for name in _JINJA_TESTS}
     environment.tests |= OWN_TESTS
     return environment
+
+
+def check_arguments(what: Literal["filter", "test"], node: nodes.Filter | nodes.Test) -> None:
+    """Raise TemplateError for a filter or test with too few, too many or unknown arguments."""
+    given: list[None] = [None] * (1 + len(node.args))
+    named: dict[str, None] = {str(item.key): None for item in node.kwargs}
+    try:
+        _signature(what, node.name).bind(*given, **named)
+    except TypeError as error:
+        raise TemplateError(f"{what} {node.name!r}: {error}") from None
+
+
+@cache
+def _signature(what: Literal["filter", "test"], name: str) -> inspect.Signature:
+    environment = jinja_environment()
+    known: Mapping[str, Any] = environment.filters if what == "filter" else environment.tests
+    found = inspect.signature(known[name])
+    parameters = list(found.parameters.values())
+    # Jinja gives some of its functions this besides what the expression has.
+    is_passed = parameters[0].name in ("environment", "eval_ctx", "context")
+    return found.replace(parameters=parameters[is_passed:])
 
 
 def _get(value: Any, key: Any) -> Any:
@@ -187,9 +210,10 @@ def check_boolean(value: Any) -> bool:
     """The value of a condition. Raises TemplateError, with the fix, if it is no boolean."""
     if isinstance(value, bool):
         return value
+    kind = kind_of_value(value).removeprefix("a ")
     raise TemplateError(
-        f"a condition must be true or false; got {_kind(value)}: {to_text(value)[:_SHOWN_CHARS]}; "
-        f"{FIXES.get(_kind(value), FIXES['text'])}"
+        f"a condition must be true or false; got {kind}: {to_text(value)[:_SHOWN_CHARS]}; "
+        f"{FIXES[kind]}"
     )
 
 
@@ -201,20 +225,6 @@ FIXES = {
     "null": "write `... is not none`, or `... | default(false, true)`",
 }
 """What to write for a value that is neither true nor false, by its kind."""
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case str():
-            return "text"
-        case int() | float():
-            return "number"
-        case Mapping():
-            return "mapping"
-        case _:
-            return "list"
 
 
 def _and(node: Any, scope: Scope) -> Any:
@@ -238,7 +248,7 @@ def _getitem(node: Any, scope: Scope) -> Any:
     if not isinstance(node.arg, nodes.Slice):
         return look_up(value, evaluate(node.arg, scope))
     if not isinstance(value, INDEXED):
-        raise TemplateError(f"a {type(value).__name__} cannot be sliced")
+        raise TemplateError(f"{kind_of_value(value)} cannot be sliced")
     bounds = [
         None if part is None else int(_number(evaluate(part, scope)))
         for part in (node.arg.start, node.arg.stop, node.arg.step)
@@ -260,8 +270,8 @@ def _compare(node: Any, scope: Scope) -> bool:
         "lteq": operator.le,
         "gt": operator.gt,
         "gteq": operator.ge,
-        "in": lambda left, right: left in right,
-        "notin": lambda left, right: left not in right,
+        "in": _is_in,
+        "notin": _is_not_in,
     }
     left = evaluate(node.expr, scope)
     for operand in node.ops:
@@ -270,6 +280,14 @@ def _compare(node: Any, scope: Scope) -> bool:
             return False
         left = right
     return True
+
+
+def _is_in(left: Any, right: Any) -> bool:
+    return left in right
+
+
+def _is_not_in(left: Any, right: Any) -> bool:
+    return left not in right
 
 
 def _filter(node: Any, scope: Scope) -> Any:
@@ -297,18 +315,21 @@ def apply_filter(name: str, value: Any, arguments: list[Any], keywords: dict[str
     try:
         check_filter(name, value, arguments, keywords)
         result = jinja_environment().call_filter(name, value, arguments, keywords)
+        if isinstance(result, Iterator | list):
+            # Some of Jinja's filters only begin their work here.
+            result = [list(item) if isinstance(item, tuple) else item for item in result]
     except TemplateError:
         raise
     except Exception as error:
         # Jinja's filters may raise any exception for an unexpected value.
-        raise TemplateError(f"filter {name!r}: {error}") from None
+        raise TemplateError(
+            f"filter {name!r}: {describe_misfit(name, value, error) or error}"
+        ) from None
     from jinja2 import Undefined
 
     if isinstance(result, Undefined):
         # That of `first`, `last`, `min` and `max`.
         raise Missing(f"filter {name!r}: needs at least one item; got none")
-    if not isinstance(result, bool | int | float | str | dict) and result is not None:
-        result = [list(item) if isinstance(item, tuple) else item for item in result]
     return check_result(result)
 
 
@@ -343,9 +364,23 @@ def _calculate(function: Callable[[Any, Any], Any], left: Any, right: Any) -> An
         raise TemplateError("the operands of * must be numbers")
     try:
         result = function(left, right)
-    except (TypeError, ArithmeticError) as error:
+    except TypeError:
+        kinds = f"{kind_of_value(left)} and {kind_of_value(right)}"
+        raise TemplateError(f"{kinds} {_FAILED.get(name, 'cannot be calculated with')}") from None
+    except ArithmeticError as error:
         raise TemplateError(str(error)) from None
     return check_result(result)
+
+
+_FAILED = {
+    **dict.fromkeys(("lt", "le", "gt", "ge"), "have no order; make numbers of texts, by `| float`"),
+    "add": "cannot be added; `~` joins texts",
+    **dict.fromkeys(
+        ("_is_in", "_is_not_in"),
+        "do not suit `in`: it looks for a text in a text, an item in a list, a key in a mapping",
+    ),
+}
+"""What cannot be done with two values of other kinds, by the operator."""
 
 
 def _number(value: Any) -> int | float:

@@ -18,6 +18,7 @@ from orc.scheduler.core.language.evaluation import (
     FILTERS,
     STATUS_CALLS,
     TESTS,
+    check_arguments,
     decide,
     evaluate,
     evaluators,
@@ -92,6 +93,7 @@ def check_node(node: nodes.Node, *, is_condition: bool = False) -> None:
         )
     if isinstance(node, nodes.Filter):
         _check_known("filter", node.name, FILTERS)
+        check_arguments("filter", node)
         place = _PLACES_OF_NAMES.get(node.name)
         named = node.args[place] if place is not None and len(node.args) > place else None
         if isinstance(named, nodes.Const):
@@ -99,6 +101,7 @@ def check_node(node: nodes.Node, *, is_condition: bool = False) -> None:
             _check_known(what, str(named.value), known)
     if isinstance(node, nodes.Test):
         _check_known("test", node.name, TESTS)
+        check_arguments("test", node)
     if type(node) not in evaluators() and not isinstance(
         node, nodes.Operand | nodes.Pair | nodes.Slice | nodes.Keyword
     ):

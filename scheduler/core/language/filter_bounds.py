@@ -1,17 +1,21 @@
 """Limits for the arguments of filters, so that a short expression cannot produce a huge value.
 
+Also the words for a value that a filter cannot use.
+
 The filters are Jinja's; the list of allowed filters is in `evaluation.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import UnionType
 from typing import Any
 
 from orc.ledger.bounds import INTEGER_DIGITS_MAX, check_value
 from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.value_bounds import check_length, check_operands
+from orc.scheduler.core.language.values import kind_of_value
 
 PRECISION_MAX = 400
 """More than the digits of any float."""
@@ -24,6 +28,24 @@ _PARAMETERS = {
     "replace": ("old", "new", "count"),
     "round": ("precision",),
     "sum": ("attribute", "start"),
+}
+
+
+_NEEDED: dict[str, tuple[str, type | UnionType]] = {
+    **dict.fromkeys(("abs", "round"), ("a number", int | float)),
+    **dict.fromkeys(("dictsort", "items"), ("a mapping", Mapping)),
+    **dict.fromkeys(("count", "length"), ("a text, a list or a mapping", str | list | Mapping)),
+    **dict.fromkeys(
+        ("first", "last", "list", "max", "min", "reverse", "sort", "sum"),
+        ("a list", str | list | Mapping),
+    ),
+}
+_OF_ONE_KIND = {
+    **dict.fromkeys(
+        ("max", "min", "sort"),
+        "the items have no order: all must be numbers, or all texts; of mappings, name an `attribute`",
+    ),
+    "sum": "the items are not all numbers",
 }
 
 
@@ -60,6 +82,14 @@ def check_filter(
             if _is_number(given.get("count")):
                 times = min(times, int(given["count"]))
             check_length(times * len(str(given["new"])))
+
+
+def describe_misfit(name: str, value: Any, error: Exception) -> str | None:
+    """Why a filter of Jinja cannot do with the value, where its own words would be those of Python."""
+    needed, types = _NEEDED.get(name, ("", object))
+    if not isinstance(value, types) or (isinstance(value, bool) and needed == "a number"):
+        return f"needs {needed}; got {kind_of_value(value)}"
+    return _OF_ONE_KIND.get(name) if isinstance(error, TypeError) else None
 
 
 def _joined_chars(value: list[Any] | str | dict[str, Any]) -> int:

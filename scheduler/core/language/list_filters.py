@@ -9,7 +9,7 @@ from typing import Any
 from orc.ledger.digest import canonical_json
 from orc.ledger.wording import number_text
 from orc.scheduler.core.language.value_bounds import OPERAND_LENGTH_MAX
-from orc.scheduler.core.language.values import to_text
+from orc.scheduler.core.language.values import kind_of_value, to_text
 
 Apply = Callable[[str, Any, list[Any], dict[str, Any]], Any]
 """Applies the filter or the test with the name to a value."""
@@ -185,9 +185,8 @@ def items_of(value: Any) -> list[Any]:
         raise ValueError(
             "needs a list; got null; write `... | default([], true)` where it may be null"
         )
-    kind = "a mapping" if isinstance(value, Mapping) else type(value).__name__
     remedy = "; write `... | items`" if isinstance(value, Mapping) else ""
-    raise ValueError(f"needs a list; got {kind}{remedy}")
+    raise ValueError(f"needs a list; got {kind_of_value(value)}{remedy}")
 
 
 def whole(value: Any, what: str, *, least: int | None = None) -> int:

@@ -16,7 +16,7 @@ from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.list_filters import items_of, whole
 from orc.scheduler.core.language.value_bounds import OPERAND_LENGTH_MAX, check_length, join_texts
-from orc.scheduler.core.language.values import to_text
+from orc.scheduler.core.language.values import kind_of_value, to_text
 from orc.scheduler.core.strict_json import parse_json
 
 PATTERN_CHARS_MAX = 1000
@@ -275,5 +275,4 @@ def _text(value: Any) -> str:
 def _kind(value: Any) -> str:
     if value is None:
         return "null; write `... | default('', true)` where it may be null"
-    kinds = {"dict": "a mapping", "list": "a list", "bool": "a boolean"}
-    return kinds.get(type(value).__name__, "a number")
+    return kind_of_value(value)

@@ -71,8 +71,24 @@ def look_up(value: Any, key: Any) -> Any:
         if -len(value) <= key < len(value):
             return value[key]
         raise Missing(f"there is no item {shown(key)}; the number of items is {len(value)}")
-    kind = "null" if value is None else type(value).__name__
-    raise Missing(f"{kind} has no key {shown(key)}")
+    raise Missing(f"{kind_of_value(value)} has no key {shown(key)}")
+
+
+def kind_of_value(value: Any) -> str:
+    """What the value is, in the words of the documentation."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a text"
+        case int() | float():
+            return "a number"
+        case Mapping():
+            return "a mapping"
+        case _:
+            return "a list"
 
 
 def shown(key: Any) -> str:

@@ -11,7 +11,7 @@ from orc.ledger.definition import ForEachDef
 from orc.ledger.wording import count_text, number_text
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.templates import render_value
-from orc.scheduler.core.language.values import to_plain
+from orc.scheduler.core.language.values import kind_of_value, to_plain
 
 ITEMS_MAX = 100_000
 
@@ -50,8 +50,7 @@ def _list(where: str, template: Any, scope: Mapping[str, Any]) -> list[Any]:
     except TemplateError as error:
         raise TemplateError(f"{where}: {error}") from None
     if not isinstance(found, list):
-        kind = "null" if found is None else type(found).__name__
-        raise TemplateError(f"{where}: must be a list; got {kind}")
+        raise TemplateError(f"{where}: must be a list; got {kind_of_value(found)}")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 import subprocess
 import sys
@@ -76,11 +77,11 @@ def test_an_order_follows_from_the_seed_and_loses_nothing(items: list[int], seed
     [
         ("none | map('upper')", "filter 'map': needs a list; got null; write"),
         ("{'a': 1} | map('upper')", "needs a list; got a mapping; write `... | items`"),
-        ("'ab' | select", "needs a list; got str"),
+        ("'ab' | select", "needs a list; got a text"),
         ("[1] | map", "give either the name of a filter, or attribute="),
         ("[1] | map(name)", "there is no filter 'run'"),
         ("[{'a': 1}] | map(attribute='b')", "there is no key 'b'; the keys are: a"),
-        ("[1] | map(attribute='b')", "int has no key 'b'"),
+        ("[1] | map(attribute='b')", "a number has no key 'b'"),
         ("[] | mean", "filter 'mean': needs at least one number; got 0"),
         ("[1] | stdev", "needs at least 2 numbers; got 1"),
         ("[1, 'x'] | mean", "item 1 is no number: 'x'; select the numbers first"),
@@ -106,6 +107,21 @@ def test_an_order_follows_from_the_seed_and_loses_nothing(items: list[int], seed
         ("1e300 | date", "is no time such as"),
         ("0 | date('%n')", "the form must have"),
         ("'a' is contains(1)", "test 'contains': needs a text; got a number"),
+        ("5 | length", "filter 'length': needs a text, a list or a mapping; got a number"),
+        ("none | first", "filter 'first': needs a list; got null"),
+        ("'5' | round", "filter 'round': needs a number; got a text"),
+        ("[1] | items", "filter 'items': needs a mapping; got a list"),
+        ("[1, 'a'] | sort", "filter 'sort': the items have no order: all must be numbers"),
+        ("[{}, {}] | max", "filter 'max': the items have no order"),
+        ("['a'] | sum", "filter 'sum': the items are not all numbers"),
+        ("'a' + 1", "a text and a number cannot be added; `~` joins texts"),
+        ("none < 1", "null and a number have no order"),
+        ("1 in 'a'", "a number and a text do not suit `in`"),
+        ("[1] not in 5", "a list and a number do not suit `in`"),
+        ("[1] - 1", "a list and a number cannot be calculated with"),
+        ("{'a': 1}[1:]", "a mapping cannot be sliced"),
+        ("5[0]", "a number has no key 0"),
+        ("none.a", "null has no key 'a'"),
     ],
 )
 def test_what_a_filter_cannot_do_is_said(expression: str, said: str) -> None:
@@ -169,6 +185,25 @@ def test_equal_items_are_kept_once() -> None:
     assert value_of("['a', 'A', 'b'] | unique(case_sensitive=true)") == ["a", "A", "b"]
     assert value_of("x | unique(attribute='a')", x=[{"a": 1}, {"a": 1, "b": 2}]) == [{"a": 1}]
     assert value_of("'hello' | unique | join") == "helo"
+
+
+@each_case(
+    "expression, said",
+    [
+        ("[1] | shuffle", "filter 'shuffle': missing a required argument: 'seed'"),
+        ("'a' | upper(1)", "filter 'upper': too many positional arguments"),
+        ("[1] | sort(by='a')", "filter 'sort': got an unexpected keyword argument 'by'"),
+        ("[1] | first(2)", "filter 'first': too many positional arguments"),
+        ("1 | default(1, true, 2)", "filter 'default': too many positional arguments"),
+        ("'a' is matches", "test 'matches': missing a required argument: 'pattern'"),
+        ("5 is even(1)", "test 'even': too many positional arguments"),
+    ],
+)
+def test_arguments_that_do_not_suit_are_found_when_the_spec_is_read(
+    expression: str, said: str
+) -> None:
+    with pytest.raises(TemplateError, match=re.escape(said)):
+        parse_template(f"${{{{ {expression} }}}}")
 
 
 def test_a_hostile_pattern_takes_linear_time() -> None:
