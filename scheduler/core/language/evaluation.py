@@ -118,11 +118,22 @@ def check_arguments(what: Literal["filter", "test"], node: nodes.Filter | nodes.
 def _signature(what: Literal["filter", "test"], name: str) -> inspect.Signature:
     environment = jinja_environment()
     known: Mapping[str, Any] = environment.filters if what == "filter" else environment.tests
+    if inspect.isbuiltin(known[name]):
+        return _signature_of_builtin(known[name])
     found = inspect.signature(known[name])
     parameters = list(found.parameters.values())
     # Jinja gives some of its functions this besides what the expression has.
     is_passed = parameters[0].name in ("environment", "eval_ctx", "context")
     return found.replace(parameters=parameters[is_passed:])
+
+
+def _signature_of_builtin(function: Any) -> inspect.Signature:
+    """That of `len`, `abs` or an operator: `($module, a, b, /)`, which `inspect` would compile."""
+    words = function.__text_signature__.strip("()").split(", ")
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    return inspect.Signature(
+        [inspect.Parameter(word, kind) for word in words if word.isidentifier()]
+    )
 
 
 def _get(value: Any, key: Any) -> Any:
