@@ -110,6 +110,20 @@ def calls_cost_text(
     return cost_text(known_nano_usd, calls_unpriced, brief=brief) if calls else ""
 
 
+def used_text(
+    calls: int, tokens: tuple[int, int], known_nano_usd: int | None, calls_unpriced: int
+) -> str:
+    """What calls to models used: `2 calls, 30 tokens in, 7 out, cost $0.0012`.
+
+    `tokens` are those of the input and of the output; no use of them is told if none was reported.
+    """
+    read, written = tokens
+    counted = f"{count_text(read, 'token')} in, {number_text(written)} out"
+    cost = calls_cost_text(calls, known_nano_usd, calls_unpriced)
+    used = counted if read + written else "no tokens reported"
+    return f"{count_text(calls, 'call')}, {used}, cost {cost}"
+
+
 def steps_text(succeeded: int, total: int, *, brief: bool = False) -> str:
     """How many of a job's steps have succeeded: `4 of 5 steps`; brief, for a table, `4/5`."""
     if brief:

@@ -16,7 +16,14 @@ from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger.money import usd_number
 from orc.ledger.names import find_job
-from orc.ledger.wording import calls_cost_text, cost_text, count_text, number_text, usd_text
+from orc.ledger.wording import (
+    calls_cost_text,
+    cost_text,
+    count_text,
+    number_text,
+    tokens_text,
+    usd_text,
+)
 from orc.projections.folds.doubts import Doubts
 
 if TYPE_CHECKING:
@@ -137,10 +144,10 @@ def _row(group: SpendingGroup) -> tuple[str, ...]:
     return (
         group.key,
         number_text(group.calls),
-        number_text(group.input_tokens),
+        tokens_text(group.input_tokens),
         number_text(group.cached_tokens) if group.cached_tokens else "",
         number_text(group.cache_write_tokens) if group.cache_write_tokens else "",
-        number_text(group.output_tokens),
+        tokens_text(group.output_tokens),
         number_text(group.from_cache) if group.from_cache else "",
         cost_text(group.saved_nano_usd, group.saved_unpriced, brief=True)
         if group.from_cache

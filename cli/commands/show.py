@@ -38,9 +38,9 @@ from orc.ledger.wording import (
     calls_cost_text,
     count_text,
     duration_text,
-    number_text,
     steps_text,
     tokens_text,
+    used_text,
 )
 from orc.projections.scores.overview import means_text
 from orc.projections.tables.job_view import JobView, read_view
@@ -215,15 +215,11 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
 
 
 def _used(job: JobRow) -> str:
-    """What the calls to models used; no use of tokens is told if none was reported."""
+    """What the calls to models used."""
     if not job.calls:
         return "no calls to models"
-    tokens = "no tokens reported"
-    if job.input_tokens + job.output_tokens:
-        sent, received = count_text(job.input_tokens, "token"), number_text(job.output_tokens)
-        tokens = f"{sent} in, {received} out"
-    cost = calls_cost_text(job.calls, job.cost_nano_usd, job.calls_unpriced)
-    return f"{count_text(job.calls, 'call')}, {tokens}, cost {cost}"
+    tokens = (job.input_tokens, job.output_tokens)
+    return used_text(job.calls, tokens, job.cost_nano_usd, job.calls_unpriced)
 
 
 def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -> None:

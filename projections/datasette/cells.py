@@ -21,6 +21,7 @@ from orc.ledger.kinds import STARTING
 from orc.ledger.money import nearest_nano_usd
 from orc.ledger.reader import LedgerReader
 from orc.ledger.wording import calls_cost_text, usd_text, visible
+from orc.projections.money.spending import has_cost
 from orc.projections.tables.status import starting_text, status_by_processes
 
 SHORT_CHARS = 200
@@ -181,8 +182,9 @@ def _cost(cost_usd: Any, place: CellPlace) -> str | None:
     """A cost. An unknown cost and a partial one are shown as such; without calls there is none."""
     unpriced, calls = place.get("calls_unpriced"), place.get("calls")
     if not isinstance(unpriced, int):
-        # The row of a call: its tokens are known, and its price is not.
-        unpriced = int(cost_usd is None and place.get("input_tokens") is not None)
+        # The row of a call.
+        costs = has_cost(place.get("status"), place.get("input_tokens"))
+        unpriced = int(cost_usd is None and costs)
     if not isinstance(calls, int):
         calls = int(cost_usd is not None or unpriced)
     known = None if cost_usd is None else nearest_nano_usd(cost_usd)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from orc.ledger.wording import count_text
+from orc.projections.money.spending import sql_unpriced
 
-_COSTS = """sum(llm_calls.cost_nano_usd) / 1e9 as cost_usd,
-    sum(llm_calls.input_tokens is not null and llm_calls.cost_usd is null) as calls_unpriced"""
+_COSTS = f"""sum(llm_calls.cost_nano_usd) / 1e9 as cost_usd,
+    sum{sql_unpriced("llm_calls").lower()} as calls_unpriced"""
 """The sum of the known costs of calls, and the number of calls with an unknown cost."""
 
 _SAVED = "sum(saved_nano_usd) / 1e9 as saved_usd"

@@ -26,6 +26,20 @@ _KEYS: dict[By, str] = {
 _INSIDE = re.compile(r"[\[#/].*", re.DOTALL)
 
 
+def has_cost(status: object, input_tokens: object) -> bool:
+    """Whether a call of the table `llm_calls` costs something: it was answered, or used tokens.
+
+    What an answered call used may be unknown, and so is its cost then.
+    """
+    return status == "answered" or input_tokens is not None
+
+
+def sql_unpriced(calls: str) -> str:
+    """Whether the cost of a call of the table `llm_calls`, by this name in a query, is unknown."""
+    costs = f"({calls}.status = 'answered' OR {calls}.input_tokens IS NOT NULL)"
+    return f"({costs} AND {calls}.cost_nano_usd IS NULL)"
+
+
 class SpendingGroup(Struct, frozen=True):
     """The calls of one group, and their cost in nano-dollars.
 
@@ -98,7 +112,7 @@ def read_spending(
         "coalesce(sum(calls.input_tokens), 0), coalesce(sum(calls.output_tokens), 0), "
         "coalesce(sum(calls.cached_tokens), 0), coalesce(sum(calls.cache_write_tokens), 0), "
         "coalesce(sum(calls.cost_nano_usd), 0), "
-        "count(*) FILTER (WHERE calls.input_tokens IS NOT NULL AND calls.cost_nano_usd IS NULL), "
+        f"count(*) FILTER (WHERE {sql_unpriced('calls')}), "
         "count(calls.reported_nano_usd), coalesce(sum(calls.reported_nano_usd), 0), "
         "count(*) FILTER (WHERE calls.status = 'from ledger'), coalesce(sum(calls.saved_nano_usd), 0), "
         "count(*) FILTER (WHERE calls.status = 'from ledger' AND calls.saved_nano_usd IS NULL), "

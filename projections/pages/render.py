@@ -151,8 +151,8 @@ def _cost(row: Any) -> str:
 
 
 def _call_cost(row: CallRow) -> str:
-    """The cost of a call; empty if it used no tokens."""
-    return "" if row.input_tokens is None else cost_text(row.cost_nano_usd)
+    """The cost of a call; empty if it had none."""
+    return cost_text(row.cost_nano_usd) if row.has_cost else ""
 
 
 def _steps(job: JobRow, *, brief: bool = False) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, NamedTuple
 
 from orc.ledger.kinds import BATCH_OPEN
 from orc.ledger.wording import batch_text
+from orc.projections.money.spending import has_cost
 from orc.projections.tables.columns import column, table
 
 
@@ -223,3 +224,8 @@ class CallRow(NamedTuple):
     ]
     paid_by_job: Annotated[str | None, column("The job that paid for the reply from the cache.")]
     paid_by_step: Annotated[str | None, column("The id of the step in that job.")]
+
+    @property
+    def has_cost(self) -> bool:
+        """Whether it has a cost, which may be unknown."""
+        return has_cost(self.status, self.input_tokens)

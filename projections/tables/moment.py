@@ -19,6 +19,7 @@ from orc.ledger.schema import migrate
 from orc.ledger.schema_check import limit
 from orc.ledger.stored import as_damage
 from orc.projections.money.prices import NO_PRICES, PriceTable
+from orc.projections.money.spending import sql_unpriced
 from orc.projections.tables.columns import table_of
 from orc.projections.tables.projector import ReadModel
 from orc.projections.tables.rows import CallRow
@@ -129,14 +130,14 @@ def tables_at(path: Path, job_id: str, version: int) -> Iterator[sqlite3.Connect
 
 _SUMS = (
     f"(SELECT sum(cost_nano_usd), {in_usd('sum(cost_nano_usd)')}, "
-    "count(*) FILTER (WHERE input_tokens IS NOT NULL AND cost_nano_usd IS NULL) FROM llm_calls"
+    f"count(*) FILTER (WHERE {sql_unpriced('llm_calls')}) FROM llm_calls"
 )
 _PRICED = ", ".join(column.name for column in table_of(CallRow).columns if column.is_by_prices)
 _COSTS_OF_THE_LEDGER = (
-    # A call without tokens had not been answered at that event, and has no cost yet.
+    # A call that was in flight at that event had no cost yet.
     f"UPDATE llm_calls SET ({_PRICED}) = (SELECT {_PRICED} FROM ledger.llm_calls AS kept "
     "WHERE kept.call_id = llm_calls.call_id) "
-    "WHERE input_tokens IS NOT NULL OR status = 'from ledger'",
+    "WHERE input_tokens IS NOT NULL OR status IN ('answered', 'from ledger')",
     f"UPDATE steps SET (cost_nano_usd, cost_usd, calls_unpriced) = {_SUMS} "
     "WHERE llm_calls.step_id = steps.step_id) WHERE calls",
     f"UPDATE jobs SET (cost_nano_usd, cost_usd, calls_unpriced) = {_SUMS} "

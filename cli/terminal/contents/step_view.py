@@ -23,6 +23,7 @@ from orc.ledger.wording import (
     size_text,
     tokens_text,
     usd_text,
+    used_text,
 )
 from orc.projections.history.exchange import Turn
 from orc.projections.history.turns import AttemptTurn, CallTurn, ShownText
@@ -51,9 +52,9 @@ def _parts(seen: StepSeen) -> Iterator[str]:
         yield f"  ran        {count_text(step.attempts, 'attempt')}{taken}\n"
     used = view.usage[step.name]
     if used.calls:
-        sent, received = count_text(used.input_tokens, "token"), number_text(used.output_tokens)
-        cost = calls_cost_text(used.calls, used.cost_nano_usd, used.calls_unpriced)
-        yield f"  used       {count_text(used.calls, 'call')}, {sent} in, {received} out, cost {cost}\n"
+        tokens = (used.input_tokens, used.output_tokens)
+        total = used_text(used.calls, tokens, used.cost_nano_usd, used.calls_unpriced)
+        yield f"  used       {total}\n"
     if step.hidden_key is not None:
         yield _indented("key", step.hidden_key)
     if step.needed:
@@ -162,6 +163,7 @@ def _facts(row: CallRow) -> str:
     if row.input_tokens is not None:
         facts.append(f"{count_text(row.input_tokens, 'token')} in{_caching(row)}")
         facts.append(f"{number_text(row.output_tokens or 0)} out")
+    if row.has_cost:
         facts.append(f"cost {cost_text(row.cost_nano_usd, int(row.cost_nano_usd is None))}")
     if row.reported_nano_usd is not None:
         facts.append(f"{usd_text(row.reported_nano_usd)} by the server's own count")

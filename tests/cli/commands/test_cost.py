@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orc.projections.datasette.reports import REPORTS
+from orc.projections.tables.moment import tables_at
 from tests.cli.command_line import orc
 from tests.cli.commands.conftest import Spent
+from tests.model_server import Fails, ModelServer
 
 COST_USD = 0.0018
 
@@ -96,3 +101,34 @@ def test_invalid_choices_are_answered_with_the_nearest(spent: Spent) -> None:
         assert (said.code, said.out) == (2, ""), options
         assert part in said.err
     assert orc("cost", "zzz", "--db", spent.database).code == 6
+
+
+def test_an_answer_that_was_not_counted_has_an_unknown_cost_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = {
+        "choices": [{"message": {"content": "The Rhine."}, "finish_reason": "stop"}],
+        "usage": None,
+    }
+    with ModelServer(lambda asked: Fails(200, json.dumps(answer))) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        Path("spec.yaml").write_text(
+            "project: p\nprovider: openai/gpt-4o-mini\nsteps:\n  a: {prompt: Name a river.}\n",
+            encoding="utf-8",
+        )
+        assert "cost unknown" in orc("run", "spec.yaml").err
+    assert "spent unknown" in orc("cost").out
+    assert orc("cost", "--json").json()["total"]["cost_usd"] is None
+    shown = orc("show", "latest", "a").out
+    assert "1 call, no tokens reported, cost unknown" in shown
+    assert shown.count("cost unknown") == 2
+    with closing(sqlite3.connect("runs.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        (report,) = connection.execute(str(REPORTS["cost_and_tokens_by_model"]["sql"])).fetchall()
+        assert (report["cost_usd"], report["calls_unpriced"]) == (None, 1)
+        (job_id, version) = connection.execute(
+            "SELECT job_id, max(version) FROM events GROUP BY job_id"
+        ).fetchone()
+    with tables_at(Path("runs.db"), job_id, version) as tables:
+        assert [*map(tuple, tables.execute("SELECT calls_unpriced FROM jobs"))] == [(1,)]
