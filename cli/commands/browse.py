@@ -18,7 +18,7 @@ from orc.cli.browse.opening import Opener
 from orc.cli.browse.peers import is_own_user
 from orc.cli.browse.sessions import Sessions
 from orc.cli.errors import UsageProblem
-from orc.cli.ledger_access import find_places, read_ledger_and_tables
+from orc.cli.ledger_access import database_path, find_places, read_ledger_and_tables
 from orc.cli.options import Database, EnvFile, Json
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put_json, safe, say
@@ -100,6 +100,11 @@ def command(
     if uds is not None and port is not None:
         raise UsageProblem("--uds and --port cannot be used together; leave out one of them")
     _check_specs(specs, allow_actions=allow_actions)
+    if specs is not None and job is None and not database_path(database).exists():
+        # The first job may be started on a page.
+        from orc.cli.jobs.places import open_for_writing
+
+        open_for_writing(find_places(database), os.environ, create=True).close()
     with read_ledger_and_tables(database) as ledger:
         path = ledger.path
         job_id = None if job is None else ledger.find_job(job)
