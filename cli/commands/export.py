@@ -159,7 +159,7 @@ def _export_folder(
     ledger: LedgerReader, job_id: str, to: Path | None, *, prices: PriceTable, as_json: bool
 ) -> int:
     """Publish the run folder; with `to`, a copy in an empty or new folder. Raises UsageProblem."""
-    from orc.cli.jobs.folders import check_run_folder
+    from orc.cli.jobs.folders import cannot_write, check_run_folder
     from orc.ledger import has_owner
 
     folder = to.absolute() if to is not None else folder_of(ledger, job_id, use="write")
@@ -170,9 +170,12 @@ def _export_folder(
         with unfinished(folder, f"folder of {job_id}"):
             publisher.publish()
     else:
-        if not has_owner(ledger.path, job_id):
-            publisher.sweep()
-        publisher.publish()
+        try:
+            if not has_owner(ledger.path, job_id):
+                publisher.sweep()
+            publisher.publish()
+        except OSError as error:
+            raise cannot_write(folder, error, "give the same command again") from error
     lost = publisher.lost()
     if as_json:
         put_json({"job_id": job_id, "folder": str(folder), "lost": list(lost)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,18 @@ def test_a_runs_folder_that_cannot_be_written_is_refused_before_there_is_a_job(
     assert event_types(folder / "runs.db") == []
     runs.chmod(0o700)
     assert run_unprivileged("run", "spec.yaml", cwd=folder).returncode == 0
+
+
+def test_an_export_names_the_run_folder_that_cannot_be_written(folder: Path) -> None:
+    assert run_orc("run", "spec.yaml", cwd=folder).returncode == 0
+    shutil.rmtree(folder / "runs")
+    (folder / "runs").mkdir(mode=0o500)
+    refused = run_unprivileged("export", "latest", cwd=folder)
+    assert refused.returncode == 74
+    assert f"cannot write the run folder {folder / 'runs'}" in refused.stderr
+    assert "Permission denied" in refused.stderr
+    assert "give the same command again" in refused.stderr
+    assert "resume" not in refused.stderr
 
 
 def test_an_output_folder_that_cannot_be_written_leaves_a_succeeded_job(folder: Path) -> None:
