@@ -127,7 +127,7 @@ _IN_TEMPLATE = re.compile(r"[(\[]((?:\s*[\"'][a-z ]+[\"']\s*,?){2,})[)\]]")
 
 def groups_of_statuses(source: str) -> Iterator[str]:
     """The tuples, lists and sets with two statuses or more, outside of type annotations."""
-    if sum(status in source for status in STATUSES) < 2:
+    if sum(f"'{status}'" in source or f'"{status}"' in source for status in STATUSES) < 2:
         return
     nodes = [*ast.walk(ast.parse(source))]
     literal_types = {

@@ -60,9 +60,20 @@ def traces(value: str) -> list[str]:
     return [value, *cores, *(core.replace("+", "-").replace("/", "_") for core in cores)]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(VALUES)
 def test_every_usual_spelling_of_a_value_is_masked(value: str) -> None:
+    check_spellings(value)
+
+
+@pytest.mark.torture
+@settings(max_examples=50, deadline=None)
+@given(VALUES)
+def test_every_usual_spelling_of_many_values_is_masked(value: str) -> None:
+    check_spellings(value)
+
+
+def check_spellings(value: str) -> None:
     value = value.strip()
     mask = Mask({"KEY": value})
     for spelled in spellings(value):
