@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from orc.scheduler.core.language.evaluation import FIXES
-from orc.scheduler.core.language.expressions import literal_path
+from orc.scheduler.core.language.expressions import Expression, literal_path
 
 _STATISTICS = ("mean", "median", "stdev", "quantile", "similarity")
 _NUMERIC_FILTERS = ("length", "count", "wordcount", *_STATISTICS)
@@ -49,6 +49,27 @@ def condition_problems(node: Any, kind_of: KindOfPath, *, is_condition: bool) ->
             isinstance(node, nodes.CondExpr) and child is node.test
         )
         yield from condition_problems(child, kind_of, is_condition=is_decided)
+
+
+def list_problem(expression: Expression, kind_of: KindOfPath) -> str | None:
+    """Why the expression gives no list, where its form and its names show it."""
+    path, tree = expression.path, expression.tree
+    if tree is not None:
+        path = literal_path(tree)
+    kind = kind_of(path) if path is not None else _kind_of(tree, kind_of)
+    if kind is None or kind == "list":
+        return None
+    named = f"{'.'.join(path)!r} is" if path else "this is"
+    typed = ", or give the input `type: list`" if path and path[0] == "inputs" else ""
+    return f"must be a list, but {named} a {kind}; {_LIST_FIXES[kind]}{typed}"
+
+
+_LIST_FIXES = {
+    "text": "write `... | lines`, or `... | fromjson` if it is JSON",
+    "number": "write `... | range` to count",
+    "mapping": "write `... | items`",
+    "null": "write a list",
+}
 
 
 def _kind_of(node: Any, kind_of: KindOfPath) -> str | None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from orc.ledger.kinds import KIND_OF_KEY, facts_of
 from orc.scheduler.core.errors import Problem, TemplateError, nearest
 from orc.scheduler.core.language.expressions import Expression, Reference
-from orc.scheduler.core.language.kinds_of_values import condition_problems
+from orc.scheduler.core.language.kinds_of_values import condition_problems, list_problem
 from orc.scheduler.core.language.names import (
     EACH,
     EACH_FIELDS,
@@ -262,6 +262,9 @@ def check_text(
             _reference_problem(reference, expression, scope, path, place)
             for reference in expression.references
         ]
+        if place == "before" and _is_list(path):
+            no_list = list_problem(expression, scope.kind_of)
+            found.append(f"${{{{ {expression.source} }}}}: {no_list}" if no_list else "")
         for said in hopeless_comparisons(expression, scope.job, scope.steps):
             found.append(f"${{{{ {expression.source} }}}}: {said}")
         for message in filter(None, found):
@@ -269,6 +272,11 @@ def check_text(
                 yield problem(f"{in_file}:{expression.line}: {message}")
             else:
                 yield problem(message, lines=expression.line - 1)
+
+
+def _is_list(path: Path) -> bool:
+    """Whether the text is `for_each`, or a list of `matrix`, as a whole."""
+    return path[-1] == "for_each" or (len(path) % 2 == 0 and path[-2] == "matrix")
 
 
 def _reference_problem(

@@ -22,7 +22,25 @@ steps:
   gate: {approval: {message: x, options: [ship, hold]}}
   many: {for_each: [1], approval: {message: x, options: [ship, hold]}}
   b: {if: "%s", value: 1}"""
+LISTED = """inputs:
+  n: {type: integer, default: 2}
+  t: {default: x}
+  l: {type: list, default: []}
+  o: {type: object, default: {}}
+steps:
+  r: {run: echo}
+  j: {run: echo, output: {format: json}}
+  v: {value: [1]}
+  e: {for_each: [1], value: 1}
+  a: {%s, value: 1}"""
 NEVER = {
+    LISTED % "for_each: '${{ inputs.n }}'": "for_each: ${{ inputs.n }}: must be a list, but 'inputs.n' "
+    "is a number; write `... | range` to count, or give the input `type: list`",
+    LISTED % "for_each: '${{ steps.r.output }}'": "must be a list, but 'steps.r.output' is a text; "
+    "write `... | lines`",
+    LISTED % "for_each: '${{ steps.j.output | trim }}'": "must be a list, but this is a text",
+    LISTED % "matrix: {b: [1], c: '${{ inputs.o }}'}": "matrix.c: ${{ inputs.o }}: must be a list",
+    LISTED % "for_each: '${{ 5 }}'": "must be a list, but this is a number",
     INPUT % "enum: [2023, 2024]": "inputs.n.enum[0]: must be of type string; got 2023; put it in "
     "quotes, or write `type: integer`",
     INPUT % "enum: [true]": "put it in quotes, or write `type: boolean`",
@@ -99,6 +117,14 @@ NEVER = {
 """The message for each spec."""
 
 MAY_BE = [
+    LISTED % "for_each: '${{ inputs.l }}', max_parallel: '${{ inputs.n }}'",
+    LISTED % "for_each: '${{ steps.j.output }}'",
+    LISTED % "for_each: '${{ steps.v.output }}'",
+    LISTED % "for_each: '${{ steps.e.output }}'",
+    LISTED % "for_each: '${{ steps.r.output | lines }}'",
+    LISTED % "for_each: ['${{ inputs.t }}']",
+    LISTED % "matrix: {max_parallel: ['${{ inputs.n }}', '${{ inputs.t }}']}",
+    LISTED % "if: true" + "\n  matrix: {for_each: [1], max_parallel: '${{ inputs.n }}', value: 1}",
     INPUT % "type: integer, enum: [2023, 2024], default: 2024",
     INPUT % "type: number, enum: [1, 2.5]",
     INPUT % "required: false, enum: [a]",
