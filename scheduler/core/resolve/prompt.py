@@ -388,12 +388,14 @@ def _tool(spec: ToolSpec) -> ToolDef:
 def _tool_with_templates(spec: ToolSpec) -> dict[str, Any]:
     if spec.builtin is not None:
         return {"name": spec.builtin, "allow": list(spec.allow or ())}
+    # The spec's checks report a template in a name or in `mcp`, and a tool with neither key.
+    name = tool_name(spec)
+    name = "" if texts_in(name) else name
     if spec.mcp is not None:
-        mcp = "" if texts_in(spec.mcp) else spec.mcp  # the checks report a template in it
-        return {"name": spec.name or "", "mcp": mcp, "allow": list(spec.allow or ())}
-    # A tool with neither key is reported by the spec's checks.
+        mcp = "" if texts_in(spec.mcp) else spec.mcp
+        return {"name": name, "mcp": mcp, "allow": list(spec.allow or ())}
     return {
-        "name": tool_name(spec),
+        "name": name,
         "function": spec.python,
         "description": spec.description,
         "parameters": spec.parameters,

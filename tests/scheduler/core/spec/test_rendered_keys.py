@@ -6,12 +6,14 @@ import pytest
 from pydantic import BaseModel
 
 from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.resolve.job import build_job
 from orc.scheduler.core.spec import rendered_keys
 from orc.scheduler.core.spec.base import FileText, Strict
 from orc.scheduler.core.spec.check_templates import models_in
 from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.core.spec.parse import parse_spec
 from orc.scheduler.core.spec.rendered_keys import Rendered, rendered
+from tests.builders import settings
 from tests.each_case import each_case
 
 MODELS: list[type[BaseModel]] = [
@@ -69,7 +71,7 @@ def never() -> list[str]:
 @each_case("spec", never())
 def test_a_template_in_a_key_that_is_not_rendered_is_refused(spec: str) -> None:
     with pytest.raises(SpecError, match="is not rendered here") as refused:
-        parse_spec(f"{spec}\n")
+        build_job(f"{spec}\n", source_name="spec.yaml", settings=settings())
     told = [found for found in refused.value.problems if "is not rendered" in found.message]
     assert len(told) == 1
     assert told[0].line > 0
@@ -80,6 +82,11 @@ def test_a_template_in_a_key_that_is_not_rendered_is_refused(spec: str) -> None:
     [
         ("value: {'${{ 1 }}': 1}", "steps.a.value.${{ 1 }}: a key cannot have a template"),
         ("prompt: hi, tools: ['${{ 1 }}']", "steps.a.tools[0]: `${{ }}` is not rendered"),
+        ("prompt: hi, tools: ['a:${{ 1 }}']", "steps.a.tools[0]: `${{ }}` is not rendered"),
+        (
+            "prompt: hi, tools: [{python: 'a:b', name: '${{ 1 }}'}]",
+            "steps.a.tools[0].name: `${{ }}` is not rendered",
+        ),
         ("run: 'true', resources: {licence: '${{ 1 }}'}", "steps.a.resources.licence: `${{ }}`"),
         ("prompt: hi, params: {top_k: x}", "steps.a.params.top_k: must be a whole number; got 'x'"),
         ("prompt: hi, timeout: x", "steps.a.timeout: must be a duration"),
@@ -89,8 +96,9 @@ def test_a_template_in_a_key_that_is_not_rendered_is_refused(spec: str) -> None:
     ],
 )
 def test_what_is_wrong_with_a_key_is_said_with_its_place(keys: str, said: str) -> None:
+    spec = f"project: p\nsteps: {{a: {{{keys}}}}}\n"
     with pytest.raises(SpecError) as refused:
-        parse_spec(f"project: p\nsteps: {{a: {{{keys}}}}}\n")
+        build_job(spec, source_name="spec.yaml", settings=settings())
     assert [found for found in refused.value.problems if said in found.message]
 
 
