@@ -17,7 +17,6 @@ from orc.ledger.definition import (
     PartDef,
     ShippedDef,
     TargetDef,
-    ToolDef,
 )
 from orc.ledger.digest import Digest
 from orc.ledger.inputs.read_inputs import ReadInput
@@ -28,11 +27,12 @@ from orc.scheduler.core.resolve.batching import batch_problems
 from orc.scheduler.core.resolve.servers import KnownServer
 from orc.scheduler.core.resolve.settings import TARGET_KEYS
 from orc.scheduler.core.resolve.targets import ProviderFacts, TargetRules, switched_to
+from orc.scheduler.core.resolve.tools import tool_of, written_tool
 from orc.scheduler.core.source.paths import Path, dotted
 from orc.scheduler.core.spec.data_inputs import ReadRequest
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.parse import Spec
-from orc.scheduler.core.spec.prompt import MessageSpec, PartSpec, TargetSpec, ToolSpec, tool_name
+from orc.scheduler.core.spec.prompt import MessageSpec, PartSpec, TargetSpec
 
 
 class Report(Protocol):
@@ -174,8 +174,8 @@ class ModelChoice:
         if targets["provider"]:
             known.append(TargetDef(provider=targets["provider"]))
         self._check_files(known, path)
-        tools = tuple(_tool(tool) for tool in step.tools)
-        written = [_tool_with_templates(tool) for tool in step.tools]
+        tools = tuple(map(tool_of, step.tools))
+        written = [written_tool(tool) for tool in step.tools]
         if texts_in(written):
             templates["tools"] = written
         return {
@@ -377,26 +377,3 @@ class ModelChoice:
             return None
         self._refuse(self._rules.address_problem(provider, base_url), *path)
         return base_url.rstrip("/")
-
-
-def _tool(spec: ToolSpec) -> ToolDef:
-    """The tool, without what has templates."""
-    known = {key: item for key, item in _tool_with_templates(spec).items() if not texts_in(item)}
-    return load(ToolDef, known)
-
-
-def _tool_with_templates(spec: ToolSpec) -> dict[str, Any]:
-    if spec.builtin is not None:
-        return {"name": spec.builtin, "allow": list(spec.allow or ())}
-    # The spec's checks report a template in a name or in `mcp`, and a tool with neither key.
-    name = tool_name(spec)
-    name = "" if texts_in(name) else name
-    if spec.mcp is not None:
-        mcp = "" if texts_in(spec.mcp) else spec.mcp
-        return {"name": name, "mcp": mcp, "allow": list(spec.allow or ())}
-    return {
-        "name": name,
-        "function": spec.python,
-        "description": spec.description,
-        "parameters": spec.parameters,
-    }
