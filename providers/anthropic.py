@@ -208,5 +208,5 @@ class _ListedModel(Wire):
 
 class _Page(Wire):
     data: list[_ListedModel]
-    has_more: bool = False
+    has_more: bool | None = None
     last_id: Text | None = None

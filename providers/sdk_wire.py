@@ -165,4 +165,6 @@ class Wire(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             place = safe_text(key_path(first["loc"]), length_max=80) or "event"
-            raise failures.build_protocol_error(f"has an invalid {place}: {first['msg']}") from None
+            is_object = first["type"] in ("model_type", "dict_type")
+            why = "Input should be an object" if is_object else first["msg"]
+            raise failures.build_protocol_error(f"has an invalid {place}: {why}") from None

@@ -167,7 +167,7 @@ class _MessageBatch(Wire):
 
 class _MessagePage(Wire):
     data: list[dict[str, Any]]
-    has_more: bool = False
+    has_more: bool | None = None
     last_id: LooseText = None
 
 

@@ -93,7 +93,8 @@ class OpenAIBatches:
         for _ in range(PAGES_MAX):
             page = _FilePage.parse(await self._door.get("/batches", params), self._failures)
             for listed in page.data:
-                if (listed.get("metadata") or {}).get(NAME_KEY) == name:
+                metadata = listed.get("metadata")
+                if isinstance(metadata, dict) and metadata.get(NAME_KEY) == name:
                     return [self._state(listed)]
             created = [at for one in page.data if isinstance(at := one.get("created_at"), int)]
             last = page.data[-1].get("id") if page.data else None
@@ -200,7 +201,7 @@ class _FileBatch(Wire):
 
 class _FilePage(Wire):
     data: list[dict[str, Any]]
-    has_more: bool = False
+    has_more: bool | None = None
 
 
 class _FileResponse(Wire):

@@ -32,14 +32,15 @@ def read_reply(body: bytes, request: Request, *, who: str, secrets: tuple[str, .
     """The reply. Raises ProviderError for vectors that cannot be used."""
     document = _parse(body, who, secrets)
     counts = read_input_counts(document)
+    usage = counts.usage() if counts.is_known else None
     try:
         rows = document.get("embeddings")
         if not isinstance(rows, list):
             raise ValueError("has no `embeddings`")
         vectors = read_vectors(rows, count=len(texts_of(request)))
     except ValueError as error:
-        raise TransientError("protocol", f"{who}'s reply {error}", usage=counts.usage()) from None
-    check_dimensions(vectors, request, who, counts.usage())
+        raise TransientError("protocol", f"{who}'s reply {error}", usage=usage) from None
+    check_dimensions(vectors, request, who, usage)
     model = document.get("model")
     named = model if isinstance(model, str) and model else request.model
     return Reply(

@@ -59,7 +59,7 @@ class EmbeddingsDocument:
         found = self._document
         assert found is not None
         counts = read_input_counts(found.usage)
-        vectors = self._read(_in_order(found.data), request, counts.usage())
+        vectors = self._read(_in_order(found.data), request, counts)
         show = self._failures.show
         return Reply(
             text=describe_vectors(vectors),
@@ -72,7 +72,8 @@ class EmbeddingsDocument:
             vectors=vectors,
         )
 
-    def _read(self, rows: list[object], request: Request, usage: Usage) -> Vectors:
+    def _read(self, rows: list[object], request: Request, counts: Counts) -> Vectors:
+        usage = counts.usage() if counts.is_known else None
         try:
             vectors = read_vectors(rows, count=len(texts_of(request)))
         except ValueError as error:
@@ -89,7 +90,7 @@ def read_input_counts(document: object) -> Counts:
     return counts if counts.input_tokens is None else replace(counts, output_tokens=0)
 
 
-def check_dimensions(vectors: Vectors, request: Request, who: str, usage: Usage) -> None:
+def check_dimensions(vectors: Vectors, request: Request, who: str, usage: Usage | None) -> None:
     """Raise PermanentError if the vectors do not have the length that was asked for."""
     asked = request.params.get("dimensions")
     if asked is not None and vectors.count and vectors.dimensions != asked:
@@ -102,7 +103,11 @@ def check_dimensions(vectors: Vectors, request: Request, who: str, usage: Usage)
 
 
 def _in_order(data: list[_Embedding]) -> list[object]:
-    """The vectors in the order of the texts: by their indexes, if each has its own."""
-    if sorted(each.index or 0 for each in data) == list(range(len(data))):
-        data = sorted(data, key=lambda each: each.index or 0)
+    """The vectors in the order of the texts: by their indexes, if each has its own.
+
+    Some servers count from 1.
+    """
+    by_index = {each.index: each.embedding for each in data if each.index is not None}
+    if len(by_index) == len(data):
+        return [by_index[index] for index in sorted(by_index)]
     return [each.embedding for each in data]

@@ -121,6 +121,16 @@ async def test_tokens_that_the_server_does_not_count_are_unknown(
         assert not (await embedder.embed(ask("a"))).is_counted
 
 
+async def test_vectors_that_cannot_be_used_and_were_not_counted_are_in_doubt(
+    api: Api, embedder: Embedder, server: FaultServer
+) -> None:
+    for tokens in (None, 7):
+        server.will(answer(api.document([[1.0], [2.0, 3.0]], tokens=tokens)))
+        with trio.fail_after(60), pytest.raises(TransientError) as caught:
+            await embedder.embed(ask("a", "b"))
+        assert caught.value.usage == (None if tokens is None else Usage(tokens, 0))
+
+
 async def test_vectors_may_be_base64(api: Api, embedder: Embedder, server: FaultServer) -> None:
     text = base64.b64encode(struct.pack("<3f", 1, 2, 3)).decode()
     server.will(answer(api.document([text])))
@@ -217,9 +227,12 @@ async def test_a_reply_may_be_longer_than_a_line_of_a_stream(
     assert (reply.vectors.count, reply.vectors.dimensions) == (count, 100_000)
 
 
-async def test_openai_sends_vectors_by_their_index(server: FaultServer) -> None:
+@pytest.mark.parametrize("first", [0, 1])
+async def test_openai_sends_vectors_by_their_index(server: FaultServer, first: int) -> None:
     provider = build_openai({}, f"{server.url}/v1")
     document = _openai([[1.0], [2.0]])
+    for row in document["data"]:
+        row["index"] += first
     document["data"].reverse()
     server.will(answer(document))
     with trio.fail_after(60):
