@@ -18,7 +18,7 @@ from orc.ledger.files.exposure import examine_folder, is_own, others_may_write
 from orc.ledger.files.way import Entry
 from orc.ledger.files.written import written_path
 from orc.scheduler.core.errors import nearest
-from orc.scheduler.executors.site import FILE_NAME, LOCAL, Site, Sites, parse_sites
+from orc.scheduler.executors.site import FILE_NAME, LOCAL, Site, Sites, Tls, parse_sites
 
 SITES_VARIABLE = "ORC_EXECUTORS"
 _EXTRAS = {"dask": ("distributed", "dask")}
@@ -90,6 +90,7 @@ def find_site(sites: Sites, name: str) -> Site:
     if site.tls is not None:
         for path in (site.tls.ca, site.tls.cert, site.tls.key):
             _check_tls_file(path, is_key=path == site.tls.key)
+        _check_together(site.tls)
     return site
 
 
@@ -124,6 +125,26 @@ def _refuse_writable(path: Path) -> None:
             f"their own; chmod go-w {path}"
         )
     examine_folder(path.parent).refuse(f"the site file {path} is not read")
+
+
+def _check_together(tls: Tls) -> None:
+    # Imported here, since most executors have no TLS.
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    named = f"{tls.cert} and {tls.key}"
+    try:
+        # An empty password: otherwise OpenSSL asks the terminal for that of an encrypted key.
+        context.load_cert_chain(tls.cert, tls.key, password="")
+        named = str(tls.ca)
+        context.load_verify_locations(tls.ca)
+    except (ssl.SSLError, ValueError) as error:
+        why = getattr(error, "reason", None) or "there is no key, or one with a password"
+        raise EnvironmentProblem(
+            f"{named}, which the site file names under `tls`, cannot be used: {why}; all three files "
+            "must be in PEM, and the key must be that of the certificate, without a password; "
+            "`orc cluster certs DIR` makes these files"
+        ) from error
 
 
 def _check_tls_file(path: Path, *, is_key: bool) -> None:

@@ -127,6 +127,49 @@ def test_certificates_are_for_their_owner_and_never_replaced() -> None:
     assert Path(made["key"]).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("key.pem", "of another certificate"),
+        ("key.pem", ""),
+        ("cert.pem", "no certificate"),
+        ("ca.pem", ""),
+    ],
+)
+def test_certificates_that_do_not_fit_are_said_before_anything_connects(
+    name: str, content: str
+) -> None:
+    assert orc("cluster", "certs", "certs").code == orc("cluster", "certs", "others").code == 0
+    site_file(f"address: 'tls://127.0.0.1:1', {TLS}")
+    if content == "of another certificate":
+        content = Path("others", name).read_text()
+    Path("certs", name).write_text(content)
+    for said in (orc("executors"), orc("cluster", "worker", "cluster", "--print")):
+        assert said.code == 7
+        told = said.out + said.err
+        assert str(Path("certs", name).absolute()) in told
+        assert "which the site file names under `tls`, cannot be used: " in told
+        assert "the key must be that of the certificate, without a password" in told
+
+
+def test_a_key_with_a_password_asks_for_none() -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    assert orc("cluster", "certs", "certs").code == 0
+    site_file(f"address: 'tls://127.0.0.1:1', {TLS}")
+    key = serialization.load_pem_private_key(Path("certs/key.pem").read_bytes(), None)
+    Path("certs/key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"password"),
+        )
+    )
+    said = orc("executors")
+    assert said.code == 7
+    assert "there is no key, or one with a password" in said.out + said.err
+
+
 @contextmanager
 def started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """An `orc cluster` process and what it starts."""
