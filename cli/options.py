@@ -300,6 +300,12 @@ def parse_other_executors(given: list[str] | None) -> dict[str, str]:
             f"--executor {found['']}: must be NAME=OTHER; a resumed job keeps its executors, and OTHER "
             "takes the place of NAME"
         )
+    for name, other in found.items():
+        if other == "local":
+            raise UsageProblem(
+                f"--executor {name}=local: this machine takes no other executor's place; write "
+                "`executor: local` in the spec, and resume the job with --spec"
+            )
     return found
 
 

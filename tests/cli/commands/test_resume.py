@@ -50,6 +50,12 @@ def test_a_resume_refuses_another_provider_and_an_invalid_timeout(kept: Kept) ->
     assert "such as 90, 90s, 15m" in nonsense.err
 
 
+def test_this_machine_takes_no_other_executor_s_place(here: Path) -> None:
+    said = orc("resume", "latest", "--executor", "farm=local")
+    assert said.code == 2
+    assert "write `executor: local` in the spec, and resume the job with --spec" in said.err
+
+
 @pytest.mark.parametrize("command", ["resume latest", "rerun latest --step a", "fork latest"])
 def test_an_executor_that_no_step_is_on_cannot_be_replaced(here: Path, command: str) -> None:
     orc("run", write("s.yaml", "project: p\nsteps: {a: {run: 'true'}, b: {run: exit 1}}\n"))
