@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from trio.testing import MockClock
 
 from orc.cli.jobs.state import load_state
 from orc.cli.jobs.sync import first_error
-from orc.ledger import JobId, Ledger, Recorded, open_ledger
+from orc.ledger import JobId, Ledger, LedgerReader, Recorded, open_ledger
 from orc.ledger.definition import CircuitDef, JobDef, RateDef, RetryDef, StepDef, TargetDef
 from orc.ledger.events import AnyEvent
 from orc.ledger.secrets.masking import NO_MASK
@@ -56,6 +57,8 @@ class Stand:
     wall_s: float = EPOCH_S
     """When the next run begins, by the wall's clock."""
 
+    _reader: LedgerReader | None = None
+
     @property
     def database(self) -> Path:
         return self.folder / "runs.db"
@@ -63,17 +66,29 @@ class Stand:
     def open(self) -> Ledger:
         return open_ledger(self.database, projector=ReadModel(), mask=NO_MASK)
 
+    @property
+    def reader(self) -> LedgerReader:
+        """Reads what is stored; it stays open, since most time of a short run is for opening files."""
+        if self._reader is None:
+            self._reader = LedgerReader.open(self.database)
+        return self._reader
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
     def stream(self) -> list[Recorded]:
-        with self.open() as ledger:
-            return list(ledger.read_stream(self.job_id))
+        return list(self.reader.read_stream(self.job_id))
 
     def state(self) -> JobState:
-        with self.open() as ledger:
-            return load_state(ledger, self.job_id)
+        return load_state(self.reader, self.job_id)
 
     def output(self, step_id: str) -> Any:
-        with self.open() as ledger:
-            return ledger.read_payload(load_state(ledger, self.job_id).steps[step_id].output)
+        return self.outputs(step_id)[step_id]
+
+    def outputs(self, *step_ids: str) -> dict[str, Any]:
+        steps = self.state().steps
+        return {name: self.reader.read_payload(steps[name].output) for name in step_ids}
 
     def submit(self) -> None:
         with self.open() as ledger:
@@ -106,10 +121,11 @@ class Stand:
                 evolve(state, recorded)
             return state
 
-    def truncate(self, stream: Sequence[Recorded], source: Path) -> None:
-        """Fill this ledger with the beginning of another stream, and with all its blobs."""
-        with self.open() as ledger, _reader(source) as other:
-            blobs = [row[0] for row in other.connection.execute("SELECT content FROM blobs")]
+    def truncate(self, stream: Sequence[Recorded], source: Stand) -> None:
+        """Fill this ledger with the beginning of another one's stream, and with all its blobs."""
+        with self.open() as ledger:
+            rows = source.reader.connection.execute("SELECT content FROM blobs")
+            blobs = [row[0] for row in rows]
             content = [blob.encode() if isinstance(blob, str) else blob for blob in blobs]
             ledger.append(stream, blobs=content)
         for model in self.models.values():
@@ -236,10 +252,6 @@ class _Mortal:
         return getattr(self._ledger, name)
 
 
-def _reader(path: Path) -> Ledger:
-    return open_ledger(path, projector=ReadModel(), mask=NO_MASK)
-
-
 @contextmanager
 def stand_for(
     plan: Plan, definition: JobDef | None = None, models: Mapping[str, Any] | None = None
@@ -259,11 +271,22 @@ def empty_stand(
     lanes = {choice.lane for task in plan.tasks for choice in task.choices if choice.lane}
     if models is None:
         models = {lane: ScriptedModel(lane, plan) for lane in sorted(lanes)}
+    stand = Stand(plan, folder, models, definition or definition_of(plan))
+    shutil.copyfile(_empty_ledger(), stand.database)
     try:
-        yield Stand(plan, folder, models, definition or definition_of(plan))
+        yield stand
     finally:
+        stand.close()
         with suppress(OSError):
             shutil.rmtree(folder)
+
+
+@cache
+def _empty_ledger() -> Path:
+    """An empty ledger to copy, because creating its tables takes longer than a short run."""
+    path = Path(tempfile.mkdtemp(prefix="orc-empty-")) / "runs.db"
+    open_ledger(path, projector=ReadModel(), mask=NO_MASK).close()
+    return path
 
 
 def definition_of(plan: Plan) -> JobDef:

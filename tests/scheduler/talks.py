@@ -179,7 +179,7 @@ def check_cuts(
         for version in range(1, len(stream)):
             bag = Bag()
             with talking(scripts(), definition, bag) as (stand, talker):
-                stand.truncate(stream[:version], whole.database)
+                stand.truncate(stream[:version], whole)
                 assert stand.run().status == "succeeded"
                 assert stand.output("a") == whole.output("a")
                 assert {event.path for event in events(stand, FileWritten)} == set(files)

@@ -110,7 +110,7 @@ def check_cut(flow: Flow, versions: Sequence[int] | None, data: st.DataObject | 
             versions = [data.draw(st.integers(1, len(stream) - 1))]
         for version in versions or range(1, len(stream)):
             with stand_of(flow) as cut:
-                cut.truncate(stream[:version], whole.database)
+                cut.truncate(stream[:version], whole)
                 cut.wall_s = whole.wall_s
                 referee = FlowReferee(flow)
                 referee.catch_up(events_of(cut, 0))

@@ -208,19 +208,18 @@ def check_cut_of(whole: Stand, version: int) -> None:
     """Cut the stream of a job that has ended after this event; a new run goes on to the same end."""
     plan, stream = whole.plan, whole.stream()
     with empty_stand(plan) as cut:
-        cut.truncate(stream[:version], whole.database)
+        cut.truncate(stream[:version], whole)
         cut.wall_s = whole.wall_s
         referee = Referee(plan, epoch_s=EPOCH_S)
         referee.recall([recorded.event for recorded in stream[:version]])
         watch(cut, referee)
         referee.finished()
-        check_end(plan, cut.state(), foresee(plan))
+        ended = cut.state()
+        check_end(plan, ended, foresee(plan))
         kept = [r.event for r in stream[:version] if isinstance(r.event, LlmResponded)]
         used = {event.step for event in kept}
-        for name in used & {
-            s for s, step in cut.state().steps.items() if step.status == "succeeded"
-        }:
-            assert cut.output(name) == whole.output(name)
+        names = used & {s for s, step in ended.steps.items() if step.status == "succeeded"}
+        assert cut.outputs(*names) == whole.outputs(*names)
 
 
 @bounded(12)

@@ -294,7 +294,7 @@ def test_a_stream_with_its_submission_alone_starts() -> None:
     plan = SHAPES["chain"]
     with stand_for(plan) as whole, empty_stand(plan) as cut:
         whole.run()
-        cut.truncate(whole.stream()[:1], whole.database)
+        cut.truncate(whole.stream()[:1], whole)
         referee = Referee(plan, epoch_s=EPOCH_S)
         referee.recall([recorded.event for recorded in cut.stream()])
         watch(cut, referee)

@@ -9,28 +9,23 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from random import Random
-from tempfile import mkdtemp
 from typing import Any, cast
 
 import trio
 from msgspec.structs import replace
 
 from orc.cli.jobs.resume import start_command
-from orc.ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger
+from orc.ledger import Ledger, LedgerReader, Recorded, failpoints
 from orc.ledger.definition import JobDef
 from orc.ledger.digest import digest_json
 from orc.ledger.errors import StorageError
-from orc.ledger.secrets.masking import NO_MASK
-from orc.projections import Publisher, ReadModel
+from orc.projections import Publisher
 from orc.projections.verify import Verifier
 from orc.scheduler.clock import format_time
 from orc.scheduler.core.commands import AmendJob, CancelJob, Command, ResumeJob, StartJob
@@ -124,7 +119,6 @@ class _Simulation:
 
     def run(self) -> None:
         with self._world.stand() as stand:
-            shutil.copyfile(_empty_ledger(), stand.database)
             stand.append(submitted(self._world.definition))
             self._catch_up(stand)
             state = self._live_on(stand)
@@ -489,11 +483,3 @@ def _all_errors(error: BaseException) -> Iterator[BaseException]:
             waiting += one.exceptions
         else:
             yield one
-
-
-@cache
-def _empty_ledger() -> Path:
-    """An empty ledger to copy, because creating its tables takes longer than a short life."""
-    path = Path(mkdtemp(prefix="orc-simulation-")) / "runs.db"
-    open_ledger(path, projector=ReadModel(), mask=NO_MASK).close()
-    return path
