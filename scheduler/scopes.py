@@ -68,22 +68,17 @@ class Scopes:
         return {**self.inside(step_id), EACH: place, **own}
 
     def after_round(self, step_id: str, round_id: str) -> Variables:
-        """The scope of a loop's `until`: it adds the last round, or the members of the last round."""
-        inner = dict(self.inside(round_id))
-        names = dict(self._names_from(round_id))
-        inside = self._state.steps[round_id].inside
-        if inside is not None and self._state.graph.steps[round_id].has_members:
-            names |= {_local(child): child for child in inside.children}
-        else:
-            names[_own_name(step_id)] = round_id
-        return {**inner, "steps": StepsView(names, self._views)}
+        """The scope of a loop's `until`: it adds the last round, and the members of the last round."""
+        names = {
+            **self._names_from(round_id),
+            _own_name(step_id): round_id,
+            **self._members(round_id),
+        }
+        return {**self.inside(round_id), "steps": StepsView(names, self._views)}
 
     def score(self, step_id: str) -> Variables:
         """The scope of the step's scores: it adds its output, and the members of a group."""
-        names = dict(self._names_from(step_id))
-        inside = self._state.steps[step_id].inside
-        if inside is not None and self._state.graph.steps[step_id].has_members:
-            names |= {_local(child): child for child in inside.children}
+        names = {**self._names_from(step_id), **self._members(step_id)}
         output = self._read(self._state.steps[step_id].output)
         return {
             **self.inside(step_id),
@@ -114,6 +109,14 @@ class Scopes:
         while name is not None:
             yield name
             name = self._state.steps[name].parent
+
+    def _members(self, step_id: str) -> dict[str, str]:
+        """The members of a group, which its own texts can name. Those of a workflow they cannot."""
+        inside = self._state.steps[step_id].inside
+        definition = self._state.graph.steps[step_id]
+        if inside is None or not definition.has_members or definition.inputs is not None:
+            return {}
+        return {_local(child): child for child in inside.children}
 
     def _statuses(self, step_id: str, step: StepState) -> dict[str, bool]:
         needs = self._state.graph.needs[step_id]

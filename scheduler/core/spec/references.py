@@ -69,7 +69,8 @@ class Scope(Struct, frozen=True):
             added += ("loop",)
         steps = self.steps
         if place == "until":
-            steps = {**steps, **(step.steps or {step_id: step})}
+            one = step.model_copy(update={"for_each": None, "matrix": None, "repeat": None})
+            steps = {**steps, step_id: one, **(step.steps or {})}
         if place == "score":
             added += ("output",)
             steps = {**steps, **(step.steps or {})}
@@ -102,7 +103,7 @@ def _kind_of_output(step: Any) -> str | None:
     given = step.model_dump(exclude_unset=True, by_alias=True) if isinstance(step, Strict) else step
     if not isinstance(given, Mapping):
         return None
-    if "for_each" in given or "matrix" in given or "repeat" in given:
+    if any(given.get(key) is not None for key in ("for_each", "matrix", "repeat")):
         return "list"
     output = given.get("output")
     has_format = isinstance(output, Mapping) and (
