@@ -21,7 +21,7 @@ from orc.ledger.kinds import STARTING
 from orc.ledger.money import nearest_nano_usd
 from orc.ledger.reader import LedgerReader
 from orc.ledger.wording import calls_cost_text, usd_text, visible
-from orc.projections.money.spending import has_cost
+from orc.projections.money.unknown_costs import has_cost
 from orc.projections.tables.status import starting_text, status_by_processes
 
 SHORT_CHARS = 200

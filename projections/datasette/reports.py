@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orc.ledger.wording import count_text
-from orc.projections.money.spending import sql_unpriced
+from orc.projections.money.unknown_costs import sql_unpriced
 
 _COSTS = f"""sum(llm_calls.cost_nano_usd) / 1e9 as cost_usd,
     sum{sql_unpriced("llm_calls").lower()} as calls_unpriced"""

@@ -12,6 +12,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orc.projections.money.unknown_costs import sql_unpriced
+
 By = Literal["model", "provider", "day", "step", "job", "project"]
 
 _KEYS: dict[By, str] = {
@@ -24,20 +26,6 @@ _KEYS: dict[By, str] = {
     "project": "jobs.name",
 }
 _INSIDE = re.compile(r"[\[#/].*", re.DOTALL)
-
-
-def has_cost(status: object, input_tokens: object) -> bool:
-    """Whether a call of the table `llm_calls` costs something: it was answered, or used tokens.
-
-    What an answered call used may be unknown, and so is its cost then.
-    """
-    return status == "answered" or input_tokens is not None
-
-
-def sql_unpriced(calls: str) -> str:
-    """Whether the cost of a call of the table `llm_calls`, by this name in a query, is unknown."""
-    costs = f"({calls}.status = 'answered' OR {calls}.input_tokens IS NOT NULL)"
-    return f"({costs} AND {calls}.cost_nano_usd IS NULL)"
 
 
 class SpendingGroup(Struct, frozen=True):

@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 from orc.ledger.kinds import BATCH_OPEN
 from orc.ledger.wording import batch_text
-from orc.projections.money.spending import has_cost
+from orc.projections.money.unknown_costs import has_cost
 from orc.projections.tables.columns import column, table
 
 

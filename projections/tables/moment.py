@@ -19,7 +19,7 @@ from orc.ledger.schema import migrate
 from orc.ledger.schema_check import limit
 from orc.ledger.stored import as_damage
 from orc.projections.money.prices import NO_PRICES, PriceTable
-from orc.projections.money.spending import sql_unpriced
+from orc.projections.money.unknown_costs import sql_unpriced
 from orc.projections.tables.columns import table_of
 from orc.projections.tables.projector import ReadModel
 from orc.projections.tables.rows import CallRow

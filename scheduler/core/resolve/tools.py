@@ -19,18 +19,21 @@ def tool_of(spec: ToolSpec) -> ToolDef:
 def written_tool(spec: ToolSpec) -> dict[str, Any]:
     """The fields of the tool, with their templates.
 
-    The spec's checks report a template in a name or in `mcp`, and a tool of no kind.
+    The spec's checks report a tool of no kind, and a template in a key where none is rendered, which
+    is left out here.
     """
     if spec.builtin is not None:
         return {"name": spec.builtin, "allow": list(spec.allow or ())}
-    name = tool_name(spec)
-    name = "" if texts_in(name) else name
+    name = _plain(tool_name(spec))
     if spec.mcp is not None:
-        mcp = "" if texts_in(spec.mcp) else spec.mcp
-        return {"name": name, "mcp": mcp, "allow": list(spec.allow or ())}
+        return {"name": name, "mcp": _plain(spec.mcp), "allow": list(spec.allow or ())}
     return {
         "name": name,
-        "function": spec.python,
+        "function": _plain(spec.python),
         "description": spec.description,
         "parameters": spec.parameters,
     }
+
+
+def _plain(value: Any) -> Any:
+    return "" if texts_in(value) else value
