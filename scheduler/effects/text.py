@@ -69,7 +69,8 @@ def reply_result(
 def _mend(text: str, schema: Mapping[str, Any] | None) -> Any:
     """The object or list that json-repair finds in the text; None if it is not to be trusted.
 
-    The text must be one that begins and ends as a document: prose with a bracket in it is none.
+    The text must be one that begins and ends as a document: prose with a bracket in it is none. One
+    without an error in its syntax is refused for its values, such as NaN: others would be made up.
     """
     written = text.strip()
     if (written[:1], written[-1:]) not in (("{", "}"), ("[", "]")) or len(
@@ -77,10 +78,12 @@ def _mend(text: str, schema: Mapping[str, Any] | None) -> Any:
     ) > MENDED_CHARS_MAX:
         return None
     try:
-        parse_json(written)
+        json.loads(written)
         return None
-    except ValueError:
+    except json.JSONDecodeError:
         pass
+    except (ValueError, RecursionError):
+        return None
     import json_repair
 
     try:

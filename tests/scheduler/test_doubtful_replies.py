@@ -58,6 +58,10 @@ def test_reasoning_is_kept_in_the_ledger() -> None:
         ('{"n": 1', False, False),
         ("I cannot [really] do that", False, False),
         ('```json\n{"n": 1}\n```\nor\n```json\n{"n": 2}\n```', False, False),
+        # No error of syntax: a mend would make a value up.
+        ('{"n": 1, "size": NaN}', False, False),
+        ('{"n": 1, "n": 2}', False, False),
+        ('{"n": 1, "size": ' + "9" * 5000 + "}", False, False),
         ("{'n': 'x',}", False, False),
     ],
 )
