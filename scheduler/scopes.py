@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from orc.ledger import LedgerReader
@@ -313,14 +314,16 @@ class _StepView(Mapping[str, Any]):
                 f"use `steps.{self._step_id}.output`, or let the fork begin there (--from "
                 f"{self._step_id})"
             )
-        found = []
-        for number, child in enumerate(() if inside is None else inside.children):
-            assert inside is not None
+        found: list[dict[str, Any]] = []
+        if inside is None:
+            return found
+        # A part with the values of many items is read once.
+        values = chain.from_iterable(map(self._read, inside.values))
+        for number, (child, value) in enumerate(zip(inside.children, values, strict=True)):
             view = _StepView(self._state, child, self._ledger, self._read)
-            values = self._read(inside.values[number // CHILDREN_MAX])
             found.append(
                 {
-                    **definition.for_each.parts(values[number % CHILDREN_MAX]),
+                    **definition.for_each.parts(value),
                     "index": number,
                     "key": key_of(inside, number),
                     "step": child,
