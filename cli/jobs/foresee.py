@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ from orc.ledger.definition import JobDef
 from orc.ledger.digest import Digest
 from orc.ledger.events import JobId, JobSubmitted, Payload
 from orc.ledger.files.file_store import FileStore
+from orc.ledger.files.private_folder import PLAN, PrivateFolder
 from orc.ledger.secrets.masking import Mask
 from orc.projections.caches.replies import ReplyCache
 from orc.projections.caches.results import ResultCache
@@ -57,8 +57,8 @@ def foresee(
     The servers of steps with `cache: ledger` may be asked for the identity of their models. Raises
     LedgerError.
     """
-    with tempfile.TemporaryDirectory(prefix="orc-plan-") as folder:
-        path = Path(folder) / "runs.db"
+    with PrivateFolder(PLAN) as folder:
+        path = folder / "runs.db"
         # A secret that is missing hides nothing; the run would be refused.
         mask = read_mask(definition, environment, steps=())
         if ledger is None:

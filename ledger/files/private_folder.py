@@ -19,10 +19,16 @@ BROWSER_PAGE = "orc-browse"
 """The page by which `orc browse` tells its link to a browser."""
 TRIAL = "orc-chaos"
 """The jobs of `orc chaos`."""
+HOOK = "orc-hook"
+"""The facts for a hook, and what it prints."""
+PLAN = "orc-plan"
+"""The empty ledger with which a job is foreseen that no ledger has."""
 KINDS = {
     COPY: ("was to read a copy of a ledger", "the next command that reads such a copy removes it"),
     BROWSER_PAGE: ("ran `orc browse`", "the next `orc browse` that opens a browser removes it"),
     TRIAL: ("ran `orc chaos`", "`orc chaos` removes it"),
+    HOOK: ("ran a hook of a job", "the next hook removes it"),
+    PLAN: ("ran `orc plan`", "`orc plan` removes it"),
 }
 """For each kind, what its process did, and who removes what it left."""
 
@@ -35,7 +41,7 @@ def temporary_place() -> Path:
 class PrivateFolder:
     """A folder of this kind with mode 0700, removed by `cleanup`, or when the process ends.
 
-    `path` is the place for files in it. Raises OSError.
+    `path` is the place for files in it; `with` gives it, and removes the folder. Raises OSError.
     """
 
     def __init__(self, kind: str) -> None:
@@ -45,6 +51,12 @@ class PrivateFolder:
         self.path = folder / "files"
         self._end = weakref.finalize(self, _remove, folder, lock)
         self.path.mkdir(mode=0o700)
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        self.cleanup()
 
     def cleanup(self) -> None:
         """Remove the folder and what is in it."""

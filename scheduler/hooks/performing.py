@@ -7,7 +7,6 @@ record of it. While it runs, the owner still answers signals, so that nobody wai
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from msgspec.structs import replace
 
 from orc.ledger import JobId, LedgerReader
 from orc.ledger.definition import HookDef, LimitsDef
+from orc.ledger.files.private_folder import HOOK, PrivateFolder
 from orc.ledger.files.project_places import spec_folder
 from orc.ledger.packing import pack_bytes
 from orc.ledger.secrets.masking import Mask
@@ -76,9 +76,13 @@ async def perform_hook(place: HookPlace, *, open_stops: OpenStops, apply: Apply)
     assert started is not None
     hook = place.state.definition.hooks[started.hook]
     outcome: Message | None = None
-    with tempfile.TemporaryDirectory(prefix="orc-hook-") as folder:
+    try:
+        private = PrivateFolder(HOOK)
+    except OSError as error:
+        return Message(EndHook("not_started", message=place.mask.text(str(error))))
+    with private as folder:
         try:
-            request = _request(hook, place, Path(folder))
+            request = _request(hook, place, folder)
         except (TemplateError, OSError, ValueError) as error:
             return Message(EndHook("not_started", message=place.mask.text(str(error))))
         async with trio.open_nursery() as nursery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from orc.scheduler.hooks import performing
 from tests.cli.command_line import Said, orc, write
 from tests.processes import run_orc
 
@@ -165,6 +167,33 @@ def test_a_hook_whose_process_died_is_closed_as_unknown_and_not_run_again() -> N
     assert "not run again" in events()[-1]["message"]
     assert Path("told").read_text().split() == ["told"]
     assert orc("verify").code == 0
+
+
+def test_the_folder_of_a_hook_whose_process_died_is_named_and_removed(tmp_path: Path) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    here, temporary = Path.cwd(), str(place)
+    write("spec.yaml", SPEC.format(hooks="succeeded: kill -9 $PPID", step="{run: 'true'}"))
+    died = run_orc("run", "spec.yaml", cwd=here, TMPDIR=temporary)
+    assert died.returncode == -signal.SIGKILL
+    (left,) = place.iterdir()
+    told = run_orc("doctor", cwd=here, TMPDIR=temporary).stdout
+    assert f"{left}: a killed process left it, which ran a hook of a job" in told
+    write("next.yaml", SPEC.format(hooks="succeeded: 'true'", step="{run: 'true'}"))
+    assert run_orc("run", "next.yaml", cwd=here, TMPDIR=temporary).returncode == 0
+    assert list(place.iterdir()) == []
+
+
+def test_a_hook_without_room_for_its_facts_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(kind: str) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(performing, "PrivateFolder", full)
+    assert run("succeeded: echo told >> told").code == 0
+    ended = events()[-1]
+    assert (ended["type"], ended["outcome"]) == ("hook.ended", "not_started")
+    assert "No space left on device" in ended["message"]
+    assert not Path("told").exists()
 
 
 def test_the_plan_names_the_hooks() -> None:
