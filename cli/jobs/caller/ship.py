@@ -24,11 +24,15 @@ def read_shipped(files: SpecFiles, patterns: tuple[str, ...]) -> tuple[ShippedDe
     if known is not None:
         return known
     globs, own = Globs(patterns), Folder(files.folder, private=False)
-    found = [path for path in own.files(enters=globs.may_enter) if globs.match(path)]
+    others: list[str] = []
+    left = own.files(enters=globs.may_enter, others=others)
+    found = [path for path in left if globs.match(path)]
     for pattern in patterns:
         one = Globs([pattern])
         if not any(map(one.match, found)):
-            raise ValueError(f"{files.folder} has no file that matches {pattern!r}")
+            links = [path for path in sorted(others) if one.match(path)]
+            why = f": {links[0]} is a link or a special file; put a copy there" if links else ""
+            raise ValueError(f"{files.folder} has no file that matches {pattern!r}{why}")
     if len(found) > FILES_MAX:
         raise ValueError(
             f"{number_text(len(found))} files match; the maximum is {number_text(FILES_MAX)}"

@@ -61,6 +61,12 @@ def test_too_many_or_too_large_files_are_refused(
         shipped(folder, "*.txt", "*.py")
 
 
+def test_a_pattern_that_only_a_link_matches_says_so(folder: Path) -> None:
+    (folder / "link.sh").symlink_to("train.py")
+    with pytest.raises(ValueError, match=r"'\*\.sh': link\.sh is a link"):
+        shipped(folder, "*.sh")
+
+
 def test_a_file_whose_name_is_not_allowed_is_refused(folder: Path) -> None:
     (folder / "a\nb.py").write_text("")
     with pytest.raises(ValueError, match="not allowed in a file name"):
