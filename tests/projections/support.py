@@ -62,6 +62,7 @@ from tests.builders import (
     step,
     submitted,
 )
+from tests.empty_ledger import copy_empty_ledger
 
 _mostly = st.sampled_from((True, True, True, True, False))
 _endings: st.SearchStrategy[Command] = st.sampled_from(
@@ -322,9 +323,11 @@ def ledger_of(
     *told: Story, batches: Iterable[Sequence[Recorded]] | None = None
 ) -> Iterator[Ledger]:
     """A ledger in a temporary folder with the stories, each appended in one batch."""
-    with tempfile.TemporaryDirectory() as folder, open_in(Path(folder)) as ledger:
-        write(ledger, *told, batches=batches)
-        yield ledger
+    with tempfile.TemporaryDirectory() as folder:
+        copy_empty_ledger(Path(folder) / "runs.db")
+        with open_in(Path(folder)) as ledger:
+            write(ledger, *told, batches=batches)
+            yield ledger
 
 
 def write(

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,6 +31,7 @@ from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.folders.workspace import Workspace
 from orc.scheduler.runner import Runner
 from tests.builders import EPOCH_S, JOB, OWNER, at, fold_recorded, job, record, step, submitted
+from tests.empty_ledger import copy_empty_ledger
 from tests.model import NEVER, Plan, Task
 from tests.scheduler.scripted import ScriptedModel
 
@@ -272,21 +272,13 @@ def empty_stand(
     if models is None:
         models = {lane: ScriptedModel(lane, plan) for lane in sorted(lanes)}
     stand = Stand(plan, folder, models, definition or definition_of(plan))
-    shutil.copyfile(_empty_ledger(), stand.database)
+    copy_empty_ledger(stand.database)
     try:
         yield stand
     finally:
         stand.close()
         with suppress(OSError):
             shutil.rmtree(folder)
-
-
-@cache
-def _empty_ledger() -> Path:
-    """An empty ledger to copy, because creating its tables takes longer than a short run."""
-    path = Path(tempfile.mkdtemp(prefix="orc-empty-")) / "runs.db"
-    open_ledger(path, projector=ReadModel(), mask=NO_MASK).close()
-    return path
 
 
 def definition_of(plan: Plan) -> JobDef:
