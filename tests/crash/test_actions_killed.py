@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orc.cli.jobs.acting import runner
 from orc.cli.jobs.acting.browse_actions import BrowserActions
 from orc.cli.jobs.places import Places
 from orc.cli.terminal.problems import problem_lines
@@ -19,7 +20,7 @@ from orc.projections.pages.actions import ForkRequest, StartRequest
 from orc.projections.pages.decisions import RequestRefused
 from tests.cli.command_line import orc, work_in, write
 from tests.crash.page_server import PageServer
-from tests.processes import event_types, has_event, read_events, wait_until
+from tests.processes import WAIT_S, event_types, has_event, read_events, wait_until
 
 SLOW = """\
 project: slow
@@ -59,6 +60,14 @@ def owner_of(folder: Path) -> int:
     return int(begins[-1]["data"]["owner"]["pid"])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _are_waited_for() -> Iterator[None]:
+    """The processes that this one has started are no longer its children at its end."""
+    yield
+    for process in runner._started:
+        process.wait(WAIT_S)
+
+
 @pytest.fixture
 def runners(folder: Path) -> Iterator[Callable[[], int]]:
     """A function for the process that runs the job; those that a failed test leaves are ended."""
@@ -78,15 +87,15 @@ def test_a_job_outlives_its_server_and_its_runner(folder: Path, runners: Callabl
     assert (status, "slow" in page) == (200, True)
     wait_until((folder / "there").exists)
     job = read_events(folder / "runs.db")[-1]["job_id"]
-    runner = runners()
-    assert os.getsid(runner) == runner != os.getsid(server.process.pid)
+    running = runners()
+    assert os.getsid(running) == running != os.getsid(server.process.pid)
     server.kill()
 
     server = PageServer(folder)
     assert "A process in the background runs the job" in server.see(f"/{job}")
     status, page = server.send(f"/act/{job}", action="rerun", step="before")
-    assert (status, f"process {runner} on" in page) == (409, True)
-    os.kill(runner, signal.SIGKILL)
+    assert (status, f"process {running} on" in page) == (409, True)
+    os.kill(running, signal.SIGKILL)
     wait_until(lambda: not has_owner(folder / "runs.db", job))
     assert "interrupted" in server.see(f"/{job}")
 
