@@ -74,10 +74,18 @@ async def resume(
             _refuse_withdrawn(owned)
             if amendment is None or not amendment.edits_spec:
                 check_replaced(executors, state.definition)
+            # What the options say is checked before anything is recorded, in whatever state the job is.
+            document = None
+            if replies is not None or provider is not None:
+                document = read_replies_for_resume(
+                    ledger, state, provider=provider, replies=replies
+                )
             connected = None
             if amendment is not None:
                 prepared = amendment.prepare(ledger, job_id, state)
                 check_replaced(executors, prepared.definition)
+                for amount in budget:
+                    parse_raise(amount, state, definition=prepared.definition)
                 if prepared.continues_job:
                     # Before anything is recorded.
                     connecting = caller.connect(prepared.definition)
@@ -87,13 +95,16 @@ async def resume(
                     await owned.end_elsewhere(left_running(state))
                 state = owned.state = prepared.record()
             check_step_names("--only", only, state.steps)
+            for amount in budget:
+                # All are checked before the first is recorded.
+                parse_raise(amount, state)
             if state.status == "succeeded":
                 return owned.publish_again()
             refuse_removed(ledger, job_id, state)
             return await continue_job(
                 owned,
                 provider=provider,
-                replies=replies,
+                document=document,
                 timeout_s=timeout_s,
                 budget=budget,
                 only=only,
@@ -117,23 +128,22 @@ async def continue_job(
     owned: OwnedJob,
     *,
     provider: str | None = None,
-    replies: Path | None = None,
+    document: Any = None,
     timeout_s: float | None = None,
     budget: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
     from_queue: bool = False,
     connected: list[RemoteExecutor] | None = None,
 ) -> Ended:
-    """Run a job that this process owns and has folded; the arguments are those of `resume`.
+    """Run a job that this process owns and has folded; the arguments are those of `resume`, checked.
 
-    With `from_queue`, this process is a worker, which took the job from the queue. `connected` are
-    the executors, if they are connected already.
+    `document` are recorded replies that were given, None for those that the job has. With
+    `from_queue`, this process is a worker, which took the job from the queue. `connected` are the
+    executors, if they are connected already.
     """
     ledger, job_id, state = owned.ledger, owned.job_id, owned.state
-    document = check_continued(owned, steps_to_run(state, only), provider=provider, replies=replies)
-    for amount in budget:
-        # All are checked before the first is recorded.
-        parse_raise(amount, state)
+    steps = steps_to_run(state, only)
+    document = check_continued(owned, steps, provider=provider, document=document)
     async with AsyncExitStack() as stack:
         if connected is None:
             connected = await stack.enter_async_context(owned.caller.connect(state.definition))
@@ -160,17 +170,19 @@ def check_continued(
     steps: Collection[str],
     *,
     provider: str | None = None,
-    replies: Path | None = None,
+    document: Any = None,
 ) -> Any:
     """Check that the steps can run here, and build the job's providers; its recorded replies.
 
-    Nothing is recorded. Raises UsageProblem, EnvironmentProblem, LedgerError.
+    They are the `document`, if it is given. Nothing is recorded. Raises UsageProblem,
+    EnvironmentProblem, LedgerError.
     """
     ledger, state = owned.ledger, owned.state
     assert state.submitted is not None
     require_spec_folder(spec_folder(state.submitted, ledger.path), state.definition, steps=steps)
     mask = owned.read_secrets(steps=steps)
-    document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
+    if document is None:
+        document = read_replies_for_resume(ledger, state, provider=provider, replies=None)
     document = mask.value(document)
     owned.build_providers(replies=document, override=provider)
     return document

@@ -49,10 +49,11 @@ def check_prices(definition: JobDef, prices: PriceTable, environment: Mapping[st
                 )
 
 
-def parse_raise(text: str, state: JobState) -> RaiseBudget:
+def parse_raise(text: str, state: JobState, *, definition: JobDef | None = None) -> RaiseBudget:
     """The command for `+1.00` (dollars), `+5000tokens` or `+10calls`; `STEP=` names a step's budget.
 
-    Raises UsageProblem.
+    With a definition, which the job is about to get, the budgets are those that it sets. Raises
+    UsageProblem.
     """
     found = _AMOUNT.match(text.strip())
     if found is None:
@@ -61,9 +62,18 @@ def parse_raise(text: str, state: JobState) -> RaiseBudget:
             "+10calls, or STEP=+1.00 for the budget of a step"
         )
     account = found["step"] or JOB
-    limits = current_limits(state, account)
+    steps: Mapping[str, StepDef] = state.graph.steps
+    if definition is None:
+        limits = current_limits(state, account)
+    else:
+        steps = dict(walk(definition.steps))
+        holder = (
+            definition if account == JOB else steps.get(account) or state.graph.steps.get(account)
+        )
+        budget = None if holder is None else holder.budget
+        limits = None if budget is None else budget.limits()
     if limits is None:
-        named = [step_id for step_id, step in state.graph.steps.items() if step.budget is not None]
+        named = [step_id for step_id, step in steps.items() if step.budget is not None]
         whose = f"step {account!r} has" if account else "the job has"
         raise UsageProblem(f"--budget: {whose} no budget{nearest(account, named)}")
     number = found["number"]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.command_line import orc, submit, write
 from tests.cli.conftest import Kept
+from tests.each_case import each_case
 
 
 def test_resume_runs_only_what_had_not_succeeded(here: Path) -> None:
@@ -64,3 +65,31 @@ def test_an_executor_that_no_step_is_on_cannot_be_replaced(here: Path, command: 
     assert said.code == 2
     assert "--executor farm=...: no step of the job is on an executor 'farm'" in said.err
     assert orc("show", "latest", "--events", "--json").out == before
+
+
+@each_case(
+    "command, said",
+    [
+        ("resume latest --budget junk", "--budget 'junk': must be an amount"),
+        ("resume latest --budget a=+1calls", "--budget: step 'a' has no budget"),
+        ("resume latest --budget +1tokens", "the budget has no max_tokens"),
+        ("resume latest --replies nowhere.yaml", "no recorded replies at nowhere.yaml"),
+        ("resume latest -p replay", "there are no recorded replies at"),
+        ("resume latest --only nothing", "--only: there is no step 'nothing'"),
+    ],
+)
+def test_a_wrong_option_is_refused_in_every_state_before_anything_is_recorded(
+    command: str, said: str, here: Path
+) -> None:
+    spec = "project: x\nbudget: {max_calls: 1}\nsteps: {a: {value: 1}, b: {value: 2}}\n"
+    job = submit(spec)
+    before = orc("tail", job, "--json").out
+    write("edited.yaml", spec.replace("value: 1", "value: 3"))
+    rerun = command.replace("resume latest", "rerun latest --step a")
+    for line in (command, f"{command} --spec edited.yaml", rerun):
+        if "rerun" in line and ("--budget" in line or "-p " in line):
+            continue
+        refused = orc(*line.split())
+        assert refused.code == 2
+        assert said in refused.err
+        assert orc("tail", job, "--json").out == before
