@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.language.arguments import check_arguments
 from orc.scheduler.core.language.evaluation import (
     FILTERS,
     STATUS_CALLS,
     TESTS,
-    check_arguments,
     decide,
     evaluate,
     evaluators,
