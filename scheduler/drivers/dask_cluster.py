@@ -8,6 +8,7 @@ takes 30 s by itself, one to a frozen worker for ever.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
@@ -38,6 +39,8 @@ _LOOK_S = 0.1
 _POSTED_S = 1.0
 """How long the end waits for requests that were posted."""
 _NOT_INSTALLED = ("ImportError(", "ModuleNotFoundError(")
+_NOT_OURS = "the worker answers as no version of orc does"
+_FACT_CHARS = 200
 _SLOW = "the worker has not answered in time"
 _T = TypeVar("_T")
 
@@ -55,7 +58,7 @@ class Cluster:
         self.engine = engine
         self.is_encrypted = address.startswith("tls://")
         self.is_private = is_safe(address, is_insecure=False)
-        """Whether secrets may travel: nobody else reads this connection."""
+        """Whether nobody else reads this connection."""
         self.workers: dict[str, str] = {}
         """The address of each worker's process, by its name."""
         self.facts: dict[str, dict[str, Any]] = {}
@@ -100,6 +103,14 @@ class Cluster:
         """Whether the first connection still stands. The client's next one has lost all futures."""
         comm = self.client.scheduler_comm
         return comm is not None and comm is self._comm and not comm.comm.closed()
+
+    def hears_alone(self, worker: str) -> bool:
+        """Whether nobody else reads what is said to the worker: secrets may travel.
+
+        The scheduler passes it on. A loopback address may be a tunnel to other machines.
+        """
+        address = self.workers.get(worker, "")
+        return self.is_private and (not address or is_safe(address, is_insecure=False))
 
     async def settings(self) -> dict[str, Any]:
         """Settings of the scheduler; empty if orc is not installed there."""
@@ -297,9 +308,16 @@ class Cluster:
         if "error" in facts:
             self.faulty[address] = str(facts.get("message", ""))[:200]
             return
+        name = facts.get("worker")
+        if not name or not isinstance(name, str):
+            self.faulty[address] = _NOT_OURS
+            return
         self.faulty.pop(address, None)
-        self.workers[str(facts["worker"])] = address
-        self.facts[str(facts["worker"])] = facts
+        self.workers[name] = address
+        self.facts[name] = {
+            **{key: str(facts.get(key))[:_FACT_CHARS] for key in ("host", "orc", "python")},
+            "protocol": facts["protocol"] if isinstance(facts.get("protocol"), int) else None,
+        }
 
     async def _answer_of(self, call: Coroutine[Any, Any, Any], timeout_s: float) -> dict[str, Any]:
         try:
@@ -317,6 +335,8 @@ class Cluster:
             raise Refused("gone", "the worker cannot be reached")
         if isinstance(answer, BaseException):
             raise Refused("failed", f"{type(answer).__name__} on the worker")
+        if not isinstance(answer, Mapping):
+            raise Refused("failed", _NOT_OURS)
         return dict(answer)
 
     def _noticed(self, event: Any) -> None:
@@ -333,4 +353,6 @@ class Cluster:
 
 def _capacity_of(worker: Mapping[str, Any]) -> dict[str, float]:
     amounts = {_NAMES.get(name, name): float(n) for name, n in worker["resources"].items()}
+    # Anybody may start a worker with `CPU=nan`, which JSON cannot say.
+    amounts = {name: amount for name, amount in amounts.items() if math.isfinite(amount)}
     return {**amounts, SLOTS: float(worker["nthreads"])}

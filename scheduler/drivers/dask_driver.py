@@ -160,7 +160,7 @@ class DaskDriver:
     async def _control(self, request: Message) -> Message:
         fields = {name: value for name, value in request.items() if name not in ("id", "worker")}
         cluster = self._connected()
-        if request.get("secrets") and not cluster.is_private:
+        if request.get("secrets") and not cluster.hears_alone(request["worker"]):
             raise Refused("insecure", _NO_SECRETS)
         reply: Message = {}
         if request["op"] == "forget":
