@@ -60,7 +60,7 @@ def _check_imports(name: str, reader: Reader, words: list[Word], around: Surroun
             raise refuse(
                 Hole(file, True),
                 f"{name} may import this file, and the same text writes values into it",
-                f"write the value into a file of data, {BY_VARIABLE}",
+                f"write the value into a file of data, or {BY_VARIABLE}",
             )
 
 
@@ -84,7 +84,7 @@ def _check_calls(name: str, reader: Reader, code: str, given: Hole, around: Surr
                 given,
                 f"the program that {name} gets here runs what is not written in it ({call.name}), "
                 "which could be the value",
-                "call it with constant words only, " + BY_VARIABLE,
+                "call it with constant words only, or " + BY_VARIABLE,
             )
         around.read_shell(call.text, Input(given))
 

@@ -39,7 +39,7 @@ def check_file(word: Word, around: Surroundings, *, by_name: bool = False) -> No
         raise refuse(
             Hole(str(word), True),
             "this file is run, and the same text writes values into it, or may do so",
-            f"let the file read the value from its arguments, {BY_VARIABLE}",
+            f"let the file read the value from its arguments, or {BY_VARIABLE}",
         )
 
 
@@ -50,7 +50,7 @@ def check_named_file(name: str, around: Surroundings) -> None:
 
 def as_code(hole: Hole, name: str, instead: str) -> TemplateError:
     """The error for a value that a program would read as code."""
-    return refuse(hole, f"{name} would read the value as code", f"{instead}, {BY_VARIABLE}")
+    return refuse(hole, f"{name} would read the value as code", f"{instead}, or {BY_VARIABLE}")
 
 
 def option_problem(hole: Hole, name: str) -> TemplateError:

@@ -123,7 +123,7 @@ def _check_unnamed(words: list[Word], around: Surroundings) -> None:
             given,
             f"the program is not known, since its name is {words[0]}, and it could run the value "
             "as code",
-            "write the program's name, " + BY_VARIABLE,
+            "write the program's name, or " + BY_VARIABLE,
         )
 
 

@@ -56,17 +56,17 @@ def parse_script(text: str) -> Node:
         if node.type == "ERROR" or node.is_missing:
             raise TemplateError(
                 f"line {line} of the shell text cannot be read with certainty, so that it is "
-                f"unknown what happens to the values in it; write it more simply, {BY_VARIABLE}"
+                f"unknown what happens to the values in it; write it more simply, or {BY_VARIABLE}"
             )
         if _has_stray_words(node):
             raise TemplateError(
                 f"line {line} of the shell text has words that orc cannot place; write redirections "
-                f"at the end of a command, {BY_VARIABLE}"
+                f"at the end of a command, or {BY_VARIABLE}"
             )
         if _hides_code(node):
             raise TemplateError(
                 f"line {line} of the shell text has a substitution inside {_shown(node)!r}, which "
-                f"orc does not read; put its result into a variable first, {BY_VARIABLE}"
+                f"orc does not read; put its result into a variable first, or {BY_VARIABLE}"
             )
     return root
 

@@ -41,7 +41,7 @@ def _file_problem(file: Word) -> TemplateError:
         Hole(str(file), True),
         "programs run this file without being told, and the text writes values into it, or may do "
         "so",
-        f"write the text of the file in the spec, {BY_VARIABLE}",
+        f"write the text of the file in the spec, or {BY_VARIABLE}",
     )
 
 

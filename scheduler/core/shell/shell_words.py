@@ -113,6 +113,6 @@ def refuse(hole: Hole, why: str, instead: str) -> TemplateError:
 
 
 BY_VARIABLE = (
-    'or give the value a name, `env: {NAME: "${{ ... }}"}`, and let the script that needs it read '
+    'give the value a name, `env: {NAME: "${{ ... }}"}`, and let the script that needs it read '
     "$NAME"
 )

@@ -68,8 +68,9 @@ def test_many_of_the_refused_commands_would_run_the_value(
 
 @each_case("text", texts("values_would_be_code"))
 def test_a_value_that_would_be_read_again_is_refused(text: str) -> None:
-    with pytest.raises(TemplateError):
+    with pytest.raises(TemplateError) as refused:
         parse_shell(text)
+    assert "; or " not in str(refused.value)
 
 
 # Each command meets two of the values; with `torture`, it meets the two others.
