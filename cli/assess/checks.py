@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from orc.cli.assess.tables import case_text, value_text
 from orc.cli.errors import UsageProblem
@@ -11,6 +11,7 @@ from orc.cli.terminal.text import safe
 from orc.ledger.wording import count_text, score_text
 from orc.projections.scores.comparison import ScoreComparison
 from orc.projections.scores.groups import ScoreGroup
+from orc.projections.scores.rows import JobScores, spec_step
 from orc.scheduler.core.errors import nearest
 
 Failing = list[str]
@@ -48,6 +49,21 @@ def under_limits(
         for group in groups:
             if group.name == name:
                 failing += _under(group, by, limit)
+    return failing
+
+
+def without_judge(scores: JobScores, names: Iterable[str]) -> Failing:
+    """The scores among `names` of which a judge failed: its results have no value of them."""
+    failing = []
+    for name in names:
+        judges = {
+            spec_step(score.by)
+            for score in scores.scores
+            if score.name == name and score.who == "judge"
+        }
+        failed = sum(judge in judges for judge in scores.failed_judges)
+        if failed:
+            failing.append(f"{safe(name)}: {count_text(failed, 'step')} that should give it failed")
     return failing
 
 

@@ -144,7 +144,7 @@ def _show(
     chosen: str,
     is_known: bool,
 ) -> Failing:
-    from orc.cli.assess.checks import under_limits
+    from orc.cli.assess.checks import under_limits, without_judge
     from orc.cli.assess.tables import group_value, groups_csv, groups_markdown, put_groups
     from orc.projections.scores.groups import default_by, group_scores, known_names
     from orc.scheduler.core.errors import nearest
@@ -181,7 +181,7 @@ def _show(
         say(f"{said}; a step gets some by the key `score` of its spec")
     # Without --by, the limit is one for the whole job.
     checked = groups if by else group_scores(scores, seed=seed)
-    return under_limits(checked, tuple(by), limits)
+    return under_limits(checked, tuple(by), limits) + without_judge(scores, limits)
 
 
 def _say_broken(scores: JobScores) -> None:
@@ -205,7 +205,7 @@ def _compare(
     seed: int,
     chosen: str,
 ) -> Failing:
-    from orc.cli.assess.checks import regressions, under_limits
+    from orc.cli.assess.checks import regressions, under_limits, without_judge
     from orc.cli.assess.tables import (
         comparison_csv,
         comparison_markdown,
@@ -235,6 +235,8 @@ def _compare(
     else:
         say(f"neither {before.job_id} nor {after.job_id} has scores")
     failing = under_limits(group_scores(after, seed=seed), (), limits)
+    judged = [each.name for each in found if must_not_regress and each.only_before]
+    failing += without_judge(after, dict.fromkeys([*limits, *judged]))
     return [*failing, *(regressions(found) if must_not_regress else [])]
 
 

@@ -118,11 +118,14 @@ class JobScores(Struct, frozen=True):
     """The scores of a job, in the order in which they were recorded.
 
     `results` are the results that have any, and the failed steps that would have had some.
+    `failed_judges` are the steps that failed and would have given some to others, by their ids in
+    the spec.
     """
 
     job_id: str
     scores: tuple[Score, ...]
     results: tuple[Scored, ...]
+    failed_judges: tuple[str, ...] = ()
 
     @property
     def failed(self) -> list[Scored]:
@@ -176,7 +179,10 @@ def read_step_scores(connection: sqlite3.Connection, step_id: str) -> list[Score
 def together(jobs: Sequence[JobScores]) -> JobScores:
     """The scores of several jobs; the id of the job is then empty."""
     scores = tuple(score for each in jobs for score in each.scores)
-    return JobScores("", scores, tuple(result for each in jobs for result in each.results))
+    results = tuple(result for each in jobs for result in each.results)
+    return JobScores(
+        "", scores, results, tuple(name for each in jobs for name in each.failed_judges)
+    )
 
 
 def spec_step(step_id: str) -> str:
@@ -208,7 +214,12 @@ def _read(
     scores = [
         _score(results[name], *row) for step_id, *row in rows if (name := step_id[lead:]) in results
     ]
-    found = JobScores(job_id, tuple(scores), tuple(results.values()))
+    judges = {spec_step(score.by) for score in scores if score.who == "judge"}
+    failed = (
+        spec_step(step.name) for step in steps if step.status == "failed" and not step.children
+    )
+    failed_judges = tuple(name for name in failed if name in judges) if judges else ()
+    found = JobScores(job_id, tuple(scores), tuple(results.values()), failed_judges)
     taken = read_taken_over(connection, job_id) if forks_left else None
     return found if taken is None else _with_taken_over(connection, found, taken, forks_left)
 
@@ -234,7 +245,8 @@ def _with_taken_over(
     ]
     scores += [each._replace(about=kept.get(each.about.step, each.about)) for each in own.scores]
     results = {each.step: kept.get(each.step, each) for each in own.results}
-    return JobScores(own.job_id, tuple(scores), tuple({**kept, **results}.values()))
+    both = tuple({**kept, **results}.values())
+    return JobScores(own.job_id, tuple(scores), both, own.failed_judges)
 
 
 def _orders_of_columns(connection: sqlite3.Connection, job_id: str) -> list[list[str]]:

@@ -325,6 +325,35 @@ def test_a_failed_step_counts_only_for_the_scores_that_it_would_have_had() -> No
     assert orc("scores", "latest", "--fail-under", "y=1").code == 1
 
 
+@pytest.mark.parametrize(("failing", "code"), [(0, 0), (2, 1)])
+def test_a_judge_that_fails_lets_no_limit_of_its_score_pass(failing: int, code: int) -> None:
+    text = f"""
+project: p
+steps:
+  answer: {{for_each: [1, 2, 3], value: "${{{{ item }}}}", score: {{own: "${{{{ 1 }}}}"}}}}
+  judge:
+    for_each: ${{{{ steps.answer.items }}}}
+    as: given
+    continue_on_error: true
+    value: "${{{{ 1 / (given.output - {failing}) }}}}"
+    score: {{quality: {{value: "${{{{ 1 }}}}", of: "${{{{ given.step }}}}"}}}}
+"""
+    assert orc("run", write("spec.yaml", text)).code == 0
+    said = orc("scores", "latest", "--fail-under", "quality=0.5")
+    assert (said.code, "quality: 1 step that should give it failed" in said.err) == (
+        code,
+        code == 1,
+    )
+    assert orc("scores", "latest", "--fail-under", "own=0.5").code == 0
+    before = write("before.yaml", text.replace(f"- {failing}", "- 0"))
+    assert orc("run", before).code == 0
+    said = orc("scores", "latest", "latest~1", "--fail-on-regression")
+    assert (said.code, "quality: 1 step that should give it failed" in said.err) == (
+        code,
+        code == 1,
+    )
+
+
 @pytest.mark.parametrize(
     ("second", "lost", "code"),
     [
