@@ -34,6 +34,7 @@ _BOUNDS = {
     "MAX_TOKENS": _Bounds(1, is_whole=True),
     "CB_THRESHOLD": _Bounds(is_whole=True),
     "TOP_P": _Bounds(most=1, above_least=True),
+    "JITTER": _Bounds(most=1),
 }
 _OTHERS = _Bounds()
 

@@ -373,7 +373,7 @@ class _Resolver:
             backoff=spec.backoff,
             initial_s=spec.initial,
             max_s=spec.max if "max" in spec.model_fields_set else max(spec.max, spec.initial),
-            jitter=spec.jitter if spec.jitter is not None else min(max(jitter or 0.0, 0.0), 1.0),
+            jitter=spec.jitter if spec.jitter is not None else jitter or 0.0,
         )
         if step.retry is None:
             self._retries[facts.name] = found
