@@ -107,7 +107,10 @@ def test_a_comment_and_a_reason_may_be_empty() -> None:
         ("show latest --files --all", "--all has no effect: --files shows everything"),
         ("init --list --force", "--force has no effect: --list writes nothing"),
         ("init --list --to x", "--to has no effect: --list writes nothing"),
-        ("cluster scheduler x --slots 2", "--slots has no effect: it is for `orc cluster worker`"),
+        (
+            "cluster scheduler x --slots 2",
+            "--slots has no effect: it is for a worker, not for scheduler",
+        ),
         ("cluster certs x --print", "--print has no effect: certs starts nothing"),
         ("rerun latest --step a --no-input", "No such option: --no-input"),
     ],

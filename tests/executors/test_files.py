@@ -125,7 +125,8 @@ def test_an_input_that_has_become_shorter_is_said(tmp_path: Path) -> None:
 
 def test_a_secret_does_not_travel_where_others_can_read_it() -> None:
     class Open:
-        is_private = False
+        def hears_alone(self, _worker: str) -> bool:
+            return False
 
     async def allow() -> None:
         driver = DaskDriver(Lines(-1, -1))

@@ -54,8 +54,10 @@ def export_table(wanted: TableRequest, job: str | None, database: Path | None) -
     with read_tables(database) as (connection, path):
         job_id = None if job is None else find_job(connection, job, path=path)
         if wanted.table not in TABLES:
-            near = nearest(wanted.table, TABLES) or f"; known: {', '.join(sorted(TABLES))}"
-            raise UsageProblem(f"--table: there is no table {wanted.table!r}{near}")
+            known = f"; known: {', '.join(sorted(TABLES))}"
+            raise UsageProblem(
+                f"--table: there is no table {wanted.table!r}{nearest(wanted.table, TABLES) or known}"
+            )
         rows = read_rows_of(connection, wanted.table, job_id)
         if is_stdout:
             for piece in text_pieces(rows, wanted.form):
