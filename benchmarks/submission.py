@@ -6,7 +6,6 @@ out of both: the cost of a job with one step is subtracted.
 
 from __future__ import annotations
 
-import statistics
 import sys
 import tempfile
 import time
@@ -31,7 +30,7 @@ _COMMANDS = {
 }
 """What is measured, and for how many steps."""
 
-_TURNS = 3
+_TURNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +57,10 @@ def _figures(folder: Path, turns: int) -> list[dict[str, Any]]:
         for command, counts in _COMMANDS.items()
         for count in counts
     }
-    used = in_turns(measures, turns)
+    used = {key: _least(found) for key, found in in_turns(measures, turns).items()}
 
-    def costs(command: str, count: int) -> list[StepCost]:
-        pairs = zip(used[command, 1], used[command, count], strict=True)
-        return [_cost_of(base, ended, count - 1) for base, ended in pairs]
+    def costs(command: str, count: int) -> StepCost:
+        return _cost_of(used[command, 1], used[command, count], count - 1)
 
     submit, validate, run = (costs(command, LARGE) for command in ("submit", "validate", "run"))
     submit_small, parse = costs("submit", SMALL), costs(_PARSE, LARGE)
@@ -89,18 +87,20 @@ def _figures(folder: Path, turns: int) -> list[dict[str, Any]]:
 def _row(
     name: str,
     field: str,
-    costs: Sequence[StepCost],
+    cost: StepCost,
     target: str,
     beside: str = "",
-    yards: Sequence[StepCost] = (),
+    yard: StepCost | None = None,
 ) -> dict[str, Any]:
     """The figure of one field, beside the processor time of the yardstick."""
-    values, cpu_us = [getattr(cost, field) for cost in costs], [cost.cpu_us for cost in yards]
-    more = {
-        "cpu_us_a_step": statistics.median(cost.cpu_us for cost in costs),
-        "peak_mb": statistics.median(cost.peak_mb for cost in costs),
-    }
-    return figure_of(name, values, beside, cpu_us, target=target) | more
+    yards = [] if yard is None else [yard.cpu_us]
+    more = {"cpu_us_a_step": cost.cpu_us, "peak_mb": cost.peak_mb}
+    return figure_of(name, [getattr(cost, field)], beside, yards, target=target) | more
+
+
+def _least(found: Sequence[Used]) -> Used:
+    """The least of each measurement: a step's cost is the difference of two, and each has noise."""
+    return Used(min(one.cpu_s for one in found), min(one.memory_bytes for one in found))
 
 
 def _cost_of(base: Used, ended: Used, steps: int) -> StepCost:
