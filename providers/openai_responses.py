@@ -36,6 +36,7 @@ from orc.providers.replies.chat import join_parts
 from orc.providers.replies.ends import read_end
 from orc.providers.replies.lenient import LooseText, OrNone
 from orc.providers.replies.reasoning import ThinkSplitter
+from orc.providers.replies.response_pieces import ResponsePieces
 from orc.providers.replies.tool_calls import give_ids, read_arguments, write_arguments
 from orc.providers.replies.usage import Counts, find_cost, read_counts
 from orc.providers.sdk_errors import Failures
@@ -204,6 +205,7 @@ class _ArrivingResponse:
         self._has_text = False
         self._has_begun = False
         self._items: list[dict[str, Any]] = []
+        self._pieces = ResponsePieces(failures)
         self._end = ""
         self._response = _Response()
         self._counts = Counts()
@@ -226,6 +228,7 @@ class _ArrivingResponse:
             case end if end in _ENDS:
                 self._take_end(end, _End.parse(event, failures).response)
             case _:
+                self._pieces.take(read.type, event)
                 begun = _Begun.parse(event, failures).response
                 self._count(None if begun is None else begun.usage)
         self._has_begun = True
@@ -247,15 +250,17 @@ class _ArrivingResponse:
             error = self._failures.build_event_error(response.error or {})
             error.usage = known
             raise self.mark_partial(error)
-        # Not every server repeats the output in its last event.
+        # Not every server repeats the output in its last event, or sends whole items.
         items = response.output or self._items
+        if not _of_type(items, "function_call"):
+            items = [*items, *self._pieces.calls()]
         parts = [part for item in _of_type(items, "message") for part in self._read_parts(item)]
-        refusal = "".join(part.refusal or "" for part in parts)
+        refusal = "".join(part.refusal or "" for part in parts) or self._pieces.refusal()
         cut_by = response.incomplete_details and response.incomplete_details.reason
         if refusal or cut_by == "content_filter":
             raise build_refusal(self._failures.api.name, show(refusal), known)
         if not self._has_text:
-            self._add_text("".join(part.text or "" for part in parts))
+            self._add_text("".join(part.text or "" for part in parts) or self._pieces.text())
         text, thought = self._text.finish()
         calls, items = self._read_calls(items)
         return Reply(

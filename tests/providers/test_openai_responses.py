@@ -23,6 +23,11 @@ from tests.providers.stands.openai_responses import (
 )
 
 CALL: ToolCall = {"id": "call_1", "name": "find_weather", "arguments": {"city": "Köln"}}
+ARGUMENTS = "response.function_call_arguments"
+WRITTEN = call_item(CALL)["arguments"]
+ADDED = named(
+    "response.output_item.added", output_index=0, item={**call_item(CALL), "arguments": ""}
+)
 THOUGHT: dict[str, Any] = {
     "id": "rs_1",
     "type": "reasoning",
@@ -67,6 +72,18 @@ async def test_the_request_id_falls_back_to_the_response_id(
         (delta("Because"), end()),
         (end(text_item("Because")),),
         (named("response.output_item.done", item=text_item("Because")), end()),
+        (named("response.output_text.done", text="Because"), end()),
+        (delta("Be"), delta("cause"), named("response.output_text.done", text="Because"), end()),
+        (
+            named("response.output_text.done", text="Because"),
+            named("response.content_part.done", part={"type": "output_text", "text": "Because"}),
+            named("response.output_item.done", item=text_item("")),
+            end(text_item("")),
+        ),
+        (
+            named("response.content_part.done", part={"type": "output_text", "text": "Because"}),
+            end(),
+        ),
         (delta("Because"), named("response.completed", response={})),
         (delta("Because"), named("response.completed", response={"output": None, "usage": None})),
         (event({"type": "response.output_text.delta", "delta": "Because"}), end()),
@@ -87,6 +104,22 @@ async def test_the_text_is_complete_however_it_is_sent(
         (end(call_item(CALL)),),
         (named("response.output_item.done", item=call_item(CALL)), end()),
         (named("response.output_item.done", item=call_item(CALL)), end(call_item(CALL))),
+        (ADDED, named(f"{ARGUMENTS}.done", output_index=0, arguments=WRITTEN), end()),
+        (
+            ADDED,
+            named(f"{ARGUMENTS}.done", output_index=0, arguments=WRITTEN),
+            end(call_item(CALL)),
+        ),
+        (
+            ADDED,
+            named(f"{ARGUMENTS}.delta", output_index=0, delta=WRITTEN[:4]),
+            named(f"{ARGUMENTS}.delta", output_index=0, delta=WRITTEN[4:]),
+            end(),
+        ),
+        (
+            named(f"{ARGUMENTS}.done", call_id=CALL["id"], name=CALL["name"], arguments=WRITTEN),
+            end(),
+        ),
     ],
 )
 async def test_a_call_is_read_once_however_it_is_sent(
@@ -95,6 +128,25 @@ async def test_a_call_is_read_once_however_it_is_sent(
     reply = await answer(server, provider, *events)
     assert reply.tool_calls == (CALL,)
     assert reply.finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (named("response.refusal.done", refusal="I will not."), end()),
+        (named("response.refusal.delta", delta="I will not."), end()),
+        (
+            named("response.content_part.done", part={"type": "refusal", "refusal": "I will not."}),
+            end(),
+        ),
+    ],
+)
+async def test_a_refusal_is_read_however_it_is_sent(
+    server: FaultServer, provider: Provider, events: tuple[bytes, ...]
+) -> None:
+    with pytest.raises(PermanentError, match="I will not") as caught:
+        await answer(server, provider, *events)
+    assert caught.value.kind == "refused"
 
 
 async def test_a_call_without_an_id_gets_one_that_is_new_to_the_conversation(
