@@ -102,7 +102,7 @@ async def perform_attempt(
         return await _perform_attempt(context, step_id, watch, placed, on_work_done)
     except (Lost, BatchLost) as lost:
         reason: Literal["worker", "batch"] = "worker" if isinstance(lost, Lost) else "batch"
-        return Finished(Interrupted(reason, watch.elapsed()))
+        return Finished(Interrupted(reason, watch.elapsed(), why=str(lost)))
     except OverBudget as error:
         return Finished(replace(error.outcome, duration_s=watch.elapsed()))
     except Exception as error:

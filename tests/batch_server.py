@@ -66,7 +66,7 @@ class BatchServer(LoopbackServer):
     `looks` is how many looks a batch takes until it has ended; `None`: until `finish`. `cuts` has the
     paths whose next answers are cut off after the server has done what was asked. `lines` changes the
     lines of result files, and `spell` the words for the state of a batch. `refusals` are answers to
-    the next submissions.
+    the next submissions, and `foreign` stands before the batches in each list of them.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class BatchServer(LoopbackServer):
         self.lines = lines
         self.spell = spell
         self.cuts: list[str] = []
+        self.foreign: list[Any] = []
         self.refusals: list[tuple[int, dict[str, Any]]] = []
         self.batches: dict[str, Batch] = {}
         self.files: dict[str, bytes] = {}
@@ -239,7 +240,8 @@ class _Handler(LoopbackHandler):
         last = page[-1].id if page else None
         for one in page:
             one.looks += 1
-        return {"data": [show(one) for one in page], "has_more": has_more, "last_id": last}
+        shown = [*self.owner.foreign, *map(show, page)]
+        return {"data": shown, "has_more": has_more, "last_id": last}
 
     def _one(self, api: str, name: str, rest: list[str]) -> Any:
         batch = self.owner.batches.get(name)

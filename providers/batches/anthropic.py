@@ -66,11 +66,14 @@ class AnthropicBatches:
         for _ in range(PAGES_MAX):
             page = _MessagePage.parse(await self._door.get(_PATH, params), self._failures)
             for listed in page.data:
-                created = _seconds(listed.get("created_at"))
+                created = _seconds(listed)
                 if created is not None and created < since - SKEW_S:
                     # The newest are first.
                     return found
-                found.append(self._state(listed))
+                try:
+                    found.append(self._state(listed))
+                except ProviderError:
+                    continue  # The listing of something else: that of a batch can be read.
             if not page.has_more or not page.last_id:
                 return found
             params["after_id"] = page.last_id
@@ -143,7 +146,9 @@ class AnthropicBatches:
         return f"{_PATH}/{quote(server_id, safe='')}/results"
 
 
-def _seconds(created_at: object) -> float | None:
+def _seconds(listed: object) -> float | None:
+    """When the batch of a listing was created; None if it does not say so."""
+    created_at = listed.get("created_at") if isinstance(listed, dict) else None
     try:
         return datetime.fromisoformat(str(created_at)).timestamp()
     except (ValueError, OverflowError):
@@ -166,7 +171,7 @@ class _MessageBatch(Wire):
 
 
 class _MessagePage(Wire):
-    data: list[dict[str, Any]]
+    data: list[Any]
     has_more: bool | None = None
     last_id: LooseText = None
 

@@ -92,12 +92,12 @@ class OpenAIBatches:
         params: dict[str, str | int] = {"limit": PAGE_LENGTH}
         for _ in range(PAGES_MAX):
             page = _FilePage.parse(await self._door.get("/batches", params), self._failures)
-            for listed in page.data:
+            for listed in page.listed:
                 metadata = listed.get("metadata")
                 if isinstance(metadata, dict) and metadata.get(NAME_KEY) == name:
                     return [self._state(listed)]
-            created = [at for one in page.data if isinstance(at := one.get("created_at"), int)]
-            last = page.data[-1].get("id") if page.data else None
+            created = [at for one in page.listed if isinstance(at := one.get("created_at"), int)]
+            last = page.listed[-1].get("id") if page.listed else None
             if not page.has_more or not isinstance(last, str):
                 return []
             if created and min(created) < since - SKEW_S:
@@ -200,8 +200,12 @@ class _FileBatch(Wire):
 
 
 class _FilePage(Wire):
-    data: list[dict[str, Any]]
+    data: list[Any]
     has_more: bool | None = None
+
+    @property
+    def listed(self) -> list[dict[str, Any]]:
+        return [one for one in self.data if isinstance(one, dict)]
 
 
 class _FileResponse(Wire):

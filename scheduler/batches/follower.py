@@ -127,12 +127,16 @@ class Follower:
             if _is_refusal(error):
                 await self._end("refused", error=error)
                 return None
-            return await self._find()
+            return await self._find(failure=error.message)
         failpoints.hit("batch.after_submit")
         return status
 
-    async def _find(self) -> BatchState | None:
-        """The batch at the server, whose answer to the submission is unknown; None if it is lost."""
+    async def _find(self, *, failure: str = "") -> BatchState | None:
+        """The batch at the server, whose answer to the submission is unknown; None if it is lost.
+
+        `failure` is how the submission failed, if that is known.
+        """
+        because = f"; the submission failed: {failure}" if failure else ""
         others: set[str] = set()
         tries = 0
         delay = POLL_FIRST_S
@@ -150,7 +154,7 @@ class Follower:
                     return found
                 tries += not is_unsure
                 if tries >= FIND_TRIES:
-                    await self._lose("is not at the server, which may have had it")
+                    await self._lose(f"is not at the server, which may have had it{because}")
                     return None
                 delay = delay if is_unsure else FIND_WAIT_S
             self._looked_at()
@@ -225,7 +229,7 @@ class Follower:
         ended = self.batch.ended
         assert ended is not None
         if ended.outcome == "lost":
-            self._end_all(BatchLost())
+            self._end_all(BatchLost(ended.message or ""))
         elif ended.outcome in ("refused", "failed", "abandoned"):
             self._end_all(_error_of(ended))
         else:

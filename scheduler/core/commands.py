@@ -93,11 +93,15 @@ class Failed(Struct, frozen=True):
 
 
 class Interrupted(Struct, frozen=True):
-    """The attempt was interrupted by a stop signal, a cancel, or the loss of its worker or batch."""
+    """The attempt was interrupted by a stop signal, a cancel, or the loss of its worker or batch.
+
+    `why` says more of a lost batch.
+    """
 
     reason: Literal["signal", "cancel", "worker", "batch"]
     duration_s: float
     log: Payload | None = None
+    why: str = ""
 
 
 class OutOfBudget(Struct, frozen=True):

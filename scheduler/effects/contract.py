@@ -79,7 +79,10 @@ class BatchedResult(Struct, frozen=True):
 
 
 class BatchLost(Exception):
-    """It is unknown whether the batch with the call was submitted: the server does not have it now."""
+    """It is unknown whether the batch with the call was submitted: the server does not have it now.
+
+    Its text says more, if more is known.
+    """
 
 
 class Batcher(Protocol):

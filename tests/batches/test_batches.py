@@ -234,6 +234,37 @@ def test_a_batch_that_cannot_be_found_is_submitted_again_only_by_policy(
 
 
 @both_apis
+def test_a_submission_that_always_fails_ends_with_the_words_of_the_server(
+    api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orc.scheduler.batches.follower.FIND_WAIT_S", 0.05)
+    write_spec(fan_out(api, step="    on_unknown: retry"))
+    with BatchServer(echo) as server:
+        lead_to(server, monkeypatch)
+        server.refusals += [(500, {"error": {"message": "our disk is full"}})] * 3
+        assert orc("run", "spec.yaml", "-q").code == 7
+    items = [event for event in events("step.failed") if "[" in event["step"]]
+    messages = [event["message"] for event in events("batch.ended") + items]
+    assert len(messages) == 6
+    assert all(message.endswith("our disk is full") for message in messages)
+
+
+@both_apis
+def test_a_batch_is_found_among_listings_of_another_shape(
+    api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/v1/batches" if api == "openai" else "/v1/messages/batches"
+    write_spec(fan_out(api))
+    with BatchServer(echo) as server:
+        lead_to(server, monkeypatch)
+        server.cuts.append(f"POST {path}")
+        server.foreign += [None, "text", {"id": 7}, {"id": "job_1", "created_at": None}]
+        assert orc("run", "spec.yaml", "-q").code == 0
+    assert len(server.batches) == 1
+    assert output_of("all") == "A B C"
+
+
+@both_apis
 def test_the_state_of_a_batch_is_read_without_its_case(
     api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,7 +94,7 @@ def lost_too_often(state: JobState, command: FinishAttempt, outcome: Interrupted
         return Failed(
             kind="connection",
             message=f"{count_text(LOST_MAX, 'batch')} with its call were submitted and then not found "
-            "at the server",
+            f"at the server{outcome.why and f': {outcome.why}'}",
             duration_s=outcome.duration_s,
             final=True,
         )
