@@ -44,7 +44,8 @@ class Doubts:
 
     def text(self) -> str:
         """One line for people. Call it only if there are calls in doubt."""
-        return f"{count_text(self.calls, 'call')} in doubt: sent, never answered; {self._cost()}"
+        said = f"{count_text(self.calls, 'call')} in doubt: sent, without a full count of tokens"
+        return f"{said}; {self._cost()}"
 
     def _cost(self) -> str:
         if not self.calls_unpriced:

@@ -185,7 +185,9 @@ def test_a_call_in_doubt_is_shown_before_the_resume_and_stays_counted(
     assert len(server.seen) == asked
     most = worst_usd()
     shown_most = usd_text(nearest_nano_usd(most))
-    line = f"1 call in doubt: sent, never answered; may have cost up to {shown_most}"
+    line = (
+        f"1 call in doubt: sent, without a full count of tokens; may have cost up to {shown_most}"
+    )
     expected = {
         "calls": 1,
         "cost_usd_max": most,
