@@ -11,7 +11,7 @@ from orc.cli.terminal.text import safe
 from orc.ledger.wording import count_text, score_text
 from orc.projections.scores.comparison import ScoreComparison
 from orc.projections.scores.groups import ScoreGroup
-from orc.projections.scores.rows import JobScores, spec_step
+from orc.projections.scores.rows import Declared, JobScores
 from orc.scheduler.core.errors import nearest
 
 Failing = list[str]
@@ -34,18 +34,25 @@ def parse_limits(given: Sequence[str] | None) -> dict[str, float]:
 
 
 def under_limits(
-    groups: Sequence[ScoreGroup], by: Sequence[str], limits: dict[str, float]
+    groups: Sequence[ScoreGroup],
+    by: Sequence[str],
+    limits: dict[str, float],
+    *,
+    declared: Sequence[Declared],
 ) -> Failing:
     """The groups whose mean is under the limit of their score, or is not of all results.
 
-    Raises UsageProblem for a limit of a score that there is not.
+    Raises UsageProblem for a limit of a score that neither the groups nor the spec have.
     """
-    known = dict.fromkeys(group.name for group in groups)
+    with_group = {group.name for group in groups}
+    known = dict.fromkeys([group.name for group in groups] + [each.name for each in declared])
     failing = []
     for name, limit in limits.items():
         if name not in known:
             hint = nearest(name, known) or ("" if known else "; the job has no scores")
             raise UsageProblem(f"--fail-under: there is no score {name!r}{hint}")
+        if name not in with_group:
+            failing.append(_no_value(safe(name), limit))
         for group in groups:
             if group.name == name:
                 failing += _under(group, by, limit)
@@ -56,11 +63,7 @@ def without_judge(scores: JobScores, names: Iterable[str]) -> Failing:
     """The scores among `names` of which a judge failed: its results have no value of them."""
     failing = []
     for name in names:
-        judges = {
-            spec_step(score.by)
-            for score in scores.scores
-            if score.name == name and score.who == "judge"
-        }
+        judges = {each.step for each in scores.declared if each.is_judge and each.name == name}
         failed = sum(judge in judges for judge in scores.failed_judges)
         if failed:
             failing.append(f"{safe(name)}: {count_text(failed, 'step')} that should give it failed")
@@ -85,12 +88,16 @@ def regressions(comparisons: Sequence[ScoreComparison]) -> Failing:
     return worse + lost
 
 
+def _no_value(which: str, limit: float) -> str:
+    return f"{which}: there is no value, and it must be {score_text(limit)}"
+
+
 def _under(group: ScoreGroup, by: Sequence[str], limit: float) -> Failing:
     pairs = zip(by, group.key, strict=True)
     which = safe(group.name) + "".join(f", {name} {value_text(value)}" for name, value in pairs)
     found = []
     if group.estimate is None:
-        found.append(f"{which}: there is no value, and it must be {score_text(limit)}")
+        found.append(_no_value(which, limit))
     elif group.estimate.mean < limit:
         mean = score_text(group.estimate.mean)
         found.append(f"{which}: the mean {mean} is under {score_text(limit)}")
@@ -99,5 +106,5 @@ def _under(group: ScoreGroup, by: Sequence[str], limit: float) -> Failing:
         found.append(f"{which}: {broken} could not be computed")
     if group.failed:
         failed = count_text(group.failed, "step")
-        found.append(f"{which}: {failed} failed, and has no score")
+        found.append(f"{which}: {failed} failed and gave no score")
     return found

@@ -181,7 +181,8 @@ def _show(
         say(f"{said}; a step gets some by the key `score` of its spec")
     # Without --by, the limit is one for the whole job.
     checked = groups if by else group_scores(scores, seed=seed)
-    return under_limits(checked, tuple(by), limits) + without_judge(scores, limits)
+    failing = under_limits(checked, tuple(by), limits, declared=scores.declared)
+    return failing + without_judge(scores, limits)
 
 
 def _say_broken(scores: JobScores) -> None:
@@ -234,7 +235,7 @@ def _compare(
         _put_cases(found)
     else:
         say(f"neither {before.job_id} nor {after.job_id} has scores")
-    failing = under_limits(group_scores(after, seed=seed), (), limits)
+    failing = under_limits(group_scores(after, seed=seed), (), limits, declared=after.declared)
     judged = [each.name for each in found if must_not_regress and each.only_before]
     failing += without_judge(after, dict.fromkeys([*limits, *judged]))
     return [*failing, *(regressions(found) if must_not_regress else [])]

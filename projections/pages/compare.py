@@ -70,7 +70,10 @@ def read_comparison(
     reader: LedgerReader, database: Path, wanted: CompareWanted, links: Links
 ) -> dict[str, Any]:
     """The values of the template `compare.html`, for two jobs or more. Raises LedgerError."""
-    columns = [_column(reader, database, job_id) for job_id in wanted.jobs]
+    columns = [
+        _column(reader, database, job_id, wanted.jobs[0] if place else None)
+        for place, job_id in enumerate(wanted.jobs)
+    ]
     first, *others = columns
     compared = [
         Differences(each.job, _compare(reader, database, first.job.job_id, each.job.job_id))
@@ -103,10 +106,10 @@ def read_comparison(
     }
 
 
-def _column(reader: LedgerReader, database: Path, job_id: str) -> JobColumn:
+def _column(reader: LedgerReader, database: Path, job_id: str, like: str | None) -> JobColumn:
     job = read_rows(reader.connection, JobRow, "job_id = ?", job_id)[0]
     status = shown_status(reader.connection, database, job_id, job.status)
-    return JobColumn(job, status, _groups_once(*state_of(reader, database, job_id)))
+    return JobColumn(job, status, _groups_once(*state_of(reader, database, job_id), like))
 
 
 def _compare(
@@ -116,8 +119,10 @@ def _compare(
 
 
 @lru_cache(maxsize=16)
-def _groups_once(database: Path, stamp: tuple[object, ...], job_id: str) -> dict[str, ScoreGroup]:
-    groups = group_scores(read_scores_once(database, stamp, job_id))
+def _groups_once(
+    database: Path, stamp: tuple[object, ...], job_id: str, like: str | None
+) -> dict[str, ScoreGroup]:
+    groups = group_scores(read_scores_once(database, stamp, job_id, like))
     return {score_label((group.name, group.who)): group for group in groups}
 
 
@@ -125,8 +130,9 @@ def _groups_once(database: Path, stamp: tuple[object, ...], job_id: str) -> dict
 def _compare_once(
     database: Path, stamp: tuple[object, ...], before: str, after: str
 ) -> dict[str, ScoreComparison]:
-    scores = (read_scores_once(database, stamp, job_id) for job_id in (before, after))
-    return {score_label((each.name, each.who)): each for each in compare_scores(*scores)}
+    first = read_scores_once(database, stamp, before, None)
+    second = read_scores_once(database, stamp, after, before)
+    return {score_label((each.name, each.who)): each for each in compare_scores(first, second)}
 
 
 @lru_cache(maxsize=8)

@@ -175,11 +175,17 @@ def state_of(reader: LedgerReader, database: Path, job_id: str) -> ScoresState:
 
 
 @lru_cache(maxsize=4)
-def read_scores_once(database: Path, stamp: tuple[object, ...], job_id: str) -> JobScores:
-    """The scores of a job, which are read once in each state of the ledger's files."""
+def read_scores_once(
+    database: Path, stamp: tuple[object, ...], job_id: str, like: str | None = None
+) -> JobScores:
+    """The scores of a job, which are read once in each state of the ledger's files.
+
+    The steps that have scores in the job `like` should have some in this one, too.
+    """
     steps = read_steps_once(database, stamp, job_id)
+    other = None if like is None else read_scores_once(database, stamp, like, None)
     with LedgerReader.open(database) as reader:
-        return read_scores(reader.connection, job_id, steps)
+        return read_scores(reader.connection, job_id, steps, like=other)
 
 
 @lru_cache(maxsize=4)

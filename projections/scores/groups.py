@@ -88,10 +88,16 @@ def group_scores(
         if not {"who", "by"} & set(by):
             failed.setdefault(key_text([_value_of(each, name) for name in by]), []).append(each)
     groups = []
-    for name, who in names_of(scores.scores):
+    own_declared = [each for each in scores.declared if not each.is_judge]
+    expected: dict[tuple[str, Who], set[str]] = {}
+    if scores.failed:
+        for declared in own_declared:
+            expected.setdefault((declared.name, "expression"), set()).add(declared.step)
+    for name, who in dict.fromkeys([*names_of(scores.scores), *expected]):
         own = {key: members for (*of, key), members in found.items() if of == [name, who]}
         # Only these steps would have had this score.
         steps = {score.about.spec_step for members in own.values() for score in members}
+        steps |= expected.get((name, who), set())
         lost = {
             key: those
             for key, each in failed.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -22,11 +22,11 @@ from orc.projections.tables.rows import StepRow
 REPETITION = "repetition"
 """The dimension that tells the repetitions of one case apart."""
 MODEL = "model"
-_READ = (
-    "SELECT coalesce(json_extract(events.data, '$.spec.value.read'), (SELECT "
-    "iif(json_valid(content), json_extract(content, '$.read'), NULL) FROM blobs WHERE sha256 = "
-    "json_extract(events.data, '$.spec.sha256') AND typeof(content) = 'text')) FROM events "
-    "WHERE job_id = ? AND type IN ('job.submitted', 'job.amended') ORDER BY version DESC LIMIT 1"
+_IN_SPEC = (
+    "SELECT coalesce(json_extract(events.data, '$.spec.value.' || :key), (SELECT "
+    "iif(json_valid(content), json_extract(content, '$.' || :key), NULL) FROM blobs WHERE sha256 = "
+    "json_extract(events.data, '$.spec.sha256') AND typeof(content) = 'text')) FROM events WHERE "
+    "job_id = :job AND type IN ('job.submitted', 'job.amended') ORDER BY version DESC LIMIT 1"
 )
 _SCORES = (
     "SELECT step_id, name, who, value, passed, error, why, why_sha256, by_step, by_person, "
@@ -114,18 +114,27 @@ class Score(NamedTuple):
     recorded_at: str
 
 
+class Declared(NamedTuple):
+    """A score in the spec: the id of its step there, and whether it may be about another step."""
+
+    step: str
+    name: str
+    is_judge: bool
+
+
 class JobScores(Struct, frozen=True):
     """The scores of a job, in the order in which they were recorded.
 
     `results` are the results that have any, and the failed steps that would have had some.
     `failed_judges` are the steps that failed and would have given some to others, by their ids in
-    the spec.
+    the spec. `declared` are the scores of the spec, if something failed or there are none.
     """
 
     job_id: str
     scores: tuple[Score, ...]
     results: tuple[Scored, ...]
     failed_judges: tuple[str, ...] = ()
+    declared: tuple[Declared, ...] = ()
 
     @property
     def failed(self) -> list[Scored]:
@@ -180,9 +189,9 @@ def together(jobs: Sequence[JobScores]) -> JobScores:
     """The scores of several jobs; the id of the job is then empty."""
     scores = tuple(score for each in jobs for score in each.scores)
     results = tuple(result for each in jobs for result in each.results)
-    return JobScores(
-        "", scores, results, tuple(name for each in jobs for name in each.failed_judges)
-    )
+    failed_judges = tuple(name for each in jobs for name in each.failed_judges)
+    declared = dict.fromkeys(one for each in jobs for one in each.declared)
+    return JobScores("", scores, results, failed_judges, tuple(declared))
 
 
 def spec_step(step_id: str) -> str:
@@ -202,7 +211,12 @@ def _read(
     rows = connection.execute(_SCORES, (job_id,)).fetchall()
     usage = usage_by_step(steps)
     about = {row[0] for row in rows}
+    failed = [
+        spec_step(step.name) for step in steps if step.status == "failed" and not step.children
+    ]
+    declared = _read_declared(connection, job_id) if failed or not rows else ()
     templates = {spec_step(step_id.removeprefix(f"{job_id}/")) for step_id in about} | scored
+    templates |= {each.step for each in declared if not each.is_judge}
     orders = _orders_of_columns(connection, job_id) if templates else []
     results = {
         step.name: _result(step, usage[step.name], orders)
@@ -214,12 +228,9 @@ def _read(
     scores = [
         _score(results[name], *row) for step_id, *row in rows if (name := step_id[lead:]) in results
     ]
-    judges = {spec_step(score.by) for score in scores if score.who == "judge"}
-    failed = (
-        spec_step(step.name) for step in steps if step.status == "failed" and not step.children
-    )
-    failed_judges = tuple(name for name in failed if name in judges) if judges else ()
-    found = JobScores(job_id, tuple(scores), tuple(results.values()), failed_judges)
+    judges = {each.step for each in declared if each.is_judge}
+    failed_judges = tuple(name for name in failed if name in judges)
+    found = JobScores(job_id, tuple(scores), tuple(results.values()), failed_judges, declared)
     taken = read_taken_over(connection, job_id) if forks_left else None
     return found if taken is None else _with_taken_over(connection, found, taken, forks_left)
 
@@ -246,14 +257,36 @@ def _with_taken_over(
     scores += [each._replace(about=kept.get(each.about.step, each.about)) for each in own.scores]
     results = {each.step: kept.get(each.step, each) for each in own.results}
     both = tuple({**kept, **results}.values())
-    return JobScores(own.job_id, tuple(scores), both, own.failed_judges)
+    return JobScores(own.job_id, tuple(scores), both, own.failed_judges, own.declared)
+
+
+def _read_declared(connection: sqlite3.Connection, job_id: str) -> tuple[Declared, ...]:
+    """The scores in the spec in force."""
+    try:
+        return tuple(_declared(_in_spec(connection, job_id, "steps"), ""))
+    except (ValueError, AttributeError, TypeError, KeyError):
+        # Another program wrote it; `orc verify` says so.
+        return ()
+
+
+def _declared(steps: Any, lead: str) -> Iterator[Declared]:
+    for step in steps or ():
+        name = f"{lead}{step['id']}"
+        for score, given in step.get("score", {}).items():
+            yield Declared(name, score, given.get("of") is not None)
+        yield from _declared(step.get("steps"), f"{name}/")
+
+
+def _in_spec(connection: sqlite3.Connection, job_id: str, key: str) -> Any:
+    """The value of a key of the spec in force. Raises ValueError."""
+    found = connection.execute(_IN_SPEC, {"job": job_id, "key": key}).fetchone()
+    return json.loads((found and found[0]) or "null")
 
 
 def _orders_of_columns(connection: sqlite3.Connection, job_id: str) -> list[list[str]]:
     """The columns of the tables that the job has read, in their order, which its items have lost."""
-    found = connection.execute(_READ, (job_id,)).fetchone()
     try:
-        read = json.loads((found and found[0]) or "{}")
+        read = _in_spec(connection, job_id, "read") or {}
         return [list(map(str, one.get("columns") or ())) for one in read.values()]
     except (ValueError, AttributeError, TypeError):
         # Another program wrote it; `orc verify` says so.

@@ -325,6 +325,43 @@ def test_a_failed_step_counts_only_for_the_scores_that_it_would_have_had() -> No
     assert orc("scores", "latest", "--fail-under", "y=1").code == 1
 
 
+_ALL_FAIL = """
+project: p
+steps:
+  answer:
+    for_each: [1, 2]
+    continue_on_error: true
+    value: "${{ 1 / 0 }}"
+    score: {exact: "${{ output == 1 }}"}
+"""
+_JUDGE_FAILS = """
+project: p
+steps:
+  answer: {for_each: [1, 2], value: "${{ item }}"}
+  judge:
+    for_each: ${{ steps.answer.items }}
+    as: given
+    value: "${{ 1 / 0 }}"
+    score: {exact: {value: "${{ 1 }}", of: "${{ given.step }}"}}
+"""
+_NEVER_BEGUN = """
+project: p
+steps:
+  before: {value: "${{ 1 / 0 }}"}
+  answer: {needs: [before], value: 1, score: {exact: "${{ 1 }}"}}
+"""
+
+
+@pytest.mark.parametrize("text", [_ALL_FAIL, _JUDGE_FAILS, _NEVER_BEGUN])
+def test_a_job_in_which_no_step_gave_a_score_fails_its_limits(text: str) -> None:
+    orc("run", write("none.yaml", text))
+    said = orc("scores", "latest", "--fail-under", "exact=0.9")
+    assert (said.code, "exact: there is no value" in said.err) == (1, True)
+    said = orc("scores", "latest", "latest", "--fail-under", "exact=0.9")
+    assert (said.code, "exact: there is no value" in said.err) == (1, True)
+    assert orc("scores", "latest", "--fail-under", "exat=0.9").code == 2
+
+
 @pytest.mark.parametrize(("failing", "code"), [(0, 0), (2, 1)])
 def test_a_judge_that_fails_lets_no_limit_of_its_score_pass(failing: int, code: int) -> None:
     text = f"""

@@ -129,3 +129,35 @@ def test_a_change_of_the_ledger_is_seen_although_comparisons_are_kept(tmp_path: 
         assert await names() == ["s", "taste (human)"]
 
     browse(database, then=look)
+
+
+def test_cases_that_are_lost_in_the_second_job_are_counted(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("""
+project: p
+inputs: {bad: {type: list}}
+steps:
+  answer:
+    for_each: [1, 2, 3]
+    continue_on_error: true
+    value: "${{ 1 / 0 if item in inputs.bad else item }}"
+  judge:
+    for_each: ${{ steps.answer.items | selectattr("status", "eq", "succeeded") | list }}
+    as: given
+    value: ${{ given.output }}
+    score: {quality: {value: "${{ output }}", of: "${{ given.step }}"}}
+""")
+    jobs = [
+        str(orc.run(spec, db=tmp_path / "runs.db", inputs={"bad": bad}).job_id)
+        for bad in ([], [1, 2], [1, 2, 3])
+    ]
+
+    async def look(get: Get) -> None:
+        text = (await get(address(*jobs))).text
+        assert [row[6:] for row in cells(text, "differences")[1:]] == [
+            ["1", "2 2 lost"],
+            ["0", "3 3 lost"],
+        ]
+        assert cells(text, "compared")[-1][2] == "3 of 1 2 failed"
+
+    browse(tmp_path / "runs.db", then=look)
