@@ -13,6 +13,7 @@ from orc.projections.scores.comparison import ScoreComparison
 from orc.projections.scores.groups import ScoreGroup
 from orc.projections.scores.rows import Declared, JobScores
 from orc.scheduler.core.errors import nearest
+from orc.scheduler.core.source.plain_scalars import read_number
 
 Failing = list[str]
 """Why a check failed, in sentences for people; empty if it passed."""
@@ -24,7 +25,7 @@ def parse_limits(given: Sequence[str] | None) -> dict[str, float]:
     for text in given or ():
         name, _, number = text.rpartition("=")
         try:
-            limit = float(number)
+            limit = read_number(number)
         except ValueError:
             limit = math.nan
         if not name or not math.isfinite(limit):

@@ -36,6 +36,7 @@ from orc.scheduler.core.assessments import NoteJob, ScoreByPerson, TagJob
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.score_values import WHY_CHARS_MAX
+from orc.scheduler.core.source.plain_scalars import read_number
 
 Kind = Literal["score", "tag", "note"]
 _Read = Callable[..., AskedFor | None]
@@ -56,7 +57,7 @@ def parse_score(text: str) -> bool | float | None:
     if (found := _BOOLEANS.get(text.strip().lower())) is not None:
         return found
     try:
-        number = float(text)
+        number = read_number(text)
     except ValueError:
         return None
     return number if math.isfinite(number) else None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from orc.ledger.wording import number_text
+from orc.scheduler.core.source.plain_scalars import read_number
 from orc.scheduler.core.spec.flow import ATTEMPTS_MAX
 
 _SHOWN_CHARS = 40
@@ -46,7 +47,7 @@ def environment_number(environment: Mapping[str, str], name: str) -> float | Non
         return None
     bounds = _BOUNDS.get(name, _OTHERS)
     try:
-        value = float(text)
+        value = read_number(text)
     except ValueError:
         value = -1.0
     if not bounds.has(value):

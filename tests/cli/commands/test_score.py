@@ -79,6 +79,8 @@ def test_a_score_stays_through_a_resume_that_does_not_run_its_step(job: str) -> 
     [
         (["good", "quality"], "quality: must be NAME=VALUE with a number, true or false"),
         (["good", "quality=high"], "quality=high: must be NAME=VALUE with a number, true or false"),
+        (["good", "quality=1_000"], "quality=1_000: must be NAME=VALUE with a number"),
+        (["good", "quality=\u0663"], "quality=\u0663: must be NAME=VALUE with a number"),
         (["good", "quality=nan"], "quality=nan: must be NAME=VALUE"),
         (["good", "quality=inf"], "quality=inf: must be NAME=VALUE"),
         (["good", "quality=1e300"], "quality: a score is at most 1e+15"),

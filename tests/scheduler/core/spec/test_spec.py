@@ -322,6 +322,7 @@ class TestResolve:
             ("MAX_RETRIES", "1001", "a whole number from 0 to 1,000"),
             ("MAX_RETRIES", "2.5", "a whole number from 0 to 1,000"),
             ("JITTER", "2", "a number from 0 to 1"),
+            ("JITTER", "0.0_5", "a number from 0 to 1"),
             ("TOP_P", "1.1", "a number above 0 and up to 1"),
             ("TOP_P", "0", "a number above 0 and up to 1"),
             ("MAX_TOKENS", "0", "a whole number from 1 to 1,000,000,000"),
