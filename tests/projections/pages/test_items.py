@@ -135,3 +135,24 @@ def test_keys_that_are_not_in_the_ids_are_a_column_and_are_found(tmp_path: Path)
         assert [row[1] for row in found] == ["b c"]
 
     browse(tmp_path / "runs.db", then=look)
+
+
+def test_the_steps_of_a_job_have_their_keys_if_their_ids_do_not(tmp_path: Path) -> None:
+    spec = tmp_path / "s.yaml"
+    spec.write_text(
+        "project: keyed\nsteps:\n  each:\n    for_each: ['p <q>/r', s]\n"
+        "    key: ${{ item }}\n    value: 1\n  last: {needs: [each], value: 1}\n"
+    )
+    keyed = orc.run(spec, db=tmp_path / "runs.db").job_id
+    plain = tmp_path / "plain.yaml"
+    plain.write_text("project: plain\nsteps: {a: {value: 1}}\n")
+    orc.run(plain, db=tmp_path / "runs.db")
+
+    async def look(get: Get) -> None:
+        text = (await get(f"/-/orc/runs/{keyed}")).text
+        table = text.partition('<table class="steps">')[2].partition("</table>")[0]
+        assert '<th scope="col">Step</th><th scope="col">Key</th><th scope="col">Status' in table
+        assert re.findall(r'<td class="cell">(.*?)</td>', table) == ["", "p &lt;q&gt;/r", "s", ""]
+        assert '<th scope="col">Key</th>' not in (await get("/-/orc/runs/latest")).text
+
+    browse(tmp_path / "runs.db", then=look)
