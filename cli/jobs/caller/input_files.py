@@ -115,6 +115,10 @@ def read_pieces(file: FoundFile, *, bytes_max: int) -> Iterator[bytes]:
             raise ValueError(f"{shown} was changed while it was read; give the command again")
 
 
+def _is_folder(shown: Path) -> str:
+    return f"{shown} is a folder; write {str(shown).rstrip('/')}/* for the files in it"
+
+
 def _unreadable(what: str, error: OSError) -> ValueError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return NotThere(f"cannot read {what}: {error.strerror}; make it, or name another path")
@@ -124,7 +128,7 @@ def _unreadable(what: str, error: OSError) -> ValueError:
 def _refusal(found: os.stat_result, shown: Path, bytes_max: int) -> str:
     """Why a file is not read; empty if it is."""
     if stat.S_ISDIR(found.st_mode):
-        return f"{shown} is a folder; write {shown}/* for the files in it"
+        return _is_folder(shown)
     if not stat.S_ISREG(found.st_mode):
         return (
             f"{shown} is not a regular file: a pipe or a device might never end; save its content "
@@ -219,6 +223,9 @@ def _no_match(pattern: str, base: Path, search: _Search) -> str:
 
 def _recorded(place: Path, root: Path) -> str:
     """The path of a file below the root, as it is recorded. Raises ValueError."""
+    if place == root or not place.is_relative_to(root):
+        # `.`, `..` or `/`: it has no name below the root.
+        raise ValueError(_is_folder(place))
     path = place.relative_to(root).as_posix()
     try:
         path.encode()
