@@ -216,6 +216,14 @@ class BrowserActions:
                 lines = tuple(
                     mask_output(found.message.removeprefix("inputs.")) for found in error.problems
                 )
+            elif all(
+                found.message.startswith("provider: ") for found in error.problems
+            ) and not any(found.line for found in error.problems):
+                title = "The provider cannot be used."
+                lines = tuple(
+                    mask_output(found.message.removeprefix("provider: "))
+                    for found in error.problems
+                )
             raise RequestRefused(title, status=422, lines=lines) from error
         except (UsageProblem, OwnedElsewhere) as error:
             raise RequestRefused(mask_output(str(error)), status=status) from error

@@ -224,6 +224,16 @@ def test_the_problems_of_a_spec_are_shown_with_line_and_caret(desk: Desk) -> Non
     assert not desk.database.exists() or event_types(desk.database) == []
 
 
+def test_a_provider_that_was_typed_is_not_called_a_problem_of_the_spec(desk: Desk) -> None:
+    write("asks.yaml", "project: asks\nsteps:\n  a: {prompt: x}\n")
+    said = desk.refused("start", StartRequest("asks.yaml", {}, "ollma", ""))
+    assert said.splitlines()[0] == "The provider cannot be used."
+    assert said.splitlines()[1] == "there is no provider 'ollma'; did you mean 'ollama'?"
+    write("own.yaml", "project: asks\nprovider: ollma\nsteps:\n  a: {prompt: x}\n")
+    said = desk.refused("start", StartRequest("own.yaml", {}, None, ""))
+    assert said.splitlines()[0] == "The spec is invalid."
+
+
 def test_a_secret_in_the_spec_is_not_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "very-secret-value")
     write(
