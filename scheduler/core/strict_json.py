@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
 from orc.ledger.bounds import LEVELS_MAX, Unstorable, check_value, digits_message
 from orc.ledger.digest import clean_json
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-def parse_json(text: str, *, levels_max: int = LEVELS_MAX) -> Any:
+
+def parse_json(text: str, *, levels_max: int = LEVELS_MAX, is_exact: bool = False) -> Any:
     """The JSON value in the text.
 
-    A byte order mark before it is skipped. Raises ValueError for invalid JSON, duplicate keys, NaN
-    and infinite numbers; of these, Unstorable for a value over the bounds of `ledger/bounds.py`.
+    A byte order mark before it is skipped. A lone surrogate, which UTF-8 cannot hold, becomes U+FFFD,
+    or is refused if `is_exact`. Raises ValueError for invalid JSON, duplicate keys, NaN and infinite
+    numbers; of these, Unstorable for a value over the bounds of `ledger/bounds.py`.
     """
     try:
         value = _DECODER.decode(text.removeprefix("\ufeff"))
@@ -27,7 +31,10 @@ def parse_json(text: str, *, levels_max: int = LEVELS_MAX) -> Any:
             raise Unstorable(digits_message()) from None
         raise
     check_value(value, levels_max=levels_max)
-    return clean_json(value)
+    cleaned = clean_json(value)
+    if is_exact and _SURROGATE.search(text) and cleaned != value:
+        raise ValueError(r"half of a pair of surrogates, such as \ud83d alone, is no character")
+    return cleaned
 
 
 def _refuse_constant(name: str) -> NoReturn:

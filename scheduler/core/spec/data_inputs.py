@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,8 @@ _EXPECTED = {
     "files": "a path such as notes/*.md, or a list of paths",
     "table": "the path of a table's file, or a list of mappings",
 }
+_JSON_LIST = re.compile(r'\s*\[\s*["{]')
+"""The beginning of a list in JSON; a path may begin with `[`, too."""
 
 
 class ReadRequest(Struct, frozen=True):
@@ -49,9 +52,10 @@ def data_value(given: Any, spec: InputSpec) -> tuple[Any, str]:
         return given, "" if given.type == spec.type else f"was of type {given.type}; give it anew"
     if isinstance(given, str) and given.lstrip().startswith("["):
         try:
-            value = parse_json(given)
-        except ValueError:
-            value = given
+            value = parse_json(given, is_exact=True)
+        except ValueError as error:
+            if _JSON_LIST.match(given):
+                return given, f"is not JSON: {error}"
     return value, data_problem(value, spec)
 
 

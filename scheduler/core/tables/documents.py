@@ -20,7 +20,7 @@ def read_lines(file: TextIO) -> Iterator[Found]:
     for number, line in enumerate(file, start=1):
         if line.strip():
             try:
-                yield number, parse_json(line)
+                yield number, parse_json(line, is_exact=True)
             except ValueError as error:
                 raise ValueError(f"line {number_text(number)} is not JSON: {error}") from None
 
@@ -31,7 +31,7 @@ def read_json(file: TextIO) -> Iterator[Found]:
     if not text.strip():
         raise ValueError(_EMPTY)
     try:
-        document = parse_json(text)
+        document = parse_json(text, is_exact=True)
     except ValueError as error:
         raise ValueError(f"it is not JSON: {error}") from None
     yield from rows_of(document)

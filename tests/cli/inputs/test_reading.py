@@ -211,6 +211,8 @@ steps: {a: {value: "${{ inputs.t }}"}, b: {value: "${{ inputs.f | map(attribute=
     given: dict[str, Any] = {"t": [{"x": 1}], "f": Path("notes/a.md")}
     assert orc_api.run("spec.yaml", inputs=given, db="runs.db").status == "succeeded"
     assert [file["path"] for file in result("b")] == ["a.md"]
+    said = run(spec, "-i", 't=[{"x": 1, "x": 2}]')
+    assert (said.code, "inputs.t: is not JSON: a key appears twice" in said.err) == (2, True)
     said = run(spec, "-i", "t=[1]")
     assert said.code == 2
     assert "must be the path of a table's file, or a list of mappings" in said.err

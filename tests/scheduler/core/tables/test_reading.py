@@ -87,6 +87,8 @@ def test_a_value_of_another_type_is_refused(value: Any, kind: ColumnType) -> Non
     ("table_format", "text", "said"),
     [
         ("jsonl", '{"a": 1}\n{"a"\n', "line 2 is not JSON"),
+        ("jsonl", '{"a": "1"}\n{"a": "\\ud800"}\n', "line 2 is not JSON: half of a pair"),
+        ("json", '[{"\\ud800": 1, "\\udfff": 2}]', "it is not JSON: half of a pair"),
         ("jsonl", '{"a": 1}\n[1]\n', "line 2: a row is a mapping"),
         ("json", '{"a": 1}', "a table is a list of mappings; this is a mapping"),
         ("json", "[1]", "row 1: a row is a mapping"),
