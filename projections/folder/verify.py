@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec import MsgspecError, Struct
 from msgspec.json import Decoder
 
-from orc.ledger import LedgerReader
+from orc.ledger import LedgerError, LedgerReader
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import canonical_json
+from orc.ledger.events import StepConfigured
 from orc.ledger.files.folder import Folder
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.money import NANO_PER_USD
-from orc.ledger.stored import parse_object
+from orc.ledger.stored import UNEXPECTED, parse_object
 from orc.ledger.wording import count_text
 from orc.projections.folder.jsonl import event_line, event_object, render_line
 from orc.projections.folder.manifest import (
@@ -209,15 +210,38 @@ def _is_older_form(
     content = folder.read(relative) or b""
     if relative == "events.jsonl":
         stored = list(ledger.read_stored(job_id))
-        lines = (f"{event_line(recorded)}\n" for recorded, _ in stored)
+        lines = [f"{event_line(recorded)}\n" for recorded, _ in stored]
         if content in (stored_lines(stored), "".join(lines).encode()):
             # The data of another program may have other forms of the same values.
+            return True
+        if _has_lines(content, lines):
             return True
         return any(
             content == lines_as_stored(ledger, job_id, with_hash=with_hash)
             for with_hash in (True, False)
         )
     return _is_older_manifest(ledger, job_id, content, prices)
+
+
+def _has_lines(content: bytes, lines: Sequence[str]) -> bool:
+    """Whether the content is the lines, apart from the order of settings in older versions of orc."""
+    found = content.decode("utf-8", "replace").splitlines(keepends=True)
+    return len(found) == len(lines) and all(
+        one == other or (_SETTINGS in other and _is_reordered(one, other))
+        for one, other in zip(found, lines, strict=True)
+    )
+
+
+def _is_reordered(line: str, expected: str) -> bool:
+    try:
+        value = parse_object(line)
+        same = canonical_json(value) == canonical_json(parse_object(expected))
+    except (LedgerError, *UNEXPECTED):
+        return False
+    return same and f"{render_line(value)}\n" == line
+
+
+_SETTINGS = f'{{"type": "{StepConfigured.type}", '
 
 
 def _is_older_manifest(

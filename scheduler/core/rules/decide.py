@@ -6,8 +6,10 @@ gives no events; one that only a bug can send fails an assertion. `core/fold` ap
 
 from __future__ import annotations
 
+import json
 from typing import assert_never
 
+from orc.ledger.digest import canonical_json
 from orc.ledger.events import (
     AnyEvent,
     BudgetExceeded,
@@ -143,7 +145,9 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return [*cut, with_kept(state, command.event)]
         case ConfigureStep():
             assert state.steps[command.step].status == "pending"
-            return [StepConfigured(step=command.step, settings=dict(command.settings))]
+            # The keys have the order that a reader of the ledger gets.
+            settings = json.loads(canonical_json(dict(command.settings)))
+            return [StepConfigured(step=command.step, settings=settings)]
         case ReuseStep():
             return _reuse_step(state, command)
         case TakeOver():

@@ -149,3 +149,27 @@ def test_what_two_checks_find_is_said_once(here: Path) -> None:
     said = orc("verify")
     assert said.code == 5
     assert said.err.count("the trigger events_no_update is missing") == 1
+
+
+def test_settings_of_a_step_are_published_as_they_are_read_again(here: Path) -> None:
+    """A run publishes what it commits; an older version wrote rendered settings in another order."""
+    spec = (
+        "project: rendered\nsteps:\n"
+        "  word: {run: printf 30}\n"
+        "  ask: {prompt: Hello, provider: replay, model: 'm${{ steps.word.output }}'}\n"
+    )
+    Path("spec.replay.yaml").write_text("replies: {ask: [Hi]}\n")
+    job = submit(spec)
+    lines = Path("runs", job, "events.jsonl")
+    now = lines.read_text()
+    assert '"settings": {"base_url": null, "model": "m30", "provider": "replay"}' in now
+    assert orc("verify").code == 0
+
+    def publish(settings: str) -> None:
+        lines.write_text(now.replace('{"base_url": null, "model": "m30"', "{" + settings))
+
+    publish('"model": "m30", "base_url": null')
+    assert orc("verify").code == 0
+    for other in ('"model": "m31", "base_url": null', '"model":  "m30", "base_url": null', ""):
+        publish(other)
+        assert "events.jsonl was changed in the run folder" in orc("verify").err
