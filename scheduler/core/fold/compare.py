@@ -36,6 +36,8 @@ EXECUTION_FIELDS = {
     "queue_timeout_s",
 }
 """Fields that affect how a step is run, but not its result."""
+# Whether a failed step inside counts is part of the result of the outer step.
+_EXECUTION_INSIDE = EXECUTION_FIELDS - {"continue_on_error"}
 _CONDITIONS = ("condition", "item_condition", "until")
 _JOB_FIELDS = ("task_description", "inputs", "env")
 _ONE_INPUT = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*\}\}\Z")
@@ -243,8 +245,12 @@ def _content(
 
 def _without_scores(step: dict[str, Any], apart_from: Set[str]) -> dict[str, Any]:
     """The fields without scores, also of the steps inside: scores follow from the result."""
+    inside = [
+        {name: value for name, value in each.items() if name not in _EXECUTION_INSIDE}
+        for each in step["steps"]
+    ]
     return {name: value for name, value in step.items() if name != "score"} | {
-        "steps": [_without_scores(each, apart_from) for each in step["steps"]],
+        "steps": [_without_scores(each, apart_from) for each in inside],
         "needs": [name for name in step["needs"] if name not in apart_from],
     }
 

@@ -131,6 +131,26 @@ def test_limits_can_be_amended_and_nothing_runs_again() -> None:
     assert set(attempts().values()) == {1}
 
 
+def test_how_an_inner_step_is_run_can_be_amended_and_its_results_are_kept() -> None:
+    spec = (
+        "project: inner\nsteps:\n"
+        "  two:\n    steps:\n"
+        "      x: {run: echo >> $ORC_SPEC_DIR/x.log}\n"
+        "      y: {needs: [x], run: sleep 0.4, timeout: 0.1}\n"
+        "  all:\n    for_each: [a, b]\n    steps:\n"
+        "      z: {run: echo >> $ORC_SPEC_DIR/z.log}\n"
+    )
+    submit(spec)
+    spec = spec.replace("timeout: 0.1", "timeout: 30").replace("z.log}", "z.log, retry: 3}")
+    amended = amend(spec, "--json").lines()[0]
+    assert (amended["runs"], amended["kept"]) == ({"two": "was failed"}, ["all"])
+    assert (Path("x.log").read_text(), Path("z.log").read_text()) == ("\n", "\n\n")
+    assert orc("show", "latest", "--json").json()["status"] == "succeeded"
+    # Whether a failure inside counts is part of the outer step's result.
+    spec = spec.replace("retry: 3", "continue_on_error: true")
+    assert amend(spec, "--json").lines()[0]["runs"] == {"all": "changed: steps"}
+
+
 def test_an_unchanged_spec_leaves_a_succeeded_job_as_it_is() -> None:
     job_id = submit(SPEC)
     before = len(orc("tail", job_id, "--json").lines())
@@ -273,6 +293,20 @@ def test_an_unknown_step_name_is_refused(command: str) -> None:
     said = orc(command, *arguments)
     assert said.code == 2
     assert "there is no step 'q'; known: a, b, c, d" in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "outer"), [("two/x", "two"), ("all[a]", "all"), ("all[a]/z", "all")]
+)
+def test_an_inner_step_is_refused_with_the_step_to_name(name: str, outer: str) -> None:
+    spec = "project: p\nsteps:\n  two: {steps: {x: {value: 1}}}\n"
+    spec += "  all: {for_each: [a], steps: {z: {value: 1}}}\n"
+    submit(spec)
+    for option, *command in (("--until", "run", "spec.yaml"), ("--from", "fork", "latest")):
+        said = orc(*command, option, name)
+        assert said.code == 2
+        assert f"{option}: {name!r} is inside step {outer!r}" in said.err
+        assert f"use {option} {outer}" in said.err
 
 
 def test_spec_and_only_can_be_combined() -> None:
