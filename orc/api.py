@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orc.arguments import checked
 from orc.asynchronous import (
     Replay,
     approve_async,
@@ -52,6 +53,7 @@ from orc.scheduler.core.spec.parse import parse_spec
 Value = TypeVar("Value")
 
 
+@checked
 def load_spec(path: str | Path) -> JobSpec:
     """Read and check the spec in a file.
 
@@ -63,6 +65,7 @@ def load_spec(path: str | Path) -> JobSpec:
     return parse_spec(text, source_name=name, read_text=files.read_text).job_with_steps()
 
 
+@checked
 def validate(
     spec: JobSpec | str | Path,
     *,
@@ -73,6 +76,7 @@ def validate(
     return find_problems(submission_of(spec, provider=provider, inputs=inputs), os.environ)
 
 
+@checked
 @names_damage
 def plan(
     spec: JobSpec | str | Path,
@@ -308,12 +312,14 @@ def cancel(
     return wait(cancel_async, job, reason=reason, db=db, force=force)
 
 
+@checked
 @names_damage
 def job(name: str = "latest", *, db: str | Path | None = None) -> Job:
     """One job as it is now. Raises NoSuchJob, LedgerError."""
     return read_job(places_of(db, None), name)
 
 
+@checked
 @names_damage
 def jobs(
     *,
@@ -345,6 +351,7 @@ def jobs(
         return tuple(islice(found, limit))
 
 
+@checked
 @names_damage
 def verify(
     job: str | None = None, *, db: str | Path | None = None, heads: Iterable[str] = ()
@@ -358,6 +365,7 @@ def verify(
     return verify_ledger(places.database, job, heads, prices=places.prices)
 
 
+@checked
 @names_damage
 def diff(
     before: str, after: str, *, step: str | None = None, db: str | Path | None = None
@@ -370,6 +378,7 @@ def diff(
         return compare_jobs(ledger, before, after, step=step)
 
 
+@checked
 def open_ledger(db: str | Path | None = None) -> Ledger:
     """Open the ledger to read streams and blobs. Close it, or use it in a `with` statement.
 

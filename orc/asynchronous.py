@@ -15,6 +15,7 @@ import trio
 from msgspec import Struct
 
 from orc.about import version
+from orc.arguments import checked
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.amend import Amendment
 from orc.cli.jobs.caller.given_values import plain_inputs
@@ -55,6 +56,7 @@ class Replay(Struct, frozen=True):
         return not self.differences
 
 
+@checked
 @names_damage
 async def run_async(
     spec: JobSpec | str | Path,
@@ -97,6 +99,7 @@ async def run_async(
     return _job(places, await _own_error(running))
 
 
+@checked
 @names_damage
 async def work_async(
     *,
@@ -109,8 +112,6 @@ async def work_async(
     """See `work`; under trio."""
     if not 1 <= jobs <= JOBS_MAX:
         raise UsageProblem(f"jobs={jobs}: a worker runs 1 to {JOBS_MAX} jobs at the same time")
-    if for_s is not None and not for_s > 0:
-        raise UsageProblem(f"for_s={for_s}: give a time in seconds that is greater than 0")
     working = work_queue(
         places=places_of(db, None),
         environment=os.environ,
@@ -122,6 +123,7 @@ async def work_async(
     return await _own_error(working)
 
 
+@checked
 @names_damage
 async def resume_async(
     job: str = "latest",
@@ -166,7 +168,7 @@ async def resume_async(
         provider=provider,
         replies=path_of(replies),
         timeout_s=timeout_s,
-        budget=(budget,) if isinstance(budget, str) else tuple(budget or ()),
+        budget=names_of(budget or ()),
         force=force,
         keep_work=keep_work,
         amendment=amendment,
@@ -176,6 +178,7 @@ async def resume_async(
     return _job(places, await _own_error(running))
 
 
+@checked
 @names_damage
 async def rerun_async(
     job: str,
@@ -210,6 +213,7 @@ async def rerun_async(
     return _job(places, await _own_error(running))
 
 
+@checked
 @names_damage
 async def fork_async(
     job: str,
@@ -249,6 +253,7 @@ async def fork_async(
     return read_job(places, forked.job_id, ended=forked.ended)
 
 
+@checked
 @names_damage
 async def replay_async(
     job: str = "latest",
@@ -273,6 +278,7 @@ async def replay_async(
     return Replay(replayed.original, _job(places, replayed.ended), replayed.differences)
 
 
+@checked
 @names_damage
 async def approve_async(
     job: str,
@@ -286,6 +292,7 @@ async def approve_async(
     return await decide(job, step, option=option, comment=comment, places=places_of(db, None))
 
 
+@checked
 @names_damage
 async def reject_async(
     job: str, step: str, *, comment: str | None = None, db: str | Path | None = None
@@ -294,6 +301,7 @@ async def reject_async(
     return await decide(job, step, option="reject", comment=comment, places=places_of(db, None))
 
 
+@checked
 @names_damage
 async def cancel_async(
     job: str, *, reason: str | None = None, db: str | Path | None = None, force: bool = False

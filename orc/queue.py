@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.about import version
+from orc.arguments import checked
 from orc.asynchronous import places_of, submission_of, wait, work_async
 from orc.cli.jobs.damage import names_damage
 from orc.cli.jobs.queue.worker import Worked
@@ -16,6 +17,7 @@ from orc.cli.jobs.submit import submit as submit_job
 from orc.scheduler.core.spec.model import JobSpec
 
 
+@checked
 @names_damage
 def submit(
     spec: JobSpec | str | Path,

@@ -429,6 +429,7 @@ def test_the_modules_of_every_package_are_checked() -> None:
         "__init__.py",
         "about.py",
         "api.py",
+        "arguments.py",
         "asynchronous.py",
         "in_threads.py",
         "notebook.py",
