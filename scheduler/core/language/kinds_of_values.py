@@ -31,7 +31,7 @@ def condition_problems(node: Any, kind_of: KindOfPath, *, is_condition: bool) ->
     """Why parts of the expression cannot be conditions, where its form and its names show it.
 
     `is_condition` is whether the expression itself is one; `not` and `if` have conditions in any
-    expression.
+    expression, and a text before `and` is refused in any.
     """
     from jinja2 import nodes
 
@@ -44,11 +44,22 @@ def condition_problems(node: Any, kind_of: KindOfPath, *, is_condition: bool) ->
         named = f"{'.'.join(path)!r} is" if path else "this is"
         typed = ", or give the input `type: boolean`" if path and path[0] == "inputs" else ""
         yield f"a condition must be true or false, but {named} a {kind}; {FIXES[kind]}{typed}"
+    if isinstance(node, nodes.And) and _kind_of(_last_of(node.left), kind_of) == "text":
+        yield f"a text before `and` is neither true nor false; {FIXES['text']}"
     for child in node.iter_child_nodes():
         is_decided = (isinstance(node, nodes.Not) and child is node.node) or (
             isinstance(node, nodes.CondExpr) and child is node.test
         )
         yield from condition_problems(child, kind_of, is_condition=is_decided)
+
+
+def _last_of(node: Any) -> Any:
+    """The operand that an `and` gives if those before it are not empty."""
+    from jinja2 import nodes
+
+    while isinstance(node, nodes.And):
+        node = node.right
+    return node
 
 
 def list_problem(expression: Expression, kind_of: KindOfPath) -> str | None:

@@ -134,3 +134,23 @@ def test_a_condition_inside_a_value_is_checked_too() -> None:
                 "value: 1}", "value: \"${{ 'a' if inputs.deploy else 'b' }}\"}"
             )
         )
+
+
+@each_case(
+    "value, is_refused",
+    [
+        ("inputs.deploy and 'x'", True), ("inputs.ready and inputs.deploy and 'x'", True),
+        ("(inputs.deploy | lower and 'x') or 'y'", True), ("inputs.ready and 'x'", False),
+        ("inputs.ready and inputs.deploy", False), ("inputs.files and 'x'", False),
+        ("inputs.deploy or 'x'", False), ("steps.data.output and 'x'", False),
+    ],
+)  # fmt: skip
+def test_a_text_before_and_is_refused_in_a_value(value: str, is_refused: bool) -> None:
+    spec = STEPS.format(key="if: inputs.ready").replace(
+        "value: 1}", f'value: "${{{{ {value} }}}}"}}'
+    )
+    if not is_refused:
+        parse_spec(spec)
+        return
+    with pytest.raises(SpecError, match=r"a text before `and` .* write `\.\.\. == 'true'`"):
+        parse_spec(spec)
