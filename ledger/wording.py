@@ -12,8 +12,8 @@ such a value. Machine outputs (`--json`, the manifest, the tables' columns) hold
   one dollar on; an amount below a tenth of a cent has two significant digits, `$0.000031`.
 - A cost: such an amount, `free` for 0, `unknown` where no part of it is known, and
   `at least $1.23` where a part is.
-- The cost of some calls: empty if no model was called, so that `free` always means calls that cost
-  nothing.
+- The cost of some calls: empty if none of them costs anything, known or not, so that `free` always
+  means answers that cost nothing. A call that failed without a count of tokens has no cost.
 - The steps of a job: how many of them have succeeded, `4 of 5 steps`, in a table `4/5`.
 - A number of tokens in a table: `1,204`, and `-` where no use of tokens was reported.
 - A count: `1 token`, `1,204 tokens`, `0 tokens`.
@@ -106,8 +106,9 @@ def cost_text(
 def calls_cost_text(
     calls: int, known_nano_usd: int | None, calls_unpriced: int, *, brief: bool = False
 ) -> str:
-    """The cost of this number of calls, as `cost_text`; empty if no model was called."""
-    return cost_text(known_nano_usd, calls_unpriced, brief=brief) if calls else ""
+    """The cost of this number of calls, as `cost_text`; empty if no call has a cost, known or not."""
+    has_cost = calls and (calls_unpriced or known_nano_usd is not None)
+    return cost_text(known_nano_usd, calls_unpriced, brief=brief) if has_cost else ""
 
 
 def used_text(
@@ -121,7 +122,7 @@ def used_text(
     counted = f"{count_text(read, 'token')} in, {number_text(written)} out"
     cost = calls_cost_text(calls, known_nano_usd, calls_unpriced)
     used = counted if read + written else "no tokens reported"
-    return f"{count_text(calls, 'call')}, {used}, cost {cost}"
+    return ", ".join(filter(None, (count_text(calls, "call"), used, cost and f"cost {cost}")))
 
 
 def steps_text(succeeded: int, total: int, *, brief: bool = False) -> str:

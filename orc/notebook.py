@@ -15,7 +15,7 @@ from typing import Any
 from orc.cli.jobs.owned_job import Listener
 from orc.ledger import Recorded
 from orc.ledger.kinds import ENDED, NOTABLE
-from orc.ledger.wording import cost_text, count_text, duration_text, steps_text, visible
+from orc.ledger.wording import calls_cost_text, count_text, duration_text, steps_text, visible
 from orc.projections.money.prices import CallPricer, PriceTable, Spending
 from orc.scheduler.core.fold.evolve import JobState
 
@@ -61,7 +61,7 @@ class Progress:
         self._handle: Any = None
         self._state: JobState | None = None
         self._job_id = ""
-        self._tokens = 0
+        self._calls = self._tokens = 0
         self._spent = Spending()
 
     def listener(self) -> Listener:
@@ -78,6 +78,7 @@ class Progress:
         for item in recorded:
             call = self._pricer.take(item)
             if call is not None:
+                self._calls += 1
                 self._tokens += call.usage.input_tokens + call.usage.output_tokens
                 self._spent.add(call.cost_nano_usd)
         now_s = self._now_s()
@@ -94,7 +95,7 @@ class Progress:
         good = sum(step.status == "succeeded" for step in steps)
         tokens = count_text(self._tokens, "token") if self._tokens else ""
         spent = self._spent
-        cost = cost_text(spent.known_nano_usd, spent.calls_unpriced) if self._tokens else ""
+        cost = calls_cost_text(self._calls, spent.known_nano_usd, spent.calls_unpriced)
         parts = (
             steps_text(good, len(steps)),
             duration_text(self._now_s() - self._begun_s),

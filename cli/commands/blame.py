@@ -261,14 +261,14 @@ def _answer_text(call: CallRow) -> str:
         whose = f"{call.paid_by_job}, step {call.paid_by_step}" if call.paid_by_job else "this job"
         saved = "" if call.saved_nano_usd is None else f", {usd_text(call.saved_nano_usd)} saved"
         return f"from the reply cache: {safe(whose)} had sent the same request{saved}"
-    cost = cost_text(call.cost_nano_usd)
+    cost = f"cost {cost_text(call.cost_nano_usd)}, " if call.has_cost else ""
     tokens = (
         f"{count_text(call.input_tokens or 0, 'token')} in, "
         f"{number_text(call.output_tokens or 0)} out"
     )
     after = f"after {duration_text(call.duration_s)}" if call.duration_s is not None else ""
     how = "" if call.status == "answered" else f"{call.status} "
-    return f"{how}{after}, {tokens}, cost {cost}, {safe(call.finish_reason)}"
+    return f"{how}{after}, {tokens}, {cost}{safe(call.finish_reason)}"
 
 
 def _command_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iterator[str]:

@@ -122,9 +122,9 @@ def _put_cost(
     )
     put_table(heads, [_row(group) for group in (*groups, total)])
     put()
-    ended = total.calls - total.unanswered
-    spent = calls_cost_text(ended, total.cost_nano_usd, total.calls_unpriced)
-    nothing = "nothing so far" if total.calls else "nothing: no model was called"
+    spent = calls_cost_text(total.calls_costed, total.cost_nano_usd, total.calls_unpriced)
+    nothing = "nothing so far" if total.unanswered else "nothing that was counted"
+    nothing = nothing if total.calls else "nothing: no model was called"
     put(f"spent {spent or nothing}")
     if total.unanswered:
         verb = "has" if total.unanswered == 1 else "have"
@@ -152,9 +152,7 @@ def _row(group: SpendingGroup) -> tuple[str, ...]:
         cost_text(group.saved_nano_usd, group.saved_unpriced, brief=True)
         if group.from_cache
         else "",
-        calls_cost_text(
-            group.calls - group.unanswered, group.cost_nano_usd, group.calls_unpriced, brief=True
-        ),
+        calls_cost_text(group.calls_costed, group.cost_nano_usd, group.calls_unpriced, brief=True),
     )
 
 
@@ -162,7 +160,7 @@ def _value(group: SpendingGroup) -> dict[str, Any]:
     from msgspec import to_builtins
 
     found = to_builtins(group)
-    del found["key"]
+    del found["key"], found["calls_priced"]
     known = usd_number(found.pop("cost_nano_usd"))
     reported = usd_number(found.pop("reported_nano_usd"))
     saved = usd_number(found.pop("saved_nano_usd"))

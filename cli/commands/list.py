@@ -178,8 +178,8 @@ def _waits(job: JobSummary) -> str:
 
 
 def _cost(job: JobSummary) -> str:
-    """What the calls cost; empty if no model was called."""
-    if not job.calls:
+    """What the calls cost; empty if no call has a cost."""
+    if not job.has_cost:
         return ""
     return cost_text(nearest_nano_usd(job.cost_known_usd), job.calls_unpriced, brief=True)
 

@@ -26,7 +26,8 @@ _JOBS = (
 class JobSummary(NamedTuple):
     """A job in a list. Costs are US dollars, `submitted_at` is UTC text.
 
-    `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.
+    `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part. Without
+    `has_cost`, no call has a cost, known or not: none was answered, or counted before it failed.
     `calls_in_doubt` counts calls that may have been paid for without a reply. `duration_s` is None
     for a job that has not ended. `tolerated_failures` counts the failures after which the job went on,
     `open_questions` the steps that ask a person, `over_budget` those that need a larger budget, and
@@ -43,6 +44,7 @@ class JobSummary(NamedTuple):
     tokens: int
     cost_usd: float | None
     cost_known_usd: float
+    has_cost: bool
     calls_unpriced: int
     submitted_at: str
     calls_in_doubt: int
@@ -82,6 +84,7 @@ def list_jobs(
         status = shown_status(job_id, stored)
         if statuses and status not in statuses:
             continue
+        has_cost = bool(unpriced) or known is not None
         known = usd_number(known or 0)
         cost = None if unpriced else known
         submitted_at, calls_in_doubt, calls, tolerated = more
@@ -96,6 +99,7 @@ def list_jobs(
             tokens=tokens,
             cost_usd=cost,
             cost_known_usd=known,
+            has_cost=has_cost,
             calls_unpriced=unpriced,
             submitted_at=submitted_at,
             calls_in_doubt=calls_in_doubt,

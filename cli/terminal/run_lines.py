@@ -70,7 +70,10 @@ _SPENT = (
 
 
 class Totals:
-    """Sums tokens and cost of a job's calls, and counts the failures that were tolerated."""
+    """Sums tokens and cost of a job's calls, and counts the failures that were tolerated.
+
+    `calls` is 0 if none of them has a cost, known or not.
+    """
 
     def __init__(self, prices: PriceTable) -> None:
         self.tokens = 0
@@ -101,10 +104,12 @@ class Totals:
         found.calls, found.tokens, known_nano_usd, found.spent.calls_unpriced, *doubts = row
         found.doubts = Doubts(doubts[0], doubts[1] or 0, doubts[2])
         found.spent.known_nano_usd = known_nano_usd or 0
+        if known_nano_usd is None:
+            found.calls = found.spent.calls_unpriced
         return found
 
     def summary(self) -> str:
-        """`1,200 tokens, cost $0.0012`; empty if no model was called."""
+        """`1,200 tokens, cost $0.0012`; empty if no call was answered."""
         tokens = count_text(self.tokens, "token") if self.tokens else ""
         cost = calls_cost_text(self.calls, self.spent.known_nano_usd, self.spent.calls_unpriced)
         return ", ".join(filter(None, (tokens, cost and f"cost {cost}")))

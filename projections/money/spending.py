@@ -31,7 +31,8 @@ _INSIDE = re.compile(r"[\[#/].*", re.DOTALL)
 class SpendingGroup(Struct, frozen=True):
     """The calls of one group, and their cost in nano-dollars.
 
-    - `calls` were sent. The cost of `calls_unpriced` of them is unknown and not in `cost_nano_usd`.
+    - `calls` were sent. `cost_nano_usd` is the cost of `calls_priced` of them, and the cost of
+      `calls_unpriced` is unknown. The others have none: they failed without a count of tokens.
     - `unanswered` of them have no reply yet: they are in flight, or in a batch.
     - The servers themselves reported the cost of `calls_reported` of them: `reported_nano_usd`.
     - `from_cache` were answered by recorded replies, which saved `saved_nano_usd`. The saving is
@@ -47,6 +48,7 @@ class SpendingGroup(Struct, frozen=True):
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     cost_nano_usd: int = 0
+    calls_priced: int = 0
     calls_unpriced: int = 0
     calls_reported: int = 0
     reported_nano_usd: int = 0
@@ -58,6 +60,11 @@ class SpendingGroup(Struct, frozen=True):
     in_doubt_unpriced: int = 0
     unanswered: int = 0
 
+    @property
+    def calls_costed(self) -> int:
+        """The calls that have a cost, known or not."""
+        return self.calls_priced + self.calls_unpriced
+
     def plus(self, other: SpendingGroup) -> SpendingGroup:
         """The sum of both groups, under the key of this one."""
         return replace(
@@ -68,6 +75,7 @@ class SpendingGroup(Struct, frozen=True):
             cached_tokens=self.cached_tokens + other.cached_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             cost_nano_usd=self.cost_nano_usd + other.cost_nano_usd,
+            calls_priced=self.calls_priced + other.calls_priced,
             calls_unpriced=self.calls_unpriced + other.calls_unpriced,
             calls_reported=self.calls_reported + other.calls_reported,
             reported_nano_usd=self.reported_nano_usd + other.reported_nano_usd,
@@ -99,7 +107,7 @@ def read_spending(
         f"SELECT {_KEYS[by]}, jobs.name, count(*) FILTER (WHERE calls.status <> 'from ledger'), "
         "coalesce(sum(calls.input_tokens), 0), coalesce(sum(calls.output_tokens), 0), "
         "coalesce(sum(calls.cached_tokens), 0), coalesce(sum(calls.cache_write_tokens), 0), "
-        "coalesce(sum(calls.cost_nano_usd), 0), "
+        "coalesce(sum(calls.cost_nano_usd), 0), count(calls.cost_nano_usd), "
         f"count(*) FILTER (WHERE {sql_unpriced('calls')}), "
         "count(calls.reported_nano_usd), coalesce(sum(calls.reported_nano_usd), 0), "
         "count(*) FILTER (WHERE calls.status = 'from ledger'), coalesce(sum(calls.saved_nano_usd), 0), "

@@ -330,7 +330,9 @@ def _days(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> Markup |
 
 def _sum(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> str:
     chosen = [spent[day] for day in days if day in spent]
-    known, unpriced, calls = (sum(day[at] or 0 for day in chosen) for at in (0, 1, 4))
+    costs = [day[0] for day in chosen if day[0] is not None]
+    known = sum(costs) if costs else None
+    unpriced, calls = (sum(day[at] or 0 for day in chosen) for at in (1, 4))
     return calls_cost_text(calls, known, unpriced, brief=True) or NOT_REPORTED
 
 

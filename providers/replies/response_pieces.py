@@ -12,7 +12,7 @@ from orc.providers.sdk_errors import Failures
 from orc.providers.sdk_wire import Wire
 
 
-class _Part(Wire):
+class _ContentPart(Wire):
     text: LooseText = None
     refusal: LooseText = None
 
@@ -27,7 +27,7 @@ class _Piece(Wire):
     refusal: LooseText = None
     arguments: Any = None
     item: Annotated[dict[str, Any] | None, OrNone] = None
-    part: Annotated[_Part | None, OrNone] = None
+    part: Annotated[_ContentPart | None, OrNone] = None
 
 
 class ResponsePieces:
@@ -38,7 +38,7 @@ class ResponsePieces:
         self._texts: list[str] = []
         self._refusals: list[str] = []
         self._refusal_deltas: list[str] = []
-        self._parts: list[_Part] = []
+        self._parts: list[_ContentPart] = []
         self._calls: dict[str, dict[str, Any]] = {}
 
     def take(self, kind: str, event: object) -> None:

@@ -82,7 +82,9 @@ def test_free_means_calls_that_cost_nothing(has_calls: bool, here: Path) -> None
 
 def test_without_calls_there_is_no_cost() -> None:
     assert calls_cost_text(0, None, 0) == ""
-    assert calls_cost_text(1, None, 0) == calls_cost_text(1, 0, 0, brief=True) == "free"
+    assert calls_cost_text(1, None, 0) == ""
+    assert calls_cost_text(1, 0, 0, brief=True) == "free"
+    assert calls_cost_text(1, None, 1) == "unknown"
 
 
 def test_long_lines_are_wrapped_between_words_on_a_terminal(here: Path) -> None:

@@ -132,3 +132,27 @@ def test_an_answer_that_was_not_counted_has_an_unknown_cost_everywhere(
         ).fetchone()
     with tables_at(Path("runs.db"), job_id, version) as tables:
         assert [*map(tuple, tables.execute("SELECT calls_unpriced FROM jobs"))] == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "answer", [Fails(401, "{}"), Fails(200, "cut")], ids=["refused", "in doubt"]
+)
+def test_calls_that_failed_without_a_count_are_never_called_free(
+    answer: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ModelServer(lambda asked: answer) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        Path("spec.yaml").write_text(
+            "project: p\nprovider: openai/gpt-4o-mini\n"
+            "steps:\n  a: {prompt: Name a river., retry: 1}\n",
+            encoding="utf-8",
+        )
+        said = orc("run", "spec.yaml")
+    assert said.code in (1, 7)
+    told = [said.err, *(orc(*command.split()).out for command in ("list", "show latest"))]
+    told += [orc(*command.split()).out for command in ("show latest a", "cost", "cost latest")]
+    assert not any("free" in text for text in told), told
+    assert "spent nothing that was counted" in told[-1]
+    listed = orc("list", "--json").json()
+    assert (listed["cost_usd"], listed["calls"], listed["has_cost"]) == (0, 1, False)
