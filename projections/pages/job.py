@@ -20,6 +20,7 @@ from orc.projections.folder.jsonl import event_object
 from orc.projections.folds.doubts import Doubts
 from orc.projections.history.definitions import SpecSeen, read_spec
 from orc.projections.history.timeline import read_timeline
+from orc.projections.money.budget_use import budget_use
 from orc.projections.pages.home import elapsed_of, progress_of
 from orc.projections.pages.links import Links
 from orc.projections.pages.runs import can_do, runner_note
@@ -133,7 +134,7 @@ def read_values(
         "moment": moment,
         "progress": progress_of(view.job),
         "elapsed_s": elapsed_of(view.job, status, now),
-        "budget": budget_lines(view, spec),
+        "budget": _budget(reader, spec, job_id, moment.version),
         "models": view.models,
         "tags": read_tags(connection, job_id),
         "has_results": has_scores(connection, job_id),
@@ -212,18 +213,11 @@ def _lines(
         inner_tables += inner
 
 
-def budget_lines(view: JobView, spec: SpecSeen) -> list[tuple[str, int, int]]:
-    """Each limit of the job's budget: its name, the used amount, the limit. Money is nano-dollars."""
+def _budget(
+    reader: LedgerReader, spec: SpecSeen, job_id: str, version: int
+) -> list[tuple[str, int, int]]:
     budget = None if spec.definition is None else spec.definition.budget
-    job = view.job
-    used = {
-        "max_cost_usd": job.cost_nano_usd or 0,
-        "max_tokens": job.input_tokens + job.output_tokens,
-        "max_calls": job.calls,
-    }
-    if budget is None:
-        return []
-    return [(limit, used[limit], maximum) for limit, maximum in budget.limits().given()]
+    return [] if budget is None else budget_use(reader, job_id, budget.limits(), version=version)
 
 
 def _doubts(view: JobView) -> str | None:
