@@ -265,12 +265,12 @@ Comment = Annotated[str | None, Option(help="A comment, kept with the decision."
 
 
 def split_names(option: str, text: str | None) -> tuple[str, ...]:
-    """The names in a comma-separated list. Raises UsageProblem for a list without a name."""
+    """The names in a comma-separated list, each once. Raises UsageProblem for a list without any."""
     if text is None:
         return ()
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not names:
-        raise UsageProblem(f"{option} {text}: must be a step, or a list of steps such as a,b")
+        raise UsageProblem(f"{option} {text}: must be a name, or a list of names such as a,b")
     return names
 
 

@@ -30,6 +30,8 @@ def parse_limits(given: Sequence[str] | None) -> dict[str, float]:
             limit = math.nan
         if not name or not math.isfinite(limit):
             raise UsageProblem(f"--fail-under {text}: must be SCORE=NUMBER, such as exact=0.9")
+        if name in found:
+            raise UsageProblem(f"--fail-under {text}: {safe(name)} has a limit already; give one")
         found[name] = limit
     return found
 
@@ -50,7 +52,7 @@ def under_limits(
     failing = []
     for name, limit in limits.items():
         if name not in known:
-            hint = nearest(name, known) or ("" if known else "; the job has no scores")
+            hint = nearest(name, known) or ("" if known else "; there are no scores")
             raise UsageProblem(f"--fail-under: there is no score {name!r}{hint}")
         if name not in with_group:
             failing.append(_no_value(safe(name), limit))

@@ -109,6 +109,8 @@ def command(
             tagged = read_tagged(connection, tag)
             found = [together([read_scores(connection, job_id) for job_id in tagged])]
             names = names or ("job",)
+    if unknown is not None:
+        say(unknown)
     if len(found) == 1:
         if fail_on_regression or tolerance:
             option = "--fail-on-regression" if fail_on_regression else "--tolerance"
@@ -128,8 +130,6 @@ def command(
             seed=seed,
             chosen=chosen,
         )
-    if unknown is not None:
-        say(unknown)
     for reason in failing:
         say(reason)
     return exit_codes.FAILED if failing else exit_codes.SUCCEEDED

@@ -209,7 +209,8 @@ def _groups_once(
     """The groups of one score; the intervals of a large job take most of the time of the page."""
     scores = read_scores_once(database, stamp, job_id)
     own = tuple(score for score in scores.scores if (score.name, score.who) == name)
-    groups = group_scores(JobScores(job_id, own, scores.results), by=by)
+    declared = tuple(each for each in scores.declared if (each.name, "expression") == name)
+    groups = group_scores(JobScores(job_id, own, scores.results, declared=declared), by=by)
     return {key_text(group.key): group for group in groups}
 
 

@@ -88,11 +88,7 @@ def group_scores(
         if not {"who", "by"} & set(by):
             failed.setdefault(key_text([_value_of(each, name) for name in by]), []).append(each)
     groups = []
-    own_declared = [each for each in scores.declared if not each.is_judge]
-    expected: dict[tuple[str, Who], set[str]] = {}
-    if scores.failed:
-        for declared in own_declared:
-            expected.setdefault((declared.name, "expression"), set()).add(declared.step)
+    expected = scores.expected
     for name, who in dict.fromkeys([*names_of(scores.scores), *expected]):
         own = {key: members for (*of, key), members in found.items() if of == [name, who]}
         # Only these steps would have had this score.

@@ -126,8 +126,8 @@ class Pivot(Struct, frozen=True):
 
 
 def score_names(scores: JobScores) -> list[ScoreName]:
-    """The scores of a job, in their order (`names_of`)."""
-    return [*names_of(scores.scores)]
+    """The scores of a job, in their order (`names_of`), and those that its failed steps lack."""
+    return [*dict.fromkeys([*names_of(scores.scores), *scores.expected])]
 
 
 def names_for_layout(scores: JobScores) -> tuple[str, ...]:
@@ -167,6 +167,7 @@ def build_pivot(scores: JobScores, name: ScoreName, layout: PivotLayout) -> Pivo
     rows: dict[str, str] = {}
     results: dict[tuple[str, str], list[Scored]] = {}
     steps = {each.spec_step for each in scores.results if (each.job_id, each.step) in by_result}
+    steps.update(*(those for given, those in scores.expected.items() if given == name))
     for each in scores.results:
         if (each.job_id, each.step) not in by_result and (
             each.status != "failed" or each.spec_step not in steps

@@ -142,6 +142,16 @@ class JobScores(Struct, frozen=True):
         return [each for each in self.results if each.status == "failed"]
 
     @property
+    def expected(self) -> dict[tuple[str, Who], set[str]]:
+        """The scores that steps of the spec give to their own results and of which results failed."""
+        failed = {each.spec_step for each in self.failed}
+        found: dict[tuple[str, Who], set[str]] = {}
+        for each in self.declared:
+            if each.step in failed and not each.is_judge:
+                found.setdefault((each.name, "expression"), set()).add(each.step)
+        return found
+
+    @property
     def errors(self) -> list[Score]:
         """The scores whose expression is broken."""
         return [score for score in self.scores if score.error is not None]

@@ -97,8 +97,8 @@ def test_a_comment_and_a_reason_may_be_empty() -> None:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("run spec.yaml --until ,", "--until ,: must be a step, or a list of steps such as a,b"),
-        ("resume latest --only ,", "--only ,: must be a step, or a list of steps such as a,b"),
+        ("run spec.yaml --until ,", "--until ,: must be a name, or a list of names such as a,b"),
+        ("resume latest --only ,", "--only ,: must be a name, or a list of names such as a,b"),
         ("tail latest --type step.faild", "did you mean 'step.failed'?"),
         ("tail -f --type foo", "--type: there is no type of events 'foo'"),
         ("graph latest -o x.png", "no format has the ending .png; use .svg, .dot, .gv, .mmd, .txt"),

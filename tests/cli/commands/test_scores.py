@@ -102,6 +102,7 @@ def test_a_judge_that_names_no_step_fails_its_own_score(job: str) -> None:
         (["exact=0.6"], 1, "exact: the mean 0.5 is under 0.6"),
         (["exact=0.5", "--by", "model"], 1, "exact, model small: the mean 0 is under 0.5"),
         (["broken=0"], 1, "broken: there is no value, and it must be 0"),
+        (["exact=0.9", "--fail-under", "exact=0.1"], 2, "exact has a limit already; give one"),
         (["exact=1_0"], 2, "--fail-under exact=1_0: must be SCORE=NUMBER"),
         (["exact=x"], 2, "--fail-under exact=x: must be SCORE=NUMBER, such as exact=0.9"),
         (["exat=1"], 2, "there is no score 'exat'; did you mean 'exact'?"),
@@ -351,6 +352,11 @@ steps:
   before: {value: "${{ 1 / 0 }}"}
   answer: {needs: [before], value: 1, score: {exact: "${{ 1 }}"}}
 """
+
+
+def test_a_dimension_that_is_given_twice_is_one_column(job: str) -> None:
+    said = orc("scores", job, "--by", "model,model", "--json").json()
+    assert said["by"] == ["model"]
 
 
 @pytest.mark.parametrize("text", [_ALL_FAIL, _JUDGE_FAILS, _NEVER_BEGUN])

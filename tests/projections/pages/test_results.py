@@ -217,3 +217,20 @@ def test_a_fork_shows_the_results_with_which_it_started(tmp_path: Path) -> None:
             assert "NAME=VALUE" not in cards
 
     browse(database, then=look)
+
+
+def test_a_job_whose_scored_steps_all_failed_has_a_grid_of_failures(tmp_path: Path) -> None:
+    spec = tmp_path / "s.yaml"
+    spec.write_text(
+        "project: p\nsteps:\n  a:\n    for_each: [1, 2]\n    continue_on_error: true\n"
+        '    value: ${{ 1 / 0 }}\n    score: {exact: "${{ output == 1 }}"}\n'
+    )
+    job = orc.run(spec, db=tmp_path / "runs.db").job_id
+
+    async def look(get: Get) -> None:
+        text = (await get(f"/-/orc/runs/{job}/results")).text
+        assert "This job has no scores" not in text
+        assert text.count('<small class="wrong">failed</small>') == 2
+        assert "0, 2 failed; -;" in text
+
+    browse(tmp_path / "runs.db", then=look)
