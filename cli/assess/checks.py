@@ -12,6 +12,7 @@ from orc.ledger.wording import count_text, score_text
 from orc.projections.scores.comparison import ScoreComparison
 from orc.projections.scores.groups import ScoreGroup
 from orc.projections.scores.rows import Declared, JobScores
+from orc.projections.scores.statistics import is_same
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.source.plain_scalars import read_number
 
@@ -101,7 +102,7 @@ def _under(group: ScoreGroup, by: Sequence[str], limit: float) -> Failing:
     found = []
     if group.estimate is None:
         found.append(_no_value(which, limit))
-    elif group.estimate.mean < limit:
+    elif group.estimate.mean < limit and not is_same(group.estimate.mean, limit):
         mean = score_text(group.estimate.mean)
         found.append(f"{which}: the mean {mean} is under {score_text(limit)}")
     if group.errors:

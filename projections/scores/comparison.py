@@ -10,10 +10,7 @@ from msgspec import Struct, field
 
 from orc.projections.scores.groups import SEED, Used, clusters_of, pass_rate_of, use_of
 from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Scored, Who, names_of
-from orc.projections.scores.statistics import Estimate, estimate
-
-SAME = 1e-12
-"""Smaller differences come from rounding."""
+from orc.projections.scores.statistics import SAME, Estimate, estimate, is_same
 
 
 class CaseChange(Struct, frozen=True):
@@ -31,8 +28,8 @@ class CaseChange(Struct, frozen=True):
 
     @property
     def difference(self) -> float:
-        """How much higher the second job is."""
-        return self.after - self.before
+        """How much higher the second job is; 0 if that comes from rounding."""
+        return 0.0 if is_same(self.before, self.after) else self.after - self.before
 
 
 class ScoreComparison(Struct, frozen=True):
@@ -187,6 +184,6 @@ def _mean(scores: list[Score]) -> float:
 
 def _order(change: CaseChange) -> tuple[int, float]:
     """The worst regression first, then the best improvement, then what is equal."""
-    if abs(change.difference) <= SAME:
+    if change.difference == 0:
         return 2, 0.0
     return (0, change.difference) if change.difference < 0 else (1, -change.difference)

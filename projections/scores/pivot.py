@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from orc.projections.scores.groups import key_text
 from orc.projections.scores.rows import MODEL, REPETITION, JobScores, Score, Scored, names_of
+from orc.projections.scores.statistics import is_same
 
 STEP = "step"
 COLUMNS_MAX = 40
-_SAME = 1e-12
 _TEXT_CHARS = 200
 
 ScoreName = tuple[str, str]
@@ -91,7 +91,9 @@ class Line(Struct, frozen=True, dict=True):
     def is_different(self) -> bool:
         """Whether the columns differ, also by a result that only some of them have."""
         kinds = {cell is not None and cell.mean is not None for cell in self.cells}
-        return self.spread > _SAME or len(kinds) > 1
+        return len(kinds) > 1 or (
+            len(self.means) > 1 and not is_same(min(self.means), max(self.means))
+        )
 
     def has_step(self, name: str) -> bool:
         """Whether a result of the row is of that step."""
@@ -242,7 +244,12 @@ def filter_lines(
         low = float("-inf") if wanted.low is None else wanted.low
         high = float("inf") if wanted.high is None else wanted.high
         found = [
-            line for line in found if any(low <= mean <= high for mean in _means(line, wanted))
+            line
+            for line in found
+            if any(
+                low <= mean <= high or is_same(low, mean) or is_same(mean, high)
+                for mean in _means(line, wanted)
+            )
         ]
     if wanted.text:
         sought = wanted.text.casefold()

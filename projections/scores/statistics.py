@@ -19,6 +19,8 @@ SAMPLES = 2000
 NORMAL_FROM = 500
 """From this number of clusters on, the interval is mean ± 1.96 standard errors: as good, and at once."""
 _Z = 1.959963984540054
+SAME = 1e-12
+"""Smaller differences come from rounding, also those of a smaller part of the numbers."""
 
 
 class Estimate(Struct, frozen=True):
@@ -93,6 +95,11 @@ def _sample_means(clusters: Sequence[_Cluster], random: Random) -> list[float]:
         drawn = random.choices(clusters, k=count)
         found.append(math.fsum(each.total for each in drawn) / sum(each.size for each in drawn))
     return found
+
+
+def is_same(one: float, other: float) -> bool:
+    """Whether the two differ by rounding at most."""
+    return math.isclose(one, other, rel_tol=SAME, abs_tol=SAME)
 
 
 def quantile(ordered: Sequence[float], fraction: float) -> float:

@@ -359,6 +359,28 @@ def test_a_dimension_that_is_given_twice_is_one_column(job: str) -> None:
     assert said["by"] == ["model"]
 
 
+def test_differences_that_come_from_rounding_are_none() -> None:
+    # In binary, the mean of three times 0.7 is a little less, and 0.1 + 0.2 a little more than 0.3.
+    text = """
+project: p
+inputs: {{first: {{type: boolean}}}}
+steps:
+  a:
+    for_each: [1, 2, 3]
+    value: 1
+    score: {{same: "${{{{ 0.7 }}}}", sum: "${{{{ {factor} * (0.1 + 0.2 if inputs.first else 0.3) }}}}"}}
+"""
+    for factor in (1, 1_000_000):
+        spec = write("spec.yaml", text.format(factor=factor))
+        assert orc("run", spec, "-i", "first=true").code == 0
+        assert orc("run", spec, "-i", "first=false").code == 0
+        assert orc("scores", "latest", "--fail-under", "same=0.7").code == 0
+        assert orc("scores", "latest", "--fail-under", "same=0.7001").code == 1
+        said = orc("scores", "latest~1", "latest", "--fail-on-regression", "--json")
+        (found,) = (each for each in said.json()["scores"] if each["score"] == "sum")
+        assert (said.code, found["difference"]["mean"], found["is_clear"]) == (0, 0, False)
+
+
 @pytest.mark.parametrize("text", [_ALL_FAIL, _JUDGE_FAILS, _NEVER_BEGUN])
 def test_a_job_in_which_no_step_gave_a_score_fails_its_limits(text: str) -> None:
     orc("run", write("none.yaml", text))

@@ -234,3 +234,19 @@ def test_a_job_whose_scored_steps_all_failed_has_a_grid_of_failures(tmp_path: Pa
         assert "0, 2 failed; -;" in text
 
     browse(tmp_path / "runs.db", then=look)
+
+
+def test_a_range_has_the_means_that_miss_its_end_by_rounding_only(tmp_path: Path) -> None:
+    spec = tmp_path / "s.yaml"
+    spec.write_text(
+        "project: p\nsteps:\n  a:\n    for_each: [1, 2]\n    repeat: 3\n    value: 1\n"
+        '    score: {s: "${{ 0.7 }}"}\n'
+    )
+    job = orc.run(spec, db=tmp_path / "runs.db").job_id
+
+    async def look(get: Get) -> None:
+        for query, shown in (("low=0.7", 2), ("high=0.7", 2), ("low=0.71", 0), ("high=0.69", 0)):
+            text = (await get(f"/-/orc/runs/{job}/results?{query}")).text
+            assert f"{shown} of 2 rows" in text, query
+
+    browse(tmp_path / "runs.db", then=look)
