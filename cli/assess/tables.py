@@ -153,7 +153,16 @@ def comparison_csv(comparisons: Sequence[ScoreComparison]) -> str:
 def comparison_markdown(comparisons: Sequence[ScoreComparison]) -> str:
     """The comparisons as a table of Markdown."""
     heads = ["score", "before", "after", "difference", "95 % interval", "cases", "worse", "better"]
-    return _markdown_table(heads, map(_comparison_cells, comparisons))
+    # The table is all that a report has: also how many cases are not part of the difference.
+    heads += ["only first", "of these lost", "only second"]
+    lines = (
+        [
+            *_comparison_cells(each),
+            *map(number_text, (each.only_before, each.lost, each.only_after)),
+        ]
+        for each in comparisons
+    )
+    return _markdown_table(heads, lines)
 
 
 def _comparison_cells(each: ScoreComparison) -> list[str]:

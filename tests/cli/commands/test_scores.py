@@ -456,6 +456,9 @@ steps:
     assert ("with a score in the first job failed" in said.err) == (lost > 0)
     (found,) = orc("scores", "latest~1", "latest", "--json").json()["scores"]
     assert found["lost"] == lost
+    heads, _, row = orc("scores", "latest~1", "latest", "--format", "md").out.splitlines()
+    in_report = dict(zip(heads.split("|"), row.split("|"), strict=True))
+    assert in_report[" of these lost "] == f" {lost} "
 
 
 @pytest.mark.parametrize(
