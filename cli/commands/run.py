@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from orc.cli.ledger_access import find_places
+from orc.cli.ledger_access import database_path, find_places
 from orc.cli.options import (
     Database,
     EnvFile,
@@ -118,7 +118,7 @@ def command(
         no_input=no_input or dry_run,
     )
     if dry_run:
-        return _show_dry_run(submission, as_json=as_json)
+        return _show_dry_run(submission, database_path(database), as_json=as_json)
     places = find_places(database, runs_dir)
     return run_in_foreground(
         submission,
@@ -133,15 +133,16 @@ def command(
     )
 
 
-def _show_dry_run(submission: Submission, *, as_json: bool) -> int:
+def _show_dry_run(submission: Submission, database: Path, *, as_json: bool) -> int:
     # Imported here, since a run does not draw the graph.
     from orc.cli.jobs.caller.secrets import needed_steps
     from orc.cli.jobs.caller.step_names import check_step_names
-    from orc.cli.jobs.prepare import prepare_here
+    from orc.cli.jobs.prepare import known_executors, prepare_here
     from orc.projections import text_graph
     from orc.projections.pictures.nodes import nodes_of_needs
 
-    _, _, definition, said = prepare_here(submission, os.environ)
+    known = known_executors(submission, database, os.environ)
+    _, _, definition, said = prepare_here(submission, os.environ, executor_names=known)
     if said:
         say(f"orc: {safe(said)}")
     check_step_names("--until", submission.until, {step.id for step in definition.steps})

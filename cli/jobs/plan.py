@@ -18,7 +18,7 @@ from orc.cli.jobs.caller.step_names import check_step_names
 from orc.cli.jobs.foresee import foresee
 from orc.cli.jobs.places import Places, open_for_reading
 from orc.cli.jobs.planning.worst_cost import WorstCost, worst_cost
-from orc.cli.jobs.prepare import Submission, prepare_here, spec_dir_of
+from orc.cli.jobs.prepare import Submission, known_executors, prepare_here, spec_dir_of
 from orc.cli.jobs.state import load_state, waits_inside
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.digest import Digest
@@ -156,8 +156,9 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
     """
     files = SpecFiles(spec_dir_of(submission))
     inputs = InputReader(files.folder)
+    known = known_executors(submission, places.database, environment)
     submission, _, definition, _ = prepare_here(
-        submission, environment, files=files, inputs=inputs, executor_names=None
+        submission, environment, files=files, inputs=inputs, executor_names=known
     )
     definition = inputs.hide(read_mask(definition, environment, steps=()), definition)
     rules = target_rules(environment, definition.servers)

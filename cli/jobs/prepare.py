@@ -180,13 +180,7 @@ def prepare_run(
     """
     files = SpecFiles(spec_dir_of(submission))
     inputs = InputReader(files.folder)
-    known = KnownExecutors(database or ledger_path(None, environment), environment)
-    for name in submission.executors.values():
-        if name not in known:
-            raise UsageProblem(
-                f"--executor {name}: unknown executor{nearest(name, known)}; "
-                f"{quoted_command('executors')} shows them"
-            )
+    known = known_executors(submission, database or ledger_path(None, environment), environment)
     submission, spec, definition, chosen = prepare_here(
         submission, environment, runs=is_run, files=files, inputs=inputs, executor_names=known
     )
@@ -224,6 +218,20 @@ def prepare_run(
         mask=mask,
         chosen=chosen,
     )
+
+
+def known_executors(
+    submission: Submission, database: Path, environment: Mapping[str, str]
+) -> KnownExecutors:
+    """The executors that steps may have. Raises UsageProblem if the caller names another one."""
+    known = KnownExecutors(database, environment)
+    for name in submission.executors.values():
+        if name not in known:
+            raise UsageProblem(
+                f"--executor {name}: unknown executor{nearest(name, known)}; "
+                f"{quoted_command('executors')} shows them"
+            )
+    return known
 
 
 def _names_of(definition: JobDef) -> set[str]:

@@ -166,3 +166,18 @@ def test_a_broken_spec_is_refused_with_its_place(here: Path) -> None:
     said = orc("plan", write("spec.yaml", "project: p\nsteps: {a: {promt: hi}}\n"))
     assert said.code == 2
     assert "did you mean 'prompt'?" in said.err
+
+
+@pytest.mark.parametrize("command", [("plan",), ("run", "--dry-run")])
+def test_an_unknown_executor_is_refused_as_a_run_refuses_it(
+    here: Path, command: tuple[str, ...]
+) -> None:
+    text = "project: p\nsteps: {a: {run: 'true'}}\n"
+    spec = write("spec.yaml", text.replace("steps", "executor: farm\nsteps"))
+    said = orc(*command, spec)
+    assert (said.code, said.err) == (2, orc("run", spec).err)
+    assert "unknown executor 'farm'" in said.err
+    if command[0] == "run":
+        said = orc(*command, write("spec.yaml", text), "--executor", "a=farm")
+        assert said.code == 2
+        assert "--executor farm: unknown executor" in said.err

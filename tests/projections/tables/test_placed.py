@@ -155,6 +155,8 @@ def test_the_plan_says_where_each_step_would_run(tmp_path: Path) -> None:
     spec.write_text(
         "project: p\nsteps: {a: {run: date, executor: cluster}, b: {run: date}}\n", "utf-8"
     )
+    site = "executors: {cluster: {engine: dask, scheduler_file: /there/dask.json}}\n"
+    (tmp_path / "executors.yaml").write_text(site, "utf-8")
     found = orc("plan", spec, "--json", "--db", tmp_path / "other.db").json()
     assert [(s["what"], s["executor"]) for s in found["steps"]] == [
         ("run on cluster", "cluster"),
