@@ -58,6 +58,7 @@ def wrong_arguments(
     """What is wrong with the arguments, and which the tool has; empty if nothing is."""
     known = schema.get("properties", {})
     problems = [f"it has no argument {_short(name)}" for name in given if name not in known]
+    problems += [f"{name} {why}" for name, value in given.items() if (why := _not_text(value))]
     problems += [] if error is None else list(_problems(error, known))
     if not problems:
         return ""
@@ -66,6 +67,17 @@ def wrong_arguments(
     named = [f"needs {', '.join(required)}"] if required else []
     named += [f"may have {', '.join(optional)}"] if optional else []
     return f"{tool}: {'; '.join(dict.fromkeys(problems))}. The tool {' and '.join(named)}"
+
+
+def _not_text(value: object) -> str:
+    """Why a text, or a text in an object, cannot be passed to a command; empty if it can."""
+    texts = value.values() if isinstance(value, dict) else [value]
+    for text in texts:
+        if isinstance(text, str) and any(
+            character == "\0" or "\ud800" <= character <= "\udfff" for character in text
+        ):
+            return f"has a character that no text here can have: {ascii(text)[:_CHARS_MAX]}"
+    return ""
 
 
 def _problems(error: ValidationError, known: Mapping[str, Any]) -> Iterator[str]:

@@ -39,7 +39,7 @@ class CallRefused(Exception):
 
 
 class OrcCalls(Struct):
-    """Runs commands for the ledger `database`, in the folder `folder`."""
+    """Runs commands for the ledger `database`, in the folder `folder` or that of a spec."""
 
     database: Path
     folder: Path
@@ -47,12 +47,18 @@ class OrcCalls(Struct):
     _running: list[trio.Process] = field(default_factory=list)
 
     async def answer(
-        self, command: str, *words: str, options: tuple[str, ...] = (), offset: int, limit: int
+        self,
+        command: str,
+        *words: str,
+        options: tuple[str, ...] = (),
+        folder: Path | None = None,
+        offset: int,
+        limit: int,
     ) -> dict[str, Any]:
         """What the command prints with --json, bounded. Raises CallRefused."""
         async with self._slots:
             with trio.move_on_after(ANSWER_S) as scope:
-                code, out, talk = await self._run(self._argv(command, words, options))
+                code, out, talk = await self._run(self._argv(command, words, options), folder)
         if scope.cancelled_caught:
             raise CallRefused(
                 f"orc {command} took longer than {duration_text(ANSWER_S)}, and was ended"
@@ -63,7 +69,12 @@ class OrcCalls(Struct):
         return {**said, **bounded(out, offset=offset, limit=limit)}
 
     async def launch(
-        self, command: str, *words: str, options: tuple[str, ...] = (), wait_s: float
+        self,
+        command: str,
+        *words: str,
+        options: tuple[str, ...] = (),
+        folder: Path | None = None,
+        wait_s: float,
     ) -> dict[str, Any]:
         """Start a run that goes on without this process; its job, and its end if that comes in time.
 
@@ -76,7 +87,7 @@ class OrcCalls(Struct):
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=talk,
-                cwd=self.folder,
+                cwd=folder or self.folder,
                 start_new_session=True,
             )
             self._running.append(process)
@@ -102,14 +113,14 @@ class OrcCalls(Struct):
         # What a model wrote comes after the two dashes: it is never an option.
         return [*start, command, *options, *ledger, "--json", "--", *words]
 
-    async def _run(self, argv: list[str]) -> tuple[int, str, str]:
+    async def _run(self, argv: list[str], folder: Path | None) -> tuple[int, str, str]:
         found: dict[str, bytes] = {}
         process = await trio.lowlevel.open_process(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=self.folder,
+            cwd=folder or self.folder,
             env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
         )
         try:

@@ -162,9 +162,10 @@ def _about_specs(calls: OrcCalls, specs: Path) -> list[Tool]:
         with _refusals():
             path = spec_below(specs, spec)
             options = input_options(path, inputs or {})
-        return await _told(
-            calls.answer("plan", str(path), options=options, offset=offset, limit=limit)
+        planning = calls.answer(
+            "plan", str(path), options=options, folder=path.parent, offset=offset, limit=limit
         )
+        return await _told(planning)
 
     async def validate(spec: Spec, limit: Limit = LIMIT, offset: Offset = 0) -> Answer:
         """Check a spec: each error with its line and column."""
@@ -189,7 +190,8 @@ def _running(calls: OrcCalls, specs: Path) -> Tool:
         with _refusals():
             path = spec_below(specs, spec)
             options = input_options(path, inputs or {})
-        return await _told(calls.launch("run", str(path), options=options, wait_s=wait_s))
+        running = calls.launch("run", str(path), options=options, folder=path.parent, wait_s=wait_s)
+        return await _told(running)
 
     return run
 

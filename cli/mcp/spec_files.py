@@ -9,9 +9,9 @@ from typing import Any
 
 from orc.cli.mcp.orc_calls import CallRefused
 from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.spec.data_inputs import data_value, is_data
 from orc.scheduler.core.spec.parse import parse_spec
 
-_FILE_TYPES = ("file", "files", "table")
 SPEC_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -26,7 +26,10 @@ def spec_below(folder: Path, name: str) -> Path:
 
 
 def input_options(spec: Path, inputs: Mapping[str, Any]) -> tuple[str, ...]:
-    """The options for the inputs. Raises CallRefused for one that could name a file elsewhere."""
+    """The options for the inputs, for a command that is run in the spec's folder.
+
+    Raises CallRefused for one that could name a file elsewhere.
+    """
     if not inputs:
         return ()
     try:
@@ -40,8 +43,11 @@ def input_options(spec: Path, inputs: Mapping[str, Any]) -> tuple[str, ...]:
         if name not in declared:
             known = ", ".join(declared) or "none"
             raise CallRefused(f"{spec.name} has no input {name!r}; its inputs: {known}")
-        if declared[name].type in _FILE_TYPES:
-            _refuse_elsewhere(spec.parent, name, value)
+        if value is None:
+            raise CallRefused(f"the input {name!r} is null; give a value, or leave it out")
+        if is_data(declared[name]):
+            # A text can be a list in JSON: what counts is what the command will read.
+            _refuse_elsewhere(spec.parent, name, data_value(value, declared[name])[0])
         text = value if isinstance(value, str) else json.dumps(value)
         options += ["-i", f"{name}={text}"]
     return tuple(options)

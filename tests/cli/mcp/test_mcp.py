@@ -133,7 +133,7 @@ async def test_each_tool_is_its_command_and_what_a_model_wrote_no_option(
 ) -> None:
     given: list[list[str]] = []
 
-    async def run(self: Any, argv: list[str]) -> tuple[int, str, str]:
+    async def run(self: Any, argv: list[str], folder: Path | None) -> tuple[int, str, str]:
         given.append(argv)
         return 0, "{}", ""
 
@@ -229,6 +229,44 @@ def test_inputs_that_read_files_stay_in_the_folder_of_the_spec(here: Path) -> No
             input_options(spec, {"notes": path})
     with pytest.raises(CallRefused, match="no input 'other'"):
         input_options(spec, {"other": 1})
+    with pytest.raises(CallRefused, match="'n' is null"):
+        input_options(spec, {"n": None})
+
+
+@pytest.mark.parametrize("kind", ["files", "table"])
+def test_a_list_in_a_text_names_no_file_elsewhere_either(here: Path, kind: str) -> None:
+    spec = here / "reads.yaml"
+    spec.write_text(
+        f"project: p\ninputs: {{notes: {{type: {kind}}}}}\nsteps: {{a: {{value: 1}}}}\n"
+    )
+    for text in ('["/etc/passwd"]', ' ["a.md", "/etc/passwd"]', '["~/x"]', '["../x"]'):
+        with pytest.raises(CallRefused, match="outside of the spec's folder"):
+            input_options(spec, {"notes": text})
+
+
+async def test_paths_of_inputs_belong_to_the_folder_of_the_spec(here: Path) -> None:
+    inner = here / "inner"
+    inner.mkdir()
+    (inner / "note.md").write_text("inside")
+    (here / "note.md").write_text("outside")
+    (inner / "reads.yaml").write_text(
+        'project: p\ninputs: {note: {type: file}}\nsteps: {a: {value: "${{ inputs.note.text }}"}}\n'
+    )
+
+    async with client_of(specs=here, actions=True) as client:
+        given = {"spec": "inner/reads.yaml", "inputs": {"note": "note.md"}}
+        await call(client, "plan", **given)
+        ran = await call(client, "run", wait_s=30, **given)
+
+    assert orc("show", ran["job_id"], "a", "--output").out.strip() == "inside"
+
+
+async def test_a_text_with_a_null_character_is_told_in_our_words(here: Path, job_id: str) -> None:
+    async with client_of() as client:
+        for tool, given in (("show_job", {"job": "a\0b"}), ("search", {"text": "\ud800"})):
+            assert "has a character that no text here can have" in await refusal(
+                client, tool, **given
+            )
 
 
 def test_the_official_client_runs_a_spec_over_stdio(here: Path) -> None:
