@@ -103,21 +103,22 @@ class Job(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     database: Path = Path()
 
-    def scores(self, *, by: Sequence[str] = (), seed: int = SEED) -> tuple[ScoreGroup, ...]:
+    def scores(self, *, by: str | Sequence[str] = (), seed: int = SEED) -> tuple[ScoreGroup, ...]:
         """The means and intervals of the job's scores now, as `orc scores --by` shows them.
 
-        Without `by`, there is one group for each score. Raises UsageProblem for a dimension that the
-        job does not have, and LedgerError.
+        Without `by`, there is one group for each score; a text is one dimension. Raises
+        UsageProblem for a dimension that the job does not have, and LedgerError.
         """
         with LedgerReader.open(self.database) as ledger:
             found = read_scores(ledger.connection, self.job_id)
-        unknown = [name for name in by if name not in known_names(found)]
+        names = (by,) if isinstance(by, str) else tuple(by)
+        unknown = [name for name in names if name not in known_names(found)]
         if unknown:
             known = ", ".join(known_names(found))
             raise UsageProblem(
                 f"by: the scores have no dimension {unknown[0]!r}; they have {known}"
             )
-        return tuple(group_scores(found, by=by, seed=seed))
+        return tuple(group_scores(found, by=names, seed=seed))
 
     @property
     def tokens(self) -> int:

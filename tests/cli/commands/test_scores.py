@@ -265,6 +265,7 @@ def test_the_python_api_gives_groups(job: str) -> None:
     assert found.tags == ("nightly",)
     with pytest.raises(orc_api.UsageProblem, match="no dimension 'nothing'"):
         found.scores(by=["nothing"])
+    assert found.scores(by="model") == found.scores(by=["model"])
 
 
 def test_a_step_is_shown_with_its_scores(job: str) -> None:
