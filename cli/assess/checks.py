@@ -14,7 +14,7 @@ from orc.projections.scores.groups import ScoreGroup
 from orc.projections.scores.rows import Declared, JobScores
 from orc.projections.scores.statistics import is_same
 from orc.scheduler.core.errors import nearest
-from orc.scheduler.core.source.plain_scalars import read_number
+from orc.scheduler.core.typed_numbers import read_number
 
 Failing = list[str]
 """Why a check failed, in sentences for people; empty if it passed."""

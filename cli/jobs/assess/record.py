@@ -36,7 +36,7 @@ from orc.scheduler.core.assessments import NoteJob, ScoreByPerson, TagJob
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.score_values import WHY_CHARS_MAX
-from orc.scheduler.core.source.plain_scalars import read_number
+from orc.scheduler.core.typed_numbers import read_number
 
 Kind = Literal["score", "tag", "note"]
 _Read = Callable[..., AskedFor | None]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from orc.ledger.wording import number_text
-from orc.scheduler.core.source.plain_scalars import read_number
 from orc.scheduler.core.spec.flow import ATTEMPTS_MAX
+from orc.scheduler.core.typed_numbers import read_number
 
 _SHOWN_CHARS = 40
 

@@ -34,13 +34,3 @@ def read_plain(text: str) -> Any:
     if _FLOAT.match(text) and math.isfinite(float(text)):
         return float(text)
     return text
-
-
-def read_number(text: str) -> float:
-    """The number that a person typed, without separators and in the digits 0 to 9.
-
-    Python would take `1_000`, and digits of other scripts. Raises ValueError.
-    """
-    if "_" in text or not text.isascii():
-        raise ValueError(text)
-    return float(text)
