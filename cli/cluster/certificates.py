@@ -7,8 +7,6 @@ authority's own key is not kept, so that nobody can add to the circle; a new set
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +15,7 @@ from msgspec import Struct
 
 from orc.about import install_command
 from orc.cli.errors import EnvironmentProblem, UsageProblem
+from orc.ledger.files.temporary import sweep, workplace
 
 VALID_DAYS = 365
 NAMES = ("ca.pem", "cert.pem", "key.pem")
@@ -53,18 +52,17 @@ def write_certificates(folder: Path, *, now: datetime | None = None) -> Certific
 
 def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Make the folder with its files at once, so that it never has some of them."""
-    parent = folder.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name[:50]}-", dir=parent))
-    try:
+    target = folder.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target.parent, [target.name])
+    with workplace(target) as place:
+        unfinished = place / "unfinished"
+        unfinished.mkdir(mode=0o700)
         for name, content in contents.items():
             with open(os.open(unfinished / name, _NEW, 0o600), "wb") as file:
                 file.write(content)
         # It replaces an empty folder, and nothing else.
         os.rename(unfinished, folder)
-    except OSError:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
 
 
 def _make(begins: datetime, ends: datetime) -> tuple[bytes, bytes, bytes]:

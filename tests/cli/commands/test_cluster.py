@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import orc, write
+from tests.cli.command_line import PASSING, orc, submit, write
 from tests.executors.clusters import WAIT_S, needs_dask
 from tests.processes import ORC, orc_environment, wait_until
 
@@ -109,6 +110,30 @@ def test_what_cannot_be_done_is_said(arguments: list[str], problem: str) -> None
     assert problem in said.err
     assert "Traceback" not in said.err
     assert "next:" not in said.err
+
+
+def test_what_a_killed_command_left_is_named_and_removed_by_the_next(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(PASSING)
+    kept = here / "kept"
+    rename = os.rename
+
+    def copy_first(source: Path, target: Path) -> None:
+        # As a process leaves it that is killed just before.
+        if source.parent.parent == here and target.name == "certs":
+            shutil.copytree(source.parent, kept)
+            kept.rename(here / source.parent.name.replace("-", "1-", 1))
+        rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", copy_first)
+        assert orc("cluster", "certs", "certs").code == 0
+    found = orc("doctor").out
+    assert "a killed command left it, which was to write certs" in found
+    shutil.rmtree("certs")
+    assert orc("cluster", "certs", "certs").code == 0
+    assert [path.name for path in here.glob(".certs*")] == []
 
 
 def test_certificates_are_for_their_owner_and_never_replaced() -> None:
