@@ -201,8 +201,8 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "cli.browse": "cli cli.terminal ledger.files projections.pages scheduler.stopping",
     "cli.cluster": (
-        "cli cli.jobs.caller ledger orc.worker.cores providers scheduler.core scheduler.core.spec "
-        "scheduler.drivers scheduler.executors scheduler.stopping"
+        "cli cli.jobs.caller ledger ledger.files orc.worker.cores providers scheduler.core "
+        "scheduler.core.spec scheduler.drivers scheduler.executors scheduler.stopping"
     ),
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
     "cli.mcp": "cli.jobs ledger scheduler.core scheduler.core.spec",
