@@ -20,13 +20,13 @@ RESULTS = ROOT / "benchmarks" / "results.json"
 
 
 def record_part(name: str, figures: list[dict[str, Any]], *, rounds: int, took_s: float) -> None:
-    """Replace the recorded figures of this part, and what is known of the machine."""
+    """Replace the recorded figures of this part, with what is known of the machine."""
     found = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {"parts": {}}
-    found["machine"] = _machine()
     found["parts"][name] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": f"python -m benchmarks --record --rounds {rounds} --only {name}",
         "took_s": round(took_s),
+        "machine": _machine(),
         "figures": figures,
     }
     RESULTS.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", "utf-8")

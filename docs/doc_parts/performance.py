@@ -92,24 +92,27 @@ _PARTS = {
 
 
 def render_performance() -> str:
-    """The machine, and a table for each part that was recorded."""
+    """For each part that was recorded, the machine and a table."""
     if not _RESULTS.exists():
         return "No figures are recorded. `python -m benchmarks --record` measures and records them."
-    found = json.loads(_RESULTS.read_text("utf-8"))
-    machine, parts = found["machine"], found["parts"]
-    said = [
-        f"Measured on {machine['processor']}, {machine['processors']} processors, "
-        f"{machine['memory_gb']} GB, {machine['system']}, Python {machine['python']}, "
-        f"SQLite {machine['sqlite']}."
-    ]
+    parts = json.loads(_RESULTS.read_text("utf-8"))["parts"]
+    said = []
     known = [name for name in _PARTS if name in parts]
     for name in (*known, *sorted(parts.keys() - _PARTS.keys())):
         title, limit = _PARTS.get(name, (name.capitalize(), ""))
         part = parts[name]
         said.append(f"### {title}")
-        said.append(f"{limit} Measured on {part['date']}: `{part['command']}`.".strip())
+        when = f"Measured on {part['date']} with {_machine(part['machine'])}: `{part['command']}`."
+        said.append(f"{limit} {when}".strip())
         said.append(table(_HEADS, [_row(figure) for figure in part["figures"]]))
     return "\n\n".join(said)
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    return (
+        f"{machine['processor']}, {machine['processors']} processors, {machine['memory_gb']} GB, "
+        f"{machine['system']}, Python {machine['python']}, SQLite {machine['sqlite']}"
+    )
 
 
 def _row(figure: dict[str, Any]) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ def test_each_recorded_part_has_a_table_with_its_date_and_command(results: Path)
     assert "| submit\\|check | 12.3 us | | | | 12.3 us | 60 MB |" in text
     assert "`python -m benchmarks --record --rounds 2 --only brand_new`" in text
     assert text.index("### A fan") < text.index("### Brand_new")
+    assert text.count(f" with {recording._machine()['processor']}, ") == 2, "each has its machine"
     assert json.loads(results.read_text("utf-8"))["parts"]["fans"]["took_s"] == 1
 
 
