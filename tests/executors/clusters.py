@@ -117,6 +117,10 @@ class LoopbackCluster:
         """What the scheduler keeps."""
         return dict(json.loads(self._python(_INSPECT, self.address)))
 
+    def wait_until_empty(self) -> None:
+        """Wait until nothing of earlier tests is left; a forgotten attempt goes a little later."""
+        wait_until(lambda: not self.inspect()["tasks"])
+
     def retire(self, label: str) -> None:
         """Retire a worker, as an adaptive cluster does."""
         self._python(_RETIRE, self.address, label)

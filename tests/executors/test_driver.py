@@ -193,6 +193,7 @@ async def test_the_log_of_a_running_command_is_shown_and_the_command_can_be_canc
 async def test_the_engine_gets_only_what_a_worker_has_room_for(
     shared_cluster: LoopbackCluster, tmp_path: Path
 ) -> None:
+    shared_cluster.wait_until_empty()
     ones = [attempt(tmp_path, f"busy{number}") for number in range(3)]
     async with open_engine("dask", shared_cluster.site(), lease_s=LEASE_S) as engine:
         listener = Listener(engine)
@@ -212,7 +213,7 @@ async def test_the_engine_gets_only_what_a_worker_has_room_for(
             one = next(one for one in ones if str(one.ticket) == event.ticket)
             await engine.refuse(one.ticket, RUN, event.worker, epoch=one.epoch)
             await engine.forget(one.ticket, RUN, event.worker, epoch=one.epoch)
-        wait_until(lambda: not shared_cluster.inspect()["tasks"])
+        shared_cluster.wait_until_empty()
         assert not listener.asked_by(waiting.ticket)
 
 

@@ -101,6 +101,7 @@ async def test_a_killed_worker_is_gone_and_so_is_its_command(
 async def test_a_retired_worker_is_gone_and_its_command_ends_with_the_lease(
     shared_cluster: LoopbackCluster, tmp_path: Path
 ) -> None:
+    shared_cluster.wait_until_empty()
     marker, one = new_marker(), attempt(tmp_path, "retired")
     shared_cluster.start_worker(label="retired")
     async with running(shared_cluster, one, label="retired", marker=marker) as parts:
@@ -186,6 +187,7 @@ async def test_what_a_frozen_worker_has_not_taken_goes_to_another_one(
 async def test_a_killed_driver_is_started_again_and_finds_what_runs(
     shared_cluster: LoopbackCluster, tmp_path: Path
 ) -> None:
+    shared_cluster.wait_until_empty()
     one, waiting = attempt(tmp_path, "adopted"), attempt(tmp_path, "waiting")
     release = tmp_path / "release"
     async with open_engine("dask", shared_cluster.site(), lease_s=LEASE_S) as engine:
@@ -345,6 +347,7 @@ class Proxy:
 async def test_a_broken_connection_is_made_again_and_nothing_is_lost(
     shared_cluster: LoopbackCluster, tmp_path: Path
 ) -> None:
+    shared_cluster.wait_until_empty()
     one, next_one = attempt(tmp_path, "cut"), attempt(tmp_path, "next")
     release = tmp_path / "release"
     proxy = Proxy(shared_cluster.address)
