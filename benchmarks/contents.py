@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import sys
-import tempfile
 import time
 from contextlib import closing
 from functools import partial
@@ -15,13 +14,13 @@ from typing import Any
 from benchmarks import jobs
 from benchmarks.figures import figure_of
 from benchmarks.items import spend
+from benchmarks.memory import in_memory
 from benchmarks.turns import in_turns
 from orc.projections.search.file import index_path
 from orc.projections.search.query import match_expression
 from orc.projections.search.search import SearchQuery, search
 
 _ORC = str(Path(sys.executable).with_name("orc"))
-_IN_MEMORY = Path("/dev/shm")
 _BLOBS, _BLOB_MB = 20, 10
 _TEXTS = 100_000
 _FOUND = "nr777"
@@ -50,8 +49,8 @@ steps:
 
 def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """The rows for blobs and for searches, in memory where the system has `/dev/shm`."""
-    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else folder) as name:
-        return [_blobs(Path(name), _TURNS * rounds), *_searches(Path(name), _TURNS * rounds)]
+    with in_memory(folder) as place:
+        return [_blobs(place, _TURNS * rounds), *_searches(place, _TURNS * rounds)]
 
 
 def _blobs(folder: Path, turns: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from unittest.mock import patch
 
 from benchmarks import jobs, start
 from benchmarks.figures import figure_of
+from benchmarks.memory import in_memory
 from benchmarks.peak import peak_bytes
 from benchmarks.turns import in_turns
 from orc.cli.collector import tune_collector
@@ -39,7 +40,6 @@ from orc.cli.jobs.sync import run_sync
 from orc.ledger import LedgerReader, Recorded
 from orc.projections import Publisher
 
-_IN_MEMORY = Path("/dev/shm")
 _AT_ONCE = 8
 _TURNS = 3
 _ROW = ("job_0123456789ab", "x" * 40, "y" * 200)
@@ -59,8 +59,8 @@ class Cost:
 
 def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """The rows for chains, commands, functions, resumed jobs, folding and publishing."""
-    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else folder) as name:
-        return _figures(Path(name), _TURNS * rounds)
+    with in_memory(folder) as place:
+        return _figures(place, _TURNS * rounds)
 
 
 def _figures(folder: Path, turns: int) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +17,11 @@ from typing import Any
 from benchmarks import jobs
 from benchmarks.figures import figure_of
 from benchmarks.items import spend
+from benchmarks.memory import in_memory
 from benchmarks.turns import in_turns
 from orc.ledger import LedgerReader
 
 COUNTS = SMALL, LARGE = 10_000, 100_000
-_IN_MEMORY = Path("/dev/shm")
 _UNTIL_READY = "\n  last: {run: 'test -e \"$READY\"', env: {READY: '%s'}}\n"
 
 
@@ -38,8 +37,8 @@ class EventCost:
 
 def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """The rows for a job of 100,000 steps, each beside those of a job of 10,000."""
-    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else folder) as name:
-        found = in_turns({count: partial(_cost, Path(name), count) for count in COUNTS}, rounds)
+    with in_memory(folder) as place:
+        found = in_turns({count: partial(_cost, place, count) for count in COUNTS}, rounds)
     small, large = found[SMALL], found[LARGE]
     beside = "the same, 10,000 steps"
     return [

@@ -7,7 +7,6 @@ out of both: the cost of a job with one step is subtracted.
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import Any
 from benchmarks import jobs
 from benchmarks.figures import figure_of
 from benchmarks.items import Used, spend
+from benchmarks.memory import in_memory
 from benchmarks.turns import in_turns
 
 _PARSE = "import sys, yaml; yaml.load(open(sys.argv[1]), Loader=yaml.CSafeLoader)"
@@ -45,10 +45,8 @@ class StepCost:
 
 def figures(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """What each step costs until it is recorded, in memory where the system has `/dev/shm`."""
-    shared = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else folder) as name:
-        # There no sync of a disk counts as processor time.
-        return _figures(Path(name), _TURNS * rounds)
+    with in_memory(folder) as place:
+        return _figures(place, _TURNS * rounds)
 
 
 def _figures(folder: Path, turns: int) -> list[dict[str, Any]]:

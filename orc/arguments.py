@@ -16,6 +16,7 @@ from reprlib import repr as short
 from typing import Any, ParamSpec, TypeVar, cast
 
 from orc.cli.errors import UsageProblem
+from orc.ledger.digest import clean_text
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.spec.model import JobSpec
 
@@ -62,7 +63,7 @@ def _text(name: str, value: Any) -> str:
 
 def _name(name: str, value: Any) -> str:
     text = _text(name, value)
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if clean_text(text) != text:
         raise UsageProblem(
             f"{name}={text!a}: this is not valid Unicode text; nothing in a ledger is named like that"
         )

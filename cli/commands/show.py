@@ -245,7 +245,7 @@ def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -
         name, *row, note = _cells(view, step, dropped.get(step.step_id), is_live=is_live)
         said = means_text(scores.get(step.name, ()))
         # A column only if a step has scores, or a key that is not in its id.
-        key, score = (step.item_key or "",) * has_keys, (said,) * bool(scores)
+        key, score = (step.item_key,) * has_keys, (said,) * bool(scores)
         cells.append((name, *key, *row, *score, note))
     put_table((*heads, *("SCORES",) * bool(scores), "NOTE"), cells)
     if any(is_cut(row[-1]) for row in cells):

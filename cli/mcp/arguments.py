@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orc.ledger.command_lines import quoted_command
+from orc.ledger.digest import clean_text
 from orc.ledger.wording import number_text, visible
 
 _SPECS, _ACTIONS = ("--specs", "DIR"), ("--allow-actions",)
@@ -73,9 +74,7 @@ def _not_text(value: object) -> str:
     """Why a text, or a text in an object, cannot be passed to a command; empty if it can."""
     texts = value.values() if isinstance(value, dict) else [value]
     for text in texts:
-        if isinstance(text, str) and any(
-            character == "\0" or "\ud800" <= character <= "\udfff" for character in text
-        ):
+        if isinstance(text, str) and ("\0" in text or clean_text(text) != text):
             return f"has a character that no text here can have: {ascii(text)[:_CHARS_MAX]}"
     return ""
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.spec_files import read_yaml_bytes
+from orc.ledger.digest import clean_text
 from orc.scheduler.core.errors import SpecError
 
 SPECS_MAX = 200
@@ -70,7 +71,7 @@ class SpecFolder(Struct, frozen=True):
 
 def _is_text(name: str) -> bool:
     """Whether the bytes of a name are UTF-8, so that an address can have it."""
-    return not any("\ud800" <= character <= "\udfff" for character in name)
+    return clean_text(name) == name
 
 
 def _is_spec(path: Path) -> bool:

@@ -91,7 +91,7 @@ def _items(seen: StepSeen) -> Iterator[str]:
     rows = [
         (
             line.step.name.removeprefix(seen.step.name),
-            *(line.step.item_key or "",) * has_keys,
+            *(line.step.item_key,) * has_keys,
             step_status(seen.view, line.step, is_live=seen.is_live),
             line.input,
             line.output,
