@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from orc.worker.clocks import lease_clock
+from orc.worker.guarding import start_reaper
 
 BEATS_A_LEASE = 5
 BEAT_S_MAX = 1.0
@@ -125,42 +125,39 @@ class Leases:
             # One call writes all of a short line, or nothing of it.
             os.write(self._reaper.stdin.fileno(), line.encode() + b"\n")
         except (BrokenPipeError, BlockingIOError):
-            # The reaper was killed, or does not read: start another one. At the end of its input
-            # the old one would kill all groups.
-            self._reaper.kill()
-            self._end_reaper()
+            # The reaper was killed, or does not read: start another one first. At the end of its
+            # input the old one would kill all groups.
+            old = self._reaper
             self._start_reaper()
+            old.kill()
+            _close_reaper(old)
 
     def _start_reaper(self) -> None:
-        reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_REAPER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-            env={},
-            bufsize=0,
-        )
-        assert reaper.stdin is not None
-        for watch in self._watches:
-            if watch.group is not None:
-                os.write(reaper.stdin.fileno(), f"+{watch.group} {watch.deadline:.6f}\n".encode())
+        lines = [
+            f"+{watch.group} {watch.deadline:.6f}\n"
+            for watch in self._watches
+            if watch.group is not None
+        ]
+        self._reaper = start_reaper(_REAPER, "".join(lines).encode())
+        assert self._reaper.stdin is not None
         # Only now: a new reaper reads all of it.
-        os.set_blocking(reaper.stdin.fileno(), False)
-        self._reaper = reaper
+        os.set_blocking(self._reaper.stdin.fileno(), False)
 
     def _end_reaper(self) -> None:
         reaper, self._reaper = self._reaper, None
-        if reaper is None:
-            return
-        assert reaper.stdin is not None
-        reaper.stdin.close()
-        try:
-            reaper.wait(_REAPER_S)
-        except subprocess.TimeoutExpired:
-            # It was stopped, and kills nothing any more.
-            reaper.kill()
-            reaper.wait()
+        if reaper is not None:
+            _close_reaper(reaper)
+
+
+def _close_reaper(reaper: subprocess.Popen[bytes]) -> None:
+    assert reaper.stdin is not None
+    reaper.stdin.close()
+    try:
+        reaper.wait(_REAPER_S)
+    except subprocess.TimeoutExpired:
+        # It was stopped, and kills nothing any more.
+        reaper.kill()
+        reaper.wait()
 
 
 def signal_group(group: int, number: signal.Signals) -> None:

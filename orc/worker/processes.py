@@ -20,7 +20,7 @@ from typing import Literal
 
 from orc.worker.clocks import lease_clock
 from orc.worker.exit_statuses import require_exit_statuses
-from orc.worker.gate import gated
+from orc.worker.guarding import gated
 from orc.worker.lease import Leases, Watch, signal_group
 
 DRAIN_S = 1.0

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,7 +23,7 @@ from orc.ledger.scarcity import shortage_number
 from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.worker.exit_statuses import require_exit_statuses
-from orc.worker.gate import gated
+from orc.worker.guarding import gated, start_reaper
 
 GRACE_S = 10.0
 _NO_STDIN = Path("/dev/null")
@@ -186,10 +185,8 @@ class ProcessGroups:
         try:
             self._write(line)
         except BrokenPipeError:
-            # The reaper was killed: start a new one and send it all groups.
+            # The reaper was killed: start a new one, with all groups.
             self._start_reaper()
-            for group in self._groups:
-                self._write(f"+{group}")
 
     def _read_ends(self) -> Mapping[int, float]:
         """The ends that the reaper has noted: times of the monotonic clock, by group."""
@@ -211,15 +208,8 @@ class ProcessGroups:
 
     def _start_reaper(self) -> None:
         self._close_notes()
-        self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_REAPER)],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            cwd="/",
-            env={},
-        )
+        lines = "".join(f"+{group}\n" for group in self._groups)
+        self._reaper = start_reaper(_REAPER, lines.encode(), stdout=subprocess.PIPE)
         assert self._reaper.stdout is not None
         os.set_blocking(self._reaper.stdout.fileno(), False)
 

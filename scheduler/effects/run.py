@@ -21,7 +21,7 @@ from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import TAIL_CHARS, too_much_output
 from orc.scheduler.effects.pipes import Reading
 from orc.scheduler.executors.contract import Broken, WorkOutcome
-from orc.worker.gate import SHELL
+from orc.worker.guarding import SHELL
 
 
 async def run_command(

@@ -288,7 +288,7 @@ def test_a_reaper_that_is_killed_is_replaced(
         wait_until(lambda: new_reaper(host, first))
     assert all(map(lives, pids))
     host.process.kill()
-    wait_until(lambda: not any(map(lives, pids)), limit_s=2)
+    wait_until(lambda: not any(map(lives, pids)))
 
 
 def ignores(pid: int, number: signal.Signals) -> bool:

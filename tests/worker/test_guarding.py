@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from orc.worker.gate import gated
+from orc.worker.guarding import gated
 
 TEXT = ("/bin/sh", "-ec", "echo seen; cat; exit 3")
 LIST = ("sh", "-c", "echo seen; cat; exit 3")
