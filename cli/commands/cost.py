@@ -170,7 +170,8 @@ def _value(group: SpendingGroup) -> dict[str, Any]:
     cost = None if group.calls_unpriced else known
     return {
         **found,
-        "saved_usd": saved,
+        "saved_usd": None if group.saved_unpriced else saved,
+        "saved_known_usd": saved,
         "cost_usd": cost,
         "cost_known_usd": known,
         "reported_usd": reported if group.calls_reported else None,

@@ -42,6 +42,7 @@ _READ_EVENTS = (
     "SELECT job_id, version, type, step, attempt, recorded_at, data, hash "
     "FROM events NOT INDEXED ORDER BY position"
 )
+_NAME_A_BUNDLE = "name a file that `orc bundle` wrote"
 _READ_BLOBS = "SELECT sha256, size_bytes, content FROM blobs NOT INDEXED"
 
 
@@ -93,7 +94,7 @@ def _refuse_special(path: Path) -> int:
     except OSError as error:
         raise NotALedger(f"{path}: {error.strerror}") from None
     if not stat.S_ISREG(found.st_mode):
-        raise NotALedger(f"{path} is not a regular file; name a file that `orc bundle` wrote")
+        raise NotALedger(f"{path} is not a regular file; {_NAME_A_BUNDLE}")
     return found.st_size
 
 
@@ -105,8 +106,13 @@ def _connect(path: Path) -> sqlite3.Connection:
         limit(connection, path, uri)
         connection.execute("PRAGMA query_only = ON")
         connection.set_authorizer(_authorize)
-        if check_header(connection) == 0:
-            raise NotALedger(f"{path} is empty; name a file that `orc bundle` wrote")
+        try:
+            version = check_header(connection)
+        except NotALedger as error:
+            problem = str(error).partition(";")[0]
+            raise NotALedger(f"{path}: {problem}; {_NAME_A_BUNDLE}") from error
+        if version == 0:
+            raise NotALedger(f"{path} is empty; {_NAME_A_BUNDLE}")
         expected = schema_of_version(len(MIGRATIONS))
         found = schema_of(connection)
         if any(found.get(("table", name)) != expected["table", name] for name in _TABLES):

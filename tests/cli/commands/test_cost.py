@@ -12,8 +12,8 @@ import pytest
 
 from orc.projections.datasette.reports import REPORTS
 from orc.projections.tables.moment import tables_at
-from tests.cli.command_line import orc
-from tests.cli.commands.conftest import Spent
+from tests.cli.command_line import orc, submit, write
+from tests.cli.commands.conftest import PRICES, USAGE, Spent
 from tests.model_server import Fails, ModelServer
 
 COST_USD = 0.0018
@@ -42,6 +42,23 @@ def test_what_the_cache_answered_costs_nothing_and_is_saved(spent: Spent) -> Non
     assert (total["calls"], total["from_cache"]) == (2, 1)
     assert total["saved_usd"] == COST_USD
     assert total["cost_known_usd"] == COST_USD
+
+
+def test_savings_with_an_unknown_part_are_null_beside_the_known_part(here: Path) -> None:
+    write("prices.yaml", PRICES)
+    known = f"[{{text: yes, model: known, usage: {USAGE}}}]"
+    other = known.replace("model: known", "model: unknown")
+    write("spec.replay.yaml", f"replies:\n  one: {known}\n  two: {other}\n")
+    for _ in range(2):
+        submit(
+            "project: saved\nprovider: replay\ncache: ledger\n"
+            "steps:\n  one: {prompt: One}\n  two: {prompt: Two}\n"
+        )
+
+    total = orc("cost", "latest", "--json").json()["total"]
+
+    assert (total["calls"], total["from_cache"], total["saved_unpriced"]) == (0, 2, 1)
+    assert (total["saved_usd"], total["saved_known_usd"]) == (None, COST_USD)
 
 
 @pytest.mark.parametrize(

@@ -239,10 +239,16 @@ _TABLE = "UPDATE sqlite_schema SET sql = replace(sql, {}, {}) WHERE name = 'even
 HOSTILE: dict[str, tuple[Callable[[Path], object], type[LedgerError], str]] = {
     "nothing": (lambda path: path.unlink(), NoLedger, "there is no file"),
     "an empty file": (_write(b""), NotALedger, "is empty"),
-    "text": (_write(b"a bundle, said its author " * 200), NotALedger, "not an SQLite database"),
+    "text": (
+        _write(b"a bundle, said its author " * 200),
+        NotALedger,
+        "not an SQLite database; name a file that `orc bundle` wrote",
+    ),
     "a pipe": (_fifo, NotALedger, "not a regular file"),
     "a folder": (_folder, NotALedger, "not a regular file"),
-    "another application": (_sql("PRAGMA application_id = 7"), NotALedger, "not a ledger of orc"),
+    "another application": (
+        _sql("PRAGMA application_id = 7"), NotALedger, "not a ledger of orc; name a file that",
+    ),
     "a newer schema": (_sql("PRAGMA user_version = 77"), LedgerError, "install a newer one"),
     "schema version 0": (
         _sql("PRAGMA user_version = 0"), LedgerError, "damaged: it has schema version 0",
