@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ from orc.projections.scores.statistics import Estimate
 _NAMES = ("id", "key", "name", "case", "title")
 """The columns that name a row, the first one first."""
 _CELL_CHARS_MAX = 40
+_ACTIVE = re.compile(r"[\\`*_~|&<>\[\]]")
+"""What could be more than a text in a cell of Markdown."""
 _DIGITS = 10
 """The significant digits of a number in CSV; `--json` has all of them."""
 
@@ -314,4 +317,5 @@ def _tokens(used: Used) -> int:
 
 
 def _markdown(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")
+    """The text as it is: no character of it makes a link, an image, HTML or another cell."""
+    return _ACTIVE.sub(r"\\\g<0>", cell).replace("\n", " ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from markdown_it import MarkdownIt
 
 import orc as orc_api
 from orc.projections.charts.project import read_project
@@ -492,3 +494,41 @@ steps:
     assert "answer" not in said.out
     compared = orc("scores", first, second, "--json").json()["scores"][0]
     assert [json.loads(one["case"]) for one in compared["regressions"]] == [{"item": row}]
+
+
+def test_a_report_in_markdown_has_names_as_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_in(tmp_path, monkeypatch)
+    names = [
+        "<img src=x onerror=a>",
+        "[a](http://b)",
+        "![a](b)",
+        "a\\|b",
+        "`a`",
+        "*a* _b_ ~~c~~",
+        "&lt;",
+    ]
+    write(
+        "spec.yaml",
+        f"""
+project: names
+steps:
+  each:
+    for_each: {json.dumps(names)}
+    value: 1
+    score: {{ok: "${{{{ output }}}}"}}
+""",
+    )
+    assert orc("run", "spec.yaml").code == 0
+    report = orc("scores", "latest", "--by", "item", "--format", "md").out
+    # All in one line, which a table of GitHub's kind gives to the cells.
+    cells = [re.split(r"(?<!\\)(?:\\\\)*\|", line)[2] for line in report.splitlines()[2:]]
+    assert sorted(map(_text_of, cells)) == sorted(names)
+
+
+def _text_of(cell: str) -> str:
+    """The text of a cell, if it is nothing but a text."""
+    (block,) = MarkdownIt("commonmark").enable("strikethrough").parseInline(cell.strip())
+    assert {part.type for part in block.children or ()} <= {"text", "text_special"}, block.children
+    return "".join(part.content for part in block.children or ())
