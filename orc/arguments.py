@@ -15,6 +15,8 @@ from functools import wraps
 from reprlib import repr as short
 from typing import Any, ParamSpec, TypeVar, cast
 
+import trio
+
 from orc.cli.errors import UsageProblem
 from orc.ledger.digest import clean_text
 from orc.scheduler.core.durations import parse_duration
@@ -42,6 +44,7 @@ def checked(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
 
         @wraps(function)
         async def wait(*args: Arguments.args, **options: Arguments.kwargs) -> Any:
+            require_trio(function.__name__)
             args, options = check(args, options)
             return await function(*args, **options)
 
@@ -53,6 +56,16 @@ def checked(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
         return function(*args, **options)
 
     return call
+
+
+def require_trio(name: str) -> None:
+    """Raise RuntimeError if the asynchronous function was called under another library than trio."""
+    if not trio.lowlevel.in_trio_run():
+        synchronous = name.removesuffix("_async")
+        raise RuntimeError(
+            f"orc.{name} needs a trio run. Under asyncio, use "
+            f"`await asyncio.to_thread(orc.{synchronous}, ...)`"
+        )
 
 
 def _text(name: str, value: Any) -> str:

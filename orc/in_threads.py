@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 import trio
 
 from orc.api import diff, job, jobs, plan, validate, verify
+from orc.arguments import require_trio
 from orc.cli.errors import EnvironmentProblem
 from orc.ledger.scarcity import find_shortage, may_pass
 from orc.queue import submit
@@ -24,8 +25,11 @@ Value = TypeVar("Value")
 def _in_thread(function: Callable[Arguments, Value]) -> Callable[Arguments, Awaitable[Value]]:
     """The function as a coroutine function with the same arguments, result and errors."""
 
+    name = f"{function.__name__}_async"
+
     @wraps(function)
     async def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
+        require_trio(name)
         try:
             return await trio.to_thread.run_sync(partial(function, *args, **kwargs))
         except RuntimeError as error:
@@ -33,7 +37,7 @@ def _in_thread(function: Callable[Arguments, Value]) -> Callable[Arguments, Awai
                 raise
             raise EnvironmentProblem(str(find_shortage(error))) from error
 
-    call.__name__ = call.__qualname__ = f"{function.__name__}_async"
+    call.__name__ = call.__qualname__ = name
     return call
 
 

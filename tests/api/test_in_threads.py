@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,21 @@ def test_the_arguments_are_those_of_the_synchronous_function(name: str) -> None:
     assert inspect.iscoroutinefunction(version)
     assert inspect.signature(version).parameters == inspect.signature(function).parameters
     assert version.__name__ == f"{name}_async"
+
+
+def test_under_asyncio_each_names_the_function_to_use() -> None:
+    names = [name for name in orc.__all__ if name.endswith("_async")]
+    assert len(names) == len(NAMES) + 9
+    for name in names:
+        function = getattr(orc, name)
+        with pytest.raises(RuntimeError) as raised:
+            asyncio.run(function(*_needed_by(function)))
+        synchronous = name.removesuffix("_async")
+        assert f"`await asyncio.to_thread(orc.{synchronous}, ...)`" in str(raised.value)
+        assert callable(getattr(orc, synchronous))
+
+
+def _needed_by(function: Callable[..., object]) -> list[str]:
+    """Arguments in place of those without a default."""
+    needed = inspect.signature(function).parameters.values()
+    return ["x" for each in needed if each.default is each.empty]
