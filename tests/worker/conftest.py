@@ -24,7 +24,7 @@ def survivors(folder: Path) -> list[int]:
 def no_survivors(tmp_path: Path) -> Iterator[None]:
     """After each test, no command of it runs any more."""
     yield
-    wait_until(lambda: not survivors(tmp_path), limit_s=2)
+    wait_until(lambda: not survivors(tmp_path))
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_a_timeout_kills_a_command_that_ignores_sigterm(engine: FakeEngine, tmp_
     assert outcome["broken"]["kind"] == "timeout"
     assert outcome["exit_code"] is outcome["signal"] is None
     assert 0.9 <= outcome["duration_s"] < 5
-    wait_until(lambda: not any(lives(pid) for pid in numbers(pids, 2)), limit_s=2)
+    wait_until(lambda: not any(lives(pid) for pid in numbers(pids, 2)))
 
 
 def test_a_timeout_lets_a_command_end_in_its_grace(engine: FakeEngine) -> None:
@@ -88,7 +88,7 @@ def test_children_in_the_background_die_with_the_command(
     assert outcome["exit_code"] == 0
     assert "background process" in outcome["warning"]
     assert text(outcome) == "done\n"
-    wait_until(lambda: not lives(numbers(pids, 1)[0]), limit_s=2)
+    wait_until(lambda: not lives(numbers(pids, 1)[0]))
 
 
 def test_cancel_ends_the_group_after_the_grace(engine: FakeEngine, tmp_path: Path) -> None:
