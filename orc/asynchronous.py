@@ -28,7 +28,8 @@ from orc.cli.jobs.fork import fork as fork_job
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.prepare import Submission
-from orc.cli.jobs.queue.worker import JOBS_MAX, Worked
+from orc.cli.jobs.queue import JOBS_MAX
+from orc.cli.jobs.queue.worker import Worked
 from orc.cli.jobs.queue.worker import work as work_queue
 from orc.cli.jobs.read import Job, read_job
 from orc.cli.jobs.replay import replay as replay_job

@@ -6,7 +6,7 @@ import os
 from typing import Annotated
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.queue.worker import JOBS_MAX
+from orc.cli.jobs.queue import JOBS_MAX
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, EnvFile, Json, Quiet, Trust
 from orc.cli.parameters import Option

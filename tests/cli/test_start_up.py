@@ -89,7 +89,6 @@ OPTIONS_LOAD = {
     "logs": "msgspec",
     "scores": "msgspec",
     "tail": "msgspec",
-    "work": "msgspec trio",
 }
 """The commands whose options alone load slow packages, with the slowest of these."""
 SLOWEST = set("httpx jinja2 msgspec openai pydantic rich trio typer yaml".split())

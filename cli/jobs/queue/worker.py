@@ -40,9 +40,6 @@ POLL_S = 0.5
 AGAIN_S = 600.0
 """When a worker tries a job again that it could not run."""
 
-JOBS_MAX = 100
-"""The most jobs that a worker runs at the same time."""
-
 
 def _no_listener(job_id: JobId) -> Listener:
     return Listener()
