@@ -77,7 +77,7 @@ def check_value(value: Any, *, beside: Size = NOTHING, levels_max: int = LEVELS_
                 continue
             if isinstance(item, Gathered):
                 raise Unstorable(item.why_not_one)
-            if isinstance(item, Mapping):
+            if kind is dict or isinstance(item, Mapping):
                 chars += _chars_of_keys(item)
                 below.extend(item.values())
             elif isinstance(item, list | tuple | LazyList):

@@ -138,22 +138,29 @@ def _begins(parts: list[str], pattern: list[str | re.Pattern[str]]) -> bool:
 
 
 def _part_problem(part: str, *, glob: bool) -> str:
+    if _LETTERS.fullmatch(part):
+        # Most often: a part that could only be reserved, or too long.
+        return _stem_problem(part)
     if part in ("", "."):
         return "the path has an empty part or a part `.`"
     if _GIT.fullmatch(part):
         return "files in .git are not allowed, because git runs commands from them"
     forbidden = _FORBIDDEN - _GLOB_ALLOWED if glob else _FORBIDDEN
-    for character in "" if _LETTERS.fullmatch(part) else part:
+    for character in part:
         if character in forbidden or unicodedata.category(character) in _UNSEEN:
             return f"the character {character!a} is not allowed in a file name"
     if unicodedata.normalize("NFC", part) != part:
         return "the path is not in Unicode normalization form C (NFC)"
     if part.endswith((" ", ".")) or part.startswith(" "):
         return "a file name must not end in a dot or a space, or start with a space"
-    if _RESERVED.match(part):
-        return "the file name is reserved on Windows"
     if part.casefold().endswith(_OURS):
         return f"a file name must not end in {_OURS}: orc removes such files as unfinished"
+    return _stem_problem(part)
+
+
+def _stem_problem(part: str) -> str:
+    if _RESERVED.match(part):
+        return "the file name is reserved on Windows"
     if len(part.encode()) > PART_BYTES_MAX:
         return "a file name has more than 200 bytes"
     return ""

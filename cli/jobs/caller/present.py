@@ -132,6 +132,6 @@ def _asks_default(steps: Mapping[str, StepSpec]) -> bool:
 
     return any(
         (step.provider is None and facts_of(kind_of(step)).calls_model)
-        or _asks_default(step.steps or {})
+        or (step.steps is not None and _asks_default(step.steps))
         for step in steps.values()
     )
