@@ -60,6 +60,7 @@ def limit_to(state: JobState, names: tuple[str, ...] | None) -> None:
     state.only_left = sum(1 for name in state.only or () if name not in done)
     if state.only is None:
         return
+    state.work_items = [item for item in state.work_items if state.wants(item.step)]
     for step_id, step in state.steps.items():
         if not state.wants(step_id):
             step.ticket = 0

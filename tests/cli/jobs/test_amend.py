@@ -267,6 +267,23 @@ def test_until_runs_a_step_and_what_it_needs() -> None:
     assert attempts() == {"a": 1, "b": 1, "c": 1, "d": 1}
 
 
+def test_until_starts_no_other_step_that_could_begin_at_once() -> None:
+    text = """\
+project: demo
+steps:
+  a: {run: echo a}
+  asked: {approval: {message: "Publish?"}}
+  each: {for_each: [1, 2], value: "${{ item }}"}
+  group: {steps: {x: {value: 1}}}
+  rounds: {loop: {until: "true", max_iterations: 2}, steps: {y: {value: 1}}}
+  maybe: {if: always(), value: 1}
+"""
+    orc("run", write("spec.yaml", text), "--until", "a")
+    others = {"asked": 0, "each": 0, "group": 0, "rounds": 0, "maybe": 0}
+    assert attempts() == {"a": 1, **others}
+    assert orc("resume", "latest").code == 3
+
+
 def test_only_runs_some_steps_of_a_resumed_job() -> None:
     submit(SPEC, "--until", "a")
     said = orc("resume", "latest", "--only", "d,a", "--json")
