@@ -8,13 +8,14 @@ from contextlib import suppress
 from decimal import ROUND_UP, Decimal
 from pathlib import Path
 
+from orc.cli.jobs.caller.given_inputs import given_inputs
 from orc.cli.jobs.caller.present import others_present
 from orc.cli.jobs.caller.replies import replies_path
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.terminal.text import safe
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import command_line, decision_commands
-from orc.ledger.definition import REPLAY
+from orc.ledger.definition import REPLAY, walk_steps
 from orc.ledger.events import BudgetExceeded
 from orc.ledger.files.project_places import spec_folder
 from orc.ledger.money import NANO_PER_USD
@@ -72,11 +73,11 @@ def command_to_continue(ledger: LedgerReader, job_id: str, state: JobState) -> s
 def lines_on_providers(ended: Ended, environment: Mapping[str, str]) -> list[str]:
     """What else is set up, if the job failed since its providers cannot be reached or used here.
 
-    Each line has the command that runs the spec with it: the first other provider, and the recorded
-    replies beside the spec.
+    Each line has the command that runs the spec with it, and with the job's inputs: the first other
+    provider, and the recorded replies beside the spec.
     """
-    state = ended.state
-    steps = [step for step in state.definition.steps if step.facts.calls_model]
+    definition = ended.state.definition
+    steps = [step for step in walk_steps(definition.steps) if step.facts.calls_model]
     if not steps or not any(failure.kind in _UNUSABLE for failure in ended.failures):
         return []
     spec = _spec_file(ended)
@@ -90,7 +91,10 @@ def lines_on_providers(ended: Ended, environment: Mapping[str, str]) -> list[str
     beside = replies_path(spec)
     if REPLAY not in used and beside.is_file():
         found.append((REPLAY, f"recorded replies are in {safe(beside.name)}"))
-    return [f"{said}: {command_line('run', spec, '--provider', name)}" for name, said in found]
+    inputs = given_inputs(definition, spec) if found else []
+    return [
+        f"{said}: {command_line('run', spec, '--provider', name, *inputs)}" for name, said in found
+    ]
 
 
 def _spec_file(ended: Ended) -> Path | None:

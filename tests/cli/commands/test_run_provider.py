@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 from pathlib import Path
 
@@ -166,6 +167,39 @@ def test_recorded_replies_are_a_remedy_only_where_they_are(here: Path) -> None:
     assert f"orc run {here}/spec.yaml --provider replay" in orc("run", "../spec.yaml").err
     Path("../spec.replay.yaml").unlink()
     assert "replay" not in orc("run", "../spec.yaml").err
+
+
+def test_a_remedy_names_inputs_and_sees_prompts_inside_other_steps() -> None:
+    write(
+        """\
+project: inner
+provider: ollama
+inputs:
+  topic: {required: true}
+  notes: {type: files, default: "a/*.txt"}
+  style: {default: plain}
+  days: {type: list, default: [1]}
+  long: {default: short}
+steps:
+  rounds:
+    for_each: ${{ inputs.days }}
+    loop: {until: "true", max_iterations: 2}
+    steps: {ask: {prompt: "${{ inputs.topic }} ${{ item }}"}}
+"""
+    )
+    Path("spec.replay.yaml").write_text("version: 1\nreplies: {}\ndefault: [Well.]\n")
+    Path("b").mkdir()
+    Path("b/b.txt").write_text("a text")
+    long = ("-i", "long=" + "x" * 300)
+    given = ("-i", "topic=it's", "-i", "days=[2, 3]", "-i", "style=plain", "-i", "notes=b/*.txt")
+    said = orc("run", "spec.yaml", *given, *long)
+    assert said.code == 7
+    remedy = next(line for line in said.err.splitlines() if "recorded replies are in" in line)
+    words = shlex.split(remedy.partition(": ")[2])
+    assert words[:5] == ["orc", "run", "spec.yaml", "--provider", "replay"]
+    inputs = {"days=[2, 3]", "topic=it's", "notes=b/*.txt", "long=VALUE"}
+    assert set(words[6::2]) == inputs
+    assert orc(*words[1:]).code == 0
 
 
 @pytest.mark.parametrize("provider", ["ollama", "openai", "openai-responses", "anthropic"])
