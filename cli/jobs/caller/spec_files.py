@@ -41,7 +41,9 @@ class SpecFiles:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
-            raise ValueError(f"{self.folder / name}:{line}: not UTF-8 text") from None
+            raise ValueError(
+                f"{self.folder / name}:{line}: not UTF-8 text; save it as UTF-8"
+            ) from None
 
     def take(self, name: str) -> Digest:
         """Read a file; the digest of its content. Raises ValueError with the reason if it cannot."""
@@ -127,5 +129,7 @@ def read_spec_file(path: Path) -> tuple[str, str]:
         return content.decode("utf-8-sig"), str(path)
     except UnicodeDecodeError as error:
         before = content[: error.start].split(b"\n")
-        problem = Problem("not UTF-8 text", len(before), len(before[-1]) + 1)
+        problem = Problem(
+            "not UTF-8 text; save the file as UTF-8", len(before), len(before[-1]) + 1
+        )
         raise SpecError(str(path), [problem]) from error

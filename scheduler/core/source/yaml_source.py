@@ -28,6 +28,7 @@ from orc.scheduler.core.source.json_source import looks_like_json
 from orc.scheduler.core.source.paths import Path as Path
 from orc.scheduler.core.source.places import Place, Places, places_of_json, places_of_yaml
 from orc.scheduler.core.source.plain_scalars import read_plain
+from orc.scheduler.core.source.yaml_mistakes import mistake_in
 from orc.scheduler.core.strict_json import parse_json
 
 DEPTH_MAX = 64
@@ -108,17 +109,11 @@ def parse_yaml(text: str, *, source_name: str) -> Document:
         return document
     except _Broken as broken:
         raise SpecError(source_name, [broken.problem]) from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        message = f"not valid YAML: {error.problem or error.context}"
-        problem = Problem(message, line, column)
+    except yaml.YAMLError as error:
+        problem = mistake_in(text, error)
         if not_json is not None and source_name.endswith(".json"):
             problem = not_json
         raise SpecError(source_name, [problem]) from None
-    except yaml.YAMLError as error:
-        message = f"not valid YAML: {' '.join(str(error).split())}"
-        raise SpecError(source_name, [Problem(message)]) from None
 
 
 def _from_json(text: str) -> Document:
@@ -191,7 +186,8 @@ class _Builder:
         self._next()
         after = self._next()
         if not isinstance(after, yaml.StreamEndEvent):
-            raise _Broken("a file must contain only one YAML document", after.start_mark)
+            message = "a file must contain only one YAML document; remove what begins here"
+            raise _Broken(message, after.start_mark)
         return value
 
     def _node(self, event: Any, depth: int) -> Any:
@@ -200,7 +196,8 @@ class _Builder:
         if kind is yaml.AliasEvent:
             return self._alias(event)
         if event.tag is not None and event.tag != "!":
-            raise _Broken(f"YAML tags are not allowed: {event.tag[:60]}", event.start_mark)
+            message = f"YAML tags are not allowed: {event.tag[:60]}; put a text in quotes"
+            raise _Broken(message, event.start_mark)
         if depth >= DEPTH_MAX:
             raise _Broken(f"nested more than {DEPTH_MAX} levels deep", event.start_mark)
         value: Any
@@ -219,7 +216,8 @@ class _Builder:
         name = event.anchor
         if name not in self._anchors:
             # An anchor is known only after the end of its node, so a recursive alias is unknown too.
-            raise _Broken(f"the alias *{name} has no anchor before it", event.start_mark)
+            message = f"the alias *{name} has no anchor before it; put a text in quotes"
+            raise _Broken(message, event.start_mark)
         value = self._anchors[name]
         if name not in self._counts:
             self._counts[name] = _count_nodes(value)
@@ -241,7 +239,8 @@ class _Builder:
         while type(event := self._next()) is not yaml.MappingEndEvent:
             key = _key(event)
             if key in entries:
-                raise _Broken(f"duplicate key {key[:60]!r}", event.start_mark)
+                message = f"duplicate key {key[:60]!r}; rename or remove one of them"
+                raise _Broken(message, event.start_mark)
             entries[key] = self._node(self._next(), depth)
         return entries
 
@@ -255,9 +254,10 @@ def _count_nodes(value: Any) -> int:
 
 def _key(event: Any) -> str:
     if type(event) is not yaml.ScalarEvent or (event.tag not in (None, "!")):
-        raise _Broken("a key must be a text", event.start_mark)
+        message = "a key must be a text; put a text that begins with a brace or bracket in quotes"
+        raise _Broken(message, event.start_mark)
     if event.value == "<<" and event.implicit[0]:
-        raise _Broken("merge keys (<<) are not allowed", event.start_mark)
+        raise _Broken("merge keys (<<) are not allowed; write the keys here", event.start_mark)
     return intern(clean_text(event.value))
 
 

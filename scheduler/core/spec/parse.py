@@ -39,7 +39,7 @@ from orc.scheduler.core.spec.model import (
     StepSpec,
     kind_of,
 )
-from orc.scheduler.core.spec.prompt import VARIABLE_PATTERN, ServersFile, ServerSpec
+from orc.scheduler.core.spec.prompt import VARIABLE_PATTERN, ParamsSpec, ServersFile, ServerSpec
 from orc.scheduler.core.spec.readers import read_job, step_reader
 from orc.scheduler.core.spec.words import take_as_written
 
@@ -214,6 +214,8 @@ def _validate_steps(
         return dict(app_steps())
     if not isinstance(raw, dict) or not raw:
         message = "steps: must be a mapping of step ids to steps, with at least one step"
+        if isinstance(raw, list):
+            message += "; write `ID:` for each, in place of `-`"
         problems.append(Problem(message, *document.place(("steps",))))
         return {}
     read = step_reader([*raw.values()])
@@ -305,6 +307,8 @@ def _unknown_key(path: Path) -> str:
         return f"{where}: is a key of steps; for all steps, write `defaults: {{{key}: ...}}`"
     if len(path) == 1 and key in _keys_of(StepSpec):
         return f"{where}: is a key of steps; write it in a step, under `steps`"
+    if key in _keys_of(ParamsSpec) and {"params", key} & {*known} == {"params"}:
+        return f"{where}: is a parameter of models; write `params: {{{key}: ...}}`"
     hint = nearest(key, known) or "; docs/spec.md lists the keys"
     return f"{where}: unknown key{hint}"
 

@@ -218,7 +218,8 @@ def test_validate_json_has_the_places_as_numbers() -> None:
 
     assert said.code == 2
     bad, good = said.lines()
-    assert bad["problems"] == [{"line": 2, "column": 22, "message": "not UTF-8 text"}]
+    message = "not UTF-8 text; save the file as UTF-8"
+    assert bad["problems"] == [{"line": 2, "column": 22, "message": message}]
     assert (bad["valid"], good["valid"], good["problems"]) == (False, True, [])
     assert said.err == ""
 

@@ -94,7 +94,7 @@ def test_a_value_is_the_same_by_file_by_option_in_a_spec_and_from_a_step(
     [
         ("topic: rivers\npags: 1\n", "in.yaml:2:1: the spec has no input 'pags'; did you mean"),
         ("- 1\n", "in.yaml:1:1: the file must be a mapping of input names"),
-        ("a: [1\n", "in.yaml:2:1: not valid YAML"),
+        ("a: [1\n", "in.yaml:1:4: not valid YAML"),
         ("topic: hills\npages: 1\n", "must be one of 'rivers', 'seas'; got 'hills'"),
     ],
 )

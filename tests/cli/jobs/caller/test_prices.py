@@ -98,7 +98,7 @@ def test_a_table_takes_the_names_of_servers(tmp_path: Path) -> None:
         ("models: 3", "f:1:9: models: must be a mapping; got 3"),
         ("date: 2026-08-01", "f:1:1: models: this key is required"),
         ("model: {}\nmodels: {}", "f:1:1: model: unknown key; did you mean 'models'?"),
-        ("models: {}\nmodels: {}", "f:2:1: duplicate key 'models'"),
+        ("models: {}\nmodels: {}", "f:2:1: duplicate key 'models'; rename or remove one of them"),
         ("models: {}\ncurrency: EUR", "f:2:11: currency: must be 'USD'; got 'EUR'"),
         ("models: {}\ndate: soon", "f:2:7: date: must be a date such as 2026-08-01; got 'soon'"),
         ("models: {}\ndate: 2026", "f:2:7: date: must be a date such as 2026-08-01; got 2026"),

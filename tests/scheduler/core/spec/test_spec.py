@@ -138,6 +138,12 @@ class TestProblems:
             ("steps: {a: {value: 1}}", "project: this key is required"),
             ("project: .hidden\nsteps: {a: {value: 1}}", "may have the letters"),
             ("project: demo", "task_description: required"),
+            (f"{HEAD}steps: [{{id: a, value: 1}}]", "write `ID:` for each, in place of `-`"),
+            (
+                f"{HEAD}max_tokens: 9\nsteps: {{a: {{value: 1}}}}",
+                "write `params: {max_tokens: ...}`",
+            ),
+            (f"{HEAD}steps: {{a: {{prompt: b, stop: c}}}}", "write `params: {stop: ...}`"),
             ("project: d\ntimeout: 1\ntimeout_s: 1\nsteps: {a: {value: 1}}", "is the same setting"),
             ("project: d\nconcurrency: 0\nsteps: {a: {value: 1}}", "must be at least 1; got 0"),
         ],
