@@ -27,6 +27,11 @@ def test_every_template_runs_offline_as_it_is_written(here: Path, name: str) -> 
     assert said.code == 0, said.err
 
 
+def test_the_first_starter_spec_shows_what_such_a_job_costs(here: Path) -> None:
+    assert orc("init").code == 0
+    assert "tokens, cost $0.00" in orc("run", "app.yaml", "-p", "replay").err
+
+
 def test_an_unknown_template_is_refused_with_the_nearest_name(here: Path) -> None:
     assert orc("init", "--list", "--json").json().keys() == ABOUT.keys()
     said = orc("init", "translat")
