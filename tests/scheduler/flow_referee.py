@@ -131,6 +131,7 @@ class FlowReferee:
         self.is_stopping = False
         self.steps: dict[str, Seen] = {}
         self._alive = False
+        self._is_amended = False
         self._now = 0.0
         self._moment = 0.0
         self._epoch_s = epoch_s
@@ -191,6 +192,7 @@ class FlowReferee:
     def _one(self, event: Any) -> None:
         self.versions += 1
         if event.type in OF_PEOPLE:
+            self._is_amended |= event.type == "job.amended"
             return
         ruling, self._ruling = self._ruling, None
         if ruling is not None:
@@ -248,7 +250,9 @@ class FlowReferee:
 
     def _opened(self, kind: str) -> None:
         demand(not self._alive, f"{kind} of a job that runs")
-        had_ended = self.job in ("succeeded", "failed", "cancelled")
+        # Who amends a job asks again for what was rejected, as who resumes one that has ended.
+        had_ended = self._is_amended or self.job in ("succeeded", "failed", "cancelled")
+        self._is_amended = False
         self.job, self._alive = "running", True
         self._circuits.forget()
         self._rates.forget()

@@ -13,7 +13,7 @@ _SLACK_S = 1 / 64
 
 
 OF_PEOPLE = ("job.amended", "job.tagged", "job.noted", "score.recorded")
-"""Events that change nothing about what runs, as an amendment that only changes scores."""
+"""Events that start and end no step. Here an amendment only changes scores, and opens rejected steps."""
 
 
 class Objection(AssertionError):
