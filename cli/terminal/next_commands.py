@@ -8,10 +8,10 @@ from contextlib import suppress
 from decimal import ROUND_UP, Decimal
 from pathlib import Path
 
-from orc.cli.jobs.caller.given_inputs import given_inputs
 from orc.cli.jobs.caller.present import others_present
 from orc.cli.jobs.caller.replies import replies_path
 from orc.cli.jobs.owned_job import Ended
+from orc.cli.terminal.given_inputs import given_inputs
 from orc.cli.terminal.text import safe
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import command_line, decision_commands
