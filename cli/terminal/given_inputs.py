@@ -7,7 +7,6 @@ from pathlib import Path
 
 from orc.ledger.definition import JobDef
 from orc.scheduler.core.errors import SpecError
-from orc.scheduler.core.spec.parse import parse_spec
 
 _SHOWN_CHARS_MAX = 200
 
@@ -17,6 +16,9 @@ def given_inputs(definition: JobDef, spec: Path) -> list[str]:
 
     What the spec has by default is left out. VALUE stands for a value that is too long to be shown.
     """
+    # Imported here: only a job that failed for want of a provider needs the models of specs.
+    from orc.scheduler.core.spec.parse import parse_spec
+
     try:
         declared = parse_spec(spec.read_text("utf-8-sig"), source_name=spec.name).job.inputs
     except (SpecError, OSError, UnicodeDecodeError):
