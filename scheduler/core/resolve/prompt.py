@@ -26,7 +26,12 @@ from orc.scheduler.core.language.templates import has_template, texts_in
 from orc.scheduler.core.resolve.batching import batch_problems
 from orc.scheduler.core.resolve.servers import KnownServer
 from orc.scheduler.core.resolve.settings import TARGET_KEYS
-from orc.scheduler.core.resolve.targets import ProviderFacts, TargetRules, switched_to
+from orc.scheduler.core.resolve.targets import (
+    ProviderFacts,
+    TargetRules,
+    switched_to,
+    variable_that_switches,
+)
 from orc.scheduler.core.resolve.tools import tool_of, written_tool
 from orc.scheduler.core.source.paths import Path, dotted
 from orc.scheduler.core.spec.data_inputs import ReadRequest
@@ -269,7 +274,10 @@ class ModelChoice:
         name, _, model = (named or from_spec).partition("/")
         if not self._replayed:
             place = () if named else self._of_job_place("provider")
-            self._refuse(self._rules.provider_problem(name), *place)
+            problem = self._rules.provider_problem(name)
+            if problem and named and not self._settings.provider:
+                problem += f" ({variable_that_switches(self._settings.environment)} is set)"
+            self._refuse(problem, *place)
         spec_name, _, spec_model = from_spec.partition("/")
         is_specs = name == spec_name
         own_model = own.get("model") or spec_model if is_specs else ""

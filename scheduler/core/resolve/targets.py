@@ -110,7 +110,12 @@ class TargetRules(Struct, frozen=True):
 
 def switched_to(given: str | None, environment: Mapping[str, str]) -> str:
     """The provider that the caller names, by an option or a variable; empty if it is the spec's."""
-    return given or environment.get("PROVIDER") or environment.get("MODEL_BACKEND") or ""
+    return given or environment.get(variable_that_switches(environment)) or ""
+
+
+def variable_that_switches(environment: Mapping[str, str]) -> str:
+    """The variable with the provider of the job: `MODEL_BACKEND`, the older name, comes second."""
+    return "PROVIDER" if environment.get("PROVIDER") else "MODEL_BACKEND"
 
 
 def near_provider(name: str, known: Mapping[str, ProviderFacts], *others: str) -> str:

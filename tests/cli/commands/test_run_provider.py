@@ -169,6 +169,18 @@ def test_recorded_replies_are_a_remedy_only_where_they_are(here: Path) -> None:
     assert "replay" not in orc("run", "../spec.yaml").err
 
 
+@pytest.mark.parametrize("variable", ["PROVIDER", "MODEL_BACKEND"])
+def test_a_wrong_provider_of_the_environment_is_told_with_its_variable(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("provider: openai\n" + NAMELESS)
+    monkeypatch.setenv(variable, "olama")
+    said = orc("run", "spec.yaml")
+    assert said.code == 2
+    assert f"no provider 'olama'; did you mean 'ollama'? ({variable} is set)" in said.err
+    assert "is set" not in orc("run", "spec.yaml", "-p", "olama").err
+
+
 def test_a_remedy_names_inputs_and_sees_prompts_inside_other_steps() -> None:
     write(
         """\
