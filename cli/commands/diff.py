@@ -223,13 +223,20 @@ def _body(name: str, text: TextDifference, found: JobDiff, *, is_full: bool) -> 
     if text.diff.note:
         yield text.diff.note
         return
-    width = shutil.get_terminal_size().columns
+    # A pipe gets whole lines.
+    is_cut = sys.stdout.isatty() and not is_full
+    width = max(40, shutil.get_terminal_size().columns) if is_cut else None
     lines = text.diff.lines if is_full else text.diff.lines[:_LINES]
+    whole = command_line("diff", found.before.job_id, found.after.job_id, "--full")
+    long = 0
     for line in lines:
-        yield safe(line.replace("\t", "    "), width=None if is_full else max(40, width))
+        spaced = line.replace("\t", "    ")
+        long += width is not None and len(safe(spaced)) > width
+        yield safe(spaced, width=width)
     if len(text.diff.lines) > len(lines):
-        whole = command_line("diff", found.before.job_id, found.after.job_id, "--full")
         yield f"... {count_text(len(text.diff.lines) - len(lines), 'more line')}: {whole}"
+    if long:
+        yield f"... {count_text(long, 'line')} cut: {whole}"
 
 
 def _put_line(line: str) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from orc.cli.errors import UsageProblem
 from orc.ledger import LedgerReader
+from orc.ledger.kinds import INTERRUPTED, QUEUED
 from orc.projections.history.job_diff import JobDiff, read_diff
+from orc.projections.tables.rows import JobRow, StepRow
+from orc.projections.tables.status import shown_status
 from orc.scheduler.core.errors import nearest
 
 
@@ -21,4 +26,31 @@ def compare_jobs(
         names = {row[0] for row in rows}
         if step not in names:
             raise UsageProblem(f"neither job has a step {step!r}{nearest(step, names)}")
-    return read_diff(ledger, *jobs, step=step)
+    return _as_shown(ledger, read_diff(ledger, *jobs, step=step))
+
+
+def _as_shown(ledger: LedgerReader, found: JobDiff) -> JobDiff:
+    """The differences with statuses as other commands show them: `interrupted`, not `running`."""
+    before, after = (_with_status(ledger, job) for job in (found.before, found.after))
+    steps = (
+        replace(
+            step,
+            before=_with_step_status(step.before, before),
+            after=_with_step_status(step.after, after),
+        )
+        for step in found.steps
+    )
+    return replace(found, before=before, after=after, steps=tuple(steps))
+
+
+def _with_status(ledger: LedgerReader, job: JobRow) -> JobRow:
+    status = shown_status(ledger.connection, ledger.path, job.job_id, job.status)
+    return job._replace(status=status)
+
+
+def _with_step_status(step: StepRow | None, job: JobRow) -> StepRow | None:
+    """The row of a step of the job, whose status is the one to show."""
+    is_cut = step is not None and step.status == "running" and step.executor is None
+    if step is None or not is_cut or job.status not in (INTERRUPTED, QUEUED):
+        return step
+    return step._replace(status=INTERRUPTED)

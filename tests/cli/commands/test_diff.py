@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.cli.command_line import control_characters, orc, submit, write
 from tests.cli.sample_ledger import SampleLedger
+from tests.processes import end_process, start_orc
 
 SPEC = """\
 project: p
@@ -107,6 +109,48 @@ def test_long_differences_are_cut_and_say_how_to_see_all(here: Path) -> None:
     assert "more lines: orc diff job_" in cut
     assert "+b99" not in cut
     assert "+b99" in whole
+
+
+def test_a_long_line_is_whole_in_a_pipe_and_told_to_be_cut_on_a_terminal(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for word in ("one", "two"):
+        submit(f"project: p\nsteps:\n  a: {{value: '{'x' * 200} {word}'}}\n")
+    assert "xx two'}" in orc("diff", "latest~1", "latest").out
+
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("orc.cli.commands.diff.sys", SimpleNamespace(stdout=Terminal()))
+    cut = orc("diff", "latest~1", "latest").out
+    assert "xx two'}" not in cut
+    assert "... 2 lines cut: orc diff job_" in cut
+    assert "xx two'}" in orc("diff", "latest~1", "latest", "--full").out
+
+
+class Terminal:
+    """A standard output that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_job_and_its_step_that_no_process_runs_are_interrupted(here: Path) -> None:
+    write("spec.yaml", "project: p\nsteps: {a: {run: exec sleep 60}}\n")
+    process = start_orc("run", "spec.yaml", "--json", cwd=here)
+    try:
+        assert process.stdout is not None
+        while json.loads(process.stdout.readline()).get("step") != "a":
+            pass
+        assert statuses() == ("running", "running")
+    finally:
+        end_process(process)
+    assert statuses() == ("interrupted", "interrupted")
+    assert "p  interrupted" in orc("diff", "latest", "latest").out
+
+
+def statuses() -> tuple[str, str]:
+    """The status of the latest job and of its step, as `orc diff` shows them."""
+    found = diff("latest", "latest")
+    return found["after"]["status"], found["steps"][0]["after"]["status"]
 
 
 def test_binary_files_are_compared_by_their_sizes(here: Path) -> None:
