@@ -227,16 +227,17 @@ def _body(name: str, text: TextDifference, found: JobDiff, *, is_full: bool) -> 
     is_cut = sys.stdout.isatty() and not is_full
     width = max(40, shutil.get_terminal_size().columns) if is_cut else None
     lines = text.diff.lines if is_full else text.diff.lines[:_LINES]
-    whole = command_line("diff", found.before.job_id, found.after.job_id, "--full")
     long = 0
     for line in lines:
         spaced = line.replace("\t", "    ")
         long += width is not None and len(safe(spaced)) > width
         yield safe(spaced, width=width)
-    if len(text.diff.lines) > len(lines):
-        yield f"... {count_text(len(text.diff.lines) - len(lines), 'more line')}: {whole}"
-    if long:
-        yield f"... {count_text(long, 'line')} cut: {whole}"
+    missing = len(text.diff.lines) - len(lines)
+    said = [count_text(missing, "more line")] if missing else []
+    said += [f"{count_text(long, 'line')} cut"] if long else []
+    if said:
+        whole = command_line("diff", found.before.job_id, found.after.job_id, "--full")
+        yield from (f"... {what}: {whole}" for what in said)
 
 
 def _put_line(line: str) -> None:
