@@ -52,6 +52,9 @@ PLACED_KEY = "placed"
 INPUTS_KEY = "inputs"
 """The files of the inputs, which older versions did not write, either."""
 
+WRITTEN_KEY = "cache_write_tokens"
+"""The count of a usage that older versions did not have, either."""
+
 UNKNOWN_SPEC: dict[str, Any] = {"provider": None, "model": None, "steps": []}
 """Takes the place of a spec whose bytes were removed from the ledger."""
 

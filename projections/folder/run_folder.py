@@ -291,7 +291,7 @@ class RunFolder:
 
     def _exchange(self, request: Payload | None, event: LlmResponded) -> _Source:
         def content() -> bytes:
-            return _pretty(
+            return pretty_file(
                 {
                     "request": self._ledger.read_payload(request),
                     "reply": self._ledger.read_payload(event.reply),
@@ -313,7 +313,7 @@ class RunFolder:
         return _Source(lambda: self._ledger.read_payload_bytes(payload), ())
 
     def _json(self, payload: Payload) -> _Source:
-        return _Source(lambda: _pretty(self._ledger.read_payload(payload)), (payload.sha256,))
+        return _Source(lambda: pretty_file(self._ledger.read_payload(payload)), (payload.sha256,))
 
     def _made(self, path: str, source: _Source) -> File | None:
         """The file; None if one of its blobs was removed, which is noted in `lost`."""
@@ -374,6 +374,7 @@ def _in_memory(path: str, content: bytes) -> File:
     return File(path, len(content), lambda: (content,), lambda: digest_bytes(content))
 
 
-def _pretty(value: Any) -> bytes:
+def pretty_file(value: Any) -> bytes:
+    """The bytes of a file in the run folder that is a JSON value."""
     # Canonical first, so that equal values give equal bytes.
     return render_pretty(json.loads(canonical_json(value))).encode() + b"\n"

@@ -13,8 +13,8 @@ from msgspec.json import Decoder
 
 from orc.ledger import LedgerError, LedgerReader
 from orc.ledger.command_lines import quoted_command
-from orc.ledger.digest import canonical_json
-from orc.ledger.events import StepConfigured
+from orc.ledger.digest import Digest, canonical_json, digest_bytes
+from orc.ledger.events import Recorded, StepConfigured, StoredEvent
 from orc.ledger.files.folder import Folder
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.money import NANO_PER_USD
@@ -26,10 +26,16 @@ from orc.projections.folder.manifest import (
     MONEY_KEYS,
     PLACED_KEY,
     TOLERATED_KEY,
+    WRITTEN_KEY,
     Manifest,
     render_manifest,
 )
-from orc.projections.folder.run_folder import RunFolder, expected_files, expected_of
+from orc.projections.folder.run_folder import (
+    RunFolder,
+    expected_files,
+    expected_of,
+    pretty_file,
+)
 from orc.projections.folder.stored_lines import stored_lines
 from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
@@ -159,8 +165,9 @@ def check_folder(
         there, found_digest = folder.stat(relative), folder.digest(relative)
         if there is None or found_digest is None:
             yield f"{relative} is missing from the run folder"
-        elif found_digest != digest and not _is_older_form(
-            ledger, job_id, relative, folder, prices
+        elif found_digest != digest and not (
+            _is_older_exchange(relative, folder, digest)
+            or _is_older_form(ledger, job_id, relative, folder, prices)
         ):
             yield f"{relative} was changed in the run folder"
         elif (mode := expected.modes.get(relative)) not in (None, stat.S_IMODE(there.st_mode)):
@@ -201,38 +208,59 @@ def removed_note(count: int) -> str:
     return f"{files} of the run folder cannot be made again: bytes were removed from the ledger"
 
 
+def _is_older_exchange(relative: str, folder: Folder, expected: Digest) -> bool:
+    """Whether the file is a call of an older version, and else as expected."""
+    if not relative.startswith(".cache/"):
+        return False
+    content = folder.read(relative) or b""
+    try:
+        found = parse_object(content.decode())
+        is_whole = pretty_file(found) == content and WRITTEN_KEY not in found["usage"]
+        now = pretty_file(found | {"usage": found["usage"] | {WRITTEN_KEY: 0}})
+    except (LedgerError, UnicodeError, *UNEXPECTED):
+        return False
+    return is_whole and digest_bytes(now) == expected
+
+
 def _is_older_form(
     ledger: LedgerReader, job_id: str, relative: str, folder: Folder, prices: PriceTable
 ) -> bool:
     """Whether the file is what orc also gives: in an older version, or with other prices."""
-    if relative not in ("events.jsonl", "manifest.json"):
-        return False
-    content = folder.read(relative) or b""
     if relative == "events.jsonl":
-        stored = list(ledger.read_stored(job_id))
-        lines = [f"{event_line(recorded)}\n" for recorded, _ in stored]
-        if content in (stored_lines(stored), "".join(lines).encode()):
-            # The data of another program may have other forms of the same values.
-            return True
-        if _has_lines(content, lines):
-            return True
-        return any(
-            content == lines_as_stored(ledger, job_id, with_hash=with_hash)
-            for with_hash in (True, False)
-        )
-    return _is_older_manifest(ledger, job_id, content, prices)
+        return _has_older_lines(folder.read(relative) or b"", list(ledger.read_stored(job_id)))
+    return relative == "manifest.json" and _is_older_manifest(
+        ledger, job_id, folder.read(relative) or b"", prices
+    )
 
 
-def _has_lines(content: bytes, lines: Sequence[str]) -> bool:
-    """Whether the content is the lines, apart from the order of settings in older versions of orc."""
+def _has_older_lines(content: bytes, stored: Sequence[StoredEvent]) -> bool:
+    """Whether each line is that of an event, in some version of orc.
+
+    The data of another program may have other forms of the same values.
+    """
     found = content.decode("utf-8", "replace").splitlines(keepends=True)
-    return len(found) == len(lines) and all(
-        one == other or (_SETTINGS in other and _is_reordered(one, other))
-        for one, other in zip(found, lines, strict=True)
+    return len(found) == len(stored) and (
+        content == stored_lines(stored)
+        or all(
+            _is_line(line, recorded, data)
+            for line, (recorded, data) in zip(found, stored, strict=True)
+        )
+    )
+
+
+def _is_line(line: str, recorded: Recorded, data: str) -> bool:
+    now = f"{event_line(recorded)}\n"
+    if line in (now, now.replace(f', "{WRITTEN_KEY}": 0', "")):
+        return True
+    if isinstance(recorded.event, StepConfigured) and _is_reordered(line, now):
+        return True
+    return any(
+        line == line_as_stored(recorded, data, with_hash=with_hash) for with_hash in (True, False)
     )
 
 
 def _is_reordered(line: str, expected: str) -> bool:
+    """Whether two lines differ only by the order of settings, which older versions did not keep."""
     try:
         value = parse_object(line)
         same = canonical_json(value) == canonical_json(parse_object(expected))
@@ -241,16 +269,13 @@ def _is_reordered(line: str, expected: str) -> bool:
     return same and f"{render_line(value)}\n" == line
 
 
-_SETTINGS = f'{{"type": "{StepConfigured.type}", '
-
-
 def _is_older_manifest(
     ledger: LedgerReader, job_id: str, content: bytes, prices: PriceTable
 ) -> bool:
     """Whether a manifest differs only in costs by another table of prices, or by its older form.
 
-    An older one has another order of the steps, does not count tolerated failures, or does not name
-    workers or the files of inputs.
+    An older one has another order of the steps, does not count tolerated failures or tokens that were
+    written to a cache, or does not name workers or the files of inputs.
     """
     manifest = Manifest(ledger.read_payload, prices=prices)
     for recorded in ledger.read_stream(job_id):
@@ -274,6 +299,9 @@ def _in_form_of(published: dict[str, Any], expected: dict[str, Any]) -> bytes:
     if not any(PLACED_KEY in step for step in (steps.values() if isinstance(steps, dict) else ())):
         for step in expected["steps"].values():
             step.pop(PLACED_KEY, None)
+    if WRITTEN_KEY not in (published.get("usage") or {}):
+        for counted in (expected, *expected["steps"].values()):
+            counted["usage"].pop(WRITTEN_KEY, None)
     _take_unrounded_costs(published, expected)
     if published.get("prices_sha256") == expected["prices_sha256"]:
         return render_manifest(expected)
@@ -310,16 +338,10 @@ def _take_unrounded_costs(published: dict[str, Any], expected: dict[str, Any]) -
                 new[key] = then
 
 
-def lines_as_stored(ledger: LedgerReader, job_id: str, *, with_hash: bool) -> bytes:
-    """`events.jsonl` as older versions of orc published it: in the shapes of the stored events."""
-    stored = ledger.connection.execute(
-        "SELECT data FROM events WHERE job_id = ? ORDER BY version", (job_id,)
-    )
-    lines = (
-        render_line(_as_stored(event_object(found, with_hash=with_hash), parse_object(data)))
-        for found, (data,) in zip(ledger.read_stream(job_id), stored, strict=False)
-    )
-    return "".join(f"{line}\n" for line in lines).encode()
+def line_as_stored(recorded: Recorded, data: str, *, with_hash: bool) -> str:
+    """A line of `events.jsonl` as older versions of orc published it: in the stored event's shape."""
+    shown = _as_stored(event_object(recorded, with_hash=with_hash), parse_object(data))
+    return f"{render_line(shown)}\n"
 
 
 def _as_stored(shown: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
@@ -335,6 +357,6 @@ def _as_stored(shown: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
             found[name] = _as_stored(value, stored[name]) if both else stored[name]
         elif older in stored:
             found[older] = stored[older]
-        elif name != "v":
+        elif name not in ("v", WRITTEN_KEY):
             found[name] = value
     return found
