@@ -26,6 +26,7 @@ _BY_WORDS = (
     ("end of stream", "the quote that begins here has no end; add it"),
     ("escape character", r"write \\ for a backslash in double quotes, or use single quotes"),
     ("alphabetic or numeric", "put a text that begins with * or & in quotes"),
+    ("unexpected ':'", "write a space after the colon of a key, or put a text in quotes"),
     ("expected ':'", "write `: ` after a key, and indent a text of several lines under its key"),
 )
 _OTHERWISE = "correct the indentation or the quotes; the keys of a mapping begin in one column"

@@ -61,11 +61,14 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
     if job.timeout is not None and job.timeout_s is not None:
         place = document.place(("timeout_s",), key=True)
         yield Problem("timeout_s: is the same setting as timeout; remove one of them", *place)
-    if uses_app and not (job.task_description or "").strip():
+    is_given = "task_description" in document.value
+    task = job.task_description
+    # One of a wrong type is reported as such, and left out here.
+    if uses_app and (not is_given if task is None else not task.strip()):
         yield Problem(
             "task_description: required in a spec without `steps`, because its prompts come from "
             "the built-in template `app`",
-            *document.place(()),
+            *document.place(("task_description",) if is_given else ()),
         )
     for name, spec in job.inputs.items():
         path: Path = ("inputs", name)

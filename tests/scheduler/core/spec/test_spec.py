@@ -151,6 +151,21 @@ class TestProblems:
     def test_each_mistake_of_the_job_is_named(self, text: str, piece: str) -> None:
         assert any(piece in message for _, message in problems(text))
 
+    @each_case(
+        "task, line, said",
+        [
+            ("5", 2, ["must be a text; got 5"]),
+            ("''", 2, ["required in a spec without `steps`"]),
+            ("'  '", 2, ["required in a spec without `steps`"]),
+        ],
+    )
+    def test_a_task_that_is_no_text_is_not_called_missing(
+        self, task: str, line: int, said: list[str]
+    ) -> None:
+        found = problems(f"project: demo\ntask_description: {task}\n")
+        assert [at for at, _ in found] == [line]
+        assert all(piece in message for piece, (_, message) in zip(said, found, strict=True))
+
     def test_a_mistake_in_a_block_is_reported_on_its_own_line(self) -> None:
         text = f"{HEAD}steps:\n  a:\n    prompt: |\n      one\n      ${{{{ nope }}}}\n"
         assert problems(text)[0][0] == 6

@@ -53,6 +53,7 @@ def test_a_mistake_has_its_line_and_a_remedy(
 @each_case(
     "text, piece",
     [
+        ("a: {b:}", "write a space after the colon"),
         ("a: 1\na: 2", "rename or remove one of them"),
         ("a: !important", "put a text in quotes"),
         ("a: {{ b }}", "begins with a brace or bracket in quotes"),
