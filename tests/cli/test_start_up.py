@@ -55,8 +55,10 @@ SLOW_OF_ORC = {
     "orc.cli.browse.server",
     "email.parser",  # the parser of a distribution's metadata
 }
+_BY_METADATA = " json" if sys.version_info >= (3, 13) else ""
+"""What Python's reader of a distribution's metadata loads."""
 LOADS = {
-    "--version": "shutil tempfile threading",
+    "--version": f"shutil tempfile threading{_BY_METADATA}",
     "--help": "shutil",
     "list --help": "dataclasses shutil threading typer",
     "list": "",
