@@ -159,3 +159,12 @@ def test_every_page_has_its_place_on_the_site_or_on_a_page_of_links() -> None:
     assert [section for part in site["nav"] for section in part] == [
         "Start", "Tutorials", "How to", "Reference", "Explanation",
     ]  # fmt: skip
+
+
+def test_the_page_on_installing_has_each_extra_for_users() -> None:
+    project = tomllib.loads(read_page("pyproject.toml"))["project"]
+    extras = project["optional-dependencies"].keys() - {"docs", "test"}
+    rows = re.findall(
+        r"^\| `orc-ledger\[(\w+)\]`", read_page("docs/start/install.md"), re.MULTILINE
+    )
+    assert set(rows) == extras
