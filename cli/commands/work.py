@@ -52,6 +52,8 @@ def command(
     grace. Exits 0 also if jobs failed, and 7 if jobs are left that cannot be run in this environment.
     """
     # Imported here: completion, help and an error of the line need only the options.
+    from msgspec.structs import replace
+
     from orc.cli.jobs.queue.worker import work
     from orc.cli.jobs.sync import run_sync
     from orc.cli.terminal.worker_display import worker_json, worker_lines
@@ -59,9 +61,9 @@ def command(
     places = find_places(database)
     listener = worker_json(places.prices) if as_json else worker_lines(quiet=quiet)
     if not (quiet or as_json or stop_when_empty):
-        say(
-            f"waiting for jobs of {safe(places.database)}; Ctrl-C returns running ones to the queue"
-        )
+        where = f"waiting for jobs of {safe(places.database)}"
+        line = f"{where}; Ctrl-C returns running ones to the queue"
+        listener = replace(listener, on_ready=lambda: say(line))
     worked = run_sync(
         work,
         places=places,

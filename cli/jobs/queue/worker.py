@@ -51,7 +51,8 @@ class WorkListener(Struct, frozen=True):
     `listener_of` is called when a job was taken, and gives the callbacks of its run. `on_ended` is
     called when the job has ended or stopped, `on_left` when the job cannot be run here and stays in the
     queue, with the reason, `on_problem` with an error after the job's end, `on_stopping` when the worker
-    takes no more jobs, with the signal if there was one.
+    takes no more jobs, with the signal if there was one. `on_ready` is called first, when the ledger
+    is open.
     """
 
     listener_of: Callable[[JobId], Listener] = _no_listener
@@ -59,6 +60,7 @@ class WorkListener(Struct, frozen=True):
     on_left: Callable[[JobId, BaseException], None] = lambda job_id, error: None
     on_problem: Callable[[JobId, BaseException], None] = lambda job_id, error: None
     on_stopping: Callable[[str | None], None] = lambda signal: None
+    on_ready: Callable[[], None] = lambda: None
 
 
 class Worked(Struct, frozen=True):
@@ -89,6 +91,7 @@ async def work(
     """
     with open_to_continue(places, environment, trust=trust) as ledger:
         worker = _Worker(places, environment, ledger, jobs, trust, listener or WorkListener())
+        worker.listener.on_ready()
         await worker.run(math.inf if for_s is None else for_s, stop_when_empty=stop_when_empty)
     return Worked(dict(worker.ended), {job_id: found.why for job_id, found in worker.left.items()})
 

@@ -76,6 +76,13 @@ def test_a_ledger_that_does_not_exist_is_named(here: Path) -> None:
     assert "runs.db" in said.err
 
 
+def test_a_worker_says_that_it_waits_when_it_does(here: Path) -> None:
+    assert "waiting for jobs" not in orc("work").err
+    submit(PASSING)
+    assert "waiting for jobs" not in orc("work", "--for", "soon").err
+    assert "waiting for jobs of " in orc("work", "--for", "100ms").err
+
+
 def test_only_the_steps_that_were_asked_for_run_and_then_the_job_leaves_the_queue(
     here: Path,
 ) -> None:
