@@ -23,7 +23,8 @@ from orc.providers.batches.contract import BatchApi
 from orc.providers.batches.door import BatchDoor
 from orc.providers.contract import OnDelta, Provider, Reply, Request, Server, ignore_text
 from orc.providers.errors import PermanentError, ProviderError, TransientError
-from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
+from orc.providers.http import encode_body
+from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, read_key
 from orc.providers.sdk_errors import Api, api_of
 from orc.providers.sdk_wire import Text, Wire
 from orc.providers.servers.native import with_own_native

@@ -1,11 +1,12 @@
 """Helpers for HTTP responses of model APIs: safe texts, Retry-After, status codes, strict JSON.
 
-Pure functions that need no HTTP package. Each provider translates the exceptions of its own
-client (httpx for Ollama, httpx2 in the vendors' packages).
+Pure functions that need no HTTP package: there are two, httpx for Ollama and httpx2 in the vendors'
+packages. Each provider translates the exceptions of its own client.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import socket
@@ -14,7 +15,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.servers.addresses import is_loopback as is_loopback
@@ -35,6 +36,70 @@ _MILLISECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?")
 _PART_MIN = 6
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_OR_CONTROL = {"Cc", "Zl", "Zp"}
+
+
+class Url(Protocol):
+    """What the URLs of both packages have."""
+
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def raw_host(self) -> bytes: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+    @property
+    def query(self) -> bytes: ...
+    @property
+    def fragment(self) -> str: ...
+
+
+def url_problem(url: Url) -> str:
+    """Why no connection can be made to a base URL; empty if one can. Raises ValueError if it is none.
+
+    The reason does not quote the URL, because it may contain a password.
+    """
+    # The resolver encodes the name this way; its UnicodeError would otherwise end a call.
+    url.raw_host.decode("ascii").encode("idna")
+    host = url.host
+    if url.scheme not in ("http", "https"):
+        return "it does not start with http:// or https://"
+    if not host:
+        return "it has no host"
+    if url.port is not None and not 0 < url.port < 65536:
+        return "its port is not between 1 and 65535"
+    if url.query or url.fragment:
+        return "it has a query or a fragment"
+    return ""
+
+
+def secrets_of(url: Url) -> tuple[str, ...]:
+    """The password in a URL, as it is written and as it is sent."""
+    if not url.password:
+        return ()
+    pair = f"{url.username}:{url.password}".encode()
+    return (url.password, base64.b64encode(pair).decode("ascii"))
+
+
+def encode_body(body: Mapping[str, Any]) -> bytes:
+    """The body of a request as JSON. Raises PermanentError if JSON cannot hold it."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise PermanentError(
+            "bad_request",
+            f"the request cannot be written as JSON in UTF-8: {safe_text(str(error))}",
+        ) from error
+
+
+def is_encoded(headers: Mapping[str, str]) -> bool:
+    """Whether the body of a response is compressed."""
+    return headers.get("content-encoding", "identity").strip().lower() != "identity"
 
 
 def verifier_of(scheme: str, host: str) -> ssl.SSLContext | bool:

@@ -19,12 +19,11 @@ from orc.providers.http import parse_document, safe_text
 from orc.providers.ollama_body import PARAMS, build_body
 from orc.providers.ollama_reply import read_body, read_reply
 from orc.providers.ollama_server import DEFAULT_BASE_URL, JSON, JSON_LINES, OllamaServer
+from orc.providers.reply_bounds import NAME_CHARS_MAX
 from orc.providers.servers.native import with_own_native
 
 MODELS_WAIT_S = 10.0
 MODELS_MAX_BYTES = 4 * 1024 * 1024
-
-_NAME_MAX = 200
 
 
 def build(environment: Mapping[str, str], base_url: str | None = None) -> Provider:
@@ -139,8 +138,8 @@ def _parse_model(model: Any, who: str) -> tuple[str, str]:
         raise _shape_error(who, "has a model without a name")
     digest = model.get("digest")
     return (
-        safe_text(name, length_max=_NAME_MAX),
-        safe_text(digest, length_max=_NAME_MAX) if isinstance(digest, str) else "",
+        safe_text(name, length_max=NAME_CHARS_MAX),
+        safe_text(digest, length_max=NAME_CHARS_MAX) if isinstance(digest, str) else "",
     )
 
 

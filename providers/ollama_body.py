@@ -5,13 +5,12 @@ Nothing is dropped silently: a request that the API cannot express is refused.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from orc.providers.contract import Message, Request, Tool, ToolCall
 from orc.providers.errors import PermanentError
-from orc.providers.http import safe_text
+from orc.providers.http import encode_body, safe_text
 from orc.providers.instructions import document_words, instruct
 
 # Later entries override earlier ones: `num_predict` overrides its portable name `max_tokens`.
@@ -61,13 +60,7 @@ def build_body(request: Request) -> bytes:
         body["format"] = request.output_schema
     elif request.json_output:
         body["format"] = "json"
-    try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except (ValueError, TypeError, RecursionError) as error:
-        raise PermanentError(
-            "bad_request",
-            f"the request cannot be written as JSON in UTF-8: {safe_text(str(error))}",
-        ) from error
+    return encode_body(body)
 
 
 def _check_names(request: Request) -> None:

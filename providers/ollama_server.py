@@ -6,7 +6,6 @@ can expand to any size. `orc.providers.ollama_reply` reads the bodies.
 
 from __future__ import annotations
 
-import base64
 import math
 import shlex
 import ssl
@@ -28,22 +27,25 @@ from orc.providers.http import (
     describe_failure,
     find_causes,
     is_absent,
+    is_encoded,
     is_loopback,
     is_not_ready,
     parse_error_words,
     parse_retry_after,
     safe_text,
+    secrets_of,
+    url_problem,
     verifier_of,
 )
 from orc.providers.ollama_reply import raw_chunks
 from orc.providers.replies.failures import find_meaning, find_wait
+from orc.providers.reply_bounds import NAME_CHARS_MAX
 
 DEFAULT_BASE_URL = REGISTRY["ollama"].default_address or ""
 ERROR_BODY_WAIT_S = 5.0
 JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 
-_NAME_MAX = 200
 _START = ". Start it with `ollama serve`"
 
 
@@ -65,7 +67,7 @@ class OllamaServer:
         self._path = self._url.path.rstrip("/")
         netloc = self._url.netloc.decode("ascii")
         self.where = f"{self._url.scheme}://{netloc}{safe_text(self._path)}"
-        self.secrets = (*_secrets_of(self._url), *(() if server is None else server.secrets))
+        self.secrets = (*secrets_of(self._url), *(() if server is None else server.secrets))
         self._client: httpx.AsyncClient | None = None
         self._closed = False
 
@@ -150,10 +152,10 @@ class OllamaServer:
     async def _build_refusal(self, response: httpx.Response, model: str) -> ProviderError:
         status = response.status_code
         answer = f"{self.who} at {self.where} answered {status}"
-        body = "" if _is_encoded(response) else await _read_error_body(response)
+        body = "" if is_encoded(response.headers) else await _read_error_body(response)
         words = parse_error_words(body, secrets=self.secrets)
         if status == 404 and model and "model" in words and "not found" in words:
-            pull = f"ollama pull {shlex.quote(safe_text(model, length_max=_NAME_MAX))}"
+            pull = f"ollama pull {shlex.quote(safe_text(model, length_max=NAME_CHARS_MAX))}"
             there = "" if self._remedy else " there"
             return PermanentError("bad_request", f"{answer}: {words}. Get it with `{pull}`{there}")
         message = f"{answer}: {words}" if words else answer
@@ -171,7 +173,7 @@ class OllamaServer:
                 f"{self.who} at {self.where} answered with an HTML page instead of JSON; is "
                 f"{self._variable} the address of an Ollama server?",
             )
-        if _is_encoded(response):
+        if is_encoded(response.headers):
             raise TransientError(
                 "protocol",
                 f"{self.who} at {self.where} compressed its reply, although the request forbids that",
@@ -231,46 +233,21 @@ async def _read_error_body(response: httpx.Response) -> str:
 
 
 def _parse_base_url(text: str, variable: str) -> httpx.URL:
-    """The checked URL. Raises PermanentError if no connection can be made to it.
-
-    The messages do not quote the text, because it may contain a password.
-    """
+    """The checked URL. Raises PermanentError if no connection can be made to it."""
     try:
         url = httpx.URL(text)
-        # The resolver encodes the name this way; its UnicodeError would otherwise end a call.
-        url.raw_host.decode("ascii").encode("idna")
-        host = url.host
+        why = url_problem(url)
     except (httpx.InvalidURL, ValueError):
-        raise _build_url_error(variable, "it is not a valid URL") from None
-    if url.scheme not in ("http", "https"):
-        raise _build_url_error(variable, "it does not start with http:// or https://")
-    if not host:
-        raise _build_url_error(variable, "it has no host")
-    if url.port is not None and not 0 < url.port < 65536:
-        raise _build_url_error(variable, "its port is not between 1 and 65535")
-    if url.query or url.fragment:
-        raise _build_url_error(variable, "it has a query or a fragment")
+        why = "it is not a valid URL"
+    if why:
+        raise PermanentError(
+            "environment", f"{variable} must look like {DEFAULT_BASE_URL}, but {why}"
+        )
     return url
-
-
-def _build_url_error(variable: str, why: str) -> PermanentError:
-    return PermanentError("environment", f"{variable} must look like {DEFAULT_BASE_URL}, but {why}")
-
-
-def _secrets_of(url: httpx.URL) -> tuple[str, ...]:
-    if not url.password:
-        return ()
-    pair = f"{url.username}:{url.password}".encode()
-    return (url.password, base64.b64encode(pair).decode("ascii"))
 
 
 def _parse_host(location: str) -> str:
     try:
-        return safe_text(httpx.URL(location).raw_host.decode("ascii"), length_max=_NAME_MAX)
+        return safe_text(httpx.URL(location).raw_host.decode("ascii"), length_max=NAME_CHARS_MAX)
     except (httpx.InvalidURL, ValueError):
         return ""
-
-
-def _is_encoded(response: httpx.Response) -> bool:
-    encoding: str = response.headers.get("content-encoding", "identity")
-    return encoding.strip().lower() != "identity"

@@ -29,9 +29,10 @@ from orc.providers.contract import (
 from orc.providers.embeddings.openai_embeddings import PATH, EmbeddingsDocument
 from orc.providers.embeddings.openai_embeddings import build_body as build_embeddings_body
 from orc.providers.errors import PermanentError, ProviderError
+from orc.providers.http import encode_body
 from orc.providers.openai_body import add_cache_key
 from orc.providers.replies.ends import build_refused
-from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
+from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, read_key
 from orc.providers.sdk_errors import Api, api_of
 from orc.providers.servers.native import with_own_native
 

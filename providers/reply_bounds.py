@@ -11,7 +11,7 @@ from orc.providers.errors import TransientError
 CALLS_MAX = 1000
 """The maximum number of tool calls in a reply."""
 NAME_CHARS_MAX = 200
-"""The maximum length of the name and of the id of a tool call."""
+"""The maximum length of the name and of the id of a tool call; longer names are cut in messages."""
 TOKENS_MAX = 10**12
 """The maximum of each token count, so that sums over a ledger fit 64 bits."""
 

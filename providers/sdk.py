@@ -8,8 +8,6 @@ The providers build requests and check replies; `orc.providers.sdk_errors` trans
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
@@ -23,9 +21,12 @@ from orc.providers.contract import Server
 from orc.providers.errors import PermanentError, TransientError
 from orc.providers.http import (
     ERROR_BODY_MAX_BYTES,
+    is_encoded,
     is_loopback,
     parse_document,
     safe_text,
+    secrets_of,
+    url_problem,
     verifier_of,
 )
 from orc.providers.sdk_errors import Api, BrokenOff, Failures
@@ -68,7 +69,7 @@ class Peer:
         self.endpoint = f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
         self._auth = (url.username, url.password) if url.userinfo else None
         hidden = () if server is None else server.secrets
-        self.failures = Failures(api, self.endpoint, (key, *hidden, *_secrets_of(url)))
+        self.failures = Failures(api, self.endpoint, (key, *hidden, *secrets_of(url)))
         self._http: httpx2.AsyncClient | None = None
         self._closed = False
 
@@ -195,7 +196,7 @@ class Peer:
             raise failures.build_redirect_error(status, headers.get("location", ""))
         if status >= 400:
             raise failures.build_status_error(status, headers, await _read_error_body(response))
-        if _is_encoded(response):
+        if is_encoded(headers):
             raise failures.build_protocol_error("is compressed, although the request forbids that")
         if "html" in headers.get("content-type", "").lower():
             raise failures.build_protocol_error(
@@ -231,21 +232,10 @@ def build_timeout(timeout_s: float) -> httpx2.Timeout:
     return httpx2.Timeout(timeout_s, pool=None)
 
 
-def encode_body(body: Mapping[str, Any]) -> bytes:
-    """The body as JSON. Raises PermanentError if JSON cannot hold it."""
-    try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except (ValueError, TypeError, RecursionError) as error:
-        raise PermanentError(
-            "bad_request",
-            f"the request cannot be written as JSON in UTF-8: {safe_text(str(error))}",
-        ) from error
-
-
 async def _read_error_body(response: httpx2.Response) -> str:
     """The start of the body, read without failing: it may be late, cut off or endless."""
     body = bytearray()
-    if not _is_encoded(response):
+    if not is_encoded(response.headers):
         with suppress(Exception), trio.move_on_after(ERROR_BODY_WAIT_S):
             async with aclosing(response.aiter_raw()) as chunks:
                 async for chunk in chunks:
@@ -255,42 +245,15 @@ async def _read_error_body(response: httpx2.Response) -> str:
     return body[:ERROR_BODY_MAX_BYTES].decode("utf-8", "replace")
 
 
-def _is_encoded(response: httpx2.Response) -> bool:
-    encoding: str = response.headers.get("content-encoding", "identity")
-    return encoding.strip().lower() != "identity"
-
-
 def _parse_base_url(text: str, api: Api) -> httpx2.URL:
-    """The checked URL. Raises PermanentError if no connection can be made to it.
-
-    The messages do not quote the text, because it may contain a password.
-    """
-
-    def refuse(why: str) -> PermanentError:
-        return PermanentError(
-            "environment", f"{api.url_variable} must look like {api.default_url}, but {why}"
-        )
-
+    """The checked URL. Raises PermanentError if no connection can be made to it."""
     try:
         url = httpx2.URL(text.strip())
-        # The resolver encodes the name this way; its UnicodeError would otherwise end a call.
-        url.raw_host.decode("ascii").encode("idna")
-        host = url.host
+        why = url_problem(url)
     except (httpx2.InvalidURL, ValueError):
-        raise refuse("it is not a valid URL") from None
-    if url.scheme not in ("http", "https"):
-        raise refuse("it does not start with http:// or https://")
-    if not host:
-        raise refuse("it has no host")
-    if url.port is not None and not 0 < url.port < 65536:
-        raise refuse("its port is not between 1 and 65535")
-    if url.query or url.fragment:
-        raise refuse("it has a query or a fragment")
+        why = "it is not a valid URL"
+    if why:
+        raise PermanentError(
+            "environment", f"{api.url_variable} must look like {api.default_url}, but {why}"
+        )
     return url
-
-
-def _secrets_of(url: httpx2.URL) -> tuple[str, ...]:
-    if not url.password:
-        return ()
-    pair = f"{url.username}:{url.password}".encode()
-    return (url.password, base64.b64encode(pair).decode("ascii"))

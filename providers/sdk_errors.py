@@ -33,8 +33,7 @@ from orc.providers.http import (
     safe_text,
 )
 from orc.providers.replies.failures import find_meaning, find_wait
-
-NAME_MAX = 200
+from orc.providers.reply_bounds import NAME_CHARS_MAX
 
 _STATUS = re.compile("[45][0-9][0-9]")
 
@@ -87,7 +86,7 @@ class Failures(Struct, frozen=True):
 
     def show(self, text: str) -> str:
         """A name from the server, safe to record and show."""
-        return safe_text(text, length_max=NAME_MAX, secrets=self.secrets)
+        return safe_text(text, length_max=NAME_CHARS_MAX, secrets=self.secrets)
 
     def build_protocol_error(self, what: str) -> TransientError:
         """The error for an invalid reply; `what` continues the sentence "OpenAI's reply ..."."""

@@ -16,8 +16,8 @@ from orc.providers.batches.door import BatchDoor
 from orc.providers.batches.results import ResultLines, check_entry, find_first_id
 from orc.providers.contract import Reply, Request
 from orc.providers.errors import ProviderError, TransientError
+from orc.providers.http import encode_body
 from orc.providers.replies.lenient import LooseCount, LooseText, OrNone
-from orc.providers.sdk import encode_body
 from orc.providers.sdk_errors import Failures
 from orc.providers.sdk_wire import Text, Wire
 

@@ -11,10 +11,10 @@ from orc.providers.embeddings.vectors import describe_vectors, read_vectors, tex
 from orc.providers.errors import TransientError
 from orc.providers.http import parse_document, parse_error_words, safe_text
 from orc.providers.ollama_reply import build_document_error
+from orc.providers.reply_bounds import NAME_CHARS_MAX
 
 PATH = "/api/embed"
 BODY_MAX_BYTES = 256 * 1024 * 1024
-_NAME_MAX = 200
 
 
 def build_body(request: Request) -> bytes:
@@ -45,7 +45,7 @@ def read_reply(body: bytes, request: Request, *, who: str, secrets: tuple[str, .
     named = model if isinstance(model, str) and model else request.model
     return Reply(
         text=describe_vectors(vectors),
-        model=safe_text(named, length_max=_NAME_MAX, secrets=secrets),
+        model=safe_text(named, length_max=NAME_CHARS_MAX, secrets=secrets),
         finish_reason="stop",
         usage=counts.usage(),
         is_counted=counts.is_known,
