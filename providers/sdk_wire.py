@@ -7,11 +7,10 @@ from contextlib import aclosing
 from typing import Annotated, Any, Self, cast
 
 import httpx2
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from orc.ledger.wording import count_text, key_path, size_text
 from orc.providers.http import LineCutter, replace_surrogates, safe_text
-from orc.providers.reply_bounds import TOKENS_MAX
 from orc.providers.sdk_errors import Failures
 
 BODY_MAX_BYTES = 64 * 1024 * 1024
@@ -148,8 +147,6 @@ def _clean(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(_clean)]
 """A text from the server, without lone surrogates, which JSON can hold and UTF-8 cannot."""
-Count = Annotated[int, Field(ge=0, le=TOKENS_MAX)]
-"""A number of tokens, or an index."""
 
 
 class Wire(BaseModel):

@@ -37,7 +37,6 @@ class DaskDriver:
         self._give_up_s = give_up_s
         self._site: Mapping[str, Any] = {}
         self._cluster: Cluster | None = None
-        self._is_lost = False
         self._jobs: set[str] = set()
         self._outcomes = RecentOutcomes()
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from orc.ledger.definition import JobDef, TargetDef, walk_steps
+from orc.ledger.definition import TargetDef
 from orc.ledger.events import (
     AnyEvent,
     CircuitClosed,
@@ -96,13 +96,6 @@ def room_at(state: JobState, executor: str) -> int:
     most = BATCHED_MAX if executor == BATCHES else EXECUTOR_SLOTS
     limit = state.definition.concurrency.get(executor, most)
     return limit - state.running.get(executor, 0)
-
-
-def attempts_max(definition: JobDef) -> int:
-    """The most attempts that can be open at once: here, and on all executors of the job's steps."""
-    limits = definition.concurrency
-    executors = {step.executor for step in walk_steps(definition.steps) if step.is_remote}
-    return limits["total"] + sum(limits.get(name, EXECUTOR_SLOTS) for name in executors)
 
 
 def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float) -> list[AnyEvent]:

@@ -157,7 +157,7 @@ def _check_group(
             inner = scope.inside(step, place, step_id)
             yield from check_text((*path, *text_path), text, document, inner, place)
         if step.steps is not None:
-            members = scope.members(step, path)
+            members = scope.members(step)
             inner_base = (*path, "steps")
             yield from _check_shadows(step.steps, scope, inner_base, document)
             yield from _check_group(step.steps, document, members, inner_base, step.steps)

@@ -50,14 +50,12 @@ end, a score of its result, or the definition of the job."""
 class Scope(Struct, frozen=True):
     """The names that the texts of a step may use: steps, inputs, and enclosing items and rounds.
 
-    `of_group` is the path of the enclosing group, empty at the top. `secrets` are variables that
-    no template may use.
+    `secrets` are variables that no template may use.
     """
 
     job: JobSpec
     steps: Mapping[str, Any]
     variables: tuple[str, ...] = ()
-    of_group: Path = ()
     secrets: frozenset[str] = frozenset()
 
     def inside(self, step: StepSpec, place: Place, step_id: str = "") -> Scope:
@@ -92,10 +90,10 @@ class Scope(Struct, frozen=True):
             case _:
                 return None
 
-    def members(self, step: StepSpec, path: Path) -> Scope:
+    def members(self, step: StepSpec) -> Scope:
         """The scope of the members of a group."""
         inner = self.inside(step, "inside")
-        return replace(inner, steps={**self.steps, **(step.steps or {})}, of_group=path)
+        return replace(inner, steps={**self.steps, **(step.steps or {})})
 
 
 def _kind_of_output(step: Any) -> str | None:

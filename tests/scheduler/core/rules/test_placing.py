@@ -20,7 +20,6 @@ from orc.scheduler.core.commands import (
     Succeeded,
 )
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.fold.limits import attempts_max
 from orc.scheduler.core.fold.placing import LOST_MAX, may_place, open_remote
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.placing_commands import (
@@ -356,9 +355,3 @@ def test_a_need_that_a_resume_reopens_holds_the_retry_of_an_attempt_elsewhere() 
     state = running(definition, *events)
     assert (state.steps["a"].status, state.steps["a"].needs_left) == ("pending", 1)
     assert ready_steps(state) == ["b"]
-
-
-def test_the_most_open_attempts_are_those_of_this_machine_and_of_each_executor() -> None:
-    assert attempts_max(many(total=4)) == 1004
-    assert attempts_max(many(total=4, lanes={"cluster": 8})) == 12
-    assert attempts_max(job(step("a"), total=4)) == 4
