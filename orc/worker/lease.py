@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from orc.worker.clocks import lease_clock
-from orc.worker.guarding import start_reaper
+from orc.worker.guarding import signal_group, start_reaper
 
 BEATS_A_LEASE = 5
 BEAT_S_MAX = 1.0
@@ -158,18 +158,3 @@ def _close_reaper(reaper: subprocess.Popen[bytes]) -> None:
         # It was stopped, and kills nothing any more.
         reaper.kill()
         reaper.wait()
-
-
-def signal_group(group: int, number: signal.Signals) -> None:
-    """Send a signal to a process group. A group that has ended is not an error."""
-    # macOS raises PermissionError for a group whose only member is a zombie.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-
-
-def signal_name(number: int) -> str:
-    """The signal's name, such as `SIGTERM`."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

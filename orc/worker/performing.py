@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -13,7 +12,8 @@ from orc.worker.capture import capture_all, capture_changes, stamps
 from orc.worker.clocks import lease_clock
 from orc.worker.declared import INPUTS_FOLDER
 from orc.worker.function_calls import SCRIPT, Answer, call_line
-from orc.worker.lease import LeaseOver, Leases, signal_name
+from orc.worker.guarding import LEFT_CHILDREN, missing_command, signal_name
+from orc.worker.lease import LeaseOver, Leases
 from orc.worker.masking import SecretMask
 from orc.worker.printed import Log, Printed
 from orc.worker.problems import ContentGone, WorkBroken, describe_shortage, is_shortage
@@ -25,7 +25,6 @@ from orc.worker.wire import FileItem, Outcome, encode
 
 LOST = "the worker was not part of the cluster for longer than its lease; the command was ended"
 ABANDONED = "no coordinator asked for this attempt for too long; the command was ended"
-_LEFT_CHILDREN = "a background process kept the output open after the command ended; it was killed"
 
 
 class Performance:
@@ -129,11 +128,14 @@ class Performance:
             outcome.log_bytes, outcome.log = log.size, log.short
             outcome.stdout, outcome.stderr_tail = bytes(printed.stdout), bytes(printed.tail)
         self._judge(outcome, reason, following, printed, answer)
-        warnings = [log.warning, _LEFT_CHILDREN if following.has_left_children else None]
+        warnings = [log.warning, LEFT_CHILDREN if following.has_left_children else None]
         outcome.warning = _joined(outcome.warning, *warnings)
 
     def _command(self, env: Mapping[str, str], printed: Printed, wake: int) -> Following:
-        missing = self._missing_command(env)
+        where = f"PATH of {self._copy.host}"
+        missing = missing_command(
+            self._work.argv[0], self._folders[self._work.cwd], env, where=where
+        )
         if missing:
             raise WorkBroken("environment", missing)
         process = start(
@@ -289,22 +291,6 @@ class Performance:
         if is_shortage(error):
             return WorkBroken("environment", describe_shortage(error, host))
         return WorkBroken("environment", f"{host}: {error.strerror or error}")
-
-    def _missing_command(self, env: Mapping[str, str]) -> str:
-        name = self._work.argv[0]
-        if "/" in name:
-            path = self._folders[self._work.cwd] / name
-            if not path.exists():
-                return (
-                    f"there is no {name!a} in the folder where the command starts; correct its path"
-                )
-            if path.is_file() and os.access(path, os.X_OK):
-                return ""
-            return f"the command {name!a} is not executable; run `chmod +x` on it"
-        if shutil.which(name, path=env.get("PATH", os.defpath)) is not None:
-            return ""
-        where = f"PATH of {self._copy.host}"
-        return f"the command {name!a} was not found on {where}; install it or correct its name"
 
 
 def _too_large(answer: Answer | None) -> str:

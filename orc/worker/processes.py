@@ -20,8 +20,8 @@ from typing import Literal
 
 from orc.worker.clocks import lease_clock
 from orc.worker.exit_statuses import require_exit_statuses
-from orc.worker.guarding import gated
-from orc.worker.lease import Leases, Watch, signal_group
+from orc.worker.guarding import gated, signal_group
+from orc.worker.lease import Leases, Watch
 
 DRAIN_S = 1.0
 """How long background processes may keep the output open after the command has ended."""

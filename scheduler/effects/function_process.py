@@ -19,11 +19,12 @@ import trio
 
 from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.contract import FunctionRequest
-from orc.scheduler.effects.groups import ProcessGroups, signal_group
+from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.pipes import Keep, Pipe
 from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.worker import function_worker
 from orc.worker.function_worker import ANSWER_BYTES_MAX
+from orc.worker.guarding import signal_group
 
 _WORKER = Path(function_worker.__file__)
 _CHUNK = 64 * 1024

@@ -23,7 +23,7 @@ from orc.ledger.scarcity import shortage_number
 from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.worker.exit_statuses import require_exit_statuses
-from orc.worker.guarding import gated, start_reaper
+from orc.worker.guarding import gated, signal_group, start_reaper
 
 GRACE_S = 10.0
 _NO_STDIN = Path("/dev/null")
@@ -217,22 +217,3 @@ class ProcessGroups:
         assert self._reaper is not None
         assert self._reaper.stdin is not None
         os.write(self._reaper.stdin.fileno(), line.encode() + b"\n")
-
-
-def signal_group(group: int, number: signal.Signals) -> None:
-    """Send a signal to a process group. A group that has ended is not an error."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return
-    except PermissionError:
-        # macOS raises this for a group whose only member is a zombie.
-        return
-
-
-def signal_name(number: int) -> str:
-    """The signal's name, such as `SIGTERM`."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

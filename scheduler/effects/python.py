@@ -8,11 +8,12 @@ from orc.ledger.scarcity import describe_system_error
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.effects.contract import FunctionRequest, Result, Stopwatch
 from orc.scheduler.effects.function_process import FunctionProcess, start_process
-from orc.scheduler.effects.groups import ProcessGroups, signal_name
+from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import function_result
 from orc.scheduler.executors.contract import Broken, WorkOutcome
 from orc.worker.cores import usable_cores
+from orc.worker.guarding import signal_name
 
 STARTS_MAX = max(2, usable_cores())
 """How many processes start at once. A start keeps a core busy: more of them take longer."""

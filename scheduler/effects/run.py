@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 
@@ -16,12 +15,12 @@ from orc.ledger.secrets.masking import Mask
 from orc.scheduler.effects.child import Child
 from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Stopwatch
 from orc.scheduler.effects.deadlines import cut_at
-from orc.scheduler.effects.groups import ProcessGroups, signal_name
+from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import TAIL_CHARS, too_much_output
 from orc.scheduler.effects.pipes import Reading
 from orc.scheduler.executors.contract import Broken, WorkOutcome
-from orc.worker.guarding import SHELL
+from orc.worker.guarding import LEFT_CHILDREN, SHELL, missing_command, signal_name
 
 
 async def run_command(
@@ -84,9 +83,7 @@ class _CommandOutput:
     @property
     def warning(self) -> str | None:
         if self.has_left_children:
-            return (
-                "a background process kept the output open after the command ended; it was killed"
-            )
+            return LEFT_CHILDREN
         return self._log.warning
 
     def from_stdout(self, chunk: bytes) -> None:
@@ -160,17 +157,6 @@ def _outcome(
 
 
 def _missing_command(request: CommandRequest) -> str:
-    name = request.argv[0]
     if not os.path.isdir(request.cwd):
         return f"there is no folder {request.cwd}, where the command starts"
-    if "/" in name:
-        # Such a name is relative to the folder in which the command starts.
-        path = os.path.join(request.cwd, name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return ""
-        if not os.path.exists(path):
-            return f"there is no {name!a} in the folder where the command starts; correct its path"
-        return f"the command {name!a} is not executable; run `chmod +x` on it"
-    if shutil.which(name, path=request.env.get("PATH", os.defpath)) is not None:
-        return ""
-    return f"the command {name!a} was not found on PATH; install it or correct its name"
+    return missing_command(request.argv[0], request.cwd, request.env)

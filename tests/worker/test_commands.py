@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orc.worker import surroundings
-from orc.worker.lease import signal_name
+from orc.worker.guarding import signal_name
 from orc.worker.wire import PROTOCOL
 from tests.worker.engine import LIMITS, FakeEngine, file_item, text, wait_until
 
