@@ -278,6 +278,9 @@ def ending_line(ended: Ended, totals: Totals | None = None) -> str:
     totals = totals or Totals.of_job(ended)
     used = ", ".join(filter(None, (totals.tolerated.summary(), totals.summary())))
     counted = steps_text(good, len(steps))
+    if ended.status != "succeeded":
+        # Of a job that failed, these could be taken for the failed ones.
+        counted += " succeeded"
     is_back = ended.status == INTERRUPTED and ended.state.is_queued
     where = "; it is back in the queue" if is_back else ""
     return f"{ended.job_id} {ended.status}: {counted}{used and f', {used}'}{where}"

@@ -28,7 +28,7 @@ def test_each_job_has_a_line_when_it_is_taken_and_when_it_has_ended(here: Path) 
     said = drain()
     assert f"{job} taken: passing, 2 steps" in said
     assert f"{job} succeeded: 2 of 2 steps" in said
-    assert f"{failing} failed: 1 of 3 steps" in said
+    assert f"{failing} failed: 1 of 3 steps succeeded" in said
     assert "broken: exit_code" in said
     assert f"  details: orc show {job}\n" in said
     assert f"  next: orc resume {failing}\n" in said
@@ -88,7 +88,7 @@ def test_only_the_steps_that_were_asked_for_run_and_then_the_job_leaves_the_queu
 ) -> None:
     job = submit(PASSING, "--until", "first")
     said = drain()
-    assert "interrupted: 1 of 2 steps" in said
+    assert "interrupted: 1 of 2 steps succeeded" in said
     assert "the requested steps have ended" in said
     assert status_of(job) == "interrupted"
     assert drain() == ""
