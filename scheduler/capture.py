@@ -31,6 +31,7 @@ from orc.scheduler.folders.globs import Globs
 from orc.scheduler.folders.work_folder import WorkFolder, confined, read_pieces
 from orc.scheduler.folders.workspace import CaptureProblem, FilesMissing, file_ref
 from orc.scheduler.rendered_files import RenderedFile
+from orc.worker.capture_rules import FILES_MAX
 from orc.worker.declared import (
     Declared,
     failure_message,
@@ -39,8 +40,6 @@ from orc.worker.declared import (
     warning_message,
 )
 
-FILES_MAX = 100_000
-"""The maximum number of files that one attempt may leave."""
 MEMORY_BYTES_MAX = 64 * 1024 * 1024
 """How much of the files of one attempt is kept in memory until it is committed."""
 _SMALL_BYTES = 64 * 1024

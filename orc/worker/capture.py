@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orc.worker.capture_rules import (
+    FILES_MAX,
     folder_glob,
     folder_matcher,
     has_folder_glob,
@@ -21,7 +22,6 @@ from orc.worker.file_modes import kept_mode
 from orc.worker.problems import WorkBroken
 from orc.worker.wire import FileItem
 
-FILES_MAX = 100_000
 LISTED_MAX = 2_000_000
 """How many files an attempt may leave in its folders."""
 _CHUNK = 1 << 20

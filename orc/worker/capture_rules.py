@@ -10,6 +10,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
+FILES_MAX = 100_000
+"""The maximum number of files that one attempt may leave."""
 PATH_BYTES_MAX = 1024
 PART_BYTES_MAX = 200
 DEPTH_MAX = 64

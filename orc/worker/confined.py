@@ -56,6 +56,13 @@ def create_file(root: Path, relative: str) -> int:
         return os.open(name, _CREATE, 0o600, dir_fd=parent)
 
 
+def write_all(fd: int, content: bytes) -> None:
+    """Write all of the content. Raises OSError."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def list_files(
     root: Path, *, enters: Callable[[str], bool] = lambda folder: True
 ) -> Iterator[tuple[str, os.stat_result, bool]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from orc.worker.confined import write_all
 from orc.worker.problems import RequestProblem
 from orc.worker.sizes import size_in_bytes
 
@@ -95,7 +96,7 @@ class ContentCache:
                 self._drop(sha256)
                 raise RequestProblem("digest", "the content is longer than its size")
             try:
-                _write_all(partial.fd, new)
+                write_all(partial.fd, new)
             except OSError:
                 self._drop(sha256)
                 raise
@@ -129,7 +130,7 @@ class ContentCache:
             else:
                 for chunk in _chunks(source):
                     digest.update(chunk)
-                    _write_all(target, chunk)
+                    write_all(target, chunk)
         finally:
             os.close(source)
         if digest.hexdigest() != sha256:
@@ -211,9 +212,3 @@ def _chunks(fd: int) -> Iterable[bytes]:
     os.lseek(fd, 0, os.SEEK_SET)
     while chunk := os.read(fd, _CHUNK):
         yield chunk
-
-
-def _write_all(fd: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(fd, view) :]

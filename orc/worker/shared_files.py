@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orc.worker.confined import create_file, open_file
+from orc.worker.confined import create_file, open_file, write_all
 from orc.worker.masking import SecretMask
 from orc.worker.problems import RequestProblem
 from orc.worker.spool import remove_tree
@@ -82,7 +82,7 @@ class SharedFiles:
                 for piece in pieces:
                     digest.update(piece)
                     size += len(piece)
-                    _write_all(fd, piece)
+                    write_all(fd, piece)
                 os.fsync(fd)
             finally:
                 os.close(fd)
@@ -105,7 +105,7 @@ class SharedFiles:
         try:
             while chunk := os.read(fd, _CHUNK):
                 digest.update(chunk)
-                _write_all(target, chunk)
+                write_all(target, chunk)
         finally:
             os.close(fd)
         if digest.hexdigest() == sha256:
@@ -122,7 +122,7 @@ class SharedFiles:
         try:
             try:
                 kept = {**names, "log": log, "outcome": outcome.to_json()}
-                _write_all(fd, json.dumps(kept).encode())
+                write_all(fd, json.dumps(kept).encode())
                 os.fsync(fd)
             finally:
                 os.close(fd)
@@ -241,9 +241,3 @@ def _outcome(names: Mapping[str, str]) -> str:
 def _unlink(path: Path) -> None:
     with suppress(OSError):
         path.unlink()
-
-
-def _write_all(fd: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(fd, view) :]

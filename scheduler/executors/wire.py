@@ -26,8 +26,8 @@ from orc.scheduler.executors.contract import (
     WorkFile,
     WorkOutcome,
 )
+from orc.worker.capture_rules import FILES_MAX
 
-FILES_MAX = 100_000
 _TEXT_CHARS_MAX = 10_000
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _SIGNAL = re.compile(r"SIG[A-Z0-9+]{1,20}\Z|signal [0-9]{1,3}\Z")

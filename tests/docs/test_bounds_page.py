@@ -6,13 +6,13 @@ from orc.ledger import bounds
 from orc.ledger.definition import DEFAULT_LIMITS
 from orc.ledger.wording import count_text, number_text, size_text
 from orc.providers import reply_bounds
-from orc.scheduler import capture
 from orc.scheduler.core.commands import MESSAGE_CHARS_MAX
 from orc.scheduler.core.language import value_bounds
 from orc.scheduler.core.resolve import item_lists
 from orc.scheduler.core.shell import insertion
 from orc.scheduler.core.spec import room
 from orc.scheduler.effects import contract, prompt, tools
+from orc.worker import capture_rules
 from orc.worker.function_worker import ANSWER_BYTES_MAX
 from tests.docs.conftest import read_page
 
@@ -36,7 +36,7 @@ BOUNDS = {
     "the log of an attempt": f"{size_text(DEFAULT_LIMITS.log_bytes)}; by [`limits`](#limits) "
     f"{size_text(room.LOG_LIMIT_MAX)}",
     "a captured file": f"{size_text(DEFAULT_LIMITS.file_bytes)}, or what [`limits`](#limits) says",
-    "captured files, or artifacts, of one attempt": number_text(capture.FILES_MAX),
+    "captured files, or artifacts, of one attempt": number_text(capture_rules.FILES_MAX),
     "tool calls of one reply that are made": number_text(prompt.TOOL_CALLS_MAX),
     "tool calls in one reply": number_text(reply_bounds.CALLS_MAX),
     "the name or the id of a tool call": count_text(reply_bounds.NAME_CHARS_MAX, "character"),
