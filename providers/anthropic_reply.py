@@ -22,7 +22,7 @@ from orc.providers.replies.ends import build_refused, classify, read_end
 from orc.providers.replies.lenient import LooseCount, LooseText, OrNone, read_count
 from orc.providers.replies.reasoning import ThinkSplitter
 from orc.providers.replies.tool_calls import give_ids, read_arguments
-from orc.providers.replies.usage import Counts, find_cost, read_cost
+from orc.providers.replies.usage import Counts, find_cost, mark_partial, read_cost
 from orc.providers.sdk_errors import Failures
 from orc.providers.sdk_wire import Text, Wire
 
@@ -93,10 +93,7 @@ class Arriving:
 
     def mark_partial(self, error: ProviderError) -> ProviderError:
         """The error of a reply that broke off, with what was counted before."""
-        error.is_partial = error.is_partial or self._message is not None
-        if error.usage is None and not self._read_counts().is_empty:
-            error.usage = self._read_counts().usage()
-        return error
+        return mark_partial(error, self._read_counts(), has_begun=self._message is not None)
 
     def build_reply(self, headers: Mapping[str, str]) -> Reply:
         """The complete reply; `headers` are those of the response.

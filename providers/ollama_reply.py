@@ -32,7 +32,7 @@ from orc.providers.replies.failures import find_meaning, find_wait
 from orc.providers.replies.lenient import read_count, read_word
 from orc.providers.replies.reasoning import ThinkSplitter
 from orc.providers.replies.tool_calls import give_ids, read_arguments
-from orc.providers.replies.usage import Counts, read_counts
+from orc.providers.replies.usage import Counts, mark_partial, read_counts
 from orc.providers.reply_bounds import CALLS_MAX, NAME_CHARS_MAX
 
 BODY_MAX_BYTES = 64 * 1024 * 1024
@@ -149,10 +149,7 @@ class _ArrivingLines:
 
     def mark_partial(self, error: ProviderError) -> ProviderError:
         """The error of a reply that broke off, with what was counted before."""
-        error.is_partial = error.is_partial or self._has_begun
-        if error.usage is None and not self._counts.is_empty:
-            error.usage = self._counts.usage()
-        return error
+        return mark_partial(error, self._counts, has_begun=self._has_begun)
 
     def read_reason(self) -> str:
         """Why the reply ended. Raises BadReply if it is none."""

@@ -44,7 +44,7 @@ from orc.providers.replies.tool_calls import (
     read_arguments,
     write_arguments,
 )
-from orc.providers.replies.usage import Counts, find_cost, read_counts
+from orc.providers.replies.usage import Counts, find_cost, later_counts, mark_partial
 from orc.providers.sdk_errors import Failures
 
 _PARAMS = {
@@ -198,19 +198,16 @@ class _ArrivingChunks:
         self._has_begun = True
         self._model = chunk.model or self._model
         self._id = chunk.id or self._id
-        self._count(chunk.find_usage())
+        self._counts = later_counts(self._counts, chunk.find_usage())
         for choice in chunk.choices or ():
             if not choice.index:
-                self._count(choice.usage)
+                self._counts = later_counts(self._counts, choice.usage)
                 self._take_choice(choice)
         return bool(self._finish_reason)
 
     def mark_partial(self, error: ProviderError) -> ProviderError:
         """The error of a reply that broke off, with what was counted before."""
-        error.is_partial = error.is_partial or self._has_begun
-        if error.usage is None and not self._counts.is_empty:
-            error.usage = self._counts.usage()
-        return error
+        return mark_partial(error, self._counts, has_begun=self._has_begun)
 
     def build_reply(self, headers: Mapping[str, str]) -> Reply:
         """The complete reply. Raises ProviderError if it failed or is a refusal."""
@@ -240,11 +237,6 @@ class _ArrivingChunks:
             is_counted=self._counts.is_known,
             cost_nano_usd=find_cost(self._counts, headers),
         )
-
-    def _count(self, usage: object) -> None:
-        counts = read_counts(usage)
-        if not counts.is_empty or counts.cost_nano_usd is not None:
-            self._counts = counts
 
     def _take_choice(self, choice: Choice) -> None:
         if choice.error:

@@ -38,7 +38,7 @@ from orc.providers.replies.lenient import LooseText, OrNone
 from orc.providers.replies.reasoning import ThinkSplitter
 from orc.providers.replies.response_pieces import ResponsePieces
 from orc.providers.replies.tool_calls import give_ids, read_arguments, write_arguments
-from orc.providers.replies.usage import Counts, find_cost, read_counts
+from orc.providers.replies.usage import Counts, find_cost, later_counts, mark_partial
 from orc.providers.sdk_errors import Failures
 from orc.providers.sdk_wire import Text, Wire
 
@@ -230,16 +230,14 @@ class _ArrivingResponse:
             case _:
                 self._pieces.take(read.type, event)
                 begun = _Begun.parse(event, failures).response
-                self._count(None if begun is None else begun.usage)
+                usage = None if begun is None else begun.usage
+                self._counts = later_counts(self._counts, usage)
         self._has_begun = True
         return bool(self._end)
 
     def mark_partial(self, error: ProviderError) -> ProviderError:
         """The error of a reply that broke off, with what was counted before."""
-        error.is_partial = error.is_partial or self._has_begun
-        if error.usage is None and not self._counts.is_empty:
-            error.usage = self._counts.usage()
-        return error
+        return mark_partial(error, self._counts, has_begun=self._has_begun)
 
     def build_reply(self, headers: Mapping[str, str]) -> Reply:
         """The complete reply. Raises ProviderError if the response failed or is a refusal."""
@@ -287,12 +285,7 @@ class _ArrivingResponse:
         # Some servers always send "response.completed"; then the status inside counts.
         by_status = f"response.{response.status}"
         self._end = by_status if by_status in _ENDS or not end else end
-        self._count(response.usage)
-
-    def _count(self, usage: object) -> None:
-        counts = read_counts(usage)
-        if not counts.is_empty or counts.cost_nano_usd is not None:
-            self._counts = counts
+        self._counts = later_counts(self._counts, response.usage)
 
     def _add_text(self, piece: str | None) -> None:
         if piece:

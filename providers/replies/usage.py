@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from orc.providers.contract import Usage
+from orc.providers.errors import ProviderError
 from orc.providers.replies.lenient import read_count
 
 _NANO = 10**9
@@ -100,6 +101,20 @@ def read_counts(document: object) -> Counts:
         read, written = None, written or None
     cached, cache_write = (_first(document, paths) or 0 for paths in (_CACHED, _CACHE_WRITES))
     return Counts(read, written, cached, reasoning, read_cost(document), cache_write)
+
+
+def later_counts(counts: Counts, document: object) -> Counts:
+    """The counts in a later `usage` object; the earlier ones if it has none."""
+    later = read_counts(document)
+    return counts if later.is_empty and later.cost_nano_usd is None else later
+
+
+def mark_partial(error: ProviderError, counts: Counts, *, has_begun: bool) -> ProviderError:
+    """The error of a reply that broke off, with what was counted before."""
+    error.is_partial = error.is_partial or has_begun
+    if error.usage is None and not counts.is_empty:
+        error.usage = counts.usage()
+    return error
 
 
 def read_cost(document: Mapping[str, Any]) -> int | None:
