@@ -26,14 +26,13 @@ from orc.scheduler.core.attached import (
 from orc.scheduler.core.errors import TemplateError, shown_value
 from orc.scheduler.core.fold.state import JobState, StepState
 from orc.scheduler.core.language.expressions import Expression
+from orc.scheduler.core.language.names import ROOTS
 from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.language.values import to_plain, to_text
 from orc.scheduler.effects.contract import KnownReply, KnownResult
 from orc.scheduler.inputs.values import FileValue
 from orc.scheduler.scopes import Variables
 
-_SHARED = frozenset({"project", "task_description", "inputs", "env", "job", "steps"})
-"""The names that mean the same for each item of a step and for each of its repetitions."""
 _KEY_CHARS = 32
 
 ReadPayload = Callable[[Payload | None], Any]
@@ -219,7 +218,7 @@ def _shared_parts(parts: tuple[PartDef, ...]) -> int:
 def _is_shared(text: str) -> bool:
     """Whether the text has no template, or only names that each item sees alike."""
     return all(
-        reference.path[0] in _SHARED
+        reference.path[0] in ROOTS
         for expression in parse_template(text).expressions
         for reference in expression.references
     )

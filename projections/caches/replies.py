@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from orc.ledger import LedgerReader
+from orc.ledger.definition import CacheScope
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import CallRef, LlmRequested, LlmResponded
 from orc.ledger.transport.imported import UNTRUSTED_JOBS
@@ -40,7 +41,7 @@ class ReplyCache:
         step: str,
         endpoint: str,
         identity: str | None,
-        scope: Literal["off", "job", "ledger"],
+        scope: CacheScope,
     ) -> CachedReply | tuple[str, ...]:
         """The recorded reply to an equal request.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Any
 
 from orc.ledger import LedgerReader
+from orc.ledger.definition import CacheScope
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.events import FileRef, FileWritten, Payload, Recorded, StepSucceeded
@@ -31,7 +32,7 @@ class ResultCache:
         self._job_id = job_id
         self._items: dict[str, ItemResults] = {}
 
-    def find(self, key: Digest, *, scope: Literal["off", "job", "ledger"]) -> CachedResult | None:
+    def find(self, key: Digest, *, scope: CacheScope) -> CachedResult | None:
         """A result with that cache key whose blobs are all in the ledger; None if there is none."""
         rows = self._ledger.connection.execute(
             _DONE, (key, scope == "ledger", self._job_id, _CANDIDATES_MAX)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from typing import Any
@@ -17,7 +16,7 @@ from orc.scheduler.core.fold.graph import Graph, reachable
 from orc.scheduler.core.fold.reopen import find_done
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.language.expressions import Expression
-from orc.scheduler.core.language.input_names import names_written
+from orc.scheduler.core.language.input_names import names_written, only_input
 from orc.scheduler.core.language.templates import parse_condition, parse_template, texts_in
 
 EXECUTION_FIELDS = {
@@ -40,7 +39,6 @@ EXECUTION_FIELDS = {
 _EXECUTION_INSIDE = EXECUTION_FIELDS - {"continue_on_error"}
 _CONDITIONS = ("condition", "item_condition", "until")
 _JOB_FIELDS = ("task_description", "inputs", "env")
-_ONE_INPUT = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*\}\}\Z")
 
 
 class Plan(Struct, frozen=True):
@@ -202,14 +200,10 @@ def _content_of_items(definition: JobDef, step: StepDef) -> dict[str, Any]:
         if inner.for_each is not None
         for given in (inner.for_each.items, *(inner.for_each.matrix or {}).values())
     ]
-    inputs = {found[1] for given in lists if isinstance(given, str) and (found := _input_of(given))}
+    inputs = set(filter(None, map(only_input, lists)))
     # An item that is a file gets this file of its input only (`scheduler/inputs/placed.py`).
     files = {name for name in inputs if (own := definition.read.get(name)) and own.type == "files"}
     return _content(definition, _without_lists(step), without_files_of=files)
-
-
-def _input_of(text: str) -> re.Match[str] | None:
-    return _ONE_INPUT.match(text)
 
 
 def _without_lists(step: StepDef) -> StepDef:

@@ -1,4 +1,4 @@
-"""Finds the inputs whose files a command names: `$ORC_INPUTS/notes`."""
+"""Finds the inputs that a text names: `$ORC_INPUTS/notes` in a command, `${{ inputs.notes }}` alone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+_ONE_INPUT = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*\}\}\Z")
 _VARIABLE = re.compile(r"ORC_INPUTS\b")
 _NAMED = re.compile(r"ORC_INPUTS\b[}\"']*/([A-Za-z0-9_]+)")
+
+
+def only_input(value: object) -> str | None:
+    """The input that the value is, if it is the text `${{ inputs.notes }}` and nothing else."""
+    found = _ONE_INPUT.match(value) if isinstance(value, str) else None
+    return None if found is None else found[1]
 
 
 def names_written(step: Mapping[str, Any], inputs: Collection[str]) -> Iterator[str]:

@@ -10,3 +10,4 @@ EACH = "each"
 """The name under which an item reads its place among the others; an item of that name hides it."""
 EACH_FIELDS = ("index", "key", "first", "last")
 ROOTS = ("project", "task_description", "inputs", "steps", "env", "job")
+"""The roots that every text may use; each means the same for all items and rounds of a step."""

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from orc.ledger.inputs.read_inputs import FILE_FIELDS, ReadInput
 from orc.scheduler.core.errors import TemplateError, nearest
 from orc.scheduler.core.language.expressions import Expression
+from orc.scheduler.core.language.input_names import only_input
 from orc.scheduler.core.source.paths import Path
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.references import expressions_in, texts_of
 
-_ONE_INPUT = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*\}\}\Z")
 _HANDLED = re.compile(r"\bdefault\b|\bdefined\b|\|\s*d\(")
 """What makes a missing key no error."""
 _NAMED_MAX = 20
@@ -58,11 +58,11 @@ def _fields_of_items(
     given: object, read: Mapping[str, ReadInput]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What the items of a list have, if the list is an input that was read."""
-    match = _ONE_INPUT.match(given) if isinstance(given, str) else None
-    found = None if match is None else read.get(match[1])
+    name = only_input(given)
+    found = None if name is None else read.get(name)
     # A table without rows may have no columns either.
-    if match is not None and found is not None and (found.type == "files" or found.columns):
-        yield _fields(match[1], found)
+    if name is not None and found is not None and (found.type == "files" or found.columns):
+        yield _fields(name, found)
 
 
 def _is_of_matrix(name: str) -> bool:
