@@ -52,7 +52,11 @@ def print_removal(
     )
     if done is None:
         _say_planned(plan, unfinished, counted, command_line)
-        return
+    else:
+        _say_done(plan, done, counted, command_line)
+
+
+def _say_done(plan: Removal, done: Removed, counted: str, command_line: str) -> None:
     if plan.jobs:
         say(f"removed: {counted}")
     elif done.completed:
@@ -61,30 +65,23 @@ def print_removal(
         say("nothing was left to do: an earlier removal had removed these bytes")
     else:
         say("nothing to remove")
-    for job_id in done.completed[:_SHOWN_MAX]:
-        say(f"completed an earlier removal: the run folder of {job_id}")
-    if len(done.completed) > _SHOWN_MAX:
-        more = count_text(len(done.completed) - _SHOWN_MAX, "more run folder")
-        say(f"completed an earlier removal: {more}")
-    for path in done.files[:_SHOWN_MAX]:
-        say(f"  also removed: the file {safe(path)}")
-    if len(done.files) > _SHOWN_MAX:
-        say(f"  also removed: {count_text(len(done.files) - _SHOWN_MAX, 'more file')}")
-    for path in done.folders[:_SHOWN_MAX]:
-        say(f"  also removed: the working folders in {safe(path)}")
-    if len(done.folders) > _SHOWN_MAX:
-        more = count_text(len(done.folders) - _SHOWN_MAX, "more folder")
-        say(f"  also removed: {more} of kept working folders")
+    more = _say_first(done.completed, "completed an earlier removal: the run folder of {}")
+    if more:
+        say(f"completed an earlier removal: {count_text(more, 'more run folder')}")
+    more = _say_first(done.files, "  also removed: the file {}")
+    if more:
+        say(f"  also removed: {count_text(more, 'more file')}")
+    more = _say_first(done.folders, "  also removed: the working folders in {}")
+    if more:
+        say(f"  also removed: {count_text(more, 'more folder')} of kept working folders")
     for job_id in done.owned:
         say(
             f"the run folder of {job_id} was left alone, since a process has begun to run the job; "
             f"later, run again: {command_line}"
         )
-    for path in done.files_left[:_SHOWN_MAX]:
-        say(f"not removed: {safe(path)} holds the same bytes")
-    if len(done.files_left) > _SHOWN_MAX:
-        more = count_text(len(done.files_left) - _SHOWN_MAX, "more file")
-        say(f"not removed: {more} with the same bytes")
+    more = _say_first(done.files_left, "not removed: {} holds the same bytes")
+    if more:
+        say(f"not removed: {count_text(more, 'more file')} with the same bytes")
     if not done.is_compact:
         say(
             "the ledger file was not rewritten, since another program uses it: unused pages in it "
@@ -114,13 +111,20 @@ def _say_planned(
 
 
 def _say_copies(plan: Removal) -> None:
-    for digest in plan.also_in_blobs[:_SHOWN_MAX]:
-        say(f"also in blob {digest}: to remove it too, add its digest to the command")
-    if len(plan.also_in_blobs) > _SHOWN_MAX:
-        more = count_text(len(plan.also_in_blobs) - _SHOWN_MAX, "more blob")
-        say(f"also in {more} (--json names them)")
+    more = _say_first(
+        plan.also_in_blobs, "also in blob {}: to remove it too, add its digest to the command"
+    )
+    if more:
+        say(f"also in {count_text(more, 'more blob')} (--json names them)")
     for job_id, version in plan.also_in_events[:_SHOWN_MAX]:
         say(f"also in event {version} of {job_id}, which cannot be changed")
+
+
+def _say_first(found: Sequence[object], line: str) -> int:
+    """Print the line with each of the first ones in it; the number of those that were left out."""
+    for one in found[:_SHOWN_MAX]:
+        say(line.format(safe(one)))
+    return max(0, len(found) - _SHOWN_MAX)
 
 
 def _as_json(
