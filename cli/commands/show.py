@@ -96,11 +96,14 @@ def command(
     """
     if result is not None and step is None:
         step, output = result, True
-    raw = [f"--{n}" for n, on in (("prompt", prompt), ("reply", reply), ("output", output)) if on]
-    if len(raw) > 1:
-        raise UsageProblem(f"{' and '.join(raw)} cannot be combined; choose one")
-    if step is None and (raw or no_pager):
-        raise UsageProblem(f"{(raw or ['--no-pager'])[0]} needs a step: give its id after the job")
+    texts = {"prompt": prompt, "reply": reply, "output": output}
+    alone = [name for name, is_given in texts.items() if is_given]
+    if len(alone) > 1:
+        options = " and ".join(f"--{name}" for name in alone)
+        raise UsageProblem(f"{options} cannot be combined; choose one")
+    if step is None and (alone or no_pager):
+        option = alone[0] if alone else "no-pager"
+        raise UsageProblem(f"--{option} needs a step: give its id after the job")
     views = {
         "--events": events,
         "--files": files,
@@ -110,7 +113,13 @@ def command(
     if step is not None:
         refuse_ignored({**views, "--all": is_all}, why="STEP shows one step")
         return _show_step(
-            job, step, database, up_to=at, raw="".join(raw), pager=not no_pager, as_json=as_json
+            job,
+            step,
+            database,
+            up_to=at,
+            only=alone[0] if alone else None,
+            pager=not no_pager,
+            as_json=as_json,
         )
     chosen = [option for option, is_given in views.items() if is_given]
     if len(chosen) > 1 and chosen != ["--graph", "--timeline"]:
@@ -295,11 +304,11 @@ def _show_step(
     database: Path | None,
     *,
     up_to: int | None,
-    raw: str,
+    only: str | None,
     pager: bool,
     as_json: bool,
 ) -> int:
-    """Print one step with its texts; with `raw`, only the prompt, the reply or the output."""
+    """Print one step with its texts; with `only`, nothing but its prompt, reply or output."""
     from orc.cli.terminal.contents import step_seen
     from orc.cli.terminal.contents.pager import put_paged
     from orc.cli.terminal.contents.step_view import step_text
@@ -310,9 +319,9 @@ def _show_step(
         is_live = tables.status(view.job.status) not in NOT_LIVE
         reader = LedgerReader(tables.path, tables.connection)
         seen = step_seen.read_seen(reader, view, step, up_to=up_to, is_live=is_live)
-        if raw:
-            value = getattr(step_seen, f"{raw[2:]}_of")(seen)
-            step_seen.put_value(tables.job_id, step, raw[2:], value, as_json=as_json)
+        if only is not None:
+            value = step_seen.ALONE[only](seen)
+            step_seen.put_value(tables.job_id, step, only, value, as_json=as_json)
         elif as_json:
             dropped = dropped_parameters(tables).get(seen.step.step_id)
             known = step_value(view, seen.step, dropped, None, is_live=is_live)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -65,7 +66,7 @@ def read_seen(
     )
 
 
-def prompt_of(seen: StepSeen) -> str:
+def _prompt_of(seen: StepSeen) -> str:
     """The last text of a user in the first request of the last attempt. Raises UsageProblem."""
     for attempt in reversed(seen.attempts):
         for call in attempt.calls[:1]:
@@ -76,7 +77,7 @@ def prompt_of(seen: StepSeen) -> str:
     raise UsageProblem(_without(seen, "prompt"))
 
 
-def reply_of(seen: StepSeen) -> str:
+def _reply_of(seen: StepSeen) -> str:
     """The text of the last reply. Raises UsageProblem."""
     for attempt in reversed(seen.attempts):
         for call in reversed(attempt.calls):
@@ -86,7 +87,7 @@ def reply_of(seen: StepSeen) -> str:
     raise UsageProblem(_without(seen, "reply"))
 
 
-def output_of(seen: StepSeen) -> Any:
+def _output_of(seen: StepSeen) -> Any:
     """The result of the step. Raises UsageProblem."""
     if seen.output is None:
         raise UsageProblem(_without(seen, "result"))
@@ -94,6 +95,14 @@ def output_of(seen: StepSeen) -> Any:
     if lost is not None:
         raise UsageProblem(f"the result of {seen.step.name} cannot be shown: its bytes {lost}")
     return value
+
+
+ALONE: Mapping[str, Callable[[StepSeen], Any]] = {
+    "prompt": _prompt_of,
+    "reply": _reply_of,
+    "output": _output_of,
+}
+"""What can be shown of a step and nothing else, by the name of its option."""
 
 
 def _refuse_lost(seen: StepSeen, call: CallTurn) -> None:
