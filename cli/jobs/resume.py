@@ -82,18 +82,8 @@ async def resume(
                 )
             connected = None
             if amendment is not None:
-                prepared = amendment.prepare(ledger, job_id, state)
-                check_replaced(executors, prepared.definition)
-                for amount in budget:
-                    parse_raise(amount, state, definition=prepared.definition)
-                if prepared.continues_job:
-                    # Before anything is recorded.
-                    connecting = caller.connect(prepared.definition)
-                    connected = await stack.enter_async_context(connecting)
-                if prepared.has_changes:
-                    # An amendment interrupts all attempts.
-                    await owned.end_elsewhere(left_running(state))
-                state = owned.state = prepared.record()
+                connected = await _amend(owned, amendment, budget=budget, stack=stack)
+                state = owned.state
             check_step_names("--only", only, state.steps)
             for amount in budget:
                 # All are checked before the first is recorded.
@@ -110,6 +100,26 @@ async def resume(
                 only=only,
                 connected=connected,
             )
+
+
+async def _amend(
+    owned: OwnedJob, amendment: Amendment, *, budget: tuple[str, ...], stack: AsyncExitStack
+) -> list[RemoteExecutor] | None:
+    """Amend the job; the executors of its new definition, if it goes on, until `stack` ends."""
+    caller, state = owned.caller, owned.state
+    prepared = amendment.prepare(owned.ledger, owned.job_id, state)
+    check_replaced(caller.executors, prepared.definition)
+    for amount in budget:
+        parse_raise(amount, state, definition=prepared.definition)
+    connected = None
+    if prepared.continues_job:
+        # Before anything is recorded.
+        connected = await stack.enter_async_context(caller.connect(prepared.definition))
+    if prepared.has_changes:
+        # An amendment interrupts all attempts.
+        await owned.end_elsewhere(left_running(state))
+    owned.state = prepared.record()
+    return connected
 
 
 def _refuse_withdrawn(owned: OwnedJob) -> None:
