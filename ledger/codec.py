@@ -42,8 +42,11 @@ from orc.ledger.upcasts import upcast
 
 _decode = Decoder().decode
 
-EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
+STREAM_COLUMNS = "job_id, version, type, step, attempt, recorded_at, data, hash"
+"""The columns of an event that are the same in each ledger which has its job, in order."""
+EVENT_COLUMNS = f"position, {STREAM_COLUMNS}"
 """The columns of a row for `row_to_recorded`, in order."""
+INSERT_EVENT = f"INSERT INTO events ({STREAM_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 _COLUMNS = ("step", "attempt")
 _PLAIN = frozenset((str, int, float, bool, dict, list))

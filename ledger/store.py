@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from orc.ledger import failpoints
 from orc.ledger.blob_rows import files_of
-from orc.ledger.codec import dump_event
+from orc.ledger.codec import INSERT_EVENT, dump_event
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import connect_writer, no_ledger, refuse_exposed, storage_errors
 from orc.ledger.digest import canonical_json, digest_bytes, event_hash
@@ -293,12 +293,7 @@ class Ledger(LedgerReader):
             heads[job_id] = Head(version, link)
             rows.append((*columns, data, link))
         try:
-            self.connection.executemany(
-                "INSERT INTO events "
-                "(job_id, version, type, step, attempt, recorded_at, data, hash) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                rows,
-            )
+            self.connection.executemany(INSERT_EVENT, rows)
         except sqlite3.IntegrityError as error:
             raise VersionConflict(
                 f"{batch[0].job_id}: another process has appended to the job ({error})"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.ledger.blob_rows import PARTS_TABLE, STANDS_FOR_FILE, put_parts
+from orc.ledger.codec import INSERT_EVENT, STREAM_COLUMNS
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import CorruptLedger, OtherHistory
 from orc.ledger.files.file_store import StoredFile
@@ -29,7 +30,6 @@ from orc.ledger.stored import parse_object
 from orc.ledger.transport.imported import imported, note_import
 
 _BATCH = 1000
-_COLUMNS = "job_id, version, type, step, attempt, recorded_at, data, hash"
 
 
 def write_bundle(
@@ -108,13 +108,13 @@ def copy_job(
     """
     removed: dict[str, int] = {}
     rows = source.execute(
-        f"SELECT {_COLUMNS} FROM events WHERE job_id = ? ORDER BY version", (job_id,)
+        f"SELECT {STREAM_COLUMNS} FROM events WHERE job_id = ? ORDER BY version", (job_id,)
     )
     for row in rows:
         if row[2] == "blob.removed":
             removed.update(dict.fromkeys(removals_of(row[6].encode()), row[1]))
         if row[1] > after:
-            target.execute(f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            target.execute(INSERT_EVENT, row)
     for digest in sorted(blobs_of_job(source, job_id)):
         for size_bytes, content in source.execute(
             "SELECT size_bytes, content FROM blobs WHERE sha256 = ?", (digest,)

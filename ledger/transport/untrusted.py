@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orc.ledger.blob_rows import BundledFiles, files_of, stands_for_file
-from orc.ledger.codec import row_to_recorded
+from orc.ledger.codec import INSERT_EVENT, STREAM_COLUMNS, row_to_recorded
 from orc.ledger.command_lines import ledger_named, quoted_command
 from orc.ledger.digest import chain_hash
 from orc.ledger.errors import CorruptLedger, LedgerError, NoLedger, NotALedger, StorageError
@@ -38,10 +38,7 @@ _ALLOWED = {
     sqlite3.SQLITE_PRAGMA,
     sqlite3.SQLITE_FUNCTION,
 }
-_READ_EVENTS = (
-    "SELECT job_id, version, type, step, attempt, recorded_at, data, hash "
-    "FROM events NOT INDEXED ORDER BY position"
-)
+_READ_EVENTS = f"SELECT {STREAM_COLUMNS} FROM events NOT INDEXED ORDER BY position"
 _NAME_A_BUNDLE = "name a file that `orc bundle` wrote"
 _READ_BLOBS = "SELECT sha256, size_bytes, content FROM blobs NOT INDEXED"
 
@@ -156,11 +153,7 @@ def _copy_events(
         size += len(row[6])
         if size > size_max:
             raise CorruptLedger(f"{path}: its events are larger than the file")
-        copy.execute(
-            "INSERT INTO events (job_id, version, type, step, attempt, recorded_at, data, hash) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            row,
-        )
+        copy.execute(INSERT_EVENT, row)
         previous, expected = row[7], expected + 1
     if not job_id:
         raise NotALedger(f"{path} has no job; name a file that `orc bundle` wrote")
