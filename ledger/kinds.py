@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 StepKind = Literal["prompt", "embed", "run", "python", "value", "group", "approval"]
 """The kinds of steps in a definition."""
@@ -353,10 +353,12 @@ CIRCUIT_STATUSES = ("open", "closed")
 BATCH_OPEN = ("submitted", "accepted")
 """Statuses of a batch that has not ended."""
 
-BATCH_STATUSES = (
-    *BATCH_OPEN,
-    *("completed", "expired", "cancelled", "failed", "refused", "lost", "abandoned"),
-)
+BatchOutcome = Literal[
+    "completed", "expired", "cancelled", "failed", "refused", "lost", "abandoned"
+]
+"""How a batch ended."""
+
+BATCH_STATUSES: tuple[str, ...] = (*BATCH_OPEN, *get_args(BatchOutcome))
 """Statuses of batches."""
 
 

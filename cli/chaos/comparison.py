@@ -172,7 +172,7 @@ def find_differences(wanted: End, found: End, definition: JobDef) -> list[Deviat
         own = roots[step]
         before = {own, *_needed_by(own, spec)} if own in spec else set(spec)
         causes = before & set(roots.values())
-        is_excused = any(_is_code(spec[name]) for name in causes if name in spec)
+        is_excused = any(has_code(spec[name]) for name in causes if name in spec)
         findings.append(Deviation("result", differs[step], step or None, is_broken=not is_excused))
     if wanted.status != found.status:
         what = f"the job is {found.status}, not {wanted.status}"
@@ -203,7 +203,7 @@ def _needed_by(step_id: str, spec: Mapping[str, StepDef]) -> set[str]:
     return found
 
 
-def _is_code(step: StepDef) -> bool:
+def has_code(step: StepDef) -> bool:
     """Whether the step, or a step inside it, runs a command or a function, also as a model's tool."""
     return any(inner.facts.runs_code or inner.tools for inner in walk_steps((step,)))
 

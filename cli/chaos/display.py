@@ -11,7 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from orc.cli.chaos.comparison import Deviation, describe
+from orc.cli.chaos.comparison import Deviation, describe, has_code
 from orc.cli.chaos.trial import Case, ReferenceRun, Report, Trial, TrialListener
 from orc.cli.terminal.text import safe, say
 from orc.ledger.definition import StepDef, walk_steps
@@ -22,7 +22,7 @@ _WIDTH = 160
 
 def say_plan(trial: Trial, *, quiet: bool) -> None:
     """Print what will run, and which commands will really run on this machine."""
-    code = [step for step in trial.definition.steps if _has_code(step)]
+    code = [step for step in trial.definition.steps if has_code(step)]
     say(f"{safe(trial.definition.project)}: from recorded replies, in {trial.folder}", quiet=quiet)
     if code:
         names = ", ".join(step.id for step in code[:5]) + (", ..." if len(code) > 5 else "")
@@ -39,10 +39,6 @@ def say_plan(trial: Trial, *, quiet: bool) -> None:
                 "What runs on an executor goes on after the kill, and the resumed job takes its result.",
                 quiet=quiet,
             )
-
-
-def _has_code(step: StepDef) -> bool:
-    return any(inner.facts.runs_code or inner.tools for inner in walk_steps((step,)))
 
 
 def _is_elsewhere(step: StepDef) -> bool:

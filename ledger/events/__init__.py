@@ -15,7 +15,6 @@ from orc.ledger.events.base import JobEvent as JobEvent
 from orc.ledger.events.base import StepEvent as StepEvent
 from orc.ledger.events.batch_events import BatchAccepted as BatchAccepted
 from orc.ledger.events.batch_events import BatchEnded as BatchEnded
-from orc.ledger.events.batch_events import BatchOutcome as BatchOutcome
 from orc.ledger.events.batch_events import BatchProgressed as BatchProgressed
 from orc.ledger.events.batch_events import BatchSubmitted as BatchSubmitted
 from orc.ledger.events.call_events import BudgetExceeded as BudgetExceeded

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from orc.ledger.events.base import JobEvent
+from orc.ledger.kinds import BatchOutcome
 from orc.ledger.values import FailureKind
-
-BatchOutcome = Literal[
-    "completed", "expired", "cancelled", "failed", "refused", "lost", "abandoned"
-]
 
 
 class BatchSubmitted(JobEvent, frozen=True, kw_only=True):

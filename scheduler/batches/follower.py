@@ -12,8 +12,8 @@ from contextlib import suppress
 import trio
 
 from orc.ledger import failpoints
-from orc.ledger.events import BatchAccepted, BatchEnded, BatchOutcome, BatchProgressed
-from orc.ledger.kinds import TRANSIENT
+from orc.ledger.events import BatchAccepted, BatchEnded, BatchProgressed
+from orc.ledger.kinds import TRANSIENT, BatchOutcome
 from orc.ledger.wording import count_text
 from orc.providers import PermanentError, ProviderError, Reply, TransientError
 from orc.providers.batches.contract import BatchApi, BatchState

@@ -170,8 +170,7 @@ class ModelChoice:
         if texts_in(dump(others)):
             templates["fallback"] = dump(others)
         else:
-            keys = ("provider", "model", "base_url")
-            first = None if templates else tuple(targets[key] for key in keys)
+            first = None if templates else tuple(targets[key] for key in TARGET_KEYS)
             targets["fallback"] = tuple(
                 other for other in others if (other.provider, other.model, other.base_url) != first
             )
