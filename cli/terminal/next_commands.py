@@ -11,7 +11,6 @@ from pathlib import Path
 from orc.cli.jobs.caller.present import others_present
 from orc.cli.jobs.caller.replies import replies_path
 from orc.cli.jobs.owned_job import Ended
-from orc.cli.terminal.given_inputs import given_inputs
 from orc.cli.terminal.text import safe
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import command_line, decision_commands
@@ -91,7 +90,12 @@ def lines_on_providers(ended: Ended, environment: Mapping[str, str]) -> list[str
     beside = replies_path(spec)
     if REPLAY not in used and beside.is_file():
         found.append((REPLAY, f"recorded replies are in {safe(beside.name)}"))
-    inputs = given_inputs(definition, spec) if found else []
+    if not found:
+        return []
+    # Imported here: it loads what reads specs, which a resume does not need.
+    from orc.cli.jobs.caller.inputs import given_inputs
+
+    inputs = given_inputs(definition, spec)
     return [
         f"{said}: {command_line('run', spec, '--provider', name, *inputs)}" for name, said in found
     ]

@@ -1,17 +1,21 @@
-"""Reads the values of a spec's inputs, from options and from a file."""
+"""Reads the values of a spec's inputs, from options and from a file, and writes them as options."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.read_inputs import beside
 from orc.cli.jobs.caller.spec_files import read_spec_file, read_yaml_bytes
+from orc.ledger.definition import JobDef
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.source.yaml_source import parse_yaml
 from orc.scheduler.core.spec.inputs import read_input
-from orc.scheduler.core.spec.parse import examine
+from orc.scheduler.core.spec.parse import examine, parse_spec
+
+_SHOWN_CHARS_MAX = 200
 
 
 def parse_inputs(pairs: list[str], path: Path | None = None) -> dict[str, Any]:
@@ -81,3 +85,25 @@ def check_names(path: Path | None, given: dict[str, Any], spec: Path) -> None:
                 problems.append(Problem(f"inputs.{key}: {said}", *document.place((key,))))
     if problems:
         raise SpecError(str(path), problems)
+
+
+def given_inputs(definition: JobDef, spec: Path) -> list[str]:
+    """The options of `orc run` by which the spec has the job's inputs: `-i`, `topic=seas`.
+
+    What the spec has by default is left out. VALUE stands for a value that is too long to be shown.
+    """
+    try:
+        declared = parse_spec(spec.read_text("utf-8-sig"), source_name=spec.name).job.inputs
+    except (SpecError, OSError, UnicodeDecodeError):
+        return []
+    given: dict[str, str] = {}
+    for name, value in definition.inputs.items():
+        if name in declared and value != declared[name].default:
+            given[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    for name, found in definition.read.items():
+        if name in declared and not found.default:
+            given[name] = found.source
+    words: list[str] = []
+    for name, text in given.items():
+        words += ["-i", f"{name}={text if len(text) <= _SHOWN_CHARS_MAX else 'VALUE'}"]
+    return words
