@@ -66,7 +66,7 @@ def _read(function: Callable[..., int], words: Sequence[str]) -> dict[str, Any]:
         if value == "" or value.startswith("-"):
             raise _NotPlainError
         given.setdefault(parameter, []).append(value)
-    found = _read_arguments(declared, defaults, free)
+    found = _read_arguments(declared, free)
     for parameter, (hint, option) in declared.items():
         if parameter in given:
             found[parameter] = _option_value(parameter, hint, option, given[parameter])
@@ -110,7 +110,7 @@ def _own_name(parameter: str, *, is_flag: bool) -> str:
 
 
 def _read_arguments(
-    declared: Mapping[str, tuple[Any, Declared]], defaults: dict[str, Any], free: list[str]
+    declared: Mapping[str, tuple[Any, Declared]], free: list[str]
 ) -> dict[str, Any]:
     """The arguments by position; only the last one may take several words."""
     found: dict[str, Any] = {}

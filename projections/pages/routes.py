@@ -164,7 +164,7 @@ def preview(reader: LedgerReader, page_request: PageRequest) -> Any:
     shown = read_preview(reader, found)
     if shown is None:
         raise PageNotFound(f"{found.path!r} is neither an image nor a document; download it")
-    return inline(shown.content, shown.media_type, found.path, is_document=shown.is_document)
+    return inline(shown.content, shown.media_type, found.path)
 
 
 def compare(reader: LedgerReader, page_request: PageRequest) -> Any:

@@ -66,7 +66,6 @@ class Preview(Struct, frozen=True):
 
     content: bytes
     media_type: str
-    is_document: bool
 
 
 def read_shown(
@@ -114,7 +113,7 @@ def read_preview(reader: LedgerReader, file: FileRow) -> Preview | None:
     seen = read_form(file.path, content)
     if seen.form not in SHOWN_BY_BROWSER:
         return None
-    return Preview(content, seen.media_type, seen.form is Form.DOCUMENT)
+    return Preview(content, seen.media_type)
 
 
 def is_image(reader: LedgerReader, file: FileRow) -> bool:

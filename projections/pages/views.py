@@ -218,7 +218,7 @@ async def static(request: Any) -> Any:
     return Response(read_static(name), content_type=TYPES[name], headers=headers)
 
 
-def inline(content: bytes, media_type: str, path: str, *, is_document: bool) -> Any:
+def inline(content: bytes, media_type: str, path: str) -> Any:
     """Bytes that others wrote and a browser shows: an image, or a document in a frame."""
     headers = {
         **HEADERS,

@@ -189,7 +189,7 @@ class BatchRoom:
                 if wait_s > 0:
                     pause_s = min(pause_s, wait_s)
                     break
-                if not await self._make_batch(key, gathering):
+                if not await self._make_batch(gathering):
                     pause_s = min(pause_s, LOOK_S)
                     break
             if not gathering.members:
@@ -219,7 +219,7 @@ class BatchRoom:
         waiting = sum(len(batch.waiting) for batch in state.batches.values())
         return state.running_total == gathered + waiting
 
-    async def _make_batch(self, key: Key, gathering: Gathering) -> bool:
+    async def _make_batch(self, gathering: Gathering) -> bool:
         """Commit one batch and begin to follow it; whether budgets let any call into it."""
         chosen: list[Member] = []
         steps = self._state.steps
@@ -242,7 +242,7 @@ class BatchRoom:
         number = len(self._state.batches) + 1
         for member in chosen:
             member.batch = number
-        await self._commit_batch(key, number, chosen)
+        await self._commit_batch(number, chosen)
         batch = self._state.batches.get(number)
         for member in chosen:
             # Its attempt may have ended in the meantime.
@@ -261,7 +261,7 @@ class BatchRoom:
         self._nursery.start_soon(follower.follow, entries)
         return True
 
-    async def _commit_batch(self, key: Key, number: int, chosen: list[Member]) -> None:
+    async def _commit_batch(self, number: int, chosen: list[Member]) -> None:
         events = [member.event for member in chosen if member.event is not None]
         first = events[0]
         submitted = BatchSubmitted(

@@ -73,7 +73,7 @@ def _prompt_of(seen: StepSeen) -> str:
             for turn in reversed(call.exchange.turns):
                 if turn.role == "user":
                     return turn.text
-            _refuse_lost(seen, call)
+            _refuse_lost(call)
     raise UsageProblem(_without(seen, "prompt"))
 
 
@@ -83,7 +83,7 @@ def _reply_of(seen: StepSeen) -> str:
         for call in reversed(attempt.calls):
             if call.exchange.reply is not None:
                 return call.exchange.reply.text
-            _refuse_lost(seen, call)
+            _refuse_lost(call)
     raise UsageProblem(_without(seen, "reply"))
 
 
@@ -105,7 +105,7 @@ ALONE: Mapping[str, Callable[[StepSeen], Any]] = {
 """What can be shown of a step and nothing else, by the name of its option."""
 
 
-def _refuse_lost(seen: StepSeen, call: CallTurn) -> None:
+def _refuse_lost(call: CallTurn) -> None:
     if call.exchange.lost is not None:
         raise UsageProblem(f"{call.row.name} cannot be shown: its bytes {call.exchange.lost}")
 

@@ -87,7 +87,7 @@ def check_possible(
                 *_EXHAUSTED,
             )
     if step.key is not None and not has_template(step.key):
-        reason = _key_problem(step.key, step)
+        reason = _key_problem(step)
         if reason:
             yield problem(reason, "key")
     approval = step.approval
@@ -171,7 +171,7 @@ def _check_retry_on(step: StepSpec, problem: _Report) -> Iterator[Problem]:
             )
 
 
-def _key_problem(key: str, step: StepSpec) -> str:
+def _key_problem(step: StepSpec) -> str:
     """Why a key that is the same for each item fails the step; empty if it need not."""
     count = _count_of_items(step)
     if count is not None and count > 1:

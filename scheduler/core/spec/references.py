@@ -331,7 +331,7 @@ def _step_reference_problem(
                     f"steps.{group}.output.{name}"
                 )
         return f"{shown}: there is no step {name!r}{nearest(name, scope.steps)}"
-    if place != "until" and _is_around(name, path, scope):
+    if place != "until" and _is_around(name, path):
         return f"{shown}: the step refers to itself"
     if len(keys) < 2 or keys[1] not in STEP_FIELDS:
         got = f"; got {keys[1]!r}" if len(keys) > 1 else ""
@@ -339,7 +339,7 @@ def _step_reference_problem(
     return ""
 
 
-def _is_around(name: str, path: Path, scope: Scope) -> bool:
+def _is_around(name: str, path: Path) -> bool:
     """Whether the text at the path belongs to the step or to one of its members."""
     return any(
         path[place] == "steps" and path[place + 1] == name for place in range(0, len(path) - 1, 2)
