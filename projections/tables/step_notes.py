@@ -13,11 +13,13 @@ from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import step_state
 
+LEFT_RUNNING = "was running when its process ended"
+JOB_TIMED_OUT = "the job had reached its time limit"
 _SKIPPED = {
     "condition": "its condition was false",
     "dependency_failed": "a step that it needs failed",
     "dependency_skipped": "a step that it needs was skipped",
-    "job_timeout": "the job had reached its time limit",
+    "job_timeout": JOB_TIMED_OUT,
 }
 
 
@@ -43,7 +45,7 @@ def _first(view: JobView, step: StepRow, is_live: bool) -> str:
     if is_in_batch(step):
         return batch_note(view, step)
     if step_state(view, step, is_live=is_live) == INTERRUPTED:
-        return "was running when its process ended"
+        return LEFT_RUNNING
     if step.status == "pending":
         attempts = view.attempts_of.get(step.name) if step.attempts else None
         is_cut = attempts is not None and attempts[-1].status in CUT_SHORT

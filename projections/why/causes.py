@@ -9,7 +9,8 @@ from orc.ledger.reader import LedgerReader
 from orc.ledger.wording import count_text
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
-from orc.projections.why.texts import JOB_TIMED_OUT, quoted
+from orc.projections.tables.step_notes import JOB_TIMED_OUT
+from orc.projections.why.texts import quoted
 
 CAUSES_MAX = 100_000
 _SHOWN = 3

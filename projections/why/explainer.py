@@ -44,6 +44,7 @@ from orc.projections.history.definitions import SpecSeen, read_spec
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
+from orc.projections.tables.step_notes import JOB_TIMED_OUT
 from orc.projections.why.cache import cache_statement, not_cached
 from orc.projections.why.causes import chain_events, chain_text, read_causes
 from orc.projections.why.pending import pending_statements
@@ -51,7 +52,6 @@ from orc.projections.why.retries import retry_rule
 from orc.projections.why.texts import (
     ENDED,
     INTERRUPTED_BY,
-    JOB_TIMED_OUT,
     Kind,
     Statement,
     budget_text,

@@ -16,6 +16,7 @@ from orc.projections.tables.inner_waits import wait_of
 from orc.projections.tables.job_view import JobView, read_rows, read_view
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import step_state, step_status
+from orc.projections.tables.step_notes import LEFT_RUNNING
 from orc.projections.why.causes import Cause, chain_text, read_causes
 from orc.projections.why.explainer import StepExplainer
 from orc.projections.why.texts import Statement
@@ -105,7 +106,7 @@ def _verdict(
 def _phrase(view: JobView, row: StepRow, *, is_live: bool) -> str:
     state = step_state(view, row, is_live=is_live)
     if state == INTERRUPTED:
-        return "was running when its process ended"
+        return LEFT_RUNNING
     inside = view.inner_waits.get(row.name)
     is_for_retries = wait_of(row).waits_for == "retry" or (
         state == "waiting" and inside is not None and not inside.is_left_to_people

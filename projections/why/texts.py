@@ -54,8 +54,6 @@ INTERRUPTED_BY = {
 }
 """Why an attempt was interrupted, by the reason in the event."""
 
-JOB_TIMED_OUT = "the job had reached its time limit"
-
 _VALUE_CHARS = 80
 _REFERENCE = re.compile(r"steps(?:\.|\[['\"])([A-Za-z_][A-Za-z0-9_-]*)")
 
