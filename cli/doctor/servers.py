@@ -13,12 +13,30 @@ from orc.ledger.files.written import current_folder
 from orc.ledger.servers.server_def import ServerDef
 from orc.providers.servers.presets import PRESETS
 from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.resolve.known_steps import known_steps
+from orc.scheduler.effects.targets import preset_servers, target_rules
 
 
 def servers_of_spec(spec: Path, environment: Mapping[str, str]) -> dict[str, ServerDef]:
-    """The servers that the steps of the spec may use. Raises SpecError, UsageProblem."""
-    _, definition = prepare(Submission(path=spec), environment, executor_names=None)
-    return definition.servers
+    """The servers that the steps of the spec may use. Raises SpecError, UsageProblem.
+
+    A step whose provider is known only later may use each server that orc knows; of those that
+    no file defines and no step names, the ones with a key or an address count.
+    """
+    submission = Submission(path=spec, needs_inputs=False)
+    _, definition = prepare(submission, environment, executor_names=None)
+    named = {definition.provider}
+    for step in known_steps(definition, target_rules(environment, definition.servers)):
+        named |= {step.provider or "", *(target.provider for target in step.fallback)}
+    presets = preset_servers(environment)
+    return {
+        name: server
+        for name, server in definition.servers.items()
+        if name in named
+        or name not in presets
+        or presets[name].definition != server
+        or _is_set_up(name, environment)
+    }
 
 
 def servers_here(environment: Mapping[str, str]) -> tuple[dict[str, ServerDef], list[Finding]]:

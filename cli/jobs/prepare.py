@@ -55,7 +55,7 @@ class Submission(Struct, frozen=True):
     run, with the steps that they need. `output_dir` replaces that of the spec. `name` is used for
     `text` in messages. `executors` replaces the executors of the spec: by the ids of steps, and ""
     for all. `tags` are added to those of the spec. `default_provider` is that of a spec which names
-    none.
+    none. Without `needs_inputs` the spec is only looked at, and its inputs may lack values.
     """
 
     path: Path | None = None
@@ -73,6 +73,7 @@ class Submission(Struct, frozen=True):
     executors: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     default_provider: str = DEFAULT_PROVIDER
+    needs_inputs: bool = True
 
 
 def prepare_here(
@@ -141,6 +142,7 @@ def prepare(
         executor_names=executor_names,
         is_strict=submission.strict,
         tags=submission.tags,
+        needs_inputs=submission.needs_inputs,
     )
     spec, definition = build_job(text, source_name=name, settings=settings)
     _check_budget(submission, definition, environment)

@@ -30,6 +30,8 @@ def resolve_inputs(
         if is_given:
             value, reason = read_input(settings.inputs[name], spec)
         elif is_required(spec):
+            if not settings.needs_inputs:
+                continue
             about = f" ({spec.description})" if spec.description else ""
             report(
                 f"inputs.{name}: a value is required{about}; give it with -i {name}=VALUE",

@@ -92,7 +92,7 @@ class Settings(Struct, frozen=True):
     `executor_names` are those that this machine knows; None: names are not checked.
 
     With `is_strict`, a pattern of files to capture must match something. `tags` are added to those of
-    the spec.
+    the spec. Without `needs_inputs`, an input may lack its value; what depends on it is not checked.
     """
 
     providers: Mapping[str, ProviderFacts]
@@ -116,6 +116,7 @@ class Settings(Struct, frozen=True):
     executor_names: Collection[str] | None = None
     is_strict: bool = False
     tags: tuple[str, ...] = ()
+    needs_inputs: bool = True
 
     @property
     def target_rules(self) -> TargetRules:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orc.cli.env_file import load_env_file
+from orc.providers.servers.presets import PRESETS
 from tests.cli.command_line import orc, submit, write
 from tests.model_server import Fails, ModelServer, Says
 
@@ -303,6 +304,29 @@ def test_doctor_asks_every_server_of_a_spec_and_names_what_is_missing(
     assert "with the key in ONE_KEY; 2 models" in found["one"]["message"]
     assert (found["two"]["level"], found["two"]["message"]) == ("bad", "TEAM_TOKEN is not set")
     assert pair[1].seen == []
+
+
+def test_doctor_needs_no_inputs_and_leaves_out_servers_that_nothing_names() -> None:
+    text = """project: p
+servers: {own: {base_url: "http://127.0.0.1:9/v1", key: GONE_KEY}, xai: {timeout: 5m}}
+inputs: {topic: {}, models: {default: [groq/a], type: list}}
+steps:
+  chosen: {value: deepseek/x}
+  late: {provider: "${{ steps.chosen.output }}", fallback: [together/b], prompt: hi}
+  given: {provider: "${{ inputs.topic }}", prompt: hi}
+  listed: {for_each: "${{ inputs.models }}", provider: "${{ item }}", prompt: hi}
+"""
+    said = orc("doctor", write("spec.yaml", text), "--json")
+    assert said.code == 7, said.err
+    found = {finding["name"]: finding["message"] for finding in said.json()["findings"]}
+    assert {name for name in found if name in {*PRESETS, "own"}} == {
+        "groq",
+        "own",
+        "together",
+        "xai",
+    }
+    assert found["own"] == "GONE_KEY is not set"
+    assert found["together"] == "TOGETHER_API_KEY is not set"
 
 
 def test_doctor_asks_the_servers_that_are_set_up_here(
