@@ -197,7 +197,7 @@ class _Printer:
     def _say_lost(self, one: AttemptLog, lost: str) -> None:
         self.has_printed = True
         self._head(one)
-        say(f"  its bytes {safe(lost)}")
+        say(f"  {safe(lost)}")
 
     def _head(self, one: AttemptLog) -> None:
         if one.attempt == 0:

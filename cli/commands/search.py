@@ -146,7 +146,7 @@ def _print_results(found: SearchResults, *, as_json: bool) -> None:
 
 def _text(hit: Hit) -> str:
     if hit.lost is not None:
-        return f"its bytes {hit.lost}"
+        return hit.lost
     return "".join(f"[{text}]" if is_hit else text for text, is_hit in hit.pieces)
 
 

@@ -76,7 +76,7 @@ def _read_definition(reader: LedgerReader, payload: Payload) -> tuple[JobDef | N
     try:
         return load_job(document), lost
     except ValidationError:
-        return None, "cannot be read by this version of orc"
+        return None, "it cannot be read by this version of orc"
 
 
 def read_or_lost(reader: LedgerReader, payload: Payload | None) -> tuple[Any, str | None]:

@@ -93,7 +93,7 @@ def _output_of(seen: StepSeen) -> Any:
         raise UsageProblem(_without(seen, "result"))
     value, lost = seen.output
     if lost is not None:
-        raise UsageProblem(f"the result of {seen.step.name} cannot be shown: its bytes {lost}")
+        raise UsageProblem(f"the result of {seen.step.name} cannot be shown: {lost}")
     return value
 
 
@@ -107,7 +107,7 @@ ALONE: Mapping[str, Callable[[StepSeen], Any]] = {
 
 def _refuse_lost(call: CallTurn) -> None:
     if call.exchange.lost is not None:
-        raise UsageProblem(f"{call.row.name} cannot be shown: its bytes {call.exchange.lost}")
+        raise UsageProblem(f"{call.row.name} cannot be shown: {call.exchange.lost}")
 
 
 def _without(seen: StepSeen, what: str) -> str:

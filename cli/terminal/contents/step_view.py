@@ -70,7 +70,7 @@ def _parts(seen: StepSeen) -> Iterator[str]:
     if seen.output is not None:
         value, lost = seen.output
         yield "\n== Output\n"
-        yield f"(its bytes {safe(lost)})\n" if lost is not None else value_text(value)
+        yield f"({safe(lost)})\n" if lost is not None else value_text(value)
     yield from _scores(seen)
     yield from _files(seen)
 
@@ -140,7 +140,7 @@ def _call(call: CallTurn) -> Iterator[str]:
     row, texts = call.row, call.exchange
     yield f"\n== Call {row.call}: {safe(row.provider)}/{safe(row.model)}, {_facts(row)}\n"
     if texts.lost:
-        yield f"(its bytes {safe(texts.lost)})\n"
+        yield f"({safe(texts.lost)})\n"
     if texts.system:
         yield f"\n-- system\n{plain_text(texts.system)}"
     for turn in texts.turns:
@@ -212,7 +212,7 @@ def _files(seen: StepSeen) -> Iterator[str]:
         try:
             yield file_text(file.path, seen.reader.read_blob(file.sha256))
         except LedgerError as error:
-            yield f"(its bytes {safe(describe_unreadable(error))})\n"
+            yield f"({safe(describe_unreadable(error))})\n"
     if len(seen.files) > _FILES_MAX:
         command = command_line("show", seen.view.job.job_id, "--files")
         yield f"\n({count_text(len(seen.files) - _FILES_MAX, 'more file')}: {command})\n"
@@ -225,4 +225,4 @@ def _indented(label: str, text: str) -> str:
 
 
 def _shown(text: ShownText) -> str:
-    return f"(its bytes {safe(text.lost)})\n" if text.lost is not None else plain_text(text.text)
+    return f"({safe(text.lost)})\n" if text.lost is not None else plain_text(text.text)

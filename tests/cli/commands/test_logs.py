@@ -74,6 +74,7 @@ def test_removed_logs_say_who_removed_them(here: Path) -> None:
     assert orc("prune", "--job", job, "--yes").code == 0
     found = orc("logs", job, "last")
     assert (found.code, found.out) == (0, "")
+    assert "\n  the bytes of blob " in found.err
     assert "were removed by orc prune" in found.err
 
 

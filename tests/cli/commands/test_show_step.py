@@ -55,6 +55,13 @@ def test_a_step_is_shown_with_its_prompt_reply_and_use(ran: Said) -> None:
     assert "\n== Output\nOne\n" in shown
 
 
+def test_removed_bytes_are_named_in_one_sentence(ran: Said) -> None:
+    assert orc("prune", "--job", "latest", "--yes").code == 0
+    shown = orc("show", "latest", "files").out
+    assert "== File demo/t.csv, 17 B\n(the bytes of blob " in shown
+    assert "were removed by orc prune" in shown
+
+
 def test_files_are_shown_in_their_forms_and_the_log_too(ran: Said) -> None:
     shown = orc("show", "latest", "files").out
     assert "== File demo/t.csv, 17 B\nname  value\none   1\n" in shown

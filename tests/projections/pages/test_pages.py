@@ -353,6 +353,7 @@ def test_removed_bytes_are_named_with_the_command_that_removed_them(database: Pa
         for page in (PAGES[2], PAGES[4], PAGES[6]):
             answer = await get(page)
             assert answer.status_code == 200, page
+            assert "bytes the bytes" not in answer.text, page
         assert "removed by orc prune" in (await get(PAGES[6])).text
 
     browse(database, then=look)
