@@ -30,6 +30,16 @@ def _rendered_keys(step: StepDef) -> Iterator[tuple[str, Any]]:
     """The keys that the step has, of those that may have templates. Most steps have few of them."""
     if step.messages:
         yield "prompt", [dump(message) for message in step.messages]
+    if step.model:
+        yield "model", step.model
+    if step.params:
+        yield "params", step.params
+    if step.fallback:
+        yield "fallback", [target.model for target in step.fallback]
+    if step.tools:
+        yield "tools", [[tool.description, tool.parameters, tool.allow] for tool in step.tools]
+    if step.output_schema:
+        yield "output", step.output_schema
     if step.embed is not None:
         yield "embed", step.embed.texts
     if step.system:
@@ -51,6 +61,9 @@ def _rendered_keys(step: StepDef) -> Iterator[tuple[str, Any]]:
     if step.for_each is not None:
         yield "for_each", step.for_each.items
         yield "matrix", step.for_each.matrix
+        yield "key", step.for_each.key
+    if step.score:
+        yield "score", [[score.why, score.of] for score in step.score.values()]
 
 
 def _misread(text: str) -> str | None:

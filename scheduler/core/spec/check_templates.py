@@ -18,7 +18,7 @@ from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.core.spec.rendered_keys import Rendered, rendered
 
 _SHORT_FORMS_WITH_TEXTS = ("fallback", "files", "approval", *HooksSpec.model_fields)
-_REMEDY = (
+NOT_RENDERED = (
     "`${{ }}` is not rendered here; write the value itself (docs/spec.md#templates lists the keys "
     "with templates)"
 )
@@ -31,7 +31,7 @@ def refused_templates(document: Document) -> Iterator[tuple[Path, Problem]]:
         said = (
             "a key cannot have a template; put it into a value, or build the mapping in a step"
             if is_key
-            else _REMEDY
+            else NOT_RENDERED
         )
         yield path, Problem(f"{dotted(path)}: {said}", *document.place(path, key=is_key))
 

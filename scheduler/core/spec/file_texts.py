@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.source.paths import Path, dotted
 from orc.scheduler.core.source.yaml_source import Document
+from orc.scheduler.core.spec.check_templates import NOT_RENDERED
 
 ReadText = Callable[[str], str]
 """Returns the text of a file that the spec names; raises ValueError with the reason if it cannot."""
@@ -35,6 +37,8 @@ def read_texts(document: Document, read_text: ReadText | None) -> list[Problem]:
                 )
                 continue
             try:
+                if has_template(name):
+                    raise ValueError(NOT_RENDERED)
                 owner[key] = "" if read_text is None else read_text(name)
                 if read_text is not None and not owner[key].strip():
                     raise ValueError(f"{name} is empty")

@@ -345,6 +345,38 @@ steps:
     assert "(step" not in said.err
 
 
+def test_a_template_of_another_form_is_a_warning_in_each_key_with_templates() -> None:
+    text = """project: p
+provider: openai/gpt-5
+steps:
+  a: {model: "{{ m }}", prompt: hi, fallback: ["openai/{{ f }}"], params: {stop: ["{{ s }}"]}}
+  b: {prompt: hi, tools: [{builtin: run_command, allow: ["{{ t }}"]}]}
+  c: {prompt: hi, output: {format: json, schema: {type: object, description: "{{ d }}"}}}
+  e: {for_each: [1], key: "x {{ k }}", value: 1, score: {x: {value: "${{ 1 }}", why: "{{ w }}"}}}
+"""
+    warnings = orc("validate", write("spec.yaml", text), "--json").json()["warnings"]
+    told = [" ".join(found.split()[:3]) for found in warnings]
+    assert told == [
+        "step 'a': model:",
+        "step 'a': params:",
+        "step 'a': fallback:",
+        "step 'b': tools:",
+        "step 'c': output:",
+        "step 'e': key:",
+        "step 'e': score:",
+    ]
+    assert "{{ m }} is plain text here; a template is written ${{ m }}" in warnings[0]
+
+
+@pytest.mark.parametrize("key", ["prompt", "system"])
+def test_a_template_in_the_path_of_a_text_is_refused_as_one(key: str) -> None:
+    keys = {"prompt": "hi", key: {"file": "${{ project }}.md"}}
+    said = orc("validate", write("spec.yaml", json.dumps({"project": "p", "steps": {"a": keys}})))
+    assert said.code == 2
+    assert f"steps.a.{key}.file: `${{{{ }}}}` is not rendered here" in said.err + said.out
+    assert "home folder" not in said.err + said.out
+
+
 def test_the_examples_are_valid_specs() -> None:
     specs = [path for path in EXAMPLES.glob("*.yaml") if ".replay." not in path.name]
 
