@@ -180,7 +180,7 @@ def _run_trial(trial: Trial, *, quiet: bool, as_json: bool) -> int:
 
     from orc.cli.chaos.display import make_chaos_display, say_plan
     from orc.cli.chaos.trial import run_trial
-    from orc.cli.jobs.sync import first_error
+    from orc.cli.jobs.sync import run_sync
     from orc.scheduler.stopping import open_stop_signals
 
     caught: list[str] = []
@@ -201,10 +201,7 @@ def _run_trial(trial: Trial, *, quiet: bool, as_json: bool) -> int:
         return report
 
     say_plan(trial, quiet=quiet or as_json)
-    try:
-        report = trio.run(until_stopped)
-    except BaseExceptionGroup as group:
-        raise first_error(group) from group
+    report = run_sync(until_stopped)
     if caught or report is None:
         say(f"stopped by {caught[0]}: there is no result, and all processes have ended")
         return SIGNALS[caught[0]]

@@ -31,13 +31,10 @@ def command(
     No model is called. Commands and functions do run again, in a separate run folder. Prints the
     first difference, and exits 5 if there is one.
     """
-    import trio
-
     # Imported here: completion, help and an error of the line need only the options.
     from orc.cli.jobs.caller.spec_dir import check_spec_dir
-    from orc.cli.jobs.replay import Replayed
     from orc.cli.jobs.replay import replay as replay_job
-    from orc.cli.jobs.sync import first_error
+    from orc.cli.jobs.sync import run_sync
     from orc.cli.terminal.make_display import make_display
 
     # The progress of the run goes to stderr; only the comparison goes to stdout.
@@ -46,8 +43,9 @@ def command(
         as_json=False, quiet=quiet or as_json, prices=places.prices, database=places.database
     )
 
-    async def call() -> Replayed:
-        return await replay_job(
+    with display:
+        replayed = run_sync(
+            replay_job,
             job,
             places=places,
             environment=os.environ,
@@ -56,12 +54,6 @@ def command(
             trust=trust,
             spec_dir=check_spec_dir(spec_dir),
         )
-
-    try:
-        with display:
-            replayed = trio.run(call)
-    except BaseExceptionGroup as group:
-        raise first_error(group) from group
     first = replayed.differences[0] if replayed.differences else None
     if as_json:
         put_json(

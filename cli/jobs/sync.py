@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import trio
 
+from orc.scheduler.effects.deadlines import LookingClock
+
 Value = TypeVar("Value")
 
 
@@ -17,7 +19,7 @@ def run_sync(function: Callable[..., Awaitable[Value]], *args: Any, **kwargs: An
         return await function(*args, **kwargs)
 
     try:
-        return trio.run(call)
+        return trio.run(call, clock=LookingClock())
     except BaseExceptionGroup as group:
         raise first_error(group) from group
 
