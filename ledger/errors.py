@@ -136,6 +136,10 @@ class FileTooLarge(LedgerError):
     exit_code = exit_codes.USAGE
 
 
+REMOVED = "the bytes of blob "
+"""What the message about removed bytes begins with, after the path of the ledger."""
+
+
 class RemovedBlob(LedgerError):
     """The bytes of a blob were removed from the ledger by `orc prune` or `orc redact`."""
 
@@ -176,9 +180,9 @@ class CorruptLedger(LedgerError):
 
 def describe_unreadable(error: LedgerError) -> str:
     """Why bytes cannot be shown; for removed blobs, without the path of the ledger."""
-    if isinstance(error, RemovedBlob):
-        return str(error).partition(": ")[2]
-    return str(error)
+    message = str(error)
+    # The path may have a colon, too.
+    return message[max(0, message.find(REMOVED)) :] if isinstance(error, RemovedBlob) else message
 
 
 class UnseenLog(UserWarning):

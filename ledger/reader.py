@@ -20,7 +20,7 @@ from orc.ledger.codec import EVENT_COLUMNS, parse_text, row_to_recorded
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.digest import Digest
-from orc.ledger.errors import CorruptLedger, FileTooLarge, RemovedBlob
+from orc.ledger.errors import REMOVED, CorruptLedger, FileTooLarge, RemovedBlob
 from orc.ledger.events import JobId, Payload, Recorded, StoredEvent
 from orc.ledger.files.file_store import CHUNK_BYTES, FileStore
 from orc.ledger.files.way import real_path
@@ -212,7 +212,7 @@ class LedgerReader:
             raise CorruptLedger(f"{self.path}: blob {digest} is missing")
         if row[2] is not None:
             note = removal_note(self.connection, row[2])
-            raise RemovedBlob(f"{self.path}: the bytes of blob {digest[:12]}... {note}", digest)
+            raise RemovedBlob(f"{self.path}: {REMOVED}{digest[:12]}... {note}", digest)
         return row[0], row[1]
 
     def read_payload(self, payload: Payload | None) -> Any:

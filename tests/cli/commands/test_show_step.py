@@ -62,6 +62,14 @@ def test_removed_bytes_are_named_in_one_sentence(ran: Said) -> None:
     assert "were removed by orc prune" in shown
 
 
+def test_the_path_of_a_ledger_with_removed_bytes_is_left_out(ran: Said, tmp_path: Path) -> None:
+    assert orc("prune", "--job", "latest", "--yes").code == 0
+    (tmp_path / "a: b").mkdir()
+    assert orc("backup", "a: b/runs.db").code == 0
+    shown = orc("show", "latest", "files", "--db", "a: b/runs.db").out
+    assert "== File demo/t.csv, 17 B\n(the bytes of blob " in shown
+
+
 def test_files_are_shown_in_their_forms_and_the_log_too(ran: Said) -> None:
     shown = orc("show", "latest", "files").out
     assert "== File demo/t.csv, 17 B\nname  value\none   1\n" in shown
