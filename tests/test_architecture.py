@@ -208,7 +208,7 @@ MAY_IMPORT: dict[str, str] = {
     "cli.mcp": "cli.jobs ledger scheduler.core scheduler.core.spec",
     "cli.doctor": (
         "cli cli.cluster cli.jobs cli.jobs.caller ledger ledger.files ledger.servers providers "
-        "providers.servers scheduler.core"
+        "providers.servers scheduler.core scheduler.core.resolve scheduler.effects"
     ),
     "cli.commands": (
         "cli cli.assess cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.acting "

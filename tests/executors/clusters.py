@@ -119,7 +119,7 @@ class LoopbackCluster:
 
     def wait_until_empty(self) -> None:
         """Wait until nothing of earlier tests is left; a forgotten attempt goes a little later."""
-        wait_until(lambda: not self.inspect()["tasks"])
+        wait_until(lambda: not self.inspect()["tasks"], within_s=60)
 
     def retire(self, label: str) -> None:
         """Retire a worker, as an adaptive cluster does."""

@@ -67,7 +67,9 @@ def check_flow(path: Path, step: StepSpec, document: Document, scope: Scope) -> 
     for option in options:
         if not _OPTION.match(option):
             yield problem(
-                "approval", f"{option!r} is not a valid option: use letters, digits, - and _"
+                "approval",
+                f"{option[:80]!r} is not a valid option: use at most 64 letters, digits, - and _, "
+                "starting with a letter or _",
             )
     twice = next((option for option in options if options.count(option) > 1), None)
     if twice is not None:

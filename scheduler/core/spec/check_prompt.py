@@ -161,7 +161,10 @@ def _tool_problems(tool: ToolSpec) -> Iterator[str]:
     name = tool_name(tool)
     is_server = tool.mcp is not None
     if not _TOOL_NAME.match(name) and (name or not is_server):
-        yield f"{name!r} is not a valid tool name: use at most 64 letters, digits, - and _"
+        yield (
+            f"{name!r} is not a valid tool name: use at most 64 letters, digits, - and _, "
+            "starting with a letter or _"
+        )
     if tool.builtin is not None and tool.name is not None:
         yield "`name` is allowed with `python` or `mcp` only"
     for key in ("description", "parameters"):

@@ -373,6 +373,7 @@ def test_a_resumed_conversation_does_not_call_again_and_no_server_survives_a_kil
         ({"mcp": "${{ 1 }}"}, "mcp: `${{ }}` is not rendered here"),
         ({"mcp": "./a.py", "description": "x"}, "`description` is allowed with `python` only"),
         ({"mcp": "./a.py", "name": "a b"}, "not a valid tool name"),
+        ({"mcp": "./a.py", "name": "1st"}, "starting with a letter or _"),
         ({"mcp": "./a.py", "allow": []}, "allow"),
     ],
 )

@@ -80,6 +80,7 @@ NEVER = {
     STEP % "for_each: [1], max_parallel: 0, value: 1": "max_parallel",
     STEP % "approval: {message: x, options: [reject]}": "has only `reject`",
     STEP % "approval: {message: x, options: []}": "options: must have at least 1",
+    STEP % "approval: {message: x, options: ['1st']}": "starting with a letter or _",
     STEP % "approval: {message: x, options: [a], on_timeout: b, timeout: 1h}": "must be one of a",
     STEP % "approval: {message: x, on_timeout: approve}": "on_timeout: is allowed with `timeout` only",
     "concurrency: 0\n" + STEP % "run: x": "concurrency",
