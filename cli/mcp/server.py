@@ -167,11 +167,20 @@ def _about_specs(calls: OrcCalls, specs: Path) -> list[Tool]:
         )
         return await _told(planning)
 
-    async def validate(spec: Spec, limit: Limit = LIMIT, offset: Offset = 0) -> Answer:
-        """Check a spec: each error with its line and column."""
+    async def validate(
+        spec: Spec,
+        inputs: Inputs = None,
+        limit: Limit = LIMIT,
+        offset: Offset = 0,
+    ) -> Answer:
+        """Check a spec and the values of its inputs: each error with its line and column."""
         with _refusals():
             path = spec_below(specs, spec)
-        return await _told(calls.answer("validate", str(path), offset=offset, limit=limit))
+            options = input_options(path, inputs or {})
+        checking = calls.answer(
+            "validate", str(path), options=options, folder=path.parent, offset=offset, limit=limit
+        )
+        return await _told(checking)
 
     return [plan, validate]
 

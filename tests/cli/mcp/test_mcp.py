@@ -160,6 +160,23 @@ def test_a_long_answer_comes_in_parts_with_a_note() -> None:
     assert len(bounded("y" * 500_000, offset=0, limit=10**9)["text"]) == 200_000
 
 
+def test_a_spec_is_checked_with_values_of_its_inputs(here: Path) -> None:
+    write("needs.yaml", SPEC.replace("{default: x}", "{type: integer}"))
+
+    async def ask() -> None:
+        async with client_of(specs=here) as client:
+            without = await call(client, "validate", spec="needs.yaml")
+            assert "a value is required" in json.dumps(without["data"])
+            wrong = await call(client, "validate", spec="needs.yaml", inputs={"name": "y"})
+            assert "must be of type integer" in json.dumps(wrong["data"])
+            right = await call(client, "validate", spec="needs.yaml", inputs={"name": 1})
+            assert right["data"]["valid"] is True
+            said = await refusal(client, "validate", spec="needs.yaml", inputs={"other": 1})
+            assert "no input 'other'" in said
+
+    trio.run(ask)
+
+
 def test_what_a_command_refuses_is_an_error_of_the_tool(here: Path, job_id: str) -> None:
     async def ask() -> None:
         async with client_of() as client:
