@@ -58,5 +58,7 @@ def command(
         again = "FILE" if is_descriptor(file) else file
         trusting = command_line("import", again, "--trust")
         say(f"orc resume refuses this job until you run: {trusting}")
+    elif trust:
+        say("its author is trusted: its commands may run on this machine")
     say(f"next: {command_line('show', done.job_id)}")
     return 0

@@ -108,7 +108,7 @@ def _say_problem(job_id: JobId, error: BaseException) -> None:
 
 def _say_stopping(signal: str | None) -> None:
     why = "its time is over" if signal is None else signal
-    say(f"{_time()}  stopping ({why}): the running jobs go back to the queue")
+    say(f"{_time()}  stopping ({why}): jobs that still run go back to the queue")
 
 
 def _time() -> str:

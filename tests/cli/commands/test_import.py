@@ -37,7 +37,9 @@ def test_a_job_is_bundled_imported_and_runs_once_it_is_trusted(here: Path) -> No
         assert said.code == 2
         assert "orc import" in said.err
         assert "--trust" in said.err
-    assert "already in the ledger" in orc("import", "job.orc", "--trust", *there).err
+    trusting = orc("import", "job.orc", "--trust", *there).err
+    assert "already in the ledger" in trusting
+    assert "its author is trusted" in trusting
     assert orc("resume", job, *there).code == 0
     assert orc("verify", *there).code == 0
     # The job has more events in its first ledger; later it has other events.
