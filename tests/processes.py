@@ -110,13 +110,17 @@ def end_process(process: subprocess.Popen[Any]) -> None:
 
 
 def wait_until(
-    condition: Callable[[], object], *, within_s: float = 20.0, what: str = "the condition"
+    condition: Callable[[], object],
+    *,
+    within_s: float = 20.0,
+    every_s: float = 0.005,
+    what: str = "the condition",
 ) -> None:
     """Ask again and again until the condition holds; fails after `within_s`."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come true in {within_s:g} s"
-        time.sleep(0.005)
+        time.sleep(every_s)
 
 
 async def wait_for(condition: Callable[[], object], *, within_s: float = 20.0) -> None:

@@ -119,7 +119,8 @@ class LoopbackCluster:
 
     def wait_until_empty(self) -> None:
         """Wait until nothing of earlier tests is left; a forgotten attempt goes a little later."""
-        wait_until(lambda: not self.inspect()["tasks"], within_s=60)
+        # Each look is a process of its own.
+        wait_until(lambda: not self.inspect()["tasks"], within_s=30, every_s=0.3)
 
     def retire(self, label: str) -> None:
         """Retire a worker, as an adaptive cluster does."""

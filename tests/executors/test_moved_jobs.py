@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +35,7 @@ steps:
 @pytest.fixture
 def left_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_cluster: LoopbackCluster
-) -> Path:
+) -> Iterator[Path]:
     """The file with the process of a command that a worker runs; the owner of its job was killed."""
     monkeypatch.chdir(tmp_path)
     mark = tmp_path / "mark"
@@ -44,7 +46,11 @@ def left_running(
         wait_until(lambda: mark.exists() and mark.read_text(), within_s=30, what="the command")
     finally:
         end_process(owner)
-    return mark
+    yield mark
+    # Some of the tests leave it: other tests need its room on the worker.
+    if is_running(mark):
+        os.killpg(int(mark.read_text()), signal.SIGKILL)
+    shared_cluster.wait_until_empty()
 
 
 @pytest.fixture
