@@ -152,35 +152,28 @@ def _reading(calls: OrcCalls) -> list[Tool]:
 
 
 def _about_specs(calls: OrcCalls, specs: Path) -> list[Tool]:
+    async def ask(
+        command: str, spec: str, inputs: dict[str, Any] | None, limit: int, offset: int
+    ) -> Answer:
+        with _refusals():
+            path = spec_below(specs, spec)
+            options = input_options(path, inputs or {})
+        asking = calls.answer(
+            command, str(path), options=options, folder=path.parent, offset=offset, limit=limit
+        )
+        return await _told(asking)
+
     async def plan(
-        spec: Spec,
-        inputs: Inputs = None,
-        limit: Limit = LIMIT,
-        offset: Offset = 0,
+        spec: Spec, inputs: Inputs = None, limit: Limit = LIMIT, offset: Offset = 0
     ) -> Answer:
         """Show what a run of a spec would do, why, and what it would cost. Nothing runs."""
-        with _refusals():
-            path = spec_below(specs, spec)
-            options = input_options(path, inputs or {})
-        planning = calls.answer(
-            "plan", str(path), options=options, folder=path.parent, offset=offset, limit=limit
-        )
-        return await _told(planning)
+        return await ask("plan", spec, inputs, limit, offset)
 
     async def validate(
-        spec: Spec,
-        inputs: Inputs = None,
-        limit: Limit = LIMIT,
-        offset: Offset = 0,
+        spec: Spec, inputs: Inputs = None, limit: Limit = LIMIT, offset: Offset = 0
     ) -> Answer:
         """Check a spec and the values of its inputs: each error with its line and column."""
-        with _refusals():
-            path = spec_below(specs, spec)
-            options = input_options(path, inputs or {})
-        checking = calls.answer(
-            "validate", str(path), options=options, folder=path.parent, offset=offset, limit=limit
-        )
-        return await _told(checking)
+        return await ask("validate", spec, inputs, limit, offset)
 
     return [plan, validate]
 
