@@ -135,9 +135,12 @@ def step_state(view: JobView, step: StepRow, *, is_live: bool = True) -> str:
             return "waiting"
     if is_in_batch(step):
         return "waiting"
-    if step.status == "running" and not is_live and step.executor is None:
-        return INTERRUPTED
-    return step.status
+    return INTERRUPTED if is_left_running(step, is_live=is_live) else step.status
+
+
+def is_left_running(step: StepRow, *, is_live: bool) -> bool:
+    """Whether the step was running here, and no process runs the job any more."""
+    return step.status == "running" and not is_live and step.executor is None
 
 
 def step_status(view: JobView, step: StepRow, *, is_live: bool) -> str:
