@@ -286,16 +286,16 @@ def test_a_copy_that_nobody_answers_gives_up(engine: FakeEngine) -> None:
 def test_a_copy_whose_coordinator_is_silent_frees_its_slot(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent, "SILENCE_S", 0.3)
-    left = engine.submit(lease_s=0.3)
-    kept = engine.submit(ticket="job_b/step/1", lease_s=0.3)
+    monkeypatch.setattr(agent, "SILENCE_S", 0.6)
     started = time.monotonic()
+    left = engine.submit(lease_s=0.6)
+    kept = engine.submit(ticket="job_b/step/1", lease_s=0.6)
     while not left.has_returned:
         assert time.monotonic() - started < WAIT_S
         # A census is a word of the coordinator of that job.
         assert engine.control("census", job_id="job_b")["copies"]
         time.sleep(0.02)
-    assert time.monotonic() - started >= 0.9
+    assert time.monotonic() - started >= 1.8
     assert left.allow()["error"] == "refused"
     # It is still known as refused, so that its coordinator submits the attempt again.
     (seen,) = engine.control("census", job_id="job_a")["copies"]
