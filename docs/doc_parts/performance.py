@@ -104,8 +104,16 @@ def render_performance() -> str:
         said.append(f"### {title}")
         when = f"Measured on {part['date']} with {_machine(part['machine'])}: `{part['command']}`."
         said.append(f"{limit} {when}".strip())
-        said.append(table(_HEADS, [_row(figure) for figure in part["figures"]]))
+        said.append(_table([_row(figure) for figure in part["figures"]]))
     return "\n\n".join(said)
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    """The table without the columns that all rows leave empty."""
+    kept = [number for number, column in enumerate(zip(*rows, strict=True)) if any(column)]
+    return table(
+        [_HEADS[number] for number in kept], [[row[number] for number in kept] for row in rows]
+    )
 
 
 def _machine(machine: dict[str, Any]) -> str:

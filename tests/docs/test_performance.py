@@ -32,9 +32,11 @@ def test_each_recorded_part_has_a_table_with_its_date_and_command(results: Path)
     recording.record_part("fans", [FIGURE, TURNS], rounds=1, took_s=1.2)
     recording.record_part("brand_new", [COSTS], rounds=2, took_s=3.0)
     text = generate.PARTS["performance"]()
-    assert "| fan of 10 | 1,234 steps/s | raw rows/s: 2,469 steps/s | 0.50 | >= 0.8 | | |" in text
-    assert "| fan of 20 | 4 s | raw: 2 s | 3.00 (2.00 to 3.50) | | | |" in text
-    assert "| submit\\|check | 12.3 us | | | | 12.3 us | 60 MB |" in text
+    assert "| work | figure | yardstick | ratio | target |\n" in text
+    assert "| fan of 10 | 1,234 steps/s | raw rows/s: 2,469 steps/s | 0.50 | >= 0.8 |\n" in text
+    assert "| fan of 20 | 4 s | raw: 2 s | 3.00 (2.00 to 3.50) | |" in text
+    assert "| work | figure | CPU a step | peak memory |\n" in text
+    assert "| submit\\|check | 12.3 us | 12.3 us | 60 MB |" in text
     assert "`python -m benchmarks --record --rounds 2 --only brand_new`" in text
     assert text.index("### A fan") < text.index("### Brand_new")
     assert text.count(f" with {recording._machine()['processor']}, ") == 2, "each has its machine"

@@ -14,6 +14,7 @@ from tests.docs.walk import walk
 TUTORIALS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs/tutorials").glob("*.md"))
 WALKED = [
     "README.md",
+    "docs/index.md",
     *TUTORIALS,
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs/start").glob("*.md")),
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs/how-to").glob("*.md")),
