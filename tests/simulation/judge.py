@@ -318,7 +318,6 @@ class Judge:
         is_good = is_good or (event.target in self._limits and last.kind != "rate_limit")
         demand(last.type in ("llm.responded", "llm.failed") and is_good, f"closed by {last.type}")
         self._open_circuits.discard(event.target)
-        self._failures[event.target] = 0
 
     def _budget_exceeded(self, event: Any) -> None:
         step = self._running(event)

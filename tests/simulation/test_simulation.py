@@ -30,6 +30,7 @@ FOUND = {
     "two signals to cancel that are seen at once, and what is meant for the end": 377,
     "a step in doubt asks a person while its job is cancelled": 1476,
     "a tag that is sent right before the job's end": 1367,
+    "a server that has room again fails twice in other ways": 2672,
 }
 """Seeds that once found a mistake, by what it was about."""
 
