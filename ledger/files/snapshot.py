@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orc.ledger.errors import StorageError
+from orc.ledger.errors import FileIsThere, StorageError
 from orc.ledger.files.descriptors import open_regular, write_all
 from orc.ledger.wording import size_text
 
@@ -30,9 +30,23 @@ def has_content(path: Path) -> bool:
     """Whether there is a file at the path that is not empty, or that is no regular file."""
     try:
         status = os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return status.st_size > 0 or not stat.S_ISREG(status.st_mode)
+
+
+def refuse_old_log(target: Path) -> None:
+    """Raise FileIsThere if a log or journal of a former database is beside a new one's name.
+
+    SQLite would play it into the new database.
+    """
+    for suffix in ("-wal", "-journal"):
+        path = Path(f"{target}{suffix}")
+        if has_content(path):
+            raise FileIsThere(
+                f"{path} is left from another file of this name, and SQLite would play it into the new "
+                f"one; name another file, or remove {path.name}"
+            )
 
 
 def stamp_of(database: Path) -> tuple[object, ...]:

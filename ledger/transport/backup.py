@@ -13,6 +13,7 @@ from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.errors import CorruptLedger, FileIsThere
 from orc.ledger.files.file_store import FileStore
 from orc.ledger.files.new_file import refuse_existing, write_new_file
+from orc.ledger.files.snapshot import refuse_old_log
 from orc.ledger.files.way import real_path
 from orc.ledger.integrity import check_structure
 from orc.ledger.wording import count_text, number_text
@@ -31,13 +32,14 @@ def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup
 
     The large files that it names are copied before it has its name, into the folder beside it; what
     an earlier backup left there stays. Raises FileIsThere, CorruptLedger if the copy is damaged, and
-    what `connect_reader` and `write_new_file` raise.
+    what `connect_reader`, `refuse_old_log` and `write_new_file` raise.
     """
     with closing(connect_reader(database)) as connection:
         if target.exists() and target.samefile(database):
             raise FileIsThere(f"{target} is the ledger itself; name another file")
         what = f"backup of {database}"
         refuse_existing(target, force=force, what=what)
+        refuse_old_log(target)
         found: list[Backup] = []
 
         def make(temporary: Path) -> None:

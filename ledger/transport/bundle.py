@@ -21,6 +21,7 @@ from orc.ledger.errors import CorruptLedger, OtherHistory
 from orc.ledger.files.file_store import StoredFile
 from orc.ledger.files.locks import OwnerLock
 from orc.ledger.files.new_file import write_new_file
+from orc.ledger.files.snapshot import refuse_old_log
 from orc.ledger.integrity import check_blobs, removals_of, walk_chain
 from orc.ledger.reader import Head, LedgerReader
 from orc.ledger.removal import blobs_of_job
@@ -37,8 +38,9 @@ def write_bundle(
 ) -> Head:
     """Verify the job and write it to a new file; returns the head of its stream.
 
-    Raises CorruptLedger if the job is damaged, and what `write_new_file` raises.
+    Raises CorruptLedger if the job is damaged, and what `write_new_file` and `refuse_old_log` raise.
     """
+    refuse_old_log(target)
     with storage_errors(ledger.path):
         links = list(walk_chain(ledger.connection, job_id))
         problems = [link.problem for link in links if link.problem]

@@ -49,6 +49,22 @@ def test_a_backup_replaces_a_file_only_with_force(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+def test_what_sqlite_would_play_into_the_copy_is_refused(
+    tmp_path: Path, force: bool, suffix: str
+) -> None:
+    with open_at(tmp_path / "runs.db") as ledger:
+        ledger.append([submitted()])
+    left = tmp_path / f"copy.db{suffix}"
+    left.write_bytes(b"of a former copy.db")
+    with pytest.raises(FileIsThere, match=f"remove copy.db{suffix}"):
+        write_backup(tmp_path / "runs.db", tmp_path / "copy.db", force=force)
+    assert not (tmp_path / "copy.db").exists()
+    left.write_bytes(b"")
+    write_backup(tmp_path / "runs.db", tmp_path / "copy.db", force=force)
+
+
+@pytest.mark.parametrize("force", [True, False])
 def test_the_ledger_itself_a_folder_and_a_link_are_never_replaced(
     tmp_path: Path, force: bool
 ) -> None:

@@ -15,6 +15,7 @@ from orc.ledger import Ledger, LedgerReader, OwnerLock, Recorded, schema_check
 from orc.ledger.digest import digest_bytes
 from orc.ledger.errors import (
     CorruptLedger,
+    FileIsThere,
     LedgerError,
     NoLedger,
     NotALedger,
@@ -189,6 +190,16 @@ def test_a_projector_that_refuses_leaves_nothing_behind(bundle: Path, target: Pa
     assert _stored(target) == []
     assert rows(target, "SELECT count(*) FROM blobs") == [(0,)]
     assert rows(target, "SELECT count(*) FROM orc_meta WHERE key LIKE 'imported%'") == [(0,)]
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+def test_what_sqlite_would_play_into_a_new_bundle_is_refused(
+    source: Path, tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / f"job.orc{suffix}").write_bytes(b"of a former job.orc")
+    with pytest.raises(FileIsThere, match=f"remove job.orc{suffix}"):
+        _bundle(source, tmp_path / "job.orc", force=True)
+    assert not (tmp_path / "job.orc").exists()
 
 
 def test_a_damaged_job_is_not_bundled(source: Path, tmp_path: Path) -> None:
