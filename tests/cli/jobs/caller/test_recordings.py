@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import yaml
 from tests.cli.command_line import orc, write
 from tests.cli.recordings import SPEC, answer
 from tests.model_server import Asked, Fails, ModelServer, Says
+from tests.other_users import as_user, needs_root, shared_folder
 
 
 @pytest.fixture
@@ -69,6 +72,38 @@ def test_a_failed_run_keeps_the_replies_that_were_paid_for_and_fails_alike(
     said = orc("run", "spec.yaml", "-p", "replay", "--replies", "rivers.yaml")
     assert said.code == 1
     assert "facts: auth:" in said.err
+
+
+@needs_root
+def test_a_folder_in_which_no_file_can_be_made_is_refused_before_anything_is_paid() -> None:
+    spec = write("spec.yaml", "project: plain\nsteps: {only: {value: 1}}\n")
+    with shared_folder() as folder, shared_folder(0o777) as own:
+        shutil.copy(spec, own)
+
+        def run() -> tuple[int, str, bool]:
+            os.chdir(own)
+            said = orc("run", "spec.yaml", "--record", folder / "r.yaml")
+            return said.code, said.err, (own / "runs.db").exists()
+
+        code, err, is_submitted = as_user(run)
+        assert (code, is_submitted) == (2, False)
+        assert f"you cannot create files in {folder}" in err
+
+
+def test_a_recording_that_cannot_be_written_names_its_file_and_where_the_replies_are(
+    here: Path,
+) -> None:
+    said = orc(
+        "run",
+        write(
+            "spec.yaml", f"project: x\nsteps: {{only: {{run: 'mkdir -p {here}/r.yaml/full'}}}}\n"
+        ),
+        "--record",
+        "r.yaml",
+    )
+    assert said.code == 74
+    assert "orc: --record r.yaml: " in said.err
+    assert "; the replies are in the ledger, and `orc replay job_" in said.err
 
 
 def test_a_file_that_is_there_is_not_replaced_without_force(recorded: Path) -> None:
