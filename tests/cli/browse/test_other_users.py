@@ -59,7 +59,9 @@ Asked = tuple[str, str, list[str], str]
 
 def ask(user: int, place: Any, *requests: Asked) -> list[tuple[int, str]]:
     """The status (or the error number) and the text of each answer to a process of this user."""
-    family = "AF_INET" if isinstance(place, tuple) else "AF_UNIX"
+    family = "AF_UNIX"
+    if isinstance(place, tuple):
+        family = "AF_INET6" if ":" in place[0] else "AF_INET"
     said = subprocess.run(
         [sys.executable, "-c", CLIENT],
         input=json.dumps([user, family, place, requests]),
@@ -121,8 +123,11 @@ def test_another_user_sees_nothing_and_decides_nothing(port: dict[str, Any], fol
     requests: list[Asked] = [(m, p, [], "") for p in addresses for m in ("GET", "HEAD", "OPTIONS")]
     requests += [("POST", decide, form_headers, form)]
 
-    # The other user has even the link, which stays usable for its owner.
-    for status, text in ask(OTHER, place, opening, *requests):
+    # The other user has even the link, which stays usable for its owner. A socket of IPv6 can
+    # connect to an address of IPv4, too.
+    mapped = ("::ffff:127.0.0.1", link.port)
+    asked = [*ask(OTHER, place, opening, *requests), *ask(OTHER, mapped, opening, *requests)]
+    for status, text in asked:
         assert status == 403
         assert "May I?" not in text
         assert job not in text
@@ -136,7 +141,8 @@ def test_another_user_sees_nothing_and_decides_nothing(port: dict[str, Any], fol
     stolen = [(m, p, [*h, *with_cookie], b) for m, p, h, b in requests]
     # A header that a proxy would add says nothing about the connection.
     stolen += [("GET", "/", [*with_cookie, "X-Forwarded-For: 10.0.0.1"], "")]
-    for status, text in ask(OTHER, place, opening, *stolen):
+    asked = [*ask(OTHER, place, opening, *stolen), *ask(OTHER, mapped, opening, *stolen)]
+    for status, text in asked:
         assert status == 403
         assert "May I?" not in text
     events = run_orc("tail", "latest", "--type", "approval.decided", "--json", cwd=folder).stdout
