@@ -20,9 +20,11 @@ def command(
     them again.
     """
     # Imported here: completion, help and an error of the line need only the options.
+    from orc.ledger.files.exposure import examine_ledger
     from orc.ledger.transport.backup import write_backup
 
-    done = write_backup(database_path(database), file.absolute(), force=force)
+    ledger = database_path(database)
+    done = write_backup(ledger, file.absolute(), force=force)
     if as_json:
         put_json(
             {
@@ -38,4 +40,9 @@ def command(
             f"{size_text(done.size_bytes)}"
         )
         say(f"{safe(file)}: {counted}, checked")
+    if any(fault.cause == "writers" for fault in examine_ledger(ledger).faults):
+        say(
+            f"orc: other users could change {safe(ledger)}. The copy is yours, so that orc runs the "
+            "commands of its jobs without --trust: look at them before you resume one"
+        )
     return 0

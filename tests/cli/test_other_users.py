@@ -351,6 +351,18 @@ def test_a_runs_folder_of_another_user_is_named_and_not_used(job: str, shared: P
 
 
 @needs_root
+def test_a_backup_of_another_users_ledger_says_that_its_commands_can_run(
+    job: str, shared: Path, tmp_path: Path
+) -> None:
+    said = orc("backup", tmp_path / "own.db", "--json")
+    assert "--trust" not in said.err
+    give(shared / "runs.db")
+    said = orc("backup", tmp_path / "copy.db", "--json")
+    assert said.json()["jobs"] == 1
+    assert f"other users could change {shared}/runs.db. The copy is yours" in said.err
+
+
+@needs_root
 def test_no_runs_folder_is_made_beside_a_ledger_of_another_user(job: str, shared: Path) -> None:
     shutil.rmtree(shared / "runs")
     give(shared, *shared.rglob("*"))
