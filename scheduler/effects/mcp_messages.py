@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from orc.ledger.digest import clean_json, clean_text
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text, size_text
 
 LINE_BYTES_MAX = 8 * 1024 * 1024
@@ -24,12 +26,14 @@ class MessageReader:
 
     Lines that are no JSON are passed over before `is_strict`: servers print greetings. Notifications
     are dropped. `feed` raises ValueError, whose message continues "the server ...", if a bound is
-    passed.
+    passed. Secrets are masked here: messages about what a server sent quote a part of it, and a part of
+    a secret would not be found.
     """
 
-    def __init__(self, noise: Callable[[bytes], None]) -> None:
+    def __init__(self, noise: Callable[[bytes], None], mask: Mask) -> None:
         self.is_strict = False
         self._noise = noise
+        self._mask = mask
         self._rest = bytearray()
         self._unasked = 0
         self._asked = 0
@@ -54,12 +58,12 @@ class MessageReader:
         return found
 
     def _parse(self, line: bytes) -> dict[str, Any] | None:
-        try:
-            document = json.loads(line)
-        except (ValueError, RecursionError):
-            document = None
+        document: Any = None
+        with suppress(ValueError, RecursionError):
+            document = self._mask.value(json.loads(line))
         if isinstance(document, dict) and document.get("jsonrpc") == "2.0":
             return document
+        line = self._mask.data(line)
         self._noise(line[:1000] + b"\n")
         self._noise_lines += 1
         if self.is_strict or self._noise_lines > _NOISE_LINES_MAX:

@@ -186,7 +186,7 @@ class McpServer:
         _quieten()
         to_session, inbox = anyio.create_memory_object_stream[Any](0)
         outbox, from_session = anyio.create_memory_object_stream[Any](0)
-        reader = MessageReader(log.take)
+        reader = MessageReader(log.take, self._mask)
 
         async def read() -> None:
             async with to_session:

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.files.folder import Folder
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text, size_text
 from orc.providers import Tool
 from orc.scheduler.core.file_names import FileNames
@@ -81,12 +82,13 @@ class ToolFiles(Struct):
     `committed` are those of the steps before, by their paths in the working folder; `taken` returns
     the paths that this step may not write, since other steps have written them. `disk` is the
     working folder, where commands of the model may have left other files; None without
-    `run_command`.
+    `run_command`. They are masked before a part of them is taken.
     """
 
     committed: Mapping[str, FileRef]
     taken: Callable[[], Collection[str]]
     read_blob: Callable[[FileRef], bytes]
+    mask: Mask
     disk: Folder | None = None
     written: dict[str, bytes] = field(default_factory=dict)
 
@@ -138,7 +140,7 @@ class ToolFiles(Struct):
         found = None if self.disk is None else self.disk.read(path, size_max=FILE_BYTES_MAX)
         if found is None:
             raise ToolMistake(f"there is no file {path!r}; call list_files to list the files")
-        return found
+        return self.mask.data(found)
 
     def _list(self, folder: str = "") -> Any:
         prefix = f"{folder.strip('/')}/" if folder.strip("/.") else ""

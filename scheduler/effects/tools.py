@@ -83,6 +83,7 @@ class _Toolbox:
             taken=context.taken,
             read_blob=context.read,
             disk=Folder(context.cwd) if has_commands else None,
+            mask=mask,
         )
 
     async def open(self) -> tuple[Tool, ...]:

@@ -51,6 +51,21 @@ def act(message: dict[str, Any]) -> None:
             print("this is no JSON", flush=True)
         case "shape":
             answer(message, {"content": "no list"})
+        case "half":
+            # Where a message about it cuts the line, half of a secret is before the cut.
+            print("x" * 70 + "secret-of-32-characters-in-a-row", flush=True)
+        case "half link":
+            uri = "https://x/" + "y" * 180 + "secret-of-32-characters-in-a-row"
+            answer(message, {"content": [{"type": "resource_link", "name": "n", "uri": uri}]})
+        case "half error":
+            words = "x" * 290 + "secret-of-32-characters-in-a-row"
+            error = {"code": -1, "message": words}
+            send({"jsonrpc": "2.0", "id": message["id"], "error": error})
+        case "deep":
+            deep = "[" * 900 + "]" * 900
+            head = json.dumps({"jsonrpc": "2.0", "id": message["id"]})[:-1]
+            print(f'{head}, "result": {{"content": [], "structuredContent": {{"a": {deep}}}}}}}')
+            sys.stdout.flush()
         case "giant":
             sys.stdout.write("x" * (9 * 1024 * 1024))
             sys.stdout.flush()

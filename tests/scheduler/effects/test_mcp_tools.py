@@ -100,6 +100,7 @@ async def test_what_a_server_sends_besides_does_no_harm(
     [
         ("garbage", "sent a line that is no message of the protocol: 'this is no JSON'"),
         ("shape", "does not follow the protocol"),
+        ("deep", "Maximum serialization depth exceeded"),
         ("giant", "sent a message of more than"),
         ("flood", "without an answer"),
         ("asks", "requests of its own"),
@@ -177,6 +178,17 @@ async def test_no_process_of_a_server_is_left_at_its_end(server: Callable[..., A
 async def test_a_secret_in_a_description_is_masked(server: Callable[..., Any]) -> None:
     async with server("plain", mask=Mask({"KEY": "Acts.\x1b[31m"})) as (_, (tool,)):
         assert "[secret KEY]" in tool["description"]
+
+
+@pytest.mark.parametrize("mode", ["half", "half link", "half error"])
+async def test_no_half_of_a_secret_is_where_something_of_a_server_is_cut(
+    server: Callable[..., Any], tmp_path: Path, mode: str
+) -> None:
+    async with server(mode, mask=Mask({"KEY": "secret-of-32-characters-in-a-row"})) as (found, _):
+        result = await found.call("act", {})
+    log = tmp_path / "step.log"
+    assert "secret-of" not in result.result + (log.read_text() if log.exists() else "")
+    assert "xxxxxxxxx" in result.result or "yyyyy" in result.result
 
 
 def test_a_pattern_of_a_server_is_not_matched_here(tmp_path: Path) -> None:

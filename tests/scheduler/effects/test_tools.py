@@ -14,13 +14,15 @@ import trio
 from orc.ledger.definition import ToolDef
 from orc.ledger.digest import digest_bytes
 from orc.ledger.events import FileRef
-from orc.ledger.secrets.masking import NO_MASK
+from orc.ledger.files.folder import Folder
+from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.scheduler.effects import tool_files
 from orc.scheduler.effects.contract import KnownResult, Toolbox, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.tool_command import SHOWN_BYTES_MAX
 from orc.scheduler.effects.tool_context import ToolContext
+from orc.scheduler.effects.tool_files import ToolFiles
 from orc.scheduler.effects.tools import RESULT_CHARS_MAX, open_toolbox
 from tests.processes import wait_for
 
@@ -233,6 +235,21 @@ async def test_a_long_file_is_read_in_parts_and_a_binary_one_not_at_all(
     assert last == {"text": "ij", "total_chars": 10, "next_offset": None}
     assert "not a text file" in await refused(files, "read_file", path="binary")
     assert "list_files" in await refused(files, "read_file", path="gone")
+
+
+def _nothing(file: FileRef) -> bytes:
+    raise AssertionError(file)
+
+
+def test_a_secret_in_a_file_is_masked_before_the_file_is_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool_files, "READ_CHARS_MAX", 20)
+    (tmp_path / "left.txt").write_text("0123456789 a-secret-value, and more")
+    files = ToolFiles({}, list, _nothing, Mask({"KEY": "a-secret-value"}), Folder(tmp_path))
+    first = files.call("read_file", {"path": "left.txt"}).result
+    second = files.call("read_file", {"path": "left.txt", "offset": 20}).result
+    assert first["text"] + second["text"] == "0123456789 [secret KEY], and more"
 
 
 async def test_calls_that_are_recalled_write_what_they_wrote(box: OpenBox) -> None:
