@@ -134,5 +134,7 @@ def _create(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # SQLite has rolled back already if the disk is full.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise

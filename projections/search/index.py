@@ -158,7 +158,9 @@ class SearchIndex:
         try:
             yield
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            # SQLite has rolled back already if the disk is full.
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
             raise
         self.connection.execute("COMMIT")
 

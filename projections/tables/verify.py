@@ -67,7 +67,9 @@ class TableChecker:
         try:
             yield self._connection
         finally:
-            self._connection.execute("ROLLBACK")
+            # SQLite has rolled back already if the disk is full.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def differences(
         self, connection: sqlite3.Connection, job_id: str, events: Iterator[Recorded]

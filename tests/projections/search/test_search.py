@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from orc.ledger import JobId, OwnerLock
 from orc.ledger.digest import digest_bytes
+from orc.ledger.errors import StorageError
 from orc.ledger.files.lock_paths import locks_dir
 from orc.ledger.files.locks import FileLock
 from orc.ledger.removal import blobs_of_job, remove_blobs
@@ -371,3 +372,21 @@ def test_a_search_works_while_a_process_runs_the_job(database: Path) -> None:
     lock.acquire()
     assert search(database, SearchQuery("fox")).count == 4
     lock.release()
+
+
+def test_a_disk_without_space_for_the_index_is_told_wherever_it_ends(database: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits file sizes with setrlimit")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    told: list[str] = []
+    for bytes_max in range(1_000, 50_000, 1_000):
+        remove_index(database)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, hard))
+        try:
+            search(database, SearchQuery("heron"))
+        except StorageError as error:
+            told.append(str(error))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(told) > 20
+    assert {message for message in told if "the disk" not in message} == set()
+    assert search(database, SearchQuery("heron", job_id=JOB)).count == 2
