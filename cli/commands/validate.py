@@ -27,11 +27,15 @@ def command(
     provider: Provider = None,
     as_json: Json = False,
 ) -> int:
-    """Check specs and print each error with its line and column."""
+    """Check specs and print each error with its line and column.
+
+    What depends on an input that has no value is not checked.
+    """
     # Imported here: completion, help and an error of the line need only the options.
     from orc.cli.jobs.caller.budgets import empty_budgets
     from orc.cli.jobs.caller.inputs import check_names, parse_inputs
     from orc.cli.jobs.prepare import Submission, prepare
+    from orc.cli.jobs.validate import missing_inputs
     from orc.cli.terminal.problems import problem_lines
     from orc.scheduler.core.errors import SpecError
     from orc.scheduler.core.resolve.misread_texts import find_misread_texts
@@ -43,11 +47,13 @@ def command(
     for path in specs:
         problems: list[dict[str, object]] = []
         warnings: list[str] = []
+        missing: list[str] = []
         lines: Iterable[str] = ()
         try:
             check_names(inputs_file, given, path)
-            submission = Submission(path=path, inputs=given, provider=provider)
-            _, definition = prepare(submission, os.environ, executor_names=None)
+            submission = Submission(path=path, inputs=given, provider=provider, needs_inputs=False)
+            spec, definition = prepare(submission, os.environ, executor_names=None)
+            missing = missing_inputs(spec, given)
             warnings = [found.message for found in find_unseen_files(definition)]
             warnings += find_misread_texts(definition)
             warnings += find_shared_patterns(definition)
@@ -66,7 +72,7 @@ def command(
             hide_named_secrets(sys.argv[1:], os.environ)
         if as_json:
             document = {"spec": str(path), "valid": not problems, "problems": problems}
-            put_json(document | {"warnings": warnings})
+            put_json(document | {"warnings": warnings, "missing_inputs": missing})
         elif problems:
             for line in lines:
                 say(line)
@@ -74,4 +80,10 @@ def command(
             say(f"{safe(path)}: valid, {count_text(len(definition.steps), 'step')}")
             for warning in warnings:
                 say(f"{safe(path)}: warning: {safe(warning)}")
+            if missing:
+                names = safe(", ".join(missing))
+                say(
+                    f"{safe(path)}: a run needs values for {names}; what depends on them was not "
+                    "checked: give them with -i NAME=VALUE"
+                )
     return code

@@ -137,7 +137,6 @@ EXPECTED = {
         "5:28 '../*' would leave the output folder",
     ],
     "recursive_alias": ["3:6 alias *all"],
-    "required_input": ["3:10 inputs.topic what to write about -i topic=VALUE"],
     "self_need": ["3:3 a -> a"],
     "single_quotes": ["6:1 steps.b.run single quotes double quotes"],
     "shared_paths": [
@@ -202,6 +201,56 @@ def test_validate_says_where_and_why_a_spec_is_bad(name: str) -> None:
             expected,
             said.err,
         )
+
+
+NEEDS = """\
+project: x
+inputs:
+  topic: {required: true, description: what to write about}
+  rows: {type: table}
+  prov: {}
+  wait: {type: string, enum: [5s, 1m]}
+provider: ${{ inputs.prov }}
+timeout: ${{ inputs.wait }}
+steps:
+  each:
+    for_each: ${{ inputs.rows }}
+    key: ${{ item.id }}
+    value: ${{ inputs.topic }}
+    files: [{path: "${{ item.id }}.txt"}]
+  ask: {prompt: "${{ inputs.topic }}", model: "${{ inputs.prov }}", timeout: "${{ inputs.wait }}"}
+"""
+
+
+def test_a_spec_is_checked_without_the_values_of_its_inputs() -> None:
+    good = write("good.yaml", NEEDS)
+    bad = write("bad.yaml", NEEDS + "  more: {value: '${{ inputs.topik }}'}\n")
+
+    said = orc("validate", good)
+    given = orc("validate", good, "-i", "topic=seas", "-i", "wait=5s", "--json")
+    wrong = orc("validate", good, "-i", "wait=2h")
+    refused = orc("validate", bad)
+
+    assert (said.code, said.out) == (0, "")
+    assert said.err.splitlines() == [
+        "good.yaml: valid, 2 steps",
+        "good.yaml: a run needs values for topic, rows, prov, wait; what depends on them was not "
+        "checked: give them with -i NAME=VALUE",
+    ]
+    assert given.code == 0
+    assert (given.json()["valid"], given.json()["missing_inputs"]) == (True, ["rows", "prov"])
+    assert_refused(wrong)
+    assert "inputs.wait: must be one of '5s', '1m'; got '2h'" in wrong.err
+    assert_refused(refused)
+    assert "a value is required" not in refused.err
+    assert "topik" in refused.err
+    for command in ("run", "plan", "submit"):
+        assert_refused(orc(command, good))
+        assert "give it with -i topic=VALUE" in orc(command, good).err
+
+
+def test_a_complete_spec_has_no_missing_inputs() -> None:
+    assert orc("validate", "--json", write("spec.yaml", PASSING)).json()["missing_inputs"] == []
 
 
 @pytest.mark.parametrize("name", EXPECTED)
