@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orc.ledger.events import StepId as StepId
     from orc.ledger.files.locks import OwnerLock as OwnerLock
     from orc.ledger.files.locks import has_owner as has_owner
+    from orc.ledger.files.locks import refuse_owner as refuse_owner
     from orc.ledger.names import find_job as find_job
     from orc.ledger.packing import pack as pack
     from orc.ledger.packing import pack_bytes as pack_bytes
@@ -44,6 +45,7 @@ _HOMES = {
     "open_ledger": "store",
     "pack": "packing",
     "pack_bytes": "packing",
+    "refuse_owner": "files.locks",
 }
 __all__ = list(_HOMES)
 

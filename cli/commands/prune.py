@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from typing import Annotated
@@ -46,9 +45,14 @@ def command(
     needs.
     """
     # Imported here: completion, help and an error of the line need only the options.
-    from orc.cli.jobs.places import open_for_writing
-    from orc.cli.jobs.remove import apply_removal, find_unfinished, refuse_left_out
+    from orc.cli.jobs.remove import (
+        apply_removal,
+        find_unfinished,
+        open_for_removal,
+        refuse_left_out,
+    )
     from orc.cli.terminal.removals import print_removal
+    from orc.ledger import Ledger
     from orc.projections.removal_plan import plan_prune
     from orc.scheduler.clock import format_time
 
@@ -57,14 +61,14 @@ def command(
     now = time.time()
     before = None if older_than is None else format_time(now - _age_s(older_than))
     places = find_places(database)
-    with open_for_writing(places, os.environ) as ledger:
+    with open_for_removal(places, is_dry=not yes) as ledger:
         named = [ledger.find_job(job) for job in jobs or ()]
         plan = plan_prune(ledger, before=before, now=format_time(now), named=named)
         refuse_left_out(ledger, plan, named)
         prices = places.prices
         unfinished = find_unfinished(ledger, plan, files=files, prices=prices)
         done = None
-        if yes:
+        if isinstance(ledger, Ledger):
             done = apply_removal(ledger, plan, reason=reason, files=files, prices=prices)
     words = ["prune", *(["--older-than", older_than] if older_than else [])]
     words += [word for job in named for word in ("--job", job)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 from orc.cli.ledger_access import find_places
@@ -38,19 +37,20 @@ def command(
     the removal. The ledger file is rewritten, so no job of the ledger may be running.
     """
     # Imported here: completion, help and an error of the line need only the options.
-    from orc.cli.jobs.places import open_for_writing
     from orc.cli.jobs.remove import (
         apply_removal,
         find_digest,
         find_unfinished,
+        open_for_removal,
         refuse_left_out,
         refuse_unnamed,
     )
     from orc.cli.terminal.removals import print_removal
+    from orc.ledger import Ledger
     from orc.projections.removal_plan import plan_redaction
 
     places = find_places(database)
-    with open_for_writing(places, os.environ) as ledger:
+    with open_for_removal(places, is_dry=not yes) as ledger:
         found = {find_digest(ledger, digest) for digest in digests}
         named = [ledger.find_job(job) for job in jobs or ()]
         plan = plan_redaction(ledger, found, named=named)
@@ -59,7 +59,7 @@ def command(
         prices = places.prices
         unfinished = find_unfinished(ledger, plan, files=True, prices=prices)
         done = None
-        if yes:
+        if isinstance(ledger, Ledger):
             done = apply_removal(ledger, plan, reason=reason, files=True, prices=prices)
     words = ["redact", *digests, *(word for job in named for word in ("--job", job))]
     words += ["--reason", reason] if reason else []

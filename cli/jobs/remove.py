@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,7 +13,8 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import mask_of_jobs
 from orc.cli.jobs.folders import check_run_folder
 from orc.cli.jobs.own_folder import folder_of
-from orc.ledger import Ledger, LedgerReader, OwnerLock, failpoints, has_owner
+from orc.cli.jobs.places import Places, open_for_reading, open_for_writing
+from orc.ledger import Ledger, LedgerReader, OwnerLock, failpoints, has_owner, refuse_owner
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text
 from orc.ledger.errors import OwnedElsewhere
@@ -65,6 +67,11 @@ class Removed(Struct, frozen=True):
     owned: tuple[str, ...]
     is_compact: bool
     folders: tuple[Path, ...] = ()
+
+
+def open_for_removal(places: Places, *, is_dry: bool) -> AbstractContextManager[LedgerReader]:
+    """The ledger, to plan a removal: a `Ledger`, or read-only for a dry run. Raises LedgerError."""
+    return open_for_reading(places) if is_dry else open_for_writing(places, os.environ)
 
 
 def find_unfinished(
@@ -191,16 +198,14 @@ def kept_work(folder: Path, plan: Removal) -> tuple[Path, ...]:
     return tuple(path for name in WORK_FOLDERS if os.path.lexists(path := folder / name))
 
 
-def refuse_left_out(ledger: Ledger, plan: Removal, named: Sequence[str]) -> None:
+def refuse_left_out(ledger: LedgerReader, plan: Removal, named: Sequence[str]) -> None:
     """Raise OwnedElsewhere or UsageProblem if the plan leaves out a job that it must contain.
 
     A redaction must contain every job that has the bytes. `named` are jobs that --job names.
     """
     for job_id, why in plan.left_out:
         if why == IS_RUN and (plan.cause == "redact" or job_id in named):
-            lock = OwnerLock(ledger.path, job_id)
-            lock.acquire(wait_s=0)
-            lock.release()
+            refuse_owner(ledger.path, job_id)
         if plan.cause == "redact":
             raise UsageProblem(
                 f"{job_id} has these bytes and {why}; it could not be resumed without them. "
@@ -219,7 +224,7 @@ def refuse_unnamed(plan: Removal, digests: Iterable[str]) -> None:
             )
 
 
-def find_digest(ledger: Ledger, name: str) -> str:
+def find_digest(ledger: LedgerReader, name: str) -> str:
     """The digest of the one blob whose digest starts with `name`. Raises UsageProblem."""
     wanted = name.lower()
     if len(wanted) < 8 or not set(wanted) <= set("0123456789abcdef"):

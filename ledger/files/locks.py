@@ -235,6 +235,12 @@ def has_owner(database: Path, job_id: str) -> bool:
     return True
 
 
+def refuse_owner(database: Path, job_id: str) -> None:
+    """Raise OwnedElsewhere, with the owner's process id and host, if a live process owns the job."""
+    if has_owner(database, job_id):
+        raise OwnedElsewhere(job_id, _describe(locks_dir(database) / job_id))
+
+
 def _is_held(path: Path) -> bool:
     found = _query(path)
     return _is_flocked(path) if found is None else found

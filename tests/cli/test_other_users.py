@@ -110,6 +110,26 @@ def test_looking_at_a_ledger_of_another_user_changes_nothing_there(
 
 
 @needs_root
+def test_removals_are_planned_in_a_ledger_of_another_user(job: str, shared: Path) -> None:
+    orc("approve", job, "ask")
+    assert orc("resume", job).code == 0
+    with LedgerReader.open(shared / "runs.db") as ledger:
+        sql = "SELECT sha256 FROM blobs ORDER BY length(content) DESC LIMIT 1"
+        [digest] = ledger.connection.execute(sql).fetchone()
+    for name in ("runs.db-wal", "runs.db-shm"):
+        Path(name).unlink(missing_ok=True)
+    give(shared, *shared.rglob("*"))
+    before = state_of(shared)
+    for command in (("prune", "--job", job), ("redact", digest)):
+        planned = orc(*command, "--json")
+        assert (planned.code, planned.json()["done"]) == (0, False), planned
+        assert [part["job_id"] for part in planned.json()["jobs"]] == [job]
+        assert state_of(shared) == before, command
+        assert orc(*command, "--yes").code == 2
+        assert state_of(shared) == before, command
+
+
+@needs_root
 def test_a_ledger_of_another_user_with_a_log_is_read_from_a_private_copy(
     job: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
