@@ -6,10 +6,10 @@ from msgspec.structs import replace
 
 from orc.cli.errors import UsageProblem
 from orc.ledger import LedgerReader
-from orc.ledger.kinds import INTERRUPTED, NOT_LIVE
+from orc.ledger.kinds import NOT_LIVE
 from orc.projections.history.job_diff import JobDiff, read_diff
 from orc.projections.tables.rows import JobRow, StepRow
-from orc.projections.tables.status import is_left_running, shown_status
+from orc.projections.tables.status import shown_status, step_as_shown
 from orc.scheduler.core.errors import nearest
 
 
@@ -50,6 +50,4 @@ def _with_status(ledger: LedgerReader, job: JobRow) -> JobRow:
 
 def _with_step_status(step: StepRow | None, job: JobRow) -> StepRow | None:
     """The row of a step of the job, whose status is the one to show."""
-    if step is None or not is_left_running(step, is_live=job.status not in NOT_LIVE):
-        return step
-    return step._replace(status=INTERRUPTED)
+    return step and step_as_shown(step, is_live=job.status not in NOT_LIVE)

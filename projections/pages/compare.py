@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from orc.ledger.kinds import NOT_LIVE
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.changed_steps import changed_steps
-from orc.projections.history.job_diff import Change, JobComparer
+from orc.projections.history.job_diff import Change, JobComparer, StepDiff
 from orc.projections.pages.links import Links
 from orc.projections.pages.results import read_scores_once, read_steps_once, score_label, state_of
 from orc.projections.scores.comparison import ScoreComparison, compare_scores
@@ -20,7 +22,7 @@ from orc.projections.scores.groups import ScoreGroup, group_scores
 from orc.projections.scores.pivot import label_of
 from orc.projections.tables.job_view import JobView, read_rows
 from orc.projections.tables.rows import JobRow
-from orc.projections.tables.status import shown_status
+from orc.projections.tables.status import shown_status, step_as_shown
 
 JOBS_MAX = 8
 CASES_MAX = 50
@@ -98,7 +100,10 @@ def read_comparison(
         "case_part": wanted.case_part,
         "case_parts": _parts(len(cases), CASES_MAX),
         **_differences_once(
-            *state_of(reader, database, first.job.job_id), other.job.job_id, wanted.step_part
+            *state_of(reader, database, first.job.job_id),
+            other.job.job_id,
+            wanted.step_part,
+            frozenset(each.job.job_id for each in columns if each.status not in NOT_LIVE),
         ),
         "lines_max": LINES_MAX,
         "query": {"job": [column.job.job_id for column in columns], "with": other.job.job_id},
@@ -137,15 +142,28 @@ def _compare_once(
 
 @lru_cache(maxsize=8)
 def _differences_once(
-    database: Path, stamp: tuple[object, ...], before: str, after: str, part: int
+    database: Path,
+    stamp: tuple[object, ...],
+    before: str,
+    after: str,
+    part: int,
+    live: frozenset[str],
 ) -> dict[str, Any]:
-    """The differences, once in each state of the ledger: those of long outputs take a while."""
+    """The differences, once in each state of the ledger: those of long outputs take a while.
+
+    `live` are the jobs that a process runs.
+    """
     with LedgerReader.open(database) as reader:
-        return _differences(reader, database, before, after, part)
+        return _differences(reader, database, before, after, part, live)
 
 
 def _differences(
-    reader: LedgerReader, database: Path, before: str, after: str, part: int
+    reader: LedgerReader,
+    database: Path,
+    before: str,
+    after: str,
+    part: int,
+    live: frozenset[str],
 ) -> dict[str, Any]:
     """The differences of two jobs; those of texts only for the steps and files that are shown."""
     views = _read_steps(reader, database, before), _read_steps(reader, database, after)
@@ -160,7 +178,10 @@ def _differences(
             for change in settings[:_SETTINGS_MAX]
         ],
         "settings_total": len(settings),
-        "steps": [comparer.step(name) for name, _ in _part(changed, part, STEPS_MAX)],
+        "steps": [
+            _as_shown(comparer.step(name), before in live, after in live)
+            for name, _ in _part(changed, part, STEPS_MAX)
+        ],
         "steps_total": len(changed),
         "step_part": part,
         "step_parts": _parts(len(changed), STEPS_MAX),
@@ -168,6 +189,12 @@ def _differences(
         "files": files[:FILES_MAX],
         "files_total": len(files),
     }
+
+
+def _as_shown(step: StepDiff, before_is_live: bool, after_is_live: bool) -> StepDiff:
+    before = step.before and step_as_shown(step.before, is_live=before_is_live)
+    after = step.after and step_as_shown(step.after, is_live=after_is_live)
+    return replace(step, before=before, after=after)
 
 
 def _read_steps(reader: LedgerReader, database: Path, job_id: str) -> JobView:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orc.ledger.bounds import STORED_BYTES_MIN
-from orc.ledger.errors import LedgerError
+from orc.ledger.errors import LedgerError, describe_unreadable
 from orc.ledger.reader import LedgerReader
 from orc.projections.contents.code import code_html, cpu_deadline
 from orc.projections.contents.form import SHOWN_BY_BROWSER, Form, Seen, pixel_size, read_form
@@ -128,7 +128,7 @@ def _read(reader: LedgerReader, file: FileRow) -> tuple[bytes | None, ShownText]
             return None, ShownText(digest=file.sha256, is_large=True)
         return reader.read_blob(file.sha256), ShownText()
     except LedgerError as error:
-        return None, ShownText(digest=file.sha256, lost=str(error).partition(": ")[2])
+        return None, ShownText(digest=file.sha256, lost=describe_unreadable(error))
 
 
 def _formed(

@@ -143,6 +143,12 @@ def is_left_running(step: StepRow, *, is_live: bool) -> bool:
     return step.status == "running" and not is_live and step.executor is None
 
 
+def step_as_shown(step: StepRow, *, is_live: bool) -> StepRow:
+    """The step's row, with the status `interrupted` if it was left running."""
+    left = is_left_running(step, is_live=is_live)
+    return step._replace(status=INTERRUPTED) if left else step
+
+
 def step_status(view: JobView, step: StepRow, *, is_live: bool) -> str:
     """The status of a step in words: that of `step_state`, but of a cached step the stored one."""
     state = step_state(view, step, is_live=is_live)

@@ -14,8 +14,11 @@ import trio
 import orc
 from orc.cli.jobs.assess.record import score
 from orc.cli.jobs.places import Places
+from orc.ledger import OwnerLock
+from tests.builders import JOB, step
 from tests.projections.pages.scored_jobs import run_scored
 from tests.projections.served import HOSTILE, Get, browse
+from tests.projections.support import OTHER, begun, open_in, write
 
 PAGE = "/-/orc/runs/compare"
 
@@ -68,6 +71,25 @@ def test_two_jobs_are_compared(jobs: tuple[Path, list[str]]) -> None:
         assert HOSTILE not in text
 
     browse(jobs[0], then=look)
+
+
+def test_a_step_that_was_left_running_is_interrupted(tmp_path: Path) -> None:
+    with open_in(tmp_path) as ledger:
+        ended = begun(step("a"), job_id=OTHER).start("a").succeed("a", "x")
+        write(ledger, begun(step("a")).start("a"), ended)
+    database = tmp_path / "runs.db"
+
+    async def look(get: Get) -> None:
+        steps = (await get(address(JOB, OTHER))).text.partition('id="steps"')[2]
+        assert "interrupted" in steps
+        assert "running" not in steps
+        lock = OwnerLock(database, JOB)
+        lock.acquire()
+        steps = (await get(address(JOB, OTHER))).text.partition('id="steps"')[2]
+        lock.release()
+        assert "running" in steps
+
+    browse(database, then=look)
 
 
 def test_of_three_jobs_one_is_chosen_for_the_details(jobs: tuple[Path, list[str]]) -> None:

@@ -344,8 +344,13 @@ def test_with_other_databases_datasettes_own_list_is_the_home_page(
     browse(database, other, then=look)
 
 
-def test_removed_bytes_are_named_with_the_command_that_removed_them(database: Path) -> None:
-    with open_in(database.parent) as ledger:
+def test_removed_bytes_are_named_with_the_command_that_removed_them(tmp_path: Path) -> None:
+    folder = tmp_path / "a: b"
+    folder.mkdir()
+    with open_in(folder) as ledger:
+        other = begun(step("a", prompt="?"), job_id=OTHER).start("a")
+        other.call("a", number=1, ends="replied", text="other").succeed("a", "other")
+        write(ledger, hostile_story(), other)
         blobs = blobs_of_job(ledger.connection, JOB)
         remove_blobs(ledger, {JOB: blobs}, cause="prune", at="2026-01-02T03:04:05.000006Z")
 
@@ -354,9 +359,13 @@ def test_removed_bytes_are_named_with_the_command_that_removed_them(database: Pa
             answer = await get(page)
             assert answer.status_code == 200, page
             assert "bytes the bytes" not in answer.text, page
-        assert "removed by orc prune" in (await get(PAGES[6])).text
+        shown = (await get(PAGES[6])).text
+        assert "Cannot be shown: the bytes of blob " in shown
+        assert "removed by orc prune" in shown
+        compared = (await get(f"{BASE}/compare?job={JOB}&job={OTHER}")).text
+        assert "cannot be compared: the bytes of blob " in compared
 
-    browse(database, then=look)
+    browse(folder / "runs.db", then=look)
 
 
 def test_the_number_of_queries_does_not_depend_on_the_number_of_steps(tmp_path: Path) -> None:
