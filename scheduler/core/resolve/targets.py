@@ -61,6 +61,8 @@ class TargetRules(Struct, frozen=True):
 
     def model_problem(self, provider: str, model: str, *, embeds: bool = False) -> str:
         """Why the target has no model; empty if it has one."""
+        if model != model.strip():
+            return f"the name of the model must have no spaces around it; got {model!r}"
         facts = self.providers.get(provider)
         if model or facts is None:
             return ""

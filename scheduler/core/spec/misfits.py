@@ -18,7 +18,7 @@ from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.base import TEMPLATE_PATTERN, FileText, no_value
 from orc.scheduler.core.spec.flow import TAG_PATTERN
 from orc.scheduler.core.spec.model import PROJECT_PATTERN, STEP_ID_PATTERN, JobSpec
-from orc.scheduler.core.spec.prompt import SERVER_PATTERN, VARIABLE_PATTERN
+from orc.scheduler.core.spec.prompt import MODEL_PATTERN, SERVER_PATTERN, VARIABLE_PATTERN
 from orc.scheduler.core.spec.room import NAME_PATTERN
 
 WANTED = {
@@ -47,6 +47,7 @@ _PATTERNS = {
     TAG_PATTERN: "may have the letters a to z, digits, `_`, and after the first also `. : / = @ -`",
     VARIABLE_PATTERN: "must be the name of an environment variable, in capitals",
     SERVER_PATTERN: "may have the letters a to z, and after them digits, `_`, `-` and `.`",
+    MODEL_PATTERN: "must be the name of a model, and have no spaces around it",
     NAME_PATTERN: "may have the letters a to z, `_`, and after them digits, `-` and `.`",
 }
 _NUMBER_OR_BOOLEAN = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?|true|false", re.ASCII)

@@ -41,6 +41,7 @@ from orc.scheduler.core.spec.input_spec import InputSpec as InputSpec
 from orc.scheduler.core.spec.prompt import (
     EmbedSpec,
     MessageSpec,
+    ModelName,
     OutputSpec,
     ParamsSpec,
     RateSpec,
@@ -79,7 +80,7 @@ class DefaultsSpec(Strict):
     """Values for steps that do not have the key."""
 
     provider: Filled | None = Field(None, description="A provider, or provider/model.")
-    model: Filled | None = None
+    model: ModelName | None = None
     fallback: list[Target] | None = Field(
         None, description="Other models, tried in this order if the first fails."
     )
@@ -113,7 +114,7 @@ class StepSpec(Sparse, Strict):
     embed: EmbedSpec | None = Field(None, description="Computes vectors of texts with a model.")
     system: Text | None = Field(None, description="The system message of the prompt.")
     provider: Filled | None = Field(None, description="A provider, or provider/model.")
-    model: Filled | None = Field(None, description="The model's name at the provider.")
+    model: ModelName | None = Field(None, description="The model's name at the provider.")
     base_url: Filled | None = Field(
         None, description="The address of the provider's server, without credentials."
     )
@@ -321,7 +322,9 @@ class JobSpec(Strict):
     provider: Filled | None = Field(
         None, description="A provider, or provider/model. Default: `ollama`."
     )
-    model: Filled | None = Field(None, description="The model of steps without their own `model`.")
+    model: ModelName | None = Field(
+        None, description="The model of steps without their own `model`."
+    )
     base_url: Filled | None = Field(
         None, description="The address of the job-level provider's server, without credentials."
     )

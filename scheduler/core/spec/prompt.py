@@ -14,8 +14,11 @@ VARIABLE_PATTERN = r"^[A-Z_][A-Z0-9_]*$"
 """The names of variables with keys: capitals only, so that a key in their place is noticed."""
 SERVER_PATTERN = r"^[A-Za-z][A-Za-z0-9_.-]*$"
 """The names of servers."""
+MODEL_PATTERN = r"^\S([\s\S]*\S)?$"
+"""The names of models: a blank, or a line feed at the end, was written by mistake."""
 Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=200)]
 ServerName = Annotated[str, Field(pattern=SERVER_PATTERN, max_length=64)]
+ModelName = Annotated[str, Field(pattern=MODEL_PATTERN)]
 FilledList = Annotated[list[Filled], Field(min_length=1)]
 _FILE = re.compile(r"/|\.(?:py|js|mjs|ts|sh)$")
 Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -120,7 +123,7 @@ class TargetSpec(Strict):
     """A fallback model. Short form: `provider/model`."""
 
     provider: Filled = Field(description="A provider, or provider/model.")
-    model: Filled | None = Field(
+    model: ModelName | None = Field(
         None, description="The model's name. Default: the default model of the provider."
     )
     base_url: Filled | None = Field(
@@ -271,7 +274,9 @@ class ServerSpec(Strict):
         description="Allow sending a key to another machine over http, where anyone on the way can "
         "read it.",
     )
-    model: Filled | None = Field(None, description="The model of steps that name only the server.")
+    model: ModelName | None = Field(
+        None, description="The model of steps that name only the server."
+    )
     timeout: Duration | None = Field(
         None,
         description="How long the server may send nothing, for steps that have no `timeout`.",

@@ -105,6 +105,10 @@ def _is_filled(value: Any) -> bool:
     return type(value) is str and value != ""
 
 
+def _is_model(value: Any) -> bool:
+    return _is_filled(value) and value == value.strip()
+
+
 def _are_texts(value: Any) -> bool:
     return type(value) is list and all(type(text) is str for text in value)
 
@@ -118,7 +122,7 @@ _IN_JOB: dict[str, Callable[[Any], bool]] = {
     "project": _is_project,
     "task_description": _is_text,
     "provider": _is_filled,
-    "model": _is_filled,
+    "model": _is_model,
     "base_url": _is_filled,
     "output_dir": _is_filled,
 }
@@ -131,7 +135,7 @@ _IN_STEP: dict[str, Callable[[Any], bool]] = {
     "prompt": _is_text,
     "system": _is_text,
     "provider": _is_filled,
-    "model": _is_filled,
+    "model": _is_model,
     "needs": lambda value: _is_text(value) or _are_texts(value),
 }
 """The same for a step."""

@@ -114,6 +114,15 @@ EXPECTED = {
     "broken": ["3:1 not valid YAML"],
     "cycle": ["3:3 a -> c -> b -> a"],
     "deep_nesting": ["4:73 nested more than 64"],
+    "blank_model": [
+        "2:8 model spaces around it",
+        "3:19 defaults.model spaces around it",
+        "4:67 servers.s.model spaces around it ' m'",
+        r"6:26 steps.a.model spaces around it 'm\n'",
+        "6:70 steps.a.fallback[0].model spaces around it",
+        "8:30 steps.c.fallback[0] spaces around it",
+        "7:29 steps.b.provider spaces around it",
+    ],
     "duplicate_key": ["4:3 duplicate key 'a'"],
     "empty": ["1:1 project task_description"],
     "hyphen": ["4:14 steps['first-draft']"],
@@ -314,6 +323,16 @@ steps: {a: {value: "${{ inputs.count }} ${{ inputs.size }}"}}
     assert "inputs.size: must be one of 'small', 'large'; got 'huge'" in not_allowed.err
     assert "inputs.sise: the spec has no such input; did you mean 'size'?" in unknown.err
     assert "KEY=VALUE; got 'count'" in without_value.err
+
+
+def test_a_blank_model_of_the_caller_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = write("spec.yaml", "project: x\nprovider: openai\nsteps: {a: {prompt: hi}}\n")
+    for options in (("--model", " "), ("-p", "openai/ ")):
+        said = orc("run", spec, *options)
+        assert_refused(said)
+        assert "the name of the model must have no spaces around it; got ' '" in said.err
+    monkeypatch.setenv("OPENAI_MODEL", " ")
+    assert_refused(orc("validate", spec))
 
 
 def test_a_number_in_the_environment_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def bounds(form: dict[str, Any]) -> Iterator[Any]:
     match form.get("type"):
         case "string":
             yield from [""] * ("minLength" in form or "pattern" in form)
-            yield from ["é !"] * ("pattern" in form)
+            yield from [" é !"] * ("pattern" in form)
             yield from ["x" * (form.get("maxLength", 0) + 1)] * ("maxLength" in form)
             yield from ["no such thing"] * ("enum" in form)
         case "integer" | "number":
