@@ -41,7 +41,7 @@ from orc.scheduler.core.spec.input_spec import InputSpec as InputSpec
 from orc.scheduler.core.spec.prompt import (
     EmbedSpec,
     MessageSpec,
-    ModelName,
+    Model,
     OutputSpec,
     ParamsSpec,
     RateSpec,
@@ -80,7 +80,7 @@ class DefaultsSpec(Strict):
     """Values for steps that do not have the key."""
 
     provider: Filled | None = Field(None, description="A provider, or provider/model.")
-    model: ModelName | None = None
+    model: Model | None = None
     fallback: list[Target] | None = Field(
         None, description="Other models, tried in this order if the first fails."
     )
@@ -114,7 +114,7 @@ class StepSpec(Sparse, Strict):
     embed: EmbedSpec | None = Field(None, description="Computes vectors of texts with a model.")
     system: Text | None = Field(None, description="The system message of the prompt.")
     provider: Filled | None = Field(None, description="A provider, or provider/model.")
-    model: ModelName | None = Field(None, description="The model's name at the provider.")
+    model: Model | None = Field(None, description="The model's name at the provider.")
     base_url: Filled | None = Field(
         None, description="The address of the provider's server, without credentials."
     )
@@ -322,9 +322,7 @@ class JobSpec(Strict):
     provider: Filled | None = Field(
         None, description="A provider, or provider/model. Default: `ollama`."
     )
-    model: ModelName | None = Field(
-        None, description="The model of steps without their own `model`."
-    )
+    model: Model | None = Field(None, description="The model of steps without their own `model`.")
     base_url: Filled | None = Field(
         None, description="The address of the job-level provider's server, without credentials."
     )

@@ -18,7 +18,7 @@ MODEL_PATTERN = r"^\S([\s\S]*\S)?$"
 """The names of models: a blank, or a line feed at the end, was written by mistake."""
 Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=200)]
 ServerName = Annotated[str, Field(pattern=SERVER_PATTERN, max_length=64)]
-ModelName = Annotated[str, Field(pattern=MODEL_PATTERN)]
+Model = Annotated[str, Field(pattern=MODEL_PATTERN)]
 FilledList = Annotated[list[Filled], Field(min_length=1)]
 _FILE = re.compile(r"/|\.(?:py|js|mjs|ts|sh)$")
 Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -123,7 +123,7 @@ class TargetSpec(Strict):
     """A fallback model. Short form: `provider/model`."""
 
     provider: Filled = Field(description="A provider, or provider/model.")
-    model: ModelName | None = Field(
+    model: Model | None = Field(
         None, description="The model's name. Default: the default model of the provider."
     )
     base_url: Filled | None = Field(
@@ -274,9 +274,7 @@ class ServerSpec(Strict):
         description="Allow sending a key to another machine over http, where anyone on the way can "
         "read it.",
     )
-    model: ModelName | None = Field(
-        None, description="The model of steps that name only the server."
-    )
+    model: Model | None = Field(None, description="The model of steps that name only the server.")
     timeout: Duration | None = Field(
         None,
         description="How long the server may send nothing, for steps that have no `timeout`.",
