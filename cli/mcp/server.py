@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.stdio import stdio_server
 from mcp.types import ToolAnnotations
 from msgspec import Struct
 from pydantic import Field, ValidationError
@@ -16,6 +17,7 @@ from orc.about import version
 from orc.cli.mcp.arguments import tools_left_out, unknown_tool, wrong_arguments
 from orc.cli.mcp.orc_calls import LIMIT, CallRefused, OrcCalls
 from orc.cli.mcp.spec_files import input_options, spec_below
+from orc.cli.mcp.unread_lines import AnsweredLines
 
 INSTRUCTIONS = (
     "orc runs jobs of steps that call models and commands, and records all of it in a ledger. These "
@@ -46,7 +48,14 @@ class Serves(Struct, frozen=True):
 
 
 class ToolServer(MCPServer):
-    """The server, which words a wrong call itself."""
+    """The server, which words a wrong call itself, and answers lines that are no requests."""
+
+    async def run_stdio_async(self) -> None:
+        """Serve over stdin and stdout, until stdin ends."""
+        server = self._lowlevel_server
+        async with stdio_server() as (read, write):
+            options = server.create_initialization_options()
+            await server.run(AnsweredLines(read, write), write, options)
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """Call a tool. Raises ToolError, also for a tool or an argument that is not there."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ import trio
 from orc.cli.mcp.orc_calls import CallRefused, bounded
 from orc.cli.mcp.spec_files import input_options, spec_below
 from tests.cli.command_line import orc, submit, write
+from tests.processes import ORC, end_process, orc_environment
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -158,6 +160,42 @@ def test_a_long_answer_comes_in_parts_with_a_note() -> None:
     assert last["next_offset"] is None
     assert bounded(out, offset=0, limit=200) == {"data": {"text": "x" * 95}}
     assert len(bounded("y" * 500_000, offset=0, limit=10**9)["text"]) == 200_000
+
+
+LINES = {
+    "hello": -32700,
+    '{"jsonrpc": "2.0", "id": 8': -32700,
+    '{"foo": 1}': -32600,
+    '"text"': -32600,
+    '[{"jsonrpc": "2.0", "id": 5, "method": "ping"}]': -32600,
+    '{"jsonrpc": "1.0", "id": 9, "method": "ping"}': -32600,
+}
+
+
+def test_each_line_that_is_no_request_is_answered(here: Path) -> None:
+    from mcp.types import ErrorData, JSONRPCRequest
+
+    ping = JSONRPCRequest(jsonrpc="2.0", id=7, method="ping").model_dump_json(exclude_none=True)
+    process = subprocess.Popen(
+        [ORC, "mcp"],
+        cwd=here,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=orc_environment(),
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write("\n".join((*LINES, "", ping, "")))
+        process.stdin.flush()
+        for line, code in LINES.items():
+            answer = json.loads(process.stdout.readline())
+            error = ErrorData.model_validate(answer["error"])
+            assert (answer["id"], error.code) == (None, code), line
+        assert json.loads(process.stdout.readline())["id"] == 7
+    finally:
+        end_process(process)
 
 
 def test_a_spec_is_checked_with_values_of_its_inputs(here: Path) -> None:
