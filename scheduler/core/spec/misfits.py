@@ -7,7 +7,7 @@ Schema for editors knows that.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -50,7 +50,64 @@ _PATTERNS = {
     MODEL_PATTERN: "must be the name of a model, and have no spaces around it",
     NAME_PATTERN: "may have the letters a to z, `_`, and after them digits, `-` and `.`",
 }
+# The words of other tools (GitHub Actions, GitLab CI, Docker Compose, Airflow, Snakemake, libraries for
+# models) by what orc has for them, only where one thing is clearly meant.
+_WORDS_OF_STEPS = {
+    "run": "script command commands cmd shell bash_command entrypoint exec",
+    "needs": "depends_on depends dependson dependencies after requires upstream",
+    "python": "python_callable function callable",
+    "args": "kwargs op_kwargs arguments",
+    "env": "environment variables vars",
+    "if": "when only_if condition rules trigger_rule",
+    "for_each": "foreach with_items expand map",
+    "matrix": "strategy",
+    "steps": "tasks jobs stages",
+    "workflow": "uses",
+    "loop: {until: ..., max_iterations: ...}": "until",
+    "retry: {max_attempts: ...}": "retries max_retries max_attempts attempts",
+    "retry: {initial: ...}": "retry_delay",
+    "timeout": "timeout_minutes timeout_seconds execution_timeout",
+    "continue_on_error": "allow_failure ignore_errors",
+    "cwd": "working_directory working_dir workdir",
+    "files": "artifacts",
+    "executor": "runs_on",
+    "prompt": "user user_prompt prompt_template",
+    "system": "system_prompt instructions",
+    "model": "llm model_name",
+    "output: {format: json, schema: ...}": "schema json_schema output_schema response_format",
+    "tools": "functions",
+}
+_WORDS_OF_JOBS = {
+    "project": "name title workflow pipeline dag dag_id",
+    "task_description": "description",
+    "steps": "jobs tasks stages nodes services rules",
+    "env": "environment variables vars",
+    "inputs": "parameters arguments args",
+    "concurrency": "max_parallel parallelism threads cores",
+    "output_dir": "output outputs outdir out_dir output_path",
+}
+_STARTS = "on schedule schedule_interval cron trigger triggers"
 _NUMBER_OR_BOOLEAN = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?|true|false", re.ASCII)
+
+
+def foreign_word(key: str, known: Collection[str]) -> str:
+    """A hint for a key that other tools have: what it is in orc; empty for any other key.
+
+    `known` are the keys of the mapping: that of a whole spec, a step, or its defaults.
+    """
+    word = key.lower().replace("-", "_")
+    is_job = "project" in known
+    if is_job and word in _STARTS.split():
+        return "; a spec does not say when it starts: `orc run` starts it, also from cron or CI"
+    if word == "name" and "needs" in known:
+        return "; the name of a step is its key under `steps`"
+    words_of = _WORDS_OF_JOBS if is_job else _WORDS_OF_STEPS
+    if not is_job and "continue_on_error" not in known:
+        return ""
+    for meant, words in words_of.items():
+        if word in words.split() and meant.partition(":")[0] in known:
+            return f"; in orc this is `{meant}`"
+    return ""
 
 
 def is_wrong_type(item: Mapping[str, Any]) -> bool:

@@ -29,7 +29,7 @@ from orc.scheduler.core.spec.job_template import (
     apply_template,
     folder_of_template,
 )
-from orc.scheduler.core.spec.misfits import describe, is_other_form
+from orc.scheduler.core.spec.misfits import describe, foreign_word, is_other_form
 from orc.scheduler.core.spec.model import (
     LATER_JOB_KEYS,
     LATER_STEP_KEYS,
@@ -309,7 +309,7 @@ def _unknown_key(path: Path) -> str:
         return f"{where}: is a key of steps; write it in a step, under `steps`"
     if key in _keys_of(ParamsSpec) and {"params", key} & {*known} == {"params"}:
         return f"{where}: is a parameter of models; write `params: {{{key}: ...}}`"
-    hint = nearest(key, known) or "; docs/spec.md lists the keys"
+    hint = foreign_word(key, known) or nearest(key, known) or "; docs/spec.md lists the keys"
     return f"{where}: unknown key{hint}"
 
 

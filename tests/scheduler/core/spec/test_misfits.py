@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orc.scheduler.core.errors import SpecError
-from orc.scheduler.core.spec.misfits import wanted_at
+from orc.scheduler.core.spec.misfits import _WORDS_OF_JOBS, _WORDS_OF_STEPS, wanted_at
 from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.core.spec.parse import parse_spec
 from tests.each_case import each_case
@@ -216,3 +216,39 @@ def test_a_place_is_written_with_the_number_of_an_item_in_brackets(
     kind = {"prompt": "hi"} if path[0] == "tools" else kind
     said = said_at(("steps", "a"), {**kind, **value})
     assert any(line.startswith(f"steps.a.{dotted(path)}: ") for line in said), said
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        (("steps", "a", "script"), "in orc this is `run`"),
+        (("steps", "a", "depends_on"), "in orc this is `needs`"),
+        (("steps", "a", "uses"), "in orc this is `workflow`"),
+        (("steps", "a", "timeout-minutes"), "in orc this is `timeout`"),
+        (("steps", "a", "retries"), "in orc this is `retry: {max_attempts: ...}`"),
+        (("steps", "a", "name"), "the name of a step is its key under `steps`"),
+        (("steps", "g", "steps", "a", "cmd"), "in orc this is `run`"),
+        (("defaults", "working_directory"), "in orc this is `cwd`"),
+        (("defaults", "script"), "docs/spec.md lists the keys"),
+        (("jobs",), "in orc this is `steps`"),
+        (("name",), "in orc this is `project`"),
+        (("on",), "a spec does not say when it starts: `orc run` starts it, also from cron or CI"),
+        (("steps", "a", "continue-on-error"), "did you mean 'continue_on_error'?"),
+        (("hooks", "failed", "script"), "did you mean 'secrets'?"),
+    ],
+)
+def test_a_key_of_another_tool_is_told_with_the_one_of_orc(
+    path: tuple[str | int, ...], hint: str
+) -> None:
+    assert f"{dotted(path)}: unknown key; {hint}" in said_at(path, "x")
+
+
+def test_the_words_of_other_tools_lead_to_keys_and_are_none() -> None:
+    for keys, words_of in (
+        (SCHEMA["$defs"]["StepSpec"]["properties"], _WORDS_OF_STEPS),
+        (SCHEMA["properties"], _WORDS_OF_JOBS),
+    ):
+        words = [word for found in words_of.values() for word in found.split()]
+        assert not keys.keys() & set(words)
+        assert len(words) == len(set(words))
+        assert {meant.partition(":")[0] for meant in words_of} <= keys.keys()
