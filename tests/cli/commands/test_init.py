@@ -25,11 +25,8 @@ def test_every_template_runs_offline_as_it_is_written(here: Path, name: str) -> 
     options = OPTIONS.get(name, ())
     said = orc("run", f"{name}.yaml", "-p", "replay", "--no-input", *options)
     assert said.code == 0, said.err
-
-
-def test_the_first_starter_spec_shows_what_such_a_job_costs(here: Path) -> None:
-    assert orc("init").code == 0
-    assert "tokens, cost $0.00" in orc("run", "app.yaml", "-p", "replay").err
+    if name != "review-diff":
+        assert "tokens, cost $0.00" in said.err
 
 
 def test_an_unknown_template_is_refused_with_the_nearest_name(here: Path) -> None:
