@@ -31,7 +31,9 @@ Job = Annotated[
 ]
 SpecFile = Annotated[
     Path,
-    Argument(help="A spec: a YAML file.", metavar="SPEC", complete="complete_specs"),
+    Argument(
+        help="A spec: a YAML file, or - for stdin.", metavar="SPEC", complete="complete_specs"
+    ),
 ]
 Database = Annotated[
     Path | None,

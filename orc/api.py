@@ -32,7 +32,7 @@ from orc.asynchronous import (
     submission_of,
     wait,
 )
-from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
+from orc.cli.jobs.caller.spec_files import SpecFiles, folder_beside, read_spec_file
 from orc.cli.jobs.compare import compare_jobs
 from orc.cli.jobs.damage import names_damage
 from orc.cli.jobs.decide import Decision
@@ -61,7 +61,7 @@ def load_spec(path: str | Path) -> JobSpec:
     """
     path = written_path(path)
     text, name = read_spec_file(path)
-    files = SpecFiles(path.absolute().parent)
+    files = SpecFiles(folder_beside(path))
     return parse_spec(text, source_name=name, read_text=files.read_text).job_with_steps()
 
 

@@ -23,7 +23,7 @@ from orc.cli.parameters import Option
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger.errors import StorageError
 from orc.ledger.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
-from orc.ledger.files.descriptors import is_descriptor
+from orc.ledger.files.descriptors import is_stream
 from orc.ledger.files.private_folder import TRIAL, temporary_place
 from orc.ledger.files.temporary import sweep, workplace
 from orc.ledger.files.unfinished import unfinished
@@ -119,7 +119,7 @@ def _as_file(path: Path, copy: Path) -> Path:
     """The file, or a copy of what is in a pipe."""
     from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 
-    if not is_descriptor(path):
+    if not is_stream(path):
         return path
     copy.write_bytes(read_yaml_bytes(path))
     return copy

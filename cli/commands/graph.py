@@ -20,7 +20,7 @@ from orc.cli.terminal.text import (
     terminal_width,
 )
 from orc.ledger.digest import digest_bytes
-from orc.ledger.files.descriptors import is_descriptor
+from orc.ledger.files.descriptors import is_stream
 from orc.ledger.files.new_file import write_new_bytes
 from orc.ledger.files.written import written_path
 from orc.ledger.kinds import CACHED, INTERRUPTED, NOT_LIVE
@@ -67,7 +67,7 @@ def command(
     if output is None:
         refuse_ignored({"--force": force}, why="without --output, no file is written")
     path = written_path(target)
-    is_spec = path.suffix in (".yaml", ".yml") or is_descriptor(path) or path.is_file()
+    is_spec = path.suffix in (".yaml", ".yml") or is_stream(path) or path.is_file()
     if is_spec and at is not None:
         raise UsageProblem("--at needs a job: a spec has no events; name a job")
     nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
@@ -141,12 +141,12 @@ def _stored(node: GraphNode) -> str | None:
 
 def _nodes_of_spec(path: Path) -> list[GraphNode]:
     # Imported here and below, since the graph of a job starts fast without the parser of specs.
-    from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
+    from orc.cli.jobs.caller.spec_files import SpecFiles, folder_beside, read_spec_file
     from orc.scheduler.core.spec.parse import parse_spec
 
     text, name = read_spec_file(path)
     steps = parse_spec(
-        text, source_name=name, read_text=SpecFiles(path.absolute().parent).read_text
+        text, source_name=name, read_text=SpecFiles(folder_beside(path)).read_text
     ).steps
     return list(_nodes_of_steps(steps, None))
 

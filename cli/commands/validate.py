@@ -20,7 +20,9 @@ from orc.ledger.wording import count_text
 def command(
     specs: Annotated[
         list[Path],
-        Argument(help="The specs to check.", metavar="SPEC...", complete="complete_specs"),
+        Argument(
+            help="The specs to check; - is stdin.", metavar="SPEC...", complete="complete_specs"
+        ),
     ],
     inputs: Inputs = None,
     inputs_file: InputsFile = None,

@@ -27,7 +27,7 @@ from orc.cli.jobs.caller.secrets import (
 )
 from orc.cli.jobs.caller.servers import known_servers
 from orc.cli.jobs.caller.ship import read_shipped
-from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
+from orc.cli.jobs.caller.spec_files import SpecFiles, folder_beside, read_spec_file
 from orc.cli.jobs.caller.step_names import check_step_names
 from orc.cli.jobs.caller.templates import read_template
 from orc.ledger.command_lines import quoted_command
@@ -271,7 +271,7 @@ def read_spec(submission: Submission) -> tuple[str, str]:
 def spec_dir_of(submission: Submission) -> Path:
     """The folder to which paths in the spec are relative."""
     path = submission.path
-    return Path.cwd() if path is None else path.absolute().parent
+    return Path.cwd() if path is None else folder_beside(path)
 
 
 def read_spec_or_template(files: SpecFiles, name: str) -> str:

@@ -14,6 +14,8 @@ _NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 NO_LOCKS = (errno.ENOLCK, *_NOT_SUPPORTED)
 """What `flock` fails with on a filesystem without locks."""
 
+STDIN = Path("-")
+"""The standard input, where a spec or another file of the caller is read."""
 _STANDARD = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 _DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -39,6 +41,11 @@ def is_descriptor(path: Path) -> bool:
     What is behind it may be a pipe: it is read or written once, from its beginning to its end.
     """
     return str(path) in _STANDARD or path.parent in _DESCRIPTORS
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a file that is read is the standard input (`-`), or another open descriptor."""
+    return path == STDIN or is_descriptor(path)
 
 
 def write_all(fd: int, content: bytes) -> None:

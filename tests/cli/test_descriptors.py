@@ -77,6 +77,37 @@ def test_a_file_of_the_caller_is_read_once(name: str, here: Path) -> None:
         assert api.job("latest").outputs == {"hello": "hello Ada"}
 
 
+@pytest.mark.parametrize("name", READERS)
+def test_a_dash_is_the_standard_input(name: str, here: Path) -> None:
+    submit(SPEC)
+    write("asking.yaml", ASKING)
+    write("inputs.json", '{"name": "Ada"}')
+    content, command = READERS[name]
+    said = subprocess.run(
+        [ORC, *command.replace("PIPE", "-").split()],
+        input=content,
+        env=orc_environment(),
+        timeout=WAIT_S,
+        capture_output=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    if name in ("run --inputs", "run SPEC"):
+        assert api.job("latest").outputs == {"hello": "hello Ada"}
+
+
+def test_the_paths_in_a_spec_from_a_pipe_begin_in_the_current_folder(here: Path) -> None:
+    write("question.md", "say it")
+    write("replies.yaml", "version: 1\nreplies: {a: [it]}\n")
+    write("notes.txt", "noted")
+    spec = ASKING.replace("say it", "{file: question.md}")
+    spec = spec.replace("steps:", "inputs: {text: {type: file}}\nsteps:")
+    with piped(spec.encode()) as pipe, piped(b"text: notes.txt\n") as inputs:
+        said = orc("run", pipe, "--replies", "replies.yaml", "--inputs", inputs)
+    assert said.code == 0, said.err
+    assert orc("show", "latest", "a", "--prompt").out.strip().endswith("say it")
+
+
 def test_the_lines_of_a_spec_from_a_pipe_are_shown_with_its_problems(here: Path) -> None:
     with piped(b"project: p\nsteps:\n  a: {valu: 1}\n") as pipe:
         said = orc("validate", pipe)

@@ -8,7 +8,7 @@ from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.read_inputs import beside
-from orc.cli.jobs.caller.spec_files import read_spec_file, read_yaml_bytes
+from orc.cli.jobs.caller.spec_files import folder_beside, read_spec_file, read_yaml_bytes
 from orc.ledger.definition import JobDef
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.source.yaml_source import parse_yaml
@@ -58,7 +58,7 @@ def _beside(value: Any, path: Path) -> Any:
     """The value, whose paths are relative to the folder of the file in which it is."""
     if isinstance(value, list):
         return [_beside(item, path) for item in value]
-    return beside(value, path.absolute().parent) if isinstance(value, str) else value
+    return beside(value, folder_beside(path)) if isinstance(value, str) else value
 
 
 def check_names(path: Path | None, given: dict[str, Any], spec: Path) -> None:

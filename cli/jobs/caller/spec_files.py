@@ -11,7 +11,7 @@ from pathlib import Path
 from orc.cli.errors import UsageProblem
 from orc.ledger.definition import ShippedDef
 from orc.ledger.digest import Digest, digest_bytes
-from orc.ledger.files.descriptors import is_descriptor
+from orc.ledger.files.descriptors import STDIN, is_stream
 from orc.ledger.files.written import written_path
 from orc.ledger.wording import size_text
 from orc.scheduler.core.attached import TEXT, image_type_of, media_type_of
@@ -81,13 +81,18 @@ class SpecFiles:
             yield name, self.contents[digest]
 
 
+def folder_beside(path: Path) -> Path:
+    """The folder to which the paths in a file are relative: its own, or of a stream the current one."""
+    return Path.cwd() if is_stream(path) else path.absolute().parent
+
+
 def read_yaml_bytes(path: Path) -> bytes:
     """The bytes of a YAML file. Raises OSError, and SpecError if it is too large.
 
     A pipe or a device, which might never end, is refused, except the standard input and `<(...)`.
     These are read once; later calls return the same bytes.
     """
-    content = _read_descriptor(path) if is_descriptor(path) else _read_regular(path)
+    content = _read_stream(path) if is_stream(path) else _read_regular(path)
     if content is None:
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     if len(content) > SIZE_MAX:
@@ -95,7 +100,8 @@ def read_yaml_bytes(path: Path) -> bytes:
     return content
 
 
-def _read_descriptor(path: Path) -> bytes:
+def _read_stream(path: Path) -> bytes:
+    path = Path("/dev/stdin") if path == STDIN else path
     found = os.stat(path)
     key = (str(path), found.st_dev, found.st_ino)
     if key not in _read_before:
