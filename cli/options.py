@@ -9,6 +9,7 @@ from typing import Annotated
 
 from orc.cli.errors import UsageProblem
 from orc.cli.parameters import Argument, Option
+from orc.ledger.files.descriptors import without_dash
 
 
 def _load_env_file(path: Path | None) -> Path | None:
@@ -229,7 +230,7 @@ Full = Annotated[bool, Option("--full", help="Print texts and lists in full.")]
 Follow = Annotated[
     bool, Option("--follow", "-f", help="Wait for more and print it, until the job stops.")
 ]
-TargetFile = Annotated[Path, Argument(help="The file to write.", metavar="FILE")]
+TargetFile = Annotated[Path, Argument(help="The file to write; - is stdout.", metavar="FILE")]
 ReplaceFile = Annotated[bool, Option("--force", help="Replace an existing file.")]
 Yes = Annotated[
     bool,
@@ -281,6 +282,14 @@ def refuse_ignored(options: Mapping[str, object], *, why: str) -> None:
     for option, value in options.items():
         if value not in (None, False) and value != [] and value != ():
             raise UsageProblem(f"{option} has no effect: {why}; leave it out")
+
+
+def target_file(path: Path, *, as_json: bool) -> Path:
+    """The file to write; for `-` stdout, to which --json prints: then raises UsageProblem."""
+    target = without_dash(path, "/dev/stdout")
+    if as_json and target is not path:
+        raise UsageProblem("- and --json both write to stdout; name a file")
+    return target
 
 
 def parse_executors(given: list[str] | None) -> dict[str, str]:

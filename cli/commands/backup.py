@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orc.cli.ledger_access import database_path
-from orc.cli.options import Database, Json, ReplaceFile, TargetFile
+from orc.cli.options import Database, Json, ReplaceFile, TargetFile, target_file
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.wording import count_text, size_text
 
@@ -24,6 +24,7 @@ def command(
     from orc.ledger.transport.backup import write_backup
 
     ledger = database_path(database)
+    file = target_file(file, as_json=as_json)
     done = write_backup(ledger, file.absolute(), force=force)
     if as_json:
         put_json(

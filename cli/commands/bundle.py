@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from orc.cli.ledger_access import find_places, read_ledger
-from orc.cli.options import Database, Job, Json, ReplaceFile, TargetFile
+from orc.cli.options import Database, Job, Json, ReplaceFile, TargetFile, target_file
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.command_lines import quoted
+from orc.ledger.files.descriptors import DASH, is_descriptor
 from orc.ledger.wording import count_text
 
 
@@ -23,6 +24,7 @@ def command(
     # Imported here: completion, help and an error of the line need only the options.
     from orc.cli.jobs.bundle import bundle_job
 
+    file = target_file(file, as_json=as_json)
     prices = find_places(database).prices
     with read_ledger(database) as ledger:
         job_id = ledger.find_job(job)
@@ -40,5 +42,6 @@ def command(
         say(
             f"{job_id}: {count_text(head.version, 'event')}, head {head.hash[:12]}..., in {safe(file)}"
         )
-        say(f"to import it into another ledger: orc import {quoted(file)}")
+        again = DASH if is_descriptor(file) else file
+        say(f"to import it into another ledger: orc import {quoted(again)}")
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_job_at
-from orc.cli.options import At, Database, Json, ReplaceFile, refuse_ignored
+from orc.cli.options import At, Database, Json, ReplaceFile, refuse_ignored, target_file
 from orc.cli.output_mask import mask_output
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import (
@@ -55,7 +55,7 @@ def command(
     mermaid: Annotated[bool, Option("--mermaid", help="The same as --format mermaid.")] = False,
     output: Annotated[
         Path | None,
-        Option("--output", "-o", help="Write the graph to this file.", metavar="FILE"),
+        Option("--output", "-o", help="Write the graph to this file; - is stdout.", metavar="FILE"),
     ] = None,
     force: ReplaceFile = False,
     at: At = None,
@@ -72,6 +72,7 @@ def command(
         raise UsageProblem("--at needs a job: a spec has no events; name a job")
     nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
     if output is not None:
+        output = target_file(output, as_json=as_json)
         _write(output, _drawn(nodes, chosen, width=120), force=force)
         if as_json:
             put_json({"file": str(output.absolute()), "format": chosen})

@@ -10,12 +10,14 @@ from orc.cli.options import Database, Json
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put_json, say
 from orc.ledger.command_lines import command_line
-from orc.ledger.files.descriptors import is_descriptor
+from orc.ledger.files.descriptors import is_descriptor, without_dash
 from orc.ledger.wording import count_text
 
 
 def command(
-    file: Annotated[Path, Argument(help="A file that orc bundle wrote.", metavar="FILE")],
+    file: Annotated[
+        Path, Argument(help="A file that orc bundle wrote; - is stdin.", metavar="FILE")
+    ],
     trust: Annotated[
         bool,
         Option(
@@ -33,6 +35,7 @@ def command(
     # Imported here: completion, help and an error of the line need only the options.
     from orc.cli.jobs.bundle import import_bundle
 
+    file = without_dash(file, "/dev/stdin")
     places = find_places(database)
     done = import_bundle(file.absolute(), places.database, prices=places.prices, is_trusted=trust)
     if as_json:

@@ -14,8 +14,8 @@ _NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 NO_LOCKS = (errno.ENOLCK, *_NOT_SUPPORTED)
 """What `flock` fails with on a filesystem without locks."""
 
-STDIN = Path("-")
-"""The standard input, where a spec or another file of the caller is read."""
+DASH = Path("-")
+"""The standard input, where a file of the caller is read, and the standard output for one to write."""
 _STANDARD = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 _DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -45,7 +45,12 @@ def is_descriptor(path: Path) -> bool:
 
 def is_stream(path: Path) -> bool:
     """Whether a file that is read is the standard input (`-`), or another open descriptor."""
-    return path == STDIN or is_descriptor(path)
+    return path == DASH or is_descriptor(path)
+
+
+def without_dash(path: Path, meant: str) -> Path:
+    """The path; in place of `-` that of the stream that is `meant`, such as `/dev/stdin`."""
+    return Path(meant) if path == DASH else path
 
 
 def write_all(fd: int, content: bytes) -> None:

@@ -140,6 +140,30 @@ WRITERS = {
 }
 
 
+def test_a_dash_is_the_standard_output_of_a_file_that_is_written(here: Path) -> None:
+    submit(SPEC)
+
+    def piped_through(*words: str, content: bytes = b"") -> bytes:
+        return subprocess.run(
+            [ORC, *words],
+            input=content,
+            env=orc_environment(),
+            timeout=WAIT_S,
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+
+    for command, beginning in WRITERS.values():
+        words = command.replace("/dev/stdout", "-").split()
+        assert piped_through(*words).startswith(beginning), command
+    bundle = piped_through("bundle", "latest", "-")
+    piped_through("import", "-", "--db", "other.db", content=bundle)
+    assert orc("verify", "--db", "other.db").code == 0
+    assert not Path("-").exists()
+    for line in ("backup -", "bundle latest -", "graph latest --output -"):
+        assert orc(*line.split(), "--json").code == 2
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_file_may_be_written_to_a_pipe(name: str, here: Path) -> None:
     submit(SPEC)

@@ -11,7 +11,7 @@ from pathlib import Path
 from orc.cli.errors import UsageProblem
 from orc.ledger.definition import ShippedDef
 from orc.ledger.digest import Digest, digest_bytes
-from orc.ledger.files.descriptors import STDIN, is_stream
+from orc.ledger.files.descriptors import is_stream, without_dash
 from orc.ledger.files.written import written_path
 from orc.ledger.wording import size_text
 from orc.scheduler.core.attached import TEXT, image_type_of, media_type_of
@@ -101,7 +101,7 @@ def read_yaml_bytes(path: Path) -> bytes:
 
 
 def _read_stream(path: Path) -> bytes:
-    path = Path("/dev/stdin") if path == STDIN else path
+    path = without_dash(path, "/dev/stdin")
     found = os.stat(path)
     key = (str(path), found.st_dev, found.st_ino)
     if key not in _read_before:
