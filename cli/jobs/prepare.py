@@ -14,7 +14,7 @@ from orc.about import install_command
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.budgets import check_prices
 from orc.cli.jobs.caller.executors import KnownExecutors
-from orc.cli.jobs.caller.present import choose_provider, names_no_provider
+from orc.cli.jobs.caller.present import choose_provider, names_no_provider, other_providers
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.cli.jobs.caller.providers import build_providers, find_dropped
 from orc.cli.jobs.caller.read_inputs import InputReader
@@ -205,7 +205,12 @@ def prepare_run(
     replies = mask.value(replies)
     providers: dict[str, Provider] = {}
     if is_run:
-        providers = build_providers(definition, environment, replies=replies)
+        try:
+            providers = build_providers(definition, environment, replies=replies)
+        except EnvironmentProblem as error:
+            others = other_providers(definition, submission.path, environment)
+            ways = "".join(f"; {said}: --provider {name}" for name, said in others)
+            raise EnvironmentProblem(f"{error}{ways}") from error
     if submission.strict and is_run:
         refuse_dropped(definition, providers, environment)
     return Prepared(

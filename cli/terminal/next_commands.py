@@ -8,13 +8,12 @@ from contextlib import suppress
 from decimal import ROUND_UP, Decimal
 from pathlib import Path
 
-from orc.cli.jobs.caller.present import others_present
-from orc.cli.jobs.caller.replies import replies_path
+from orc.cli.jobs.caller.present import other_providers
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.terminal.text import safe
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import command_line, decision_commands
-from orc.ledger.definition import REPLAY, walk_steps
+from orc.ledger.definition import walk_steps
 from orc.ledger.events import BudgetExceeded
 from orc.ledger.files.project_places import spec_folder
 from orc.ledger.money import NANO_PER_USD
@@ -82,14 +81,7 @@ def lines_on_providers(ended: Ended, environment: Mapping[str, str]) -> list[str
     spec = _spec_file(ended)
     if spec is None:
         return []
-    used = {target.provider for step in steps for target in step.targets()}
-    found = [
-        (other.provider, f"{other.provider} is set up here ({other.because})")
-        for other in others_present(environment, used)[:1]
-    ]
-    beside = replies_path(spec)
-    if REPLAY not in used and beside.is_file():
-        found.append((REPLAY, f"recorded replies are in {safe(beside.name)}"))
+    found = list(other_providers(definition, spec, environment))
     if not found:
         return []
     # Imported here: it loads what reads specs, which a resume does not need.
@@ -97,7 +89,8 @@ def lines_on_providers(ended: Ended, environment: Mapping[str, str]) -> list[str
 
     inputs = given_inputs(definition, spec)
     return [
-        f"{said}: {command_line('run', spec, '--provider', name, *inputs)}" for name, said in found
+        f"{safe(said)}: {command_line('run', spec, '--provider', name, *inputs)}"
+        for name, said in found
     ]
 
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.replies import replies_path
-from orc.ledger.definition import REPLAY
+from orc.ledger.definition import REPLAY, JobDef, walk_steps
 from orc.ledger.kinds import facts_of
 from orc.ledger.servers.addresses import is_loopback
 from orc.providers.catalogue import REGISTRY, ProviderEntry
@@ -86,9 +86,23 @@ def choose_provider(environment: Mapping[str, str], spec: Path | None) -> tuple[
     )
 
 
-def others_present(environment: Mapping[str, str], used: set[str]) -> list[Present]:
-    """The providers that are set up, without those that a job has used in vain."""
-    return [one for one in present_providers(environment) if one.provider not in used]
+def other_providers(
+    definition: JobDef, spec: Path | None, environment: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """What `--provider` may name in place of what the job asks in vain, and a sentence about it.
+
+    The first other provider that is set up, unless steps name their own, which the option does not
+    replace, and the recorded replies beside the file `spec`.
+    """
+    steps = [step for step in walk_steps(definition.steps) if step.facts.calls_model]
+    used = {target.provider for step in steps for target in step.targets()}
+    if all(step.provider == definition.provider for step in steps):
+        for other in present_providers(environment):
+            if other.provider not in used:
+                yield other.provider, f"{other.provider} is set up here ({other.because})"
+                break
+    if spec is not None and REPLAY not in used and (beside := replies_path(spec)).is_file():
+        yield REPLAY, f"recorded replies are in {beside.name}"
 
 
 def _vendors() -> Iterator[ProviderEntry]:

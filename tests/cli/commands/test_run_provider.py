@@ -152,6 +152,26 @@ def test_a_server_that_was_never_started_is_asked_once_and_what_is_set_up_is_nam
     assert "replay" not in said.err
 
 
+def test_a_missing_key_is_told_with_what_is_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("provider: openai\n" + NAMELESS)
+    alone = orc("run", "spec.yaml")
+    assert (alone.code, "--provider" in alone.err) == (7, False)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
+    Path("spec.replay.yaml").write_text(REPLIES)
+    said = orc("run", "spec.yaml")
+    assert said.code == 7
+    assert said.err.endswith(
+        "; anthropic is set up here (ANTHROPIC_API_KEY is set): --provider anthropic; recorded "
+        "replies are in spec.replay.yaml: --provider replay\n"
+    )
+    assert orc("run", "spec.yaml", "--provider", "replay").code == 0
+    # The option does not replace the provider of a step.
+    write("project: own\nsteps: {a: {prompt: hi, provider: openai}}\n")
+    own = orc("run", "spec.yaml").err
+    assert "--provider replay" in own
+    assert "anthropic" not in own
+
+
 def test_recorded_replies_are_a_remedy_only_where_they_are(here: Path) -> None:
     write("provider: ollama\n" + NAMELESS)
     Path("spec.replay.yaml").write_text(REPLIES)
