@@ -94,6 +94,35 @@ GROUPS = {
 ALIASES = {"list-runs": "list"}
 """Other names of commands. `orc --help` does not show them."""
 
+_OTHER_WORDS = {
+    "orc list": "ls ps jobs runs",
+    "orc show": "status info describe inspect get",
+    "orc show JOB --events": "events history",
+    "orc run": "start exec execute",
+    "orc submit": "enqueue queue",
+    "orc work": "worker",
+    "orc resume": "continue retry",
+    "orc cancel": "stop kill abort",
+    "orc approve": "answer decide confirm",
+    "orc tail": "watch attach follow",
+    "orc browse": "ui web serve open dashboard",
+    "orc search": "find grep",
+    "orc validate": "lint check",
+    "orc init": "new create",
+    "orc prune": "rm remove delete del clean gc",
+    "orc graph": "dag",
+    "orc diff": "compare",
+    "orc why": "explain",
+    "orc doctor": "providers models",
+    "orc --version": "version",
+    "orc --help": "help",
+}
+
+
+def other_word(name: str) -> str:
+    """What does in orc what a command of this name does elsewhere; empty for any other name."""
+    return next((meant for meant, words in _OTHER_WORDS.items() if name in words.split()), "")
+
 
 def module_name(command: str) -> str:
     """The module of a command: its name, with `_` appended to a Python keyword (`import_`)."""

@@ -21,7 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from orc.cli.call import call_command
-from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function
+from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function, other_word
 from orc.cli.errors import UsageProblem
 from orc.cli.parameters import MINUS, Declared, Option, bare_type, read_parameters
 from orc.ledger.files.written import written_path
@@ -69,6 +69,13 @@ class LazyGroup(TyperGroup):
         """Do the same as `PlainCommand.parse_args`, for the options before a command."""
         _convert_lazily(self.get_params(ctx))
         return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of the first word; for one of another tool, name that of orc."""
+        meant = other_word(args[0]) if args else ""
+        if meant:
+            ctx.fail(f"No such command {args[0]!r}. In orc this is `{meant}`.")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of all commands."""

@@ -142,7 +142,7 @@ _STEP_KINDS = (
         timeout_s=120.0,
         attempt_timeout_s=7200.0,
         makes="reply",
-        shown_by="`orc blame`, `orc browse` and `orc search` show what was asked and answered",
+        shown_by="`orc show JOB STEP` shows what was asked and answered",
     ),
     Kind(
         name="embed",
@@ -155,7 +155,7 @@ _STEP_KINDS = (
         timeout_s=120.0,
         attempt_timeout_s=7200.0,
         makes="vectors",
-        shown_by="`orc blame`, `orc browse` and `orc search` show which texts were sent",
+        shown_by="`orc show JOB STEP` shows which texts were sent",
     ),
     Kind(
         name="run",

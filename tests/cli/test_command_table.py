@@ -12,7 +12,14 @@ import pytest
 from typer.main import get_command
 
 from orc.cli.app import app
-from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function, module_name
+from orc.cli.command_table import (
+    _OTHER_WORDS,
+    ALIASES,
+    COMMANDS,
+    GROUPS,
+    load_function,
+    module_name,
+)
 from tests.cli.command_line import orc
 from tests.each_case import each_case
 
@@ -52,6 +59,28 @@ def test_a_misspelt_command_is_answered_with_the_nearest(typed: str, meant: str)
     said = orc(typed)
     assert said.code == 2
     assert f"Did you mean {meant!r}" in said.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("ps", "list"),
+        ("retry", "resume"),
+        ("version", "--version"),
+        ("events", "show JOB --events"),
+    ],
+)
+def test_a_command_of_other_tools_is_answered_with_that_of_orc(typed: str, meant: str) -> None:
+    said = orc(typed, "latest")
+    assert said.code == 2
+    assert f"No such command {typed!r}. In orc this is `orc {meant}`." in said.err
+
+
+def test_the_commands_of_other_tools_are_none_of_orc() -> None:
+    words = [word for found in _OTHER_WORDS.values() for word in found.split()]
+    assert len(words) == len(set(words))
+    assert not set(words) & {*COMMANDS, *ALIASES}
+    assert {meant.split()[1] for meant in _OTHER_WORDS} <= {*COMMANDS, "--version", "--help"}
 
 
 def test_a_name_that_is_like_no_command_is_refused_without_a_guess() -> None:

@@ -98,7 +98,7 @@ def foreign_word(key: str, known: Collection[str]) -> str:
     word = key.lower().replace("-", "_")
     is_job = "project" in known
     if is_job and word in _STARTS.split():
-        return "; a spec does not say when it starts: `orc run` starts it, also from cron or CI"
+        return "; a spec does not say when it starts: start it by cron or CI"
     if word == "name" and "needs" in known:
         return "; the name of a step is its key under `steps`"
     words_of = _WORDS_OF_JOBS if is_job else _WORDS_OF_STEPS

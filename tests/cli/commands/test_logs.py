@@ -35,6 +35,11 @@ def test_logs_has_every_attempt_and_what_is_printed_is_made_safe(prints: str) ->
     assert [first["attempt"], second["attempt"]] == [1, 2]
 
 
+def test_the_texts_of_a_prompt_are_shown_in_place_of_a_log(here: Path) -> None:
+    job = submit("project: p\nprovider: ollama\nsteps: {a: {prompt: hi}}\n")
+    assert f"`orc show {job} a` shows what was asked and answered" in orc("logs", job, "a").err
+
+
 def test_raw_logs_are_the_bytes(prints: str, here: Path) -> None:
     said = run_orc("logs", prints, "talk", "--raw", "--attempt", "1", cwd=here)
     assert said.stdout == "one\ttab\n\x1b[2Jtwo"

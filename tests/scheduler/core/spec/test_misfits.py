@@ -232,7 +232,7 @@ def test_a_place_is_written_with_the_number_of_an_item_in_brackets(
         (("defaults", "script"), "docs/spec.md lists the keys"),
         (("jobs",), "in orc this is `steps`"),
         (("name",), "in orc this is `project`"),
-        (("on",), "a spec does not say when it starts: `orc run` starts it, also from cron or CI"),
+        (("on",), "a spec does not say when it starts: start it by cron or CI"),
         (("steps", "a", "continue-on-error"), "did you mean 'continue_on_error'?"),
         (("hooks", "failed", "script"), "did you mean 'secrets'?"),
     ],
