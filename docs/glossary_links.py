@@ -27,7 +27,7 @@ FORMS = {
     "deliver": (),
     "fold": ("fold", "folds", "folded"),
     "fork": ("fork", "forks"),
-    "group": ("group", "groups"),
+    "group": ("inside a group", "outside a group", "members of groups"),
     "guard": ("guards",),
     "head": ("head", "heads"),
     "item": ("items",),
@@ -66,26 +66,50 @@ FORMS = {
     "worker": (),
 }
 
+# Words that a whole page uses in another meaning: the artifacts of a CI server, calls of functions.
+ELSEWHERE = {
+    "docs/cluster.md": ("call",),
+    "docs/decisions/0001-expressions-over-the-syntax-tree.md": ("call",),
+    "docs/decisions/0029-values-are-never-code.md": ("call",),
+    "docs/how-to/github-action.md": ("artifact",),
+    "docs/mcp.md": ("call",),
+    "docs/providers.md": ("promise", "stream"),
+    "docs/security.md": ("call", "owner"),
+    "docs/tutorials/ci-scores.md": ("artifact",),
+}
+
 # Words of the glossary in their usual meaning.
 USUAL = (
+    "a file that its owner",
     "answered, and charged",
+    "ask` promises",
     "attributes and calls",
+    "batch system",
     "both stream",
     "by its owner only",
     "chain of steps",
     "commit and its effect",
+    "definition of a server",
+    "drops repetitions",
     "effects outside",
+    "folds its lines",
     "group write permission",
+    "has an effect",
     "have an effect",
+    "judges a command",
     "no effect",
-    "ask` promises",
     "only its owner",
     "process group",
     "published advisory",
+    "published datasets",
+    "reserves its name",
+    "reserves the name",
     "routes and hooks",
     "streams from a socket",
     "streams included",
+    "tool calls",
     "what it promises",
+    "workers have room",
     "you publish",
 )
 _USUAL = re.compile("|".join(re.escape(phrase) for phrase in USUAL), re.IGNORECASE)
@@ -118,7 +142,7 @@ def link_words(page: str, text: str) -> str:
     skipped = [match.span() for pattern in (_SKIPPED, _USUAL) for match in pattern.finditer(text)]
     for word in sorted(read_words(), key=len, reverse=True):
         forms = "|".join(re.escape(form) for form in sorted(forms_of(word), key=len, reverse=True))
-        if not forms:
+        if not forms or word in ELSEWHERE.get(page, ()):
             continue
         pattern = re.compile(rf"(?<![\w`/.$-])(?:{forms})(?![\w`/(=-]|\.\w)", re.IGNORECASE)
         taken = skipped + [(begin, end) for begin, end, _ in found]

@@ -60,3 +60,11 @@ def test_a_word_is_linked_where_it_first_occurs_in_prose() -> None:
     assert linked.count("glossary.md") == 2
     assert link_words("docs/x.md", linked) == linked
     assert "](docs/glossary.md#step)" in link_words("README.md", text)
+
+
+def test_a_word_in_another_meaning_is_not_linked() -> None:
+    text = "# A page\n\nThe tool calls of a reply, and then a call.\n"
+
+    assert "The tool calls of a" in generate.link_words("docs/x.md", text)
+    assert "then a [call](glossary.md#call)." in generate.link_words("docs/x.md", text)
+    assert generate.link_words("docs/mcp.md", text).count("(glossary.md#call)") == 0
