@@ -72,7 +72,7 @@ def _run() -> int:
         return 130
     except Exception as error:
         code = _explain(error)
-    if code and not _tells_of_a_job(code):
+    if code and not _is_outcome_of_job(code):
         _explain_missing_folder()
     return code if isinstance(code, int) else 0
 
@@ -136,7 +136,7 @@ def _call_read() -> object:
     return call_command(lambda: function(**arguments), arguments)
 
 
-def _tells_of_a_job(code: object) -> bool:
+def _is_outcome_of_job(code: object) -> bool:
     """Whether the code is that of a job which failed or waits, and nothing was missed."""
     from orc.ledger.exit_codes import BUDGET, FAILED, WAITING
 
@@ -198,10 +198,10 @@ def _explain(error: Exception) -> int:
     if isinstance(error, FileNotFoundError) and not (error.filename or _has_folder()):
         return code
     # Masked before it is split, since a secret may have several lines.
-    told = with_advice(mask_output(_message(error)), getattr(error, "advice", ""))
-    for line in told.splitlines():
+    text = with_advice(mask_output(_message(error)), getattr(error, "advice", ""))
+    for line in text.splitlines():
         say(f"orc: {safe(line)}")
-    if command := next_command(told):
+    if command := next_command(text):
         say(f"next: {safe(command)}")
     return code
 

@@ -37,7 +37,7 @@ from orc.ledger.stored import (
     is_good_time,
     parse_json,
 )
-from orc.ledger.stored_struct import dump_set, load, what_is_wrong
+from orc.ledger.stored_struct import dump_set, first_problem, load
 from orc.ledger.upcasts import upcast
 
 _decode = Decoder().decode
@@ -109,7 +109,7 @@ def load_event(
     try:
         return load(model, fields)
     except ValidationError as error:
-        where, problem = what_is_wrong(error)
+        where, problem = first_problem(error)
         raise LedgerTooNew(
             f"cannot read a {type_name} event: {where}: {problem}; a newer version of orc may "
             f"have written it (run {quoted_command('verify')} to check whether it was changed)"

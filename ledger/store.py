@@ -57,7 +57,7 @@ class Projector(Protocol):
 
 
 class CommitFollower(Protocol):
-    """Is told of each commit, so that it need not read again what was just written."""
+    """Gets the events of each commit, so that it need not read again what was just written."""
 
     def take(self, committed: Sequence[StoredEvent]) -> None:
         """Take committed events, of any job. The call neither raises nor waits."""
@@ -124,7 +124,7 @@ class Ledger(LedgerReader):
             self._projector.apply(self.connection, batch)
         self._written.update(heads)
         if self._followers:
-            self._tell(batch, rows)
+            self._notify_followers(batch, rows)
 
     @contextmanager
     def followed_by(self, follower: AnyFollower) -> Iterator[AnyFollower]:
@@ -260,8 +260,8 @@ class Ledger(LedgerReader):
                 "INSERT INTO blobs VALUES (?, ?, X'')", (file.sha256, file.size_bytes)
             )
 
-    def _tell(self, batch: Sequence[Recorded], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Tell the followers of a batch that was committed; `rows` are those of its events."""
+    def _notify_followers(self, batch: Sequence[Recorded], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Notify the followers of a batch that was committed; `rows` are those of its events."""
         committed = [
             (Recorded(job_id, version, at, event, hash=link), data)
             for (job_id, version, at, event, *_), (*_, data, link) in zip(batch, rows, strict=True)

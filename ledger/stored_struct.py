@@ -96,7 +96,7 @@ def fields_in_order(model: type[Stored]) -> tuple[tuple[str, Any], ...]:
     return tuple(zip(names, defaults, strict=True))
 
 
-def what_is_wrong(error: ValidationError) -> tuple[str, str]:
+def first_problem(error: ValidationError) -> tuple[str, str]:
     """The place of the first problem in a value, such as `steps[0].id`, and the problem in words."""
     problem, _, path = str(error).partition(" - at `$")
     return path.strip("`.").replace("[...]", ""), problem

@@ -54,8 +54,8 @@ class Column(Struct, frozen=True, kw_only=True):
     @property
     def description(self) -> str:
         """The meaning and the unit, in one line."""
-        is_told = self.unit is None or self.unit in self.meaning.lower()
-        return self.meaning if is_told else f"{self.meaning} In {self.unit}."
+        names_unit = self.unit is None or self.unit in self.meaning.lower()
+        return self.meaning if names_unit else f"{self.meaning} In {self.unit}."
 
 
 class Table(Struct, frozen=True):

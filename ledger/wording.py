@@ -116,7 +116,7 @@ def used_text(
 ) -> str:
     """What calls to models used: `2 calls, 30 tokens in, 7 out, cost $0.0012`.
 
-    `tokens` are those of the input and of the output; no use of them is told if none was reported.
+    `tokens` are those of the input and of the output; two zeros mean that none were reported.
     """
     read, written = tokens
     counted = f"{count_text(read, 'token')} in, {number_text(written)} out"

@@ -43,7 +43,7 @@ class PlacingJournal:
         await self._commit(ReattachAttempt(ticket.step, ticket.attempt, run))
 
     def close(self) -> None:
-        """Nothing is committed any more. Who waits for a commit is told so."""
+        """Nothing is committed any more. Tasks that wait for a commit get an error."""
         self._is_closed = True
         for committed in self._waiting:
             committed.set()

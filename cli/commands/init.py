@@ -14,7 +14,7 @@ from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.command_lines import command_line
 from orc.ledger.files.folder import Folder
-from orc.ledger.files.new_file import what_is_no_file
+from orc.ledger.files.new_file import obstacle_at
 from orc.ledger.files.temporary import sweep
 
 
@@ -70,7 +70,7 @@ def command(
         path: EDITOR_LINE + spec,
     }
     for found, content in contents.items():
-        obstacle = what_is_no_file(found)
+        obstacle = obstacle_at(found)
         if obstacle is not None:
             raise UsageProblem(f"{found} is {obstacle}; name another file with --to")
         # A file that has the content already may be the first half of a killed command.

@@ -87,13 +87,13 @@ def command(
             tag=tag,
         )
         shown = list(islice(found, limit))
-        # What waits is told in full where it was asked for, and to programs.
-        told = [
+        # Jobs that wait are shown in full to programs, and where they were asked for.
+        in_full = [
             job
             for job in shown
             if as_json or ("waiting" in (statuses or ()) and job.status == "waiting")
         ]
-        coming = _coming(connection, path, told)
+        coming = _coming(connection, path, in_full)
         unknown = None if shown else _unknown_tag(connection, tag)
         is_empty = connection.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is None
     if as_json:

@@ -252,8 +252,8 @@ class OwnedJob:
         LedgerError, StorageError if the run folder cannot be written, EnvironmentProblem.
         """
         caller, on = self.caller, self.caller.listener
-        told = (self.ledger.path, self.job_id, caller.environment, on.on_events, on.on_notice)
-        async with sending(*told) as on_events:
+        arguments = (self.ledger.path, self.job_id, caller.environment, on.on_events, on.on_notice)
+        async with sending(*arguments) as on_events:
             self.caller = replace(caller, listener=replace(on, on_events=on_events))
             ended = await self._run((start, *more), executors)
         self.caller = caller
@@ -372,14 +372,14 @@ class OwnedJob:
         with LedgerReader.open(self.ledger.path) as reader:
             return deliver_files(reader, self.job_id, self.state, force=self.caller.force)
 
-    async def _aside(self, work: Callable[..., _Value], *told: Any) -> _Value:
+    async def _aside(self, work: Callable[..., _Value], *arguments: Any) -> _Value:
         """The value of work that takes as long as the job's files are large.
 
         A worker runs other jobs meanwhile, so that their deadlines and signals do not wait.
         """
         if self.caller.shared is None:
-            return work(*told)
-        return await trio.to_thread.run_sync(partial(work, *told))
+            return work(*arguments)
+        return await trio.to_thread.run_sync(partial(work, *arguments))
 
 
 def owner_here() -> Owner:

@@ -25,7 +25,7 @@ from orc.ledger.events import ApprovalDecided
 from orc.ledger.files.project_places import recorded_place, recorded_target, spec_folder
 from orc.ledger.files.written import current_folder
 from orc.ledger.kinds import JOB_AT_REST
-from orc.projections.caches.taken_over import TakenEvent, given_events
+from orc.projections.caches.taken_over import TakenEvent, taken_over_events
 from orc.projections.history.recording import ReplayDifference, build_recording, find_differences
 from orc.scheduler.core.commands import DecideApproval, ResumeJob, StartJob
 from orc.scheduler.core.fold.evolve import JobState
@@ -65,7 +65,7 @@ async def replay(
                 f"{original} has not ended, so that it cannot be replayed; first give "
                 f"{quoted_command('resume', original)}"
             )
-        taken = given_events(ledger.read_stream(original))
+        taken = taken_over_events(ledger.read_stream(original))
         steps = {step.id for step in before.definition.steps} - {event.step for event in taken}
         assert before.submitted is not None
         folder = spec_dir or spec_folder(before.submitted, ledger.path)

@@ -80,13 +80,13 @@ def _not_text(value: object) -> str:
 
 
 def _problems(error: ValidationError, known: Mapping[str, Any]) -> Iterator[str]:
-    told = set()
+    named = set()
     for problem in error.errors(include_url=False, include_input=True):
         name = str(problem["loc"][0]) if problem["loc"] else ""
-        if name in told:
+        if name in named:
             # The other types that the argument could have.
             continue
-        told.add(name)
+        named.add(name)
         if problem["type"] == "missing":
             about = str(known.get(name, {}).get("description", "")).rstrip(".")
             yield f"{name} is missing" + (f" ({about[:1].lower()}{about[1:]})" if about else "")

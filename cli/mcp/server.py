@@ -112,7 +112,9 @@ def _reading(calls: OrcCalls) -> list[Tool]:
         options = [f"--limit={count}"]
         options += [f"--status={status}"] if status else []
         options += [f"--project={project}"] if project else []
-        return await _told(calls.answer("list", options=tuple(options), offset=offset, limit=limit))
+        return await _answered(
+            calls.answer("list", options=tuple(options), offset=offset, limit=limit)
+        )
 
     async def show_job(
         job: Job,
@@ -122,19 +124,21 @@ def _reading(calls: OrcCalls) -> list[Tool]:
     ) -> Answer:
         """Show a job: its state and steps, or its events, its files, or when each step ran."""
         options = () if part == "state" else (f"--{part}",)
-        return await _told(calls.answer("show", job, options=options, offset=offset, limit=limit))
+        return await _answered(
+            calls.answer("show", job, options=options, offset=offset, limit=limit)
+        )
 
     async def show_step(job: Job, step: Step, limit: Limit = LIMIT, offset: Offset = 0) -> Answer:
         """Show one step: its prompt, its replies, its output, attempts, failures and files."""
-        return await _told(calls.answer("show", job, step, offset=offset, limit=limit))
+        return await _answered(calls.answer("show", job, step, offset=offset, limit=limit))
 
     async def why(job: Job, step: Step, limit: Limit = LIMIT, offset: Offset = 0) -> Answer:
         """Explain why a step ran, waited, failed or was skipped."""
-        return await _told(calls.answer("why", job, step, offset=offset, limit=limit))
+        return await _answered(calls.answer("why", job, step, offset=offset, limit=limit))
 
     async def diff(job: Job, other: Job, limit: Limit = LIMIT, offset: Offset = 0) -> Answer:
         """Compare two jobs: spec, steps, texts, files, cost and time."""
-        return await _told(calls.answer("diff", job, other, offset=offset, limit=limit))
+        return await _answered(calls.answer("diff", job, other, offset=offset, limit=limit))
 
     async def search(
         text: Annotated[
@@ -146,7 +150,7 @@ def _reading(calls: OrcCalls) -> list[Tool]:
     ) -> Answer:
         """Search prompts, replies, tool calls, outputs and logs of all jobs, or of one."""
         options = (f"--job={job}",) if job else ()
-        return await _told(
+        return await _answered(
             calls.answer("search", text, options=options, offset=offset, limit=limit)
         )
 
@@ -155,7 +159,7 @@ def _reading(calls: OrcCalls) -> list[Tool]:
     ) -> Answer:
         """Show the scores of a job, or compare those of two jobs."""
         words = (job, other) if other else (job,)
-        return await _told(calls.answer("scores", *words, offset=offset, limit=limit))
+        return await _answered(calls.answer("scores", *words, offset=offset, limit=limit))
 
     return [list_jobs, show_job, show_step, why, diff, search, scores]
 
@@ -170,7 +174,7 @@ def _about_specs(calls: OrcCalls, specs: Path) -> list[Tool]:
         asking = calls.answer(
             command, str(path), options=options, folder=path.parent, offset=offset, limit=limit
         )
-        return await _told(asking)
+        return await _answered(asking)
 
     async def plan(
         spec: Spec, inputs: Inputs = None, limit: Limit = LIMIT, offset: Offset = 0
@@ -202,7 +206,7 @@ def _running(calls: OrcCalls, specs: Path) -> Tool:
             path = spec_below(specs, spec)
             options = input_options(path, inputs or {})
         running = calls.launch("run", str(path), options=options, folder=path.parent, wait_s=wait_s)
-        return await _told(running)
+        return await _answered(running)
 
     return run
 
@@ -212,35 +216,35 @@ def _acting(calls: OrcCalls) -> list[Tool]:
         job: Job, wait_s: Annotated[float, Field(ge=0, le=WAIT_S_MAX)] = 0.0
     ) -> Answer:
         """Continue a job that has stopped, in a process that goes on if this server ends."""
-        return await _told(calls.launch("resume", job, wait_s=wait_s))
+        return await _answered(calls.launch("resume", job, wait_s=wait_s))
 
     async def approve(
         job: Job, step: Step, option: str = "approve", comment: str | None = None
     ) -> Answer:
         """Approve a step that waits for human review, or choose another of its options."""
         options = [f"--option={option}", *([f"--comment={comment}"] if comment else [])]
-        return await _told(
+        return await _answered(
             calls.answer("approve", job, step, options=tuple(options), offset=0, limit=LIMIT)
         )
 
     async def reject(job: Job, step: Step, comment: str | None = None) -> Answer:
         """Reject a step that waits for human review; the step fails."""
         options = (f"--comment={comment}",) if comment else ()
-        return await _told(
+        return await _answered(
             calls.answer("reject", job, step, options=options, offset=0, limit=LIMIT)
         )
 
     return [resume, approve, reject]
 
 
-async def _told(call: Awaitable[Answer]) -> Answer:
+async def _answered(call: Awaitable[Answer]) -> Answer:
     """The answer; what the command refused is the error of the tool."""
     with _refusals():
         return await call
 
 
 class _refusals:  # noqa: N801
-    """Turns CallRefused into the error that a client is told."""
+    """Turns CallRefused into the error that a client gets."""
 
     def __enter__(self) -> None:
         return None

@@ -123,7 +123,7 @@ class LineDisplay(QuietDisplay):
         self._database = database
         self._state: JobState | None = None
         self._progress: Progress | None = None
-        self._told = time.monotonic()
+        self._reported_at = time.monotonic()
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
@@ -149,11 +149,11 @@ class LineDisplay(QuietDisplay):
             self._say_progress(recorded[-1].recorded_at, self._state)
 
     def _is_due(self) -> bool:
-        return time.monotonic() - self._told >= PROGRESS_S
+        return time.monotonic() - self._reported_at >= PROGRESS_S
 
     def _say_progress(self, at: str, state: JobState) -> None:
         """Say how far a long job is."""
-        self._told = time.monotonic()
+        self._reported_at = time.monotonic()
         if self._progress is not None and state.status == "running":
             used = self.totals.summary()
             said = ", ".join(filter(None, (self._progress.line(state), used)))

@@ -125,11 +125,11 @@ def refuse_existing(target: Path, *, force: bool, what: str = "") -> None:
     require_folder(target)
     if not os.path.lexists(target):
         return
-    if what_is_no_file(target) is not None or not (force or _is_left_by_killed(target, what)):
+    if obstacle_at(target) is not None or not (force or _is_left_by_killed(target, what)):
         raise FileIsThere(_is_there(target))
 
 
-def what_is_no_file(path: Path) -> str | None:
+def obstacle_at(path: Path) -> str | None:
     """What is at the path instead of a regular file; None if one is there, or nothing."""
     try:
         mode = os.lstat(path).st_mode
@@ -198,7 +198,7 @@ def _became(folder: Path, target: Path, what: str) -> bool:
     """Whether the target is the file that was made in this folder, or is reserved for it."""
     made, note = folder / _MADE, folder / _PLACED
     with suppress(OSError):
-        if what_is_no_file(target) is not None:
+        if obstacle_at(target) is not None:
             return False
         if (folder / LOCK_NAME).read_bytes() != what.encode(errors="surrogateescape"):
             return False
@@ -213,7 +213,7 @@ def _became(folder: Path, target: Path, what: str) -> bool:
 
 
 def _is_there(target: Path) -> str:
-    obstacle = what_is_no_file(target)
+    obstacle = obstacle_at(target)
     if obstacle is not None:
         return f"{target} exists already and is {obstacle}; name another file"
     return f"{target} exists already; name another file, or add --force to replace it"

@@ -82,11 +82,11 @@ def _perform_copy(worker: Any, slot: Slot, payload: bytes) -> None:
         if not streams:
             worker.log_event(topic, _notice(event))
             return
-        told = _told(event)
+        message = _stream_message(event)
         if event["event"] == "ended" and worker.status.name == "running" and slot.open():
-            told["slot"] = slot.key
+            message["slot"] = slot.key
         for stream in streams:
-            worker.loop.add_callback(stream.tell, told)
+            worker.loop.add_callback(stream.send_event, message)
 
     orc.worker.perform(payload, emit=emit, worker=identity(worker), host=host_name(), task=slot.key)
 
@@ -216,7 +216,7 @@ def _notice(event: dict[str, Any]) -> dict[str, Any]:
     return notice
 
 
-def _told(event: dict[str, Any]) -> dict[str, Any]:
+def _stream_message(event: dict[str, Any]) -> dict[str, Any]:
     """What goes by a stream: a notice, with the outcome if it is small."""
     if event["event"] == "ended":
         names = {name: event[name] for name in ("event", "ticket", "run")}

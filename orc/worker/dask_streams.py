@@ -48,7 +48,7 @@ class Stream:
                 task.cancel()
             self._comm.abort()
 
-    def tell(self, event: Mapping[str, Any]) -> None:
+    def send_event(self, event: Mapping[str, Any]) -> None:
         """Send an event, in the thread of the loop."""
         self._events.append(event)
         self._write_soon()

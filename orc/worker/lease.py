@@ -68,7 +68,7 @@ class Leases:
             if group is not None and self._reaper is not None:
                 # Without a reaper nobody has to forget the group.
                 with suppress(OSError):
-                    self._tell(f"-{group}")
+                    self._notify_reaper(f"-{group}")
 
     def guard(self, watch: Watch, group: int) -> None:
         """Let the reaper know a group, before its command starts. Raises LeaseOver."""
@@ -76,7 +76,7 @@ class Leases:
             if self._find_over(watch):
                 raise LeaseOver
             watch.group = group
-            self._tell(f"+{group} {watch.deadline:.6f}")
+            self._notify_reaper(f"+{group} {watch.deadline:.6f}")
 
     def is_over(self, watch: Watch) -> bool:
         """Whether the lease has ended. It never begins again."""
@@ -98,7 +98,7 @@ class Leases:
                     continue
                 watch.deadline = asked_at + watch.lease_s
                 if watch.group is not None:
-                    self._tell(f"+{watch.group} {watch.deadline:.6f}")
+                    self._notify_reaper(f"+{watch.group} {watch.deadline:.6f}")
             shortest = min((watch.lease_s for watch in self._watches), default=None)
         return None if shortest is None else min(BEAT_S_MAX, shortest / BEATS_A_LEASE)
 
@@ -116,7 +116,7 @@ class Leases:
             watch.is_over = True
         return watch.is_over
 
-    def _tell(self, line: str) -> None:
+    def _notify_reaper(self, line: str) -> None:
         if self._reaper is None:
             self._start_reaper()
             return

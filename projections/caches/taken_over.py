@@ -80,7 +80,7 @@ class EndedSteps:
                     yield _as_taken(self._ends[child])
 
 
-def given_events(stream: Iterable[Recorded]) -> list[TakenEvent]:
+def taken_over_events(stream: Iterable[Recorded]) -> list[TakenEvent]:
     """The events with which a fork began, without those of steps that an amendment reset."""
     found: list[TakenEvent] = []
     is_begun = False

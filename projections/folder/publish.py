@@ -27,7 +27,7 @@ from orc.projections.folder.run_folder import FOLDERS, File, RunFolder
 from orc.projections.folds.owned_files import OwnedFiles, find_superseded
 from orc.projections.money.prices import NO_PRICES, PriceTable
 
-TOLD_MAX = 5000
+TAKEN_MAX = 5000
 """How many events are kept at most while their job is being published; later ones replace them."""
 APPLIED_AT_ONCE = 200
 """So many events are applied together: after a commit, the memory that a single one needs is cold."""
@@ -61,7 +61,7 @@ class Publisher:
     """Writes the run folder of one job and keeps it up to date.
 
     It follows a ledger of this process (`Ledger.followed_by`): events are applied when they are
-    committed. What it was not told of, it reads: the events of other processes, and those that come
+    committed. What it was not taken of, it reads: the events of other processes, and those that come
     while it publishes for long. `applied` is the folder to which the caller has applied the first
     events of the job.
     """
@@ -84,17 +84,17 @@ class Publisher:
         self._published = 0
         # Held while the projection is used. A commit does not wait for it.
         self._busy = Lock()
-        self._told: deque[StoredEvent] = deque(maxlen=TOLD_MAX)
+        self._taken: deque[StoredEvent] = deque(maxlen=TAKEN_MAX)
 
     def take(self, committed: Sequence[StoredEvent]) -> None:
         """Keep committed events of the job, and apply those that have gathered.
 
-        While the job is published, at most the last TOLD_MAX are kept.
+        While the job is published, at most the last TAKEN_MAX are kept.
         """
-        self._told.extend(self._own(committed))
-        if len(self._told) >= APPLIED_AT_ONCE and self._busy.acquire(blocking=False):
+        self._taken.extend(self._own(committed))
+        if len(self._taken) >= APPLIED_AT_ONCE and self._busy.acquire(blocking=False):
             try:
-                self._apply_told()
+                self._apply_taken()
             finally:
                 self._busy.release()
 
@@ -139,26 +139,26 @@ class Publisher:
         Otherwise none of the later events would fit, and the next publication would read them all.
         """
         for _ in range(_CATCH_UPS_MAX):
-            if self._apply_told():
+            if self._apply_taken():
                 return
             self._projection.read(self._job_id)
 
-    def _apply_told(self) -> bool:
+    def _apply_taken(self) -> bool:
         """Apply the events that follow those that were applied; False after a gap: none fits.
 
         If one of them cannot be applied, nothing is: the next publication reads all events, and
         raises the error if it persists.
         """
-        told = [self._told.popleft() for _ in range(len(self._told))]
+        taken = [self._taken.popleft() for _ in range(len(self._taken))]
         version = self._projection.version
-        if told and told[0][0].version != version + 1:
-            told = [one for one in told if one[0].version > version]
-        if not told:
+        if taken and taken[0][0].version != version + 1:
+            taken = [one for one in taken if one[0].version > version]
+        if not taken:
             return True
-        if (told[0][0].version, told[-1][0].version) != (version + 1, version + len(told)):
+        if (taken[0][0].version, taken[-1][0].version) != (version + 1, version + len(taken)):
             return False
         try:
-            self._projection.apply_stored(told)
+            self._projection.apply_stored(taken)
         except BaseException as error:
             self._begin_again()
             if not isinstance(error, Exception):
@@ -171,7 +171,7 @@ class Publisher:
         if self._published == 0:
             for name in FOLDERS:
                 self._folder.create_folder(name)
-        self._apply_told()
+        self._apply_taken()
         self._projection.read(self._job_id)
         if not final and self._projection.version == self._published:
             return

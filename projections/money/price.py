@@ -44,10 +44,10 @@ class Price(Struct, frozen=True, kw_only=True):
     seen: dt.date | None = None
 
     def cost_nano_usd(self, usage: TokenUsage, *, is_batch: bool = False) -> int | None:
-        """The cost of the tokens in nano-dollars, rounded up; None if this price does not tell it.
+        """The cost of the tokens in nano-dollars, rounded up; None if the price does not cover them.
 
         Every reply has tokens: a usage of zero tokens means that they were not counted. A cost above
-        `CALL_NANO_USD_MAX` is not told.
+        `CALL_NANO_USD_MAX` is unknown, too.
         """
         if self.is_free:
             return 0

@@ -145,10 +145,10 @@ def _read(
 ) -> Iterable[tuple[str, _Row]]:
     """The scores of these steps, in the order in which they were recorded."""
     if is_fork(connection, job_id):
-        from orc.projections.scores.taken_over import given_of, read_shown_rows
+        from orc.projections.scores.taken_over import read_shown_rows, score_key
 
         wanted = set(steps)
-        shown = ((given_of(score)[0], score) for score in read_shown_rows(connection, job_id))
+        shown = ((score_key(score)[0], score) for score in read_shown_rows(connection, job_id))
         return (
             (name, (score.name, score.who, score.value, score.passed, score.error))
             for name, score in shown

@@ -17,7 +17,7 @@ from orc.projections.scores.forks import FORKS_MAX, is_fork
 from orc.projections.tables.assessments import ScoreRow
 from orc.projections.tables.job_view import read_rows
 
-Given = tuple[str, str, str, str]
+ScoreKey = tuple[str, str, str, str]
 """The step that a score is about, its name, who gave it, and by which step or person."""
 
 
@@ -30,7 +30,7 @@ class TakenOver(Struct, frozen=True):
 
     origins: Mapping[str, str]
     names: Set[str]
-    given: Set[Given]
+    given: Set[ScoreKey]
 
     @property
     def jobs(self) -> list[str]:
@@ -43,7 +43,7 @@ class TakenOver(Struct, frozen=True):
         found = next((origins[name] for name in lineage(step) if name in origins), "")
         return found.partition("/")[0] == job_id
 
-    def is_kept(self, score: Given, job_id: str) -> bool:
+    def is_kept(self, score: ScoreKey, job_id: str) -> bool:
         """Whether the fork shows that score, which the job has."""
         step, _, who, by = score
         if score in self.given or not self.is_from(step, job_id):
@@ -61,8 +61,8 @@ def read_taken_over(connection: sqlite3.Connection, job_id: str) -> TakenOver | 
         (job_id,),
     ).fetchall()
     origins = {name: origin for name, origin in rows if origin is not None}
-    given = {given_of(score) for score in _own_rows(connection, job_id)}
-    return TakenOver(origins, {name for name, _ in rows}, given)
+    own = {score_key(score) for score in _own_rows(connection, job_id)}
+    return TakenOver(origins, {name for name, _ in rows}, own)
 
 
 def read_shown_rows(
@@ -76,8 +76,8 @@ def read_shown_rows(
     return [*_earlier(connection, job_id, taken, forks_left), *own]
 
 
-def given_of(score: ScoreRow) -> Given:
-    """What tells a score from others of the job."""
+def score_key(score: ScoreRow) -> ScoreKey:
+    """The key of a score among those of its job."""
     step = score.step_id.removeprefix(f"{score.job_id}/")
     return step, score.name, score.who, score.by
 
@@ -87,9 +87,9 @@ def _earlier(
 ) -> Iterable[ScoreRow]:
     for origin in taken.jobs:
         for score in read_shown_rows(connection, origin, forks_left=forks_left - 1):
-            given = given_of(score)
-            if taken.is_kept(given, origin):
-                yield score._replace(job_id=job_id, step_id=f"{job_id}/{given[0]}")
+            key = score_key(score)
+            if taken.is_kept(key, origin):
+                yield score._replace(job_id=job_id, step_id=f"{job_id}/{key[0]}")
 
 
 def _own_rows(connection: sqlite3.Connection, job_id: str) -> list[ScoreRow]:

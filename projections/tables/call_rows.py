@@ -14,7 +14,7 @@ from orc.projections.tables.columns import column, table
     "One row for each batch of requests that was submitted to a server.",
 )
 class BatchRow(NamedTuple):
-    """A row of `batches`; `name` is what the server was told."""
+    """A row of `batches`; `name` is that which was sent to the server."""
 
     batch_id: Annotated[str, column("`job/batch`.", key=True)]
     name: Annotated[str, column("The name of the batch, by which it can be found at the server.")]

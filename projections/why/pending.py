@@ -129,8 +129,8 @@ def _waiting_inside(view: JobView, row: StepRow) -> str:
     more = len(inside.names) - _LISTED
     left = f" and {number_text(more)} more" if more > 0 else ""
     how = quoted_command("show", view.job.job_id)
-    told = f"; {how} says how to go on" if inside.is_left_to_people else ""
-    return f": {shown}{left}{told}"
+    hint = f"; {how} says how to go on" if inside.is_left_to_people else ""
+    return f": {shown}{left}{hint}"
 
 
 def _waits_for(row: StepRow, answers: Sequence[str], *, is_live: bool) -> str:

@@ -209,7 +209,7 @@ class DaskDriver:
             case "printed" if copy is not None and copy.worker == worker:
                 self._printed(copy, notice)
             case "ended" if notice.get("outcome") is not None and _has_no_reader(copy):
-                await self._tell_end(notice, worker, notice["outcome"])
+                await self._announce_end(notice, worker, notice["outcome"])
             case "ended":
                 self._start(self._ended(cluster, notice, worker, copy))
         if notice.get("event") == "ended" and copy is not None and copy.worker == worker:
@@ -264,9 +264,9 @@ class DaskDriver:
         if copy is not None and copy.reader is not None:
             with suppress(Exception):
                 await asyncio.wait_for(asyncio.shield(copy.reader), CALL_S)
-        await self._tell_end(notice, worker, outcome)
+        await self._announce_end(notice, worker, outcome)
 
-    async def _tell_end(self, notice: Message, worker: str, outcome: Any) -> None:
+    async def _announce_end(self, notice: Message, worker: str, outcome: Any) -> None:
         place = {"ticket": notice["ticket"], "run": notice["run"]}
         event = {**place, "worker": worker, "outcome": outcome}
         if must_be_fetched(outcome):

@@ -162,7 +162,7 @@ class McpServer:
         try:
             scope = trio.CancelScope()
             with Reading((errors,), log.take, on_stop=scope.cancel), scope:
-                await self._talk(output, stdin, log, started)
+                await self._run_session(output, stdin, log, started)
         except Exception as error:
             self._break(f"could not be used: {_words(str(_first(error)))}")
             raise
@@ -177,7 +177,7 @@ class McpServer:
             process.close()
             log.close()
 
-    async def _talk(self, output: int, stdin: Any, log: _MaskedLog, started: Any) -> None:
+    async def _run_session(self, output: int, stdin: Any, log: _MaskedLog, started: Any) -> None:
         import anyio
         import mcp_types
         from mcp.client.session import ClientSession

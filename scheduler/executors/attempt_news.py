@@ -1,4 +1,4 @@
-"""What the watch of an attempt is told: events of the engine, a census, and orders of the runner."""
+"""What the watch of an attempt receives: events of the engine, a census, and orders of the runner."""
 
 from __future__ import annotations
 

@@ -312,13 +312,13 @@ class AttemptWatch:
         else:
             self.lease.begin(f"the worker on {placed.host} left the cluster")
 
-    async def fetch(self, told: WorkOutcome | None = None) -> WorkOutcome | None:
+    async def fetch(self, reported: WorkOutcome | None = None) -> WorkOutcome | None:
         """The result of the placed copy, which has ended; None if it cannot be reached now."""
         placed, kept = self.placed, self._executor.kept
         assert placed is not None
         await self._found()
         try:
-            return await fetch_result(self._engine, kept, self._attempt, placed, told)
+            return await fetch_result(self._engine, kept, self._attempt, placed, reported)
         except EngineUnreachable:
             # The result stays there; the next census finds it again.
             return None

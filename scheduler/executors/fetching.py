@@ -27,15 +27,15 @@ async def fetch_result(
     kept: KeptOutcomes | None,
     attempt: Attempt,
     placed: Placement,
-    told: WorkOutcome | None = None,
+    reported: WorkOutcome | None = None,
 ) -> WorkOutcome:
     """Fetch the files and the log of an ended copy, by `kept` if they are there.
 
-    `told` is the outcome, if its worker has told it: most have nothing that must be fetched. Raises
+    `reported` is the outcome, if its worker has sent it: most have nothing that must be fetched. Raises
     Lost, EngineProblem.
     """
-    if told is not None and told.is_whole:
-        return _take_whole(attempt, told)
+    if reported is not None and reported.is_whole:
+        return _take_whole(attempt, reported)
 
     async def fetch(folder: Path) -> WorkOutcome:
         return await engine.fetch(attempt.ticket, placed.run, placed.worker, folder)

@@ -115,7 +115,7 @@ def test_an_answer_that_can_wait_goes_with_the_event_that_follows() -> None:
         waiting = asyncio.create_task(pair.driver.ask(request(1, "allow")))
         while not pair.asked:  # noqa: ASYNC110
             await asyncio.sleep(0)
-        pair.worker.tell({"event": "ended"})
+        pair.worker.send_event({"event": "ended"})
         assert await waiting == {"number": 1}
         message = pair.there.sent[-1]
         assert (len(message["answers"]), len(message["events"])) == (1, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from orc.cli.jobs.telemetry.wanted import wanted_telemetry, why_not
+from orc.cli.jobs.telemetry.wanted import telemetry_problem, wanted_telemetry
 from orc.ledger import JobId, Recorded
 
 Observe = Callable[[Sequence[Recorded]], None]
@@ -24,11 +24,11 @@ async def sending(
 ) -> AsyncIterator[Observe]:
     """Send telemetry while the block runs, if the environment asks for it.
 
-    Yields what is to be told of each commit, in the place of `on_events`. What cannot be sent is
+    Yields the function that takes each commit, in place of `on_events`. Why nothing can be sent is
     one notice.
     """
     wanted = wanted_telemetry(environment)
-    problem = "" if wanted is None else why_not(environment)
+    problem = "" if wanted is None else telemetry_problem(environment)
     if problem:
         on_notice(problem)
     if wanted is None or problem:

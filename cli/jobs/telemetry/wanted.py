@@ -40,7 +40,7 @@ def wanted_telemetry(environment: Mapping[str, str]) -> Wanted | None:
     return Wanted(traces, metrics, content)
 
 
-def why_not(environment: Mapping[str, str]) -> str:
+def telemetry_problem(environment: Mapping[str, str]) -> str:
     """Why the wanted telemetry cannot be sent; empty if it can."""
     protocol = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip() or "http/protobuf"
     if protocol != "http/protobuf":

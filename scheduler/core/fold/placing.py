@@ -81,7 +81,9 @@ def step_unplaced(state: JobState, event: StepUnplaced, now: float) -> None:
     queue(state, event.step, now)
 
 
-def where_it_ran(state: JobState, step_id: str, *, waited_s: float | None = None) -> dict[str, Any]:
+def placement_fields(
+    state: JobState, step_id: str, *, waited_s: float | None = None
+) -> dict[str, Any]:
     """The fields of an attempt's end that say where it ran; `waited_s` is what the executor says.
 
     Without it, the wait is that between the recorded times, or None if no worker took the attempt.

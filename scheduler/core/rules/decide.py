@@ -61,7 +61,7 @@ from orc.scheduler.core.commands import (
 from orc.scheduler.core.fold.cancelling import end_cancelled
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import awaits_server, circuit_events, pick_target
-from orc.scheduler.core.fold.placing import open_remote, where_it_ran
+from orc.scheduler.core.fold.placing import open_remote, placement_fields
 from orc.scheduler.core.fold.questions import REJECT
 from orc.scheduler.core.fold.queued_job import TAKES_MAX
 from orc.scheduler.core.fold.reopen import find_kept, with_kept
@@ -316,7 +316,7 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
                     artifacts=outcome.artifacts,
                     folders=outcome.folders or None,
                     warning=outcome.warning,
-                    **where_it_ran(state, command.step, waited_s=outcome.queued_s),
+                    **placement_fields(state, command.step, waited_s=outcome.queued_s),
                 ),
                 *skip_dependents(state, command.step, "succeeded"),
             ]

@@ -12,7 +12,7 @@ from orc.ledger.kinds import NEVER_RETRIED, TRANSIENT, StepStatus
 from orc.scheduler.core.commands import Failed, FinishAttempt
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import waits_for_server
-from orc.scheduler.core.fold.placing import where_it_ran
+from orc.scheduler.core.fold.placing import placement_fields
 
 _SWITCHED_ON = (*TRANSIENT, "auth", "bad_request", "refused", "context_length", "schema")
 
@@ -107,7 +107,7 @@ def failed_event(
         signal=failed.signal,
         log=failed.log,
         artifacts=failed.artifacts,
-        **where_it_ran(state, step_id, waited_s=failed.queued_s),
+        **placement_fields(state, step_id, waited_s=failed.queued_s),
     )
 
 

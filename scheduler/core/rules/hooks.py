@@ -21,7 +21,7 @@ LOST_HOOK = EndHook(
 def hook_events(state: JobState, command: StartHook | EndHook) -> list[AnyEvent]:
     """The start of the hook for the job's status, if the job has one; or the end of the open hook.
 
-    On recorded replies nothing happens of which others should be told, nor when a job is left while
+    On recorded replies nothing happens that others should know of, nor when a job is left while
     servers work on its batches: no hook starts.
     """
     if isinstance(command, EndHook):

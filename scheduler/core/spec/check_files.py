@@ -51,7 +51,7 @@ def check_files(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
 def check_cwd(path: Path, step: StepSpec, document: Document, job: JobSpec) -> Iterator[Problem]:
     """Problems of a command that starts in the spec's folder and has files to capture.
 
-    They are captured from the working folder, so that the command must be told its name.
+    They are captured from the working folder, so that the command must name it.
     """
     if step.run is None or (step.cwd or job.defaults.cwd) != "spec":
         return

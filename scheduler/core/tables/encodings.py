@@ -1,4 +1,4 @@
-"""The encoding of a text: told by its first bytes, or given. Pure functions on bytes and streams."""
+"""The encoding of a text: found from its first bytes, or given. Pure functions on bytes and streams."""
 
 from __future__ import annotations
 

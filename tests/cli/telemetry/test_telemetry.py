@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orc.cli.jobs.telemetry.wanted import wanted_telemetry, why_not
+from orc.cli.jobs.telemetry.wanted import telemetry_problem, wanted_telemetry
 from tests.cli.command_line import orc, write
 from tests.model_server import ModelServer, Says
 from tests.otlp_server import OtlpServer, attributes_of, otlp_server
@@ -177,7 +177,7 @@ def test_an_address_that_is_none_is_said_before_the_run(
 
 def test_without_the_extra_the_line_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orc.cli.jobs.telemetry.wanted.find_spec", lambda name: None)
-    assert "pip install 'orc-ledger[otel]'" in why_not({})
+    assert "pip install 'orc-ledger[otel]'" in telemetry_problem({})
 
 
 def test_the_variables_of_opentelemetry_turn_it_off_and_aim_it() -> None:

@@ -1,4 +1,4 @@
-"""A publisher that follows a ledger publishes what is committed, and reads what it was not told of."""
+"""A publisher that follows a ledger publishes commits as it gets them, and reads the others."""
 
 from __future__ import annotations
 
@@ -110,13 +110,13 @@ def test_a_large_job_has_the_same_lines_however_they_are_made() -> None:
 def test_events_that_come_during_a_publication_are_kept_up_to_a_number(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "TOLD_MAX", most)
+    monkeypatch.setattr(publish, "TAKEN_MAX", most)
     story = long_story()
     with followed(story, 3) as (ledger, publisher, folder):
         with publisher._busy:
             for recorded in story.stream[3:9]:
                 ledger.append([recorded])
-            assert len(publisher._told) == min(most, 6)
+            assert len(publisher._taken) == min(most, 6)
         with monkeypatch.context() as patch:
             if most > 6:
                 refuse_reading(patch)
@@ -151,7 +151,7 @@ def test_events_of_small_commits_are_applied_together(monkeypatch: pytest.Monkey
 def test_what_comes_after_a_publication_is_not_read_again(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "TOLD_MAX", most)
+    monkeypatch.setattr(publish, "TAKEN_MAX", most)
     story = long_story()
     with followed(story, 3) as (ledger, publisher, folder):
         ledger.append([story.stream[3]])
@@ -211,7 +211,7 @@ def test_a_ledger_tells_nothing_after_the_end() -> None:
     story = long_story()
     with followed(story, 3) as (ledger, publisher, _):
         pass
-    assert not publisher._told
+    assert not publisher._taken
     assert not ledger._followers
 
 
