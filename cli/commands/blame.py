@@ -136,7 +136,7 @@ def _unknown(found: FoundFiles, name: str, job_id: str | None) -> str:
             f"{quoted_command('show', job_id or 'latest', '--files')} lists the files of a job"
         )
     return (
-        f"{name!r} is no path or SHA-256 of a file in {where}, and no file on disk; "
+        f"{name!r} is not a path or SHA-256 of a file in {where}, and not a file on disk; "
         f"{quoted_command('show', job_id or 'latest', '--files')} lists the files of a job"
     )
 

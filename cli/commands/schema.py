@@ -19,7 +19,7 @@ def command(
         Option("--output", "-o", help="Write the schema to this file, or folder.", metavar="PATH"),
     ] = None,
     force: Annotated[
-        bool, Option("--force", help="Overwrite a file that is no schema of orc.")
+        bool, Option("--force", help="Overwrite a file that is not a schema of orc.")
     ] = False,
     as_json: Annotated[
         bool, Option("--json", help="The output is always JSON.", hidden=True)

@@ -59,7 +59,7 @@ def unpack_vectors(document: object) -> Vectors:
     content = _from_base64(data)
     size = dimensions * _NUMBER_BYTES
     if not 0 <= dimensions <= DIMENSIONS_MAX or (len(content) % size if size else content):
-        raise ValueError(f"has data that are no vectors of {number_text(dimensions)} numbers")
+        raise ValueError(f"has data that is not vectors of {number_text(dimensions)} numbers")
     _check_finite(_numbers(content), "the data have")
     return Vectors(content, dimensions)
 

@@ -62,7 +62,7 @@ def image_type_of(content: bytes, name: str) -> str:
     check_image_name(name)
     found = media_type_of(content, name)
     if kind_of(found) != "image":
-        raise ValueError(f"{name[:200]!r} has another content than its name says: no image")
+        raise ValueError(f"{name[:200]!r} is not an image, although its name says so")
     return found
 
 

@@ -33,7 +33,7 @@ def parse_json(text: str, *, levels_max: int = LEVELS_MAX, is_exact: bool = Fals
     check_value(value, levels_max=levels_max)
     cleaned = clean_json(value)
     if is_exact and _SURROGATE.search(text) and cleaned != value:
-        raise ValueError(r"half of a pair of surrogates, such as \ud83d alone, is no character")
+        raise ValueError(r"half of a pair of surrogates, such as \ud83d alone, is not a character")
     return cleaned
 
 

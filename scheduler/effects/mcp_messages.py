@@ -68,7 +68,7 @@ class MessageReader:
         self._noise_lines += 1
         if self.is_strict or self._noise_lines > _NOISE_LINES_MAX:
             shown = clean_text(line.decode("utf-8", "replace"))[:_SHOWN]
-            raise ValueError(f"sent a line that is no message of the protocol: {shown!a}")
+            raise ValueError(f"sent a line that is not a message of the protocol: {shown!a}")
         return None
 
     def _count(self, document: dict[str, Any]) -> None:

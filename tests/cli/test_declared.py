@@ -60,7 +60,9 @@ steps:
     said = orc("run", write("spec.yaml", spec), *options)
     assert said.code == 0
     assert "`env` passes NOT_SET_HERE on, and it is not set here: commands run without" in said.err
-    assert "there are recorded replies of 'aks', which is no step; did you mean 'ask'?" in said.err
+    assert (
+        "there are recorded replies of 'aks', which is not a step; did you mean 'ask'?" in said.err
+    )
 
 
 def test_required_belongs_to_what_is_captured() -> None:

@@ -24,8 +24,7 @@ def scorer(places: Places) -> RecordScore:
         value = parse_score(wanted.value)
         if value is None:
             raise RequestRefused(
-                f"{wanted.value[:_SHOWN_CHARS]!r} is no value of a score: type a number, true or "
-                "false",
+                f"{wanted.value[:_SHOWN_CHARS]!r} is not a score: type a number, true or false",
                 status=400,
             )
         if wanted.why is not None and len(wanted.why) > WHY_CHARS_MAX:

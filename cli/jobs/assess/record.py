@@ -78,8 +78,8 @@ async def score(
     for each in values:
         if not is_score_name(each):
             raise UsageProblem(
-                f"{each[:_SHOWN_CHARS]!r} is no name of a score: use at most 64 letters, digits, - and "
-                "_, starting with a letter or _"
+                f"{each[:_SHOWN_CHARS]!r} is not a name for a score: use at most 64 letters, digits, - "
+                "and _, starting with a letter or _"
             )
         if abs(values[each]) > FLOAT_MAX:
             raise UsageProblem(f"{each}: a score is at most {FLOAT_MAX:g}; give a smaller number")

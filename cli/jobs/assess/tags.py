@@ -18,7 +18,7 @@ def tags_of(given: Sequence[str] | None) -> tuple[str, ...]:
     for tag in tags:
         if not is_tag(tag):
             raise UsageProblem(
-                f"{tag[:_SHOWN_CHARS]!r} is no tag: use at most 64 letters, digits and _ . : / = @ -, "
-                "starting with a letter, a digit or _"
+                f"{tag[:_SHOWN_CHARS]!r} is not a valid tag: use at most 64 letters, digits and "
+                "_ . : / = @ -, starting with a letter, a digit or _"
             )
     return tags

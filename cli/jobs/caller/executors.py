@@ -76,7 +76,7 @@ async def open_executors(
                 raise EnvironmentProblem(
                     f"the executor {site.name!r} cannot be used: {error}; "
                     f"{quoted_command('executors', site.name)} "
-                    "tells more"
+                    "shows more"
                 ) from error
             if not engine.facts.get("is_encrypted"):
                 _refuse_secrets(steps, name, site)

@@ -61,7 +61,7 @@ def _replies_of_no_step(definition: JobDef, replies: Any) -> Iterator[str]:
     known = [step.id for step in walk_steps(definition.steps) if step.facts.calls_model]
     for step in named if isinstance(named, dict) else ():
         if definition.step(str(step)) is None:
-            yield f"there are recorded replies of {step!r}, which is no step{nearest(step, known)}"
+            yield f"there are recorded replies of {step!r}, which is not a step{nearest(step, known)}"
 
 
 def _passed_on(definition: JobDef) -> dict[str, None]:

@@ -67,9 +67,7 @@ def _plain(value: Any, column: str) -> Any:
         case decimal.Decimal():
             return str(value)
         case bytes():
-            raise ValueError(
-                f"column {column!r} has bytes, which are no value of JSON; leave it out"
-            )
+            raise ValueError(f"column {column!r} has bytes, which JSON does not have; leave it out")
         case float() if value != value:
             return None
         case dict():

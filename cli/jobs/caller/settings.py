@@ -125,7 +125,7 @@ def _put(document: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 def _item(place: list[Any], key: str, path: tuple[str, ...]) -> Any:
     if not key.isdecimal() or int(key) >= len(place):
         raise UsageProblem(
-            f"--set {'.'.join(path)}: {key!r} is no index of the list, which has "
+            f"--set {'.'.join(path)}: {key!r} is not an index of the list, which has "
             f"{count_text(len(place), 'element')}, counted from 0; use one of them"
         )
     return place[int(key)]

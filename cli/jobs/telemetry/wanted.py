@@ -41,17 +41,17 @@ def wanted_telemetry(environment: Mapping[str, str]) -> Wanted | None:
 
 
 def telemetry_problem(environment: Mapping[str, str]) -> str:
-    """Why the wanted telemetry cannot be sent; empty if it can."""
+    """Why the telemetry that the environment asks for cannot be sent; empty if it can."""
     protocol = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip() or "http/protobuf"
     if protocol != "http/protobuf":
         return (
             f"no telemetry is sent: OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, and orc sends "
             "http/protobuf only (port 4318 of a collector)"
         )
-    for signal in ("traces", "metrics"):
-        variable, address = _variable_of(environment, signal), _endpoint(environment, signal)
-        problem = "" if address is None else _address_problem(environment[variable].strip())
-        if problem:
+    signals = [name for name in ("traces", "metrics") if _endpoint(environment, name) is not None]
+    variables = [_variable_of(environment, signal) for signal in signals]
+    for variable in variables:
+        if problem := _address_problem(environment[variable].strip()):
             return f"no telemetry is sent: {variable} {problem}"
     try:
         is_there = find_spec("opentelemetry.exporter.otlp.proto.http") is not None
@@ -59,7 +59,8 @@ def telemetry_problem(environment: Mapping[str, str]) -> str:
         is_there = False
     if is_there:
         return ""
-    return f"no telemetry is sent: {_BASE} is set, and {install_command('otel')} is missing"
+    missing = f"the extra otel is not installed: {install_command('otel')}"
+    return f"no telemetry is sent: {variables[0]} is set, and {missing}"
 
 
 def _endpoint(environment: Mapping[str, str], signal: str) -> str | None:
@@ -80,7 +81,6 @@ def _variable_of(environment: Mapping[str, str], signal: str) -> str:
 
 def _address_problem(address: str) -> str:
     """Why no request can be sent to the address; empty if one can. A password in it is not quoted."""
-    shown = "its value" if "@" in address else repr(address)
     try:
         parts = urlsplit(address)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -89,4 +89,5 @@ def _address_problem(address: str) -> str:
         is_address = False
     if is_address and address.isprintable() and " " not in address:
         return ""
-    return f"must be an address such as http://localhost:4318; {visible(shown)} is none"
+    got = "" if "@" in address else f"; got {visible(repr(address))}"
+    return f"must be an address such as http://localhost:4318{got}"

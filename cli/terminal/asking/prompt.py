@@ -39,8 +39,8 @@ def require_terminal() -> None:
     """Raise UsageProblem unless a person can be asked: stdin and stderr are a terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageProblem(
-            "--interactive asks on a terminal, and stdin or stderr is none; leave it out: the job then "
-            "waits, and says how to decide"
+            "--interactive asks on a terminal, and stdin or stderr is not one; leave it out: the job "
+            "then waits, and says how to decide"
         )
 
 

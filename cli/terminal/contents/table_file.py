@@ -39,7 +39,7 @@ def export_table(wanted: TableRequest, job: str | None, database: Path | None) -
     """Write the table. Raises UsageProblem, EnvironmentProblem, FileIsThere, StorageError."""
     if wanted.form not in TABLE_FORMATS:
         raise UsageProblem(
-            f"--format {wanted.form} is no format of tables; they are {', '.join(TABLE_FORMATS)}"
+            f"--format {wanted.form} is not a format of tables; these are {', '.join(TABLE_FORMATS)}"
         )
     is_stdout = wanted.to == _STDOUT or (
         wanted.to is None and not wanted.as_json and not sys.stdout.isatty()

@@ -43,7 +43,7 @@ class NumberFilters:
         for place, one in enumerate(found):
             if isinstance(one, bool) or not isinstance(one, int | float):
                 raise ValueError(
-                    f"item {place} is no number: {str(one)[:_SHOWN_CHARS]!r}; select the numbers "
+                    f"item {place} is not a number: {str(one)[:_SHOWN_CHARS]!r}; select the numbers "
                     "first, as in `... | select('number')`"
                 )
         if len(found) < least:

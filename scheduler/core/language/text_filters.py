@@ -186,7 +186,9 @@ def date(value: Any, form: Any = "%Y-%m-%d") -> str:
         else:
             moment = datetime.fromisoformat(_text(value))
     except (ValueError, OverflowError, OSError):
-        raise ValueError(f"{str(value)[:60]!r} is no time such as 2026-08-01T12:00:00Z") from None
+        raise ValueError(
+            f"{str(value)[:60]!r} is not a time such as 2026-08-01T12:00:00Z"
+        ) from None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return moment.strftime(form)
 
@@ -205,7 +207,7 @@ def _compiled(pattern: str) -> Any:
     except re2.error as error:
         said = error.args[0] if error.args else error
         said = said.decode() if isinstance(said, bytes) else said
-        raise ValueError(f"{pattern[:60]!r} is no pattern of RE2: {said}") from None
+        raise ValueError(f"{pattern[:60]!r} is not a pattern of RE2: {said}") from None
 
 
 def _table(value: Any, columns: Any) -> tuple[list[str], list[list[str]]]:
@@ -215,7 +217,7 @@ def _table(value: Any, columns: Any) -> tuple[list[str], list[list[str]]]:
         return [], [[_cell_text(cell) for cell in row] for row in rows]
     for place, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise ValueError(f"item {place} is no mapping")
+            raise ValueError(f"item {place} is not a mapping")
     names = list(dict.fromkeys(key for row in rows for key in row))
     if columns is not None:
         names = [_text(name) for name in items_of(columns)]

@@ -189,7 +189,7 @@ def server_problems(
 
 def _header_problem(name: str, value: str | HeaderDef) -> str:
     if not _TOKEN.fullmatch(name):
-        return "is no name of a header; use letters, digits and -"
+        return "is not a valid name of a header; use letters, digits and -"
     if name.lower() in _OWN_HEADERS:
         return "orc sets this header itself; remove it"
     text = value.prefix if isinstance(value, HeaderDef) else value

@@ -176,8 +176,8 @@ def _tool_problems(tool: ToolSpec) -> Iterator[str]:
         yield "mcp: a server at an address is not supported, only one with stdin and stdout"
     elif isinstance(tool.mcp, str) and path_problem(tool.mcp.removeprefix("./")):
         yield (
-            f"mcp: {tool.mcp!r} is no path of a file beside the spec or below; a command is written "
-            "as a list of arguments"
+            f"mcp: {tool.mcp!r} is not the path of a file beside the spec or below; a command is "
+            "written as a list of arguments"
         )
     if (
         tool.python is not None

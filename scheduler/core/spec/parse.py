@@ -151,7 +151,7 @@ def examine(
     raw_steps = raw.pop("steps", None)
     if not document.value.keys() & _KEYS_OF_SPECS:
         known = "`project`, and `steps` or `task_description`"
-        message = f"this is no spec of orc: it has none of the keys {known}"
+        message = f"this is not a spec of orc: it has none of the keys {known}"
         raise SpecError(source_name, [Problem(message, 1, 1)])
     job = _validate(read_job, raw, (), document, problems)
     steps = _validate_steps(raw_steps, document, problems, given="steps" in document.value)

@@ -125,7 +125,7 @@ def _without_nul(lines: Iterable[str]) -> Iterator[str]:
     for number, line in enumerate(lines, start=1):
         if "\0" in line:
             raise ValueError(
-                f"line {number_text(number)} has a NUL byte, which is no text; remove it, or name "
+                f"line {number_text(number)} has a NUL byte, which is not text; remove it, or name "
                 "the encoding of the file for the input, such as `encoding: utf-16-le`"
             )
         yield line

@@ -200,11 +200,11 @@ def test_bad_names_are_refused_with_what_to_do(
 ) -> None:
     write("unknown.txt", "unknown")
     for name, part in (
-        ("nothing.md", "'nothing.md' is no path or SHA-256 of a file in this ledger"),
+        ("nothing.md", "'nothing.md' is not a path or SHA-256 of a file in this ledger"),
         ("unknown.txt", "has no file with the bytes of"),
         ("", "an empty text was given"),
-        ("\0", "and no file on disk"),
-        ("/", "and no file on disk"),
+        ("\0", "and not a file on disk"),
+        ("/", "and not a file on disk"),
     ):
         said = orc("blame", name)
         assert (said.code, said.out) == (2, ""), name

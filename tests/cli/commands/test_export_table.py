@@ -47,7 +47,7 @@ def test_a_table_becomes_a_file_that_is_replaced_only_by_force(ran: Path) -> Non
     [
         (("--table", "step"), "did you mean 'steps'?"),
         (("--table", "events"), "no table 'events'; known: attempts, "),
-        (("--table", "steps", "--format", "html"), "no format of tables"),
+        (("--table", "steps", "--format", "html"), "not a format of tables"),
         (("--table", "steps", "--format", "parquet"), "name it with --to"),
         (("--table", "steps", "--no-content"), "--content/--no-content"),
         (("latest", "--format", "csv"), "add --table NAME"),

@@ -207,7 +207,7 @@ def test_a_removed_result_is_computed_again() -> None:
         ("steps.b.timeout=soon", "steps.b.timeout"),
         (
             "steps.b.files.3.path=x",
-            "'3' is no index of the list, which has 1 element, counted from 0",
+            "'3' is not an index of the list, which has 1 element, counted from 0",
         ),
         ("steps.b", "--set: must be PATH=VALUE"),
         ("project=other", "the job's files are under its project 'demo'"),

@@ -84,7 +84,7 @@ def test_a_score_stays_through_a_resume_that_does_not_run_its_step(job: str) -> 
         (["good", "quality=nan"], "quality=nan: must be NAME=VALUE"),
         (["good", "quality=inf"], "quality=inf: must be NAME=VALUE"),
         (["good", "quality=1e300"], "quality: a score is at most 1e+15"),
-        (["good", "a b=1"], "'a b' is no name of a score"),
+        (["good", "a b=1"], "'a b' is not a name for a score"),
         (["good", "x=1", "x=2"], "x: is given twice"),
         (["god", "x=1"], "the job has no step 'god'; did you mean 'good'?"),
         (["bad", "x=1"], "bad has no result that could be scored: it is failed"),

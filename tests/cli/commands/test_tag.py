@@ -66,8 +66,8 @@ def test_a_fork_gets_the_tags_of_the_spec_and_its_own() -> None:
     ("arguments", "reason"),
     [
         (["good"], "good: write +good to add the tag, -good to remove it"),
-        (["+a b"], "'a b' is no tag"),
-        (["+"], "'' is no tag"),
+        (["+a b"], "'a b' is not a valid tag"),
+        (["+"], "'' is not a valid tag"),
         (["+a", "-a"], "a: is added and removed"),
     ],
 )
@@ -81,4 +81,4 @@ def test_a_tag_in_a_spec_is_checked() -> None:
     write("bad.yaml", SPEC.replace("nightly", "'two words'"))
     said = orc("validate", "bad.yaml")
     assert (said.code, "tags" in said.err) == (2, True), said.err
-    assert "'two words' is no tag" in orc("run", "spec.yaml", "--tag", "two words").err
+    assert "'two words' is not a valid tag" in orc("run", "spec.yaml", "--tag", "two words").err

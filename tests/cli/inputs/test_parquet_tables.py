@@ -89,7 +89,7 @@ def test_types_of_columns_are_checked() -> None:
         (b"q,a\n1,2\n" * 9, "it is not a Parquet file that can be read"),
         (parquet(n=[1])[:-20], "it is not a Parquet file that can be read"),
         (parquet(n=["x" * 5000])[:200] + parquet(n=[1])[200:], "it is not a Parquet file"),
-        (parquet(n=[b"\xff\0"]), "column 'n' has bytes, which are no value of JSON; leave it out"),
+        (parquet(n=[b"\xff\0"]), "column 'n' has bytes, which JSON does not have; leave it out"),
         (parquet(n=[[b"\xff\0"]]), "column 'n' has bytes"),
         (parquet(n=[float("inf")]), "row 1 cannot be stored"),
     ],

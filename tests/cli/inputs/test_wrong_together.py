@@ -71,4 +71,4 @@ def test_all_wrong_values_are_told_at_once(here: Path) -> None:
 )
 def test_a_file_that_is_no_spec_has_one_problem(text: str, here: Path) -> None:
     (line,) = lines_of(write("other.yaml", text))
-    assert line.startswith("other.yaml:1:1: this is no spec of orc: it has none of the keys")
+    assert line.startswith("other.yaml:1:1: this is not a spec of orc: it has none of the keys")

@@ -152,16 +152,16 @@ def test_what_cannot_be_sent_is_one_line_that_says_what_to_do(
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
-        ("foo", "'foo' is none"),
-        ("localhost:4318", "'localhost:4318' is none"),
-        ("grpc://localhost:4317", "'grpc://localhost:4317' is none"),
-        ("http://", "'http://' is none"),
-        ("http://c:port", "'http://c:port' is none"),
-        ("http://[::1", "'http://[::1' is none"),
-        ("ftp://me:secret@c", "its value is none"),
+        ("foo", "got 'foo'"),
+        ("localhost:4318", "got 'localhost:4318'"),
+        ("grpc://localhost:4317", "got 'grpc://localhost:4317'"),
+        ("http://", "got 'http://'"),
+        ("http://c:port", "got 'http://c:port'"),
+        ("http://[::1", "got 'http://[::1'"),
+        ("ftp://me:secret@c", "4318"),
     ],
 )
-def test_an_address_that_is_none_is_said_before_the_run(
+def test_a_bad_address_is_reported_before_the_run(
     address: str, shown: str, model: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
@@ -175,9 +175,13 @@ def test_an_address_that_is_none_is_said_before_the_run(
     assert said.err.index(line) < said.err.index("started")
 
 
-def test_without_the_extra_the_line_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_line_has_the_variable_and_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("orc.cli.jobs.telemetry.wanted.find_spec", lambda name: None)
-    assert "pip install 'orc-ledger[otel]'" in telemetry_problem({})
+    said = telemetry_problem({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://t/x"})
+    assert "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set, and the extra otel is not" in said
+    assert "pip install 'orc-ledger[otel]'" in said
 
 
 def test_the_variables_of_opentelemetry_turn_it_off_and_aim_it() -> None:

@@ -157,13 +157,13 @@ def test_an_address_to_go_back_to_stays_on_the_page_of_results(place: Path) -> N
 @pytest.mark.parametrize(
     ("form", "status", "said"),
     [
-        ({"value": "many"}, 400, "&#39;many&#39; is no value of a score: type a number, true or"),
-        ({"value": "nan"}, 400, "is no value of a score"),
-        ({"value": "1" * 5000}, 400, "is no value of a score"),
+        ({"value": "many"}, 400, "&#39;many&#39; is not a score: type a number, true or"),
+        ({"value": "nan"}, 400, "is not a score"),
+        ({"value": "1" * 5000}, 400, "is not a score"),
         ({"value": HOSTILE + OBEYED}, 400, "&lt;script&gt;"),
         ({"value": "1e300"}, 409, "taste: a score is at most 1e+15"),
-        ({"name": HOSTILE + OBEYED}, 409, "is no name of a score"),
-        ({"name": ""}, 409, "is no name of a score"),
+        ({"name": HOSTILE + OBEYED}, 409, "is not a name for a score"),
+        ({"name": ""}, 409, "is not a name for a score"),
         ({"step": "nothing"}, 409, "the job has no step &#39;nothing&#39;"),
         ({"step": "~3Cscript~3E"}, 409, "&lt;script&gt;"),
         ({"step": "answer"}, 303, ""),

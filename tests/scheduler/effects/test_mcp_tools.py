@@ -98,7 +98,7 @@ async def test_what_a_server_sends_besides_does_no_harm(
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
-        ("garbage", "sent a line that is no message of the protocol: 'this is no JSON'"),
+        ("garbage", "sent a line that is not a message of the protocol: 'this is no JSON'"),
         ("shape", "does not follow the protocol"),
         ("deep", "Maximum serialization depth exceeded"),
         ("giant", "sent a message of more than"),
@@ -379,7 +379,10 @@ def test_a_resumed_conversation_does_not_call_again_and_no_server_survives_a_kil
         ({"mcp": "./a.py", "python": "a:b"}, "either `builtin`, `python` or `mcp`"),
         ({"mcp": []}, "mcp"),
         ({"mcp": "../a.py"}, "mcp"),
-        ({"mcp": "/bin/server"}, "'/bin/server' is no path of a file beside the spec or below"),
+        (
+            {"mcp": "/bin/server"},
+            "'/bin/server' is not the path of a file beside the spec or below",
+        ),
         ({"mcp": "https://example.org/mcp"}, "a server at an address is not supported"),
         ({"mcp": ["${{ 1 }}"]}, "mcp[0]: `${{ }}` is not rendered here"),
         ({"mcp": "${{ 1 }}"}, "mcp: `${{ }}` is not rendered here"),
