@@ -1,6 +1,6 @@
 """Makes the certificates of a cluster: an authority, and one certificate with its key for all.
 
-Who has the key belongs to the cluster: scheduler, workers and orc show the same certificate. The
+Anyone who has the key belongs to the cluster: scheduler, workers and orc show the same certificate. The
 authority's own key is not kept, so that nobody can add to the circle; a new set replaces all.
 """
 

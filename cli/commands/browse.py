@@ -170,7 +170,7 @@ def _check_specs(specs: Path | None, *, allow_actions: bool) -> None:
         return
     if not allow_actions:
         raise UsageProblem(
-            "--specs is of use only with --allow-actions; add it, or leave out --specs"
+            "--specs has no effect without --allow-actions; add it, or leave out --specs"
         )
     if not specs.is_dir():
         raise UsageProblem(f"--specs {specs}: there is no such folder; name one that has specs")

@@ -140,5 +140,5 @@ def _make_certificates(folder: Path, *, as_json: bool) -> int:
         put_json({**files, "ends": day})
     else:
         say(f"made {safe(made.ca)}, {safe(made.cert)} and {safe(made.key)}; they end on {day}")
-        say("copy them to every machine of the cluster; who has the key can run commands there")
+        say("copy them to every machine of the cluster; anyone with the key can run commands there")
     return SUCCEEDED

@@ -178,7 +178,7 @@ def _show(
         said = (
             f"{scores.job_id} has no scores" if scores.job_id else "no job with the tag has scores"
         )
-        say(f"{said}; a step gets some by the key `score` of its spec")
+        say(f"{said}; the key `score` of a step in the spec gives it some")
     # Without --by, the limit is one for the whole job.
     checked = groups if by else group_scores(scores, seed=seed)
     failing = under_limits(checked, tuple(by), limits, declared=scores.declared)

@@ -258,7 +258,8 @@ def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -
         cells.append((name, *key, *row, *score, note))
     put_table((*heads, *("SCORES",) * bool(scores), "NOTE"), cells)
     if any(is_cut(row[-1]) for row in cells):
-        put(f"notes that end in ... are cut: {command_line('why', tables.job_id, 'STEP')} says all")
+        why = command_line("why", tables.job_id, "STEP")
+        put(f"notes that end in ... are cut: {why} has them in full")
     if hidden:
         more = count_text(hidden, "more step")
         put(f"and {more} inside these: {command_line('show', tables.job_id, '--all')}")

@@ -127,7 +127,7 @@ def _ledger(database: Path) -> list[Finding]:
     wal = database.with_name(database.name + "-wal")
     if wal.exists() and wal.stat().st_size > _WAL_WARN_BYTES:
         size = size_text(wal.stat().st_size)
-        message = f"its -wal file has {size}: it grows while a program reads the ledger for long"
+        message = f"its -wal file has {size}: it grows while another program reads the ledger"
         findings.append(Finding("note", "ledger", message))
     findings += map(_leftover_process, find_leftovers(database))
     return [*findings, *_leftover_files(database)]

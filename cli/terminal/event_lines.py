@@ -42,7 +42,7 @@ class EventLines:
     def finish(self) -> None:
         """Say which option shows what was cut, if anything was."""
         if self._has_cut:
-            say("what ends in ... is cut: --json prints each event in full")
+            say("texts that end in ... are cut: --json prints each event in full")
 
     def _line(self, recorded: Recorded) -> str:
         shown = event_object(recorded)

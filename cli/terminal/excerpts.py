@@ -32,4 +32,4 @@ def excerpt(
     if len(found) > len(shown):
         yield f"{margin}({count_text(len(found) - len(shown), 'more line')}: --full)"
     elif has_long:
-        yield f"{margin}(what ends in ... is cut: --full)"
+        yield f"{margin}(lines that end in ... are cut: --full)"

@@ -190,7 +190,7 @@ def describe_change(recorded: Recorded) -> str:
         case ToolCalled():
             return f"{safe(event.step)} calls {safe(event.tool)}"
         case ToolReturned() if event.is_error:
-            return f"{safe(event.step)}: {safe(event.tool)} gave an error, which the model is told"
+            return f"{safe(event.step)}: {safe(event.tool)} gave an error, which goes back to the model"
         case ScoreRecorded() if event.error is not None:
             return _said(f"{safe(event.step)} has no score {safe(event.name)}:", event.error)
         case CircuitOpened():

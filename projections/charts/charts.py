@@ -193,7 +193,7 @@ def _over_jobs(
     rows = tuple((job.job_id, job.submitted_at, job.status, value) for _, job, value in known)
     words = tuple((job.job_id, _minute(job), job.status, word(value)) for _, job, value in known)
     if not known:
-        return Chart(name, title, head, missing="It is not known of any job of the project.")
+        return Chart(name, title, head, missing="It is not known for any job of the project.")
     points = (
         Point(at, value, f"{word(value)}, {_job_words(job)}", link(job.job_id))
         for at, job, value in known
@@ -217,7 +217,7 @@ def _over_jobs(
 
 
 def _latencies(project: Project) -> Chart:
-    """The part of the calls that were answered within a time, by model."""
+    """The share of the calls that were answered within a time, by model."""
     title = "Latency of model calls"
     head = ("model", "calls", "least", "median", "95 %", "most")
     if not project.latencies:
@@ -239,7 +239,7 @@ def _latencies(project: Project) -> Chart:
         title,
         f"{calls} of {count_text(len(project.latencies), 'model')}",
         Axis("time to the end of the reply", duration_text, is_time=True),
-        Axis("part of the calls", lambda v: f"{100 * v:.0f} %", from_zero=True),
+        Axis("share of the calls", lambda v: f"{100 * v:.0f} %", from_zero=True),
         series,
     )
     return Chart("latencies", title, head, rows, words, plot)

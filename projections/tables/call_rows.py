@@ -197,7 +197,7 @@ class CallRow(NamedTuple):
     identity: Annotated[
         str | None,
         column(
-            "The model's version as its server names it, to tell it from a later model of the same name."
+            "The model's version as its server names it; a later model of the same name has another one."
         ),
     ]
     request_version: Annotated[int | None, column("The version of the event that has the request.")]

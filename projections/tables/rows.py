@@ -194,9 +194,7 @@ class StepRow(NamedTuple):
     skip_reason: Annotated[
         str | None, column("Why the step was skipped, with the steps that caused it.")
     ]
-    warning: Annotated[
-        str | None, column("What is to be known about its result, although it succeeded.")
-    ]
+    warning: Annotated[str | None, column("A warning about its result, although it succeeded.")]
     tolerated: Annotated[
         int, column("1 if the step failed and the job continued (continue_on_error).", start=0)
     ]

@@ -11,8 +11,8 @@ from orc.projections.tables.columns import column, table
 @table(
     "tolerated_failures",
     "Tolerated failures",
-    "One row for each failure in spite of which the job went on, as the spec says, and for each "
-    "kind of them in a reused result. A retried attempt is none.",
+    "One row for each failure that the spec tolerates, so that the job went on, and for each "
+    "kind of them in a reused result. An attempt that was retried has no row.",
 )
 class ToleratedRow(NamedTuple):
     """A row of `tolerated_failures`."""

@@ -124,7 +124,10 @@ def test_a_reader_that_closes_the_pipe_is_not_an_error(kept: Kept) -> None:
             f"'{ORC}' {command} --db '{kept.database}' | head -n 1; exit ${{PIPESTATUS[0]}}"
         )
         assert said.returncode == 0
-        assert said.stderr in ("", "what ends in ... is cut: --json prints each event in full\n")
+        assert said.stderr in (
+            "",
+            "texts that end in ... are cut: --json prints each event in full\n",
+        )
         assert said.stdout.count("\n") == 1
 
 

@@ -1,7 +1,7 @@
 """Sends a job's spans and metrics while it runs, from its committed events, in a thread of its own.
 
 The spans are those of `orc export --format otel`: the thread reads them from the ledger, and sends
-each as soon as what it tells of has ended. Nothing waits in a queue for a slow collector but the
+each as soon as what it describes has ended. Nothing waits in a queue for a slow collector but the
 points of metrics, of which at most POINTS_MAX wait. The run itself only notes that there are new
 events; at its end it waits FLUSH_S at most.
 """

@@ -39,8 +39,7 @@ _LEVELS_MAX = 8
 def _file_problem(file: Word) -> TemplateError:
     return refuse(
         Hole(str(file), True),
-        "programs run this file without being told, and the text writes values into it, or may do "
-        "so",
+        "programs run this file by themselves, and the text writes values into it, or may do so",
         f"write the text of the file in the spec, or {BY_VARIABLE}",
     )
 

@@ -105,5 +105,5 @@ IMPORTED: dict[str, tuple[str, ...]] = {
 
 
 def runs_by_itself(name: str) -> bool:
-    """Whether shells or programs run a file of this name without being told."""
+    """Whether shells or programs run a file of this name by themselves."""
     return bool(_BY_ITSELF.search(name))

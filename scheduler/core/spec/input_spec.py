@@ -41,7 +41,7 @@ class InputSpec(Strict):
     encoding: Filled | None = Field(
         None,
         description="Of a table: the encoding of its file, such as windows-1252. Default: UTF-8 or "
-        "UTF-16, as the file tells.",
+        "UTF-16, as found in the file.",
     )
     allow_empty: bool | None = Field(
         None, description="Of files and tables: whether there may be no file, or no row."

@@ -64,7 +64,9 @@ def test_reasons_and_failures_of_several_lines_are_in_full(asked: Said) -> None:
     assert "1 tolerated failure" in said.err
     shown, why = orc("show", "latest").out, orc("why", "latest", "gate").out
     assert "  task\n      | What for:\n      |   a reason" in shown
-    assert "STEP says all" in shown, "the table has the first line only, and says where all is"
+    assert "STEP has them in full" in shown, (
+        "the table has the first line only, and says where all is"
+    )
     assert why.count("|   really no") >= 2
     assert "\\x0a" not in shown + why + said.err + asked.err
 
