@@ -174,6 +174,11 @@ def batch_text(status: str, requests: int, answered: int, failed: int) -> str:
     return f"{said}, {number_text(answered)} of {number_text(requests)} answered{failures}"
 
 
+def decision_text(option: str, by: str | None) -> str:
+    """A decision, and who made it: `approve, by ada`; without a person, `reject, by its timeout`."""
+    return f"{option}, by {by or 'its timeout'}"
+
+
 def number_text(number: int | None) -> str:
     """A whole number with its thousands apart: `1,204`."""
     return UNKNOWN if number is None else f"{number:,}"

@@ -10,7 +10,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.decide import COMMENT_CHARS_MAX, decide
 from orc.cli.jobs.places import Places
 from orc.ledger.errors import LedgerError
-from orc.ledger.wording import count_text
+from orc.ledger.wording import count_text, decision_text
 from orc.projections.pages.decisions import Decide, DecisionRequest, RequestRefused
 
 
@@ -39,9 +39,7 @@ def decider(places: Places) -> Decide:
         except LedgerError as error:
             raise RequestRefused(str(error), status=503) from error
         if not decision.is_ours:
-            by = f"by {decision.by}" if decision.by else "by its timeout"
-            raise RequestRefused(
-                f"{decision.step} has just been decided: {decision.option}, {by}", status=409
-            )
+            said = decision_text(decision.option, decision.by)
+            raise RequestRefused(f"{decision.step} has just been decided: {said}", status=409)
 
     return decide_here

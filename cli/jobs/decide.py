@@ -19,7 +19,7 @@ from orc.ledger.command_lines import decision_commands, quoted_command
 from orc.ledger.digest import clean_text
 from orc.ledger.events import ApprovalDecided
 from orc.ledger.step_names import is_within
-from orc.ledger.wording import count_text, number_text
+from orc.ledger.wording import count_text, decision_text, number_text
 from orc.projections.tables.questions import read_question
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import DecideApproval
@@ -138,9 +138,8 @@ def _check(ledger: Ledger, job_id: JobId, state: JobState, step: str, option: st
     if question is None:
         before = _find(ledger, job_id, step)
         if before is not None:
-            who = f"by {before.by}" if before.by else "by its timeout"
             raise UsageProblem(
-                f"{step} has already been decided: {before.option}, {who}; "
+                f"{step} has already been decided: {decision_text(before.option, before.by)}; "
                 f"{quoted_command('show', job_id)} shows how the job stands"
             )
         raise UsageProblem(_asks_nothing(job_id, state, step))

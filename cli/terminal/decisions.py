@@ -18,7 +18,7 @@ from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.command_lines import command_line, decision_commands, is_in_decision
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
-from orc.ledger.wording import count_text
+from orc.ledger.wording import count_text, decision_text
 from orc.projections.tables.questions import read_questions
 
 _NAMED_MAX = 5
@@ -60,8 +60,8 @@ def decide_step(
             }
         )
     elif not decision.is_ours:
-        who = f"by {safe(decision.by)}" if decision.by else "by its timeout"
-        say(f"{safe(step)} has just been decided: {decision.option}, {who}")
+        said = safe(decision_text(decision.option, decision.by))
+        say(f"{safe(step)} has just been decided: {said}")
     else:
         say(paragraph(f"{safe(step)} asked:", decision.question, stream=sys.stderr))
         say(f"{safe(step)}: {decision.option}")

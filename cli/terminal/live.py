@@ -42,7 +42,7 @@ from orc.ledger.events import (
     StepSwitched,
     StepUnplaced,
 )
-from orc.ledger.wording import cost_text, duration_text, number_text
+from orc.ledger.wording import cost_text, decision_text, duration_text, number_text
 from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable, Spending
 from orc.projections.tables.inner_waits import InnerWaits
 from orc.scheduler.core.fold.evolve import JobState
@@ -180,8 +180,7 @@ class LiveTable(QuietDisplay):
                         paragraph(f"{safe(event.step)} asks:", event.message, stream=sys.stderr)
                     )
             case ApprovalDecided():
-                who = f"by {event.by}" if event.by else "by its timeout"
-                self._notes[event.step] = f"decided: {event.option}, {who}"
+                self._notes[event.step] = f"decided: {decision_text(event.option, event.by)}"
             case StepSkipped():
                 self._notes[event.step] = describe_change(recorded).partition(" skipped")[2]
             case StepReused() | StepInterrupted():

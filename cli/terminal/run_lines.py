@@ -49,6 +49,7 @@ from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.wording import (
     calls_cost_text,
     count_text,
+    decision_text,
     duration_text,
     limit_text,
     number_text,
@@ -160,8 +161,7 @@ def describe_change(recorded: Recorded) -> str:
         case BudgetRaised():
             return "the budget was raised"
         case ApprovalDecided():
-            who = f"by {safe(event.by)}" if event.by else "by its timeout"
-            decided = f"{safe(event.step)} decided: {safe(event.option)}, {who}"
+            decided = f"{safe(event.step)} decided: {safe(decision_text(event.option, event.by))}"
             return _said(f"{decided}:", event.comment) if event.comment else decided
         case StepInterrupted():
             if event.reason == "worker":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from orc.ledger.kinds import CUT_SHORT, INTERRUPTED, facts_of
 from orc.ledger.step_names import lineage
-from orc.ledger.wording import count_text, duration_text, number_text
+from orc.ledger.wording import count_text, decision_text, duration_text, number_text
 from orc.projections.tables.inner_waits import is_asking, is_in_batch, is_over_budget
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
@@ -54,8 +54,7 @@ def _first(view: JobView, step: StepRow, is_live: bool) -> str:
         source = f"from {step.reused_from.partition('/')[0]} ({step.reused})"
         return "; ".join(filter(None, (source, step.warning)))
     if step.decision is not None:
-        who = f"by {step.decided_by}" if step.decided_by else "by its timeout"
-        return f"decided: {step.decision}, {who}"
+        return f"decided: {decision_text(step.decision, step.decided_by)}"
     return step.warning or ""
 
 
