@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from orc.cli.ledger_access import database_path, read_tables
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.ledger.names import find_job
 
 JOBS_MAX = 50

@@ -24,7 +24,7 @@ from orc.cli.call import call_command
 from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function, other_word
 from orc.cli.errors import UsageProblem
 from orc.cli.parameters import MINUS, Declared, Option, bare_type, read_parameters
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 
 _TAKES_MINUS = ("tag",)
 """The commands whose arguments may begin with a dash, as in `orc tag JOB -old`."""

@@ -126,7 +126,7 @@ def read_job_at(database: Path | None, job: str, at: int | None) -> Iterator[Job
             yield JobTables(connection, path, job_id)
             return
         recorded_at = say_as_of(connection, job_id, at)
-    from orc.projections.tables.moment import tables_at
+    from orc.projections.tables.derived_tables import tables_at
 
     with tables_at(path, job_id, at) as tables:
         yield JobTables(tables, path, job_id, at, recorded_at)

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 
 from orc.cli.command_table import load_function
 from orc.cli.parameters import Declared, Option, bare_type, read_parameters
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 
 
 class _NotPlainError(Exception):

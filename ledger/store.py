@@ -30,9 +30,9 @@ from orc.ledger.events import Recorded, StoredEvent
 from orc.ledger.files.file_store import StoredFile
 from orc.ledger.files.identity import claim_locks, new_ledger_id
 from orc.ledger.files.in_use import FilesInUse
+from orc.ledger.files.ledger_origin import is_settled, settle
 from orc.ledger.files.locks import WriteLock
 from orc.ledger.files.new_file import require_folder
-from orc.ledger.files.seat import is_settled, settle
 from orc.ledger.files.way import real_path
 from orc.ledger.packing import is_text, within_limit
 from orc.ledger.reader import Head, LedgerReader, read_ledger_id

@@ -43,7 +43,7 @@ from orc.cli.jobs.read import Job, read_job
 from orc.cli.jobs.validate import find_problems
 from orc.cli.jobs.verify import Verification, verify_ledger
 from orc.ledger import Ledger
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.projections.history.job_diff import JobDiff
 from orc.projections.tables.status import shown_status
 from orc.scheduler.core.errors import Problem

@@ -36,7 +36,7 @@ from orc.cli.jobs.replay import replay as replay_job
 from orc.cli.jobs.resume import resume as resume_job
 from orc.cli.jobs.run import run as run_job
 from orc.cli.jobs.sync import first_error, run_sync
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.notebook import progress_listener
 from orc.projections.history.recording import ReplayDifference
 from orc.scheduler.core.spec.model import JobSpec

@@ -19,8 +19,8 @@ from orc.ledger.wording import duration_text
 from orc.providers.anthropic_body import PARAMS, Asked, build_asked
 from orc.providers.anthropic_reply import Arriving
 from orc.providers.batches.anthropic import AnthropicBatches
+from orc.providers.batches.batch_http import BatchClient
 from orc.providers.batches.contract import BatchApi
-from orc.providers.batches.door import BatchDoor
 from orc.providers.contract import OnDelta, Provider, Reply, Request, Server, ignore_text
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import encode_body
@@ -123,7 +123,7 @@ class Anthropic:
         """See `Batching.open_batches`."""
         headers = {"x-api-key": self._key, "anthropic-version": "2023-06-01"}
         return AnthropicBatches(
-            BatchDoor(self._peer, headers), build=self._build_body, read=self._read_message
+            BatchClient(self._peer, headers), build=self._build_body, read=self._read_message
         )
 
     def _asked(self, request: Request) -> Asked:

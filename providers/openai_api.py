@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
+from orc.providers.batches.batch_http import BatchClient
 from orc.providers.batches.contract import BatchApi
-from orc.providers.batches.door import BatchDoor
 from orc.providers.batches.openai import OpenAIBatches
 from orc.providers.contract import (
     NO_QUIRKS,
@@ -117,14 +117,14 @@ class Account:
         )
         return await self.peer.list_models(getting)
 
-    def open_door(self) -> BatchDoor:
+    def open_batch_client(self) -> BatchClient:
         """HTTP for batches, with the key of the account."""
         headers = {"authorization": f"Bearer {self._key}"}
         if self._organization:
             headers["openai-organization"] = self._organization
         if self._project:
             headers["openai-project"] = self._project
-        return BatchDoor(self.peer, headers)
+        return BatchClient(self.peer, headers)
 
     def _open_client(self) -> openai.AsyncOpenAI:
         http = self.peer.open_http()
@@ -204,7 +204,7 @@ class AccountProvider(ABC):
     def open_batches(self) -> BatchApi:
         """See `Batching.open_batches`."""
         return OpenAIBatches(
-            self._account.open_door(),
+            self._account.open_batch_client(),
             self.path,
             build=lambda request: self.build_body(self._with_own_native(request)),
             read=self._read_document,

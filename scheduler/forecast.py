@@ -41,7 +41,7 @@ class Items(NamedTuple):
     total: int
 
 
-class Foreseen(NamedTuple):
+class StepForecast(NamedTuple):
     """What a run does with a step of the spec, and with its items if they are known."""
 
     verdict: Verdict

@@ -7,7 +7,7 @@ import trio
 from orc.ledger import JobId, LedgerReader, Signal
 from orc.ledger.digest import clean_text
 from orc.ledger.secrets.masking import Mask
-from orc.scheduler.core.asked import note_asked, scores_asked, tags_asked
+from orc.scheduler.core.assessment_requests import parse_note, parse_scores, parse_tags
 from orc.scheduler.core.commands import CancelJob, DecideApproval
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.turn import Message
@@ -56,11 +56,11 @@ def _message_of(sent: Signal, mask: Mask) -> Message | None:
     """The command for a signal, with its blobs; None if it asks for nothing of the job's owner."""
     match sent.kind:
         case "score":
-            asked = scores_asked(sent.data, signal_id=sent.id, hide=mask.text)
+            asked = parse_scores(sent.data, signal_id=sent.id, hide=mask.text)
         case "tag":
-            asked = tags_asked(sent.data, signal_id=sent.id)
+            asked = parse_tags(sent.data, signal_id=sent.id)
         case "note":
-            asked = note_asked(sent.data, signal_id=sent.id, hide=mask.text)
+            asked = parse_note(sent.data, signal_id=sent.id, hide=mask.text)
         case _:
             command = command_of(sent)
             return None if command is None else Message(command)

@@ -227,7 +227,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (
-        "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger ledger.files.written "
+        "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger ledger.files.written_paths "
         "projections.history projections.money projections.scores projections.tables scheduler.core "
         "scheduler.core.fold scheduler.core.source scheduler.core.spec"
     ),

@@ -19,7 +19,7 @@ from msgspec import Struct
 from orc.cli.errors import UsageProblem
 from orc.providers.keys import key_variables
 from orc.scheduler.core.sizes import parse_amount
-from orc.scheduler.core.spec.room import NAME_LENGTH_MAX, NAME_PATTERN
+from orc.scheduler.core.spec.resources import NAME_LENGTH_MAX, NAME_PATTERN
 from orc.scheduler.drivers.addresses import is_loopback, is_loopback_host
 from orc.scheduler.drivers.rooms import SLOTS
 from orc.scheduler.executors.site import Site

@@ -13,7 +13,7 @@ from orc.cli.options import Database, Json, refuse_ignored
 from orc.cli.parameters import Argument, Option
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 
 if TYPE_CHECKING:
     from orc.cli.cluster.engine_commands import EngineCommand

@@ -8,7 +8,7 @@ from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Quiet, RunsDir
 from orc.cli.terminal.text import say
 from orc.ledger.command_lines import command_line
-from orc.ledger.files.written import current_folder
+from orc.ledger.files.written_paths import current_folder
 
 _RECORDED = """\
 The replies are recorded ones: no model was called, and nothing was paid. The cost is what

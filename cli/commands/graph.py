@@ -22,7 +22,7 @@ from orc.cli.terminal.text import (
 from orc.ledger.digest import digest_bytes
 from orc.ledger.files.descriptors import is_stream
 from orc.ledger.files.new_file import write_new_bytes
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.ledger.kinds import CACHED, INTERRUPTED, NOT_LIVE
 from orc.projections import mermaid_graph, text_graph
 from orc.projections.tables.job_view import read_view

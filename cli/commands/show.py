@@ -310,7 +310,7 @@ def _show_step(
     as_json: bool,
 ) -> int:
     """Print one step with its texts; with `only`, nothing but its prompt, reply or output."""
-    from orc.cli.terminal.contents import step_seen
+    from orc.cli.terminal.contents import step_texts
     from orc.cli.terminal.contents.pager import put_paged
     from orc.cli.terminal.contents.step_view import step_text
     from orc.ledger import LedgerReader
@@ -319,10 +319,10 @@ def _show_step(
         view = read_view(tables.connection, tables.job_id)
         is_live = tables.status(view.job.status) not in NOT_LIVE
         reader = LedgerReader(tables.path, tables.connection)
-        seen = step_seen.read_seen(reader, view, step, up_to=up_to, is_live=is_live)
+        seen = step_texts.read_contents(reader, view, step, up_to=up_to, is_live=is_live)
         if only is not None:
-            value = step_seen.ALONE[only](seen)
-            step_seen.put_value(tables.job_id, step, only, value, as_json=as_json)
+            value = step_texts.ALONE[only](seen)
+            step_texts.put_value(tables.job_id, step, only, value, as_json=as_json)
         elif as_json:
             dropped = dropped_parameters(tables).get(seen.step.step_id)
             known = step_value(view, seen.step, dropped, None, is_live=is_live)
@@ -330,7 +330,7 @@ def _show_step(
                 step_value(view, child, None, None, is_live=is_live)
                 for child in view.children_of.get(step, ())
             ]
-            texts = step_seen.step_texts(seen)
+            texts = step_texts.step_texts(seen)
             put_json({"job_id": tables.job_id, **known, **texts, "inside": inside})
         else:
             put_paged(step_text(seen), use_pager=pager)

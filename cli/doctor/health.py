@@ -28,7 +28,7 @@ from orc.cli.jobs.caller.prices import describe_published, find_own_prices, read
 from orc.ledger import LedgerError, connect_reader
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.files.exposure import examine_folder, examine_ledger
-from orc.ledger.files.seat import lineage_of
+from orc.ledger.files.ledger_origin import lineage_of
 from orc.ledger.wording import count_text, size_text
 from orc.providers.catalogue import REGISTRY
 from orc.scheduler.core.errors import SpecError

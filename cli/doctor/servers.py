@@ -9,7 +9,7 @@ from orc.cli.doctor.finding import Finding
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.servers import known_servers
 from orc.cli.jobs.prepare import Submission, prepare
-from orc.ledger.files.written import current_folder
+from orc.ledger.files.written_paths import current_folder
 from orc.ledger.servers.server_def import ServerDef
 from orc.providers.servers.presets import PRESETS
 from orc.scheduler.core.errors import SpecError

@@ -8,10 +8,10 @@ import trio
 from msgspec import Struct
 
 from orc.cli.errors import EnvironmentProblem, OwnerSilent
-from orc.cli.jobs.asked_job import Request, ask
-from orc.cli.jobs.caller.elsewhere import left_running
+from orc.cli.jobs.caller.left_running import left_running
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.owned_job import Caller, OwnedJob, own, owner_here
+from orc.cli.jobs.owner_request import OwnerRequest, ask_owner
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, failpoints
@@ -58,7 +58,7 @@ async def cancel(
     """
     with open_for_writing(places, os.environ) as ledger:
         job_id = ledger.find_job(name)
-        request = Request(ledger, job_id, Caller(places, os.environ), "ended it")
+        request = OwnerRequest(ledger, job_id, Caller(places, os.environ), "ended it")
         is_withdrawn = await _withdraw(request)
         state = load_state(ledger, job_id)
         had_ended = state.status in JOB_ENDED
@@ -90,10 +90,10 @@ async def cancel(
                 return None
             return Cancelled(job_id, status, had_ended, is_withdrawn)
 
-        return await ask(request, cancel_here, ended)
+        return await ask_owner(request, cancel_here, ended)
 
 
-async def _withdraw(request: Request) -> bool:
+async def _withdraw(request: OwnerRequest) -> bool:
     """Keep a process in the background that is starting from running the job; whether there was one.
 
     One that has taken the job already is waited for until it runs it, and then gets the signal. Raises

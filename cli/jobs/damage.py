@@ -19,7 +19,7 @@ from orc.ledger import LedgerError, LedgerReader
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import CorruptLedger, RemovedBlob
 from orc.ledger.files.way import ledger_path
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.ledger.integrity import list_jobs
 from orc.projections.damage import SUSPICIOUS, find_damage
 

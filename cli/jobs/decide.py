@@ -8,10 +8,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.asked_job import Request, ask
 from orc.cli.jobs.caller.person import user_name
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.owned_job import Caller, OwnedJob
+from orc.cli.jobs.owner_request import OwnerRequest, ask_owner
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state, wait_text
 from orc.ledger import JobId, Ledger, failpoints
@@ -66,7 +66,7 @@ async def decide(
     by = user_name()
     with open_for_writing(places, os.environ) as ledger:
         job_id = ledger.find_job(name)
-        request = Request(ledger, job_id, Caller(places, os.environ), "recorded the decision")
+        request = OwnerRequest(ledger, job_id, Caller(places, os.environ), "recorded the decision")
         state = load_state(ledger, job_id)
         # The comment is stored, and it may contain a secret.
         mask = hide_secrets(ledger, state.definition, os.environ, steps=())
@@ -100,7 +100,7 @@ async def decide(
                 "" if asked is None else asked.message,
             )
 
-        return await ask(request, decide_here, decided)
+        return await ask_owner(request, decide_here, decided)
 
 
 def _send(ledger: Ledger, job_id: JobId, wanted: DecideApproval) -> int:

@@ -14,9 +14,9 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import LedgerError, StorageError
 from orc.ledger.files.exposure import examine_folder
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.ledger_origin import origin_of
 from orc.ledger.files.project_places import is_inside, job_place
 from orc.ledger.files.run_places import note_output
-from orc.ledger.files.seat import origin_of
 from orc.ledger.files.way import real_path
 from orc.projections import Publisher, deliver
 from orc.projections.folder.publish import Unpublished

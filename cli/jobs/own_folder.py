@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from orc.ledger.connection import storage_errors
 from orc.ledger.files.exposure import examine_folder
+from orc.ledger.files.ledger_origin import origin_of
 from orc.ledger.files.project_places import is_inside, place_of
-from orc.ledger.files.seat import origin_of
 from orc.ledger.names import check_job_id
 from orc.ledger.transport.imported import imported
 

@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orc.cli.jobs.caller import executors as executing
-from orc.cli.jobs.caller.elsewhere import LeftRunning, end_elsewhere
+from orc.cli.jobs.caller.left_running import LeftRunning, end_elsewhere
 from orc.cli.jobs.caller.notices import notices_before_run
 from orc.cli.jobs.caller.providers import build_late, build_providers
 from orc.cli.jobs.caller.secrets import hide_secrets
@@ -217,7 +217,7 @@ class OwnedJob:
         append_command(self.ledger, self.job_id, self.state, *commands, blobs=blobs, stored=stored)
 
     async def end_elsewhere(self, left: Collection[LeftRunning], *, force: bool = False) -> None:
-        """End commands that executors run of the job; see `cli/jobs/caller/elsewhere.py`."""
+        """End commands that executors run of the job; see `cli/jobs/caller/left_running.py`."""
         await end_elsewhere(
             self.job_id,
             left,

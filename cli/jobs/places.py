@@ -20,7 +20,7 @@ from orc.ledger.files.exposure import trusting
 from orc.ledger.files.way import ledger_path
 from orc.projections import ReadModel
 from orc.projections.money.prices import PriceTable
-from orc.projections.tables.moment import derive_all_tables
+from orc.projections.tables.derived_tables import derive_all_tables
 from orc.projections.tables.own_schema import check_own_tables
 from orc.projections.tables.version import has_older_tables
 

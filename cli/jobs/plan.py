@@ -1,6 +1,6 @@
 """`orc plan`: what a run of a spec would do and why, and its expected and greatest cost.
 
-What the run would do with each step is found by the rules of the run (`foresee.py`).
+What the run would do with each step is found by the rules of the run (`forecast_run.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orc.cli.jobs.caller.read_inputs import InputReader
 from orc.cli.jobs.caller.secrets import needed_steps, read_mask
 from orc.cli.jobs.caller.spec_files import SpecFiles
 from orc.cli.jobs.caller.step_names import check_step_names
-from orc.cli.jobs.foresee import foresee
+from orc.cli.jobs.forecast import forecast_run
 from orc.cli.jobs.places import Places, open_for_reading
 from orc.cli.jobs.planning.worst_cost import WorstCost, worst_cost
 from orc.cli.jobs.prepare import Submission, known_executors, prepare_here, spec_dir_of
@@ -32,7 +32,7 @@ from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.resolve.known_steps import has_target
 from orc.scheduler.core.resolve.targets import TargetRules
 from orc.scheduler.effects.targets import target_rules
-from orc.scheduler.forecast import OPEN_VERDICTS, Foreseen, Items, Verdict
+from orc.scheduler.forecast import OPEN_VERDICTS, Items, StepForecast, Verdict
 
 _BASE = "SELECT job_id FROM jobs WHERE name = ? ORDER BY position DESC LIMIT 1"
 _HISTORY = (
@@ -164,7 +164,7 @@ def plan_run(submission: Submission, environment: Mapping[str, str], places: Pla
     rules = target_rules(environment, definition.servers)
     check_step_names("--until", submission.until, {step.id for step in definition.steps})
     asked = partial(
-        foresee,
+        forecast_run,
         definition,
         environment=environment,
         spec_dir=spec_dir_of(submission),
@@ -210,12 +210,12 @@ def build_plan(
     state: JobState | None,
     connection: sqlite3.Connection | None,
     prices: PriceTable,
-    foreseen: Mapping[str, Foreseen],
+    forecasts: Mapping[str, StepForecast],
     rules: TargetRules,
     files: Mapping[Digest, bytes],
     until: tuple[str, ...] = (),
 ) -> Plan:
-    """The plan of a job, compared with the job `base` in `state`; `foreseen` is what `foresee` gives.
+    """The plan of a job, compared with the job `base` in `state`, with the forecasts of its steps.
 
     `files` are the contents of the files that messages name. With `until`, the plan has only these
     steps and the steps that they need.
@@ -226,7 +226,7 @@ def build_plan(
     for step in definition.steps:
         if step.id not in chosen:
             continue
-        does, items = foreseen[step.id]
+        does, items = forecasts[step.id]
         change, why = _with_verdict(step, does, *whys[step.id])
         if items is not None and does in OPEN_VERDICTS:
             verb = "runs" if items.runs == 1 else "run"

@@ -14,7 +14,6 @@ from orc.about import install_command
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.budgets import check_prices
 from orc.cli.jobs.caller.executors import KnownExecutors
-from orc.cli.jobs.caller.present import choose_provider, names_no_provider, other_providers
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.cli.jobs.caller.providers import build_providers, find_dropped
 from orc.cli.jobs.caller.read_inputs import InputReader
@@ -26,6 +25,11 @@ from orc.cli.jobs.caller.secrets import (
     refuse_secrets_in_spec,
 )
 from orc.cli.jobs.caller.servers import known_servers
+from orc.cli.jobs.caller.set_up_providers import (
+    choose_provider,
+    names_no_provider,
+    other_providers,
+)
 from orc.cli.jobs.caller.ship import read_shipped
 from orc.cli.jobs.caller.spec_files import SpecFiles, folder_beside, read_spec_file
 from orc.cli.jobs.caller.step_names import check_step_names
@@ -33,7 +37,7 @@ from orc.cli.jobs.caller.templates import read_template
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import REPLAY, JobDef, walk_steps
 from orc.ledger.files.way import ledger_path
-from orc.ledger.files.written import current_folder, written_path
+from orc.ledger.files.written_paths import current_folder, written_path
 from orc.ledger.secrets.masking import Mask
 from orc.projections.money.prices import PriceTable
 from orc.providers import REGISTRY, Provider

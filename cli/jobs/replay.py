@@ -23,7 +23,7 @@ from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
 from orc.ledger.digest import clean_text
 from orc.ledger.events import ApprovalDecided
 from orc.ledger.files.project_places import recorded_place, recorded_target, spec_folder
-from orc.ledger.files.written import current_folder
+from orc.ledger.files.written_paths import current_folder
 from orc.ledger.kinds import JOB_AT_REST
 from orc.projections.caches.taken_over import TakenEvent, taken_over_events
 from orc.projections.history.recording import ReplayDifference, build_recording, find_differences

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.budgets import parse_raise
-from orc.cli.jobs.caller.elsewhere import left_behind, left_running
 from orc.cli.jobs.caller.executors import check_replaced
+from orc.cli.jobs.caller.left_running import left_behind, left_running
 from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import steps_to_run
 from orc.cli.jobs.caller.spec_dir import require_spec_folder

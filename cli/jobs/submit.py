@@ -28,7 +28,7 @@ from orc.ledger.definition import JobDef, dump_job
 from orc.ledger.digest import clean_text
 from orc.ledger.events import JobSubmitted, Payload, QueuedRun
 from orc.ledger.files.project_places import recorded_place, recorded_target
-from orc.ledger.files.written import current_folder
+from orc.ledger.files.written_paths import current_folder
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.ids import new_job_id
 

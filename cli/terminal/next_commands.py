@@ -8,7 +8,7 @@ from contextlib import suppress
 from decimal import ROUND_UP, Decimal
 from pathlib import Path
 
-from orc.cli.jobs.caller.present import other_providers
+from orc.cli.jobs.caller.set_up_providers import other_providers
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.terminal.text import safe
 from orc.ledger import LedgerReader

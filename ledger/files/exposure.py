@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 
 from orc.ledger.errors import ExposedFiles
 from orc.ledger.files.way import Entry, Way, is_file_mount, open_way, real_path
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 
 VARIABLE = "ORC_TRUSTED_FOLDERS"
 """The environment variable with folders in which other users may write, separated by `:`."""

@@ -22,7 +22,7 @@ TRIAL = "orc-chaos"
 HOOK = "orc-hook"
 """The facts for a hook, and what it prints."""
 PLAN = "orc-plan"
-"""The empty ledger with which a job is foreseen that no ledger has."""
+"""The empty ledger for the forecast of a job if there is no ledger yet."""
 KINDS = {
     COPY: ("was to read a copy of a ledger", "the next command that reads such a copy removes it"),
     BROWSER_PAGE: ("ran `orc browse`", "the next `orc browse` that opens a browser removes it"),

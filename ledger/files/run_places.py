@@ -16,7 +16,7 @@ from orc.ledger.files.lock_paths import locks_dir
 from orc.ledger.files.project_places import place_of, recorded_target
 from orc.ledger.files.temporary import sweep
 from orc.ledger.files.way import real_path
-from orc.ledger.files.written import current_folder
+from orc.ledger.files.written_paths import current_folder
 
 _BYTES_MAX = 16_384
 _RUN = ".folder"

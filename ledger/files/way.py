@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 
 LEDGER_VARIABLE = "ORC_DB"
 """The environment variable with the path of the ledger."""

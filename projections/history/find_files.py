@@ -17,7 +17,7 @@ from orc.ledger.events import FileWritten, Recorded, StepReused
 from orc.ledger.file_owners import file_of
 from orc.ledger.files.project_places import place_of
 from orc.ledger.files.way import real_path
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import read_spec
 from orc.projections.tables.job_view import NEWEST_FILES, read_rows

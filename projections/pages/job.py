@@ -28,10 +28,10 @@ from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_view
 from orc.projections.pictures.timeline_svg import draw_timeline
 from orc.projections.scores.overview import has_scores, read_means
+from orc.projections.tables.derived_tables import tables_at
 from orc.projections.tables.inner_waits import is_asking
 from orc.projections.tables.inside import Usage
 from orc.projections.tables.job_view import JobView, read_circuits, read_files, read_view
-from orc.projections.tables.moment import tables_at
 from orc.projections.tables.questions import answers_to, continued_by
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import NEXT_TEXTS, shown_status, step_state, step_status

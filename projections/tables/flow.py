@@ -22,7 +22,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.kinds import INTERRUPTED, OUTER_SHAPES
 from orc.ledger.wording import limit_text
-from orc.projections.tables.assessed import dimensions_of
+from orc.projections.tables.assessment_events import dimensions_of
 from orc.projections.tables.writer import Writer, preview
 
 

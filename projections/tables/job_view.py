@@ -1,7 +1,7 @@
 """Reads the rows of one job from the read model, for pages, pictures, commands and exports.
 
 Works on any connection with the tables of the read model: the ledger's own, or one that
-`moment.py` made, with the tables as they were after an earlier event.
+`derived_tables.py` made, with the tables as they were after an earlier event.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ from orc.ledger.events import (
 from orc.ledger.kinds import INTERRUPTED
 from orc.projections.folds.tolerance_fold import tolerances_of
 from orc.projections.money.prices import NO_PRICES, PriceTable
-from orc.projections.tables.assessed import add_tag, job_noted, job_tagged, score_recorded
+from orc.projections.tables.assessment_events import add_tag, job_noted, job_tagged, score_recorded
 from orc.projections.tables.batches import (
     batch_accepted,
     batch_ended,

@@ -9,7 +9,7 @@ from typing import Any
 from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused
 from orc.ledger.file_owners import dropped_by, file_of
 from orc.ledger.step_names import is_within
-from orc.projections.tables.assessed import drop_scores
+from orc.projections.tables.assessment_events import drop_scores
 from orc.projections.tables.flow import shape_of
 from orc.projections.tables.writer import Writer, preview
 

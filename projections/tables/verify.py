@@ -15,7 +15,7 @@ from orc.ledger.reader import LedgerReader
 from orc.ledger.tables import Table
 from orc.projections.money.prices import NO_PRICES
 from orc.projections.tables.columns import table_of
-from orc.projections.tables.moment import apply_events, attach_tables
+from orc.projections.tables.derived_tables import apply_events, attach_tables
 from orc.projections.tables.projector import ReadModel
 from orc.projections.tables.rows import ROWS
 from orc.projections.tables.version import VERSION

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
+from orc.providers.batches.batch_http import UPLOAD_TIMEOUT_S, BatchClient
 from orc.providers.batches.contract import BatchLimits, BatchState, Ending, TakeEntry
-from orc.providers.batches.door import UPLOAD_TIMEOUT_S, BatchDoor
 from orc.providers.batches.results import ResultLines, check_entry, find_first_id
 from orc.providers.contract import Reply, Request
 from orc.providers.errors import ProviderError, TransientError
@@ -38,9 +38,9 @@ class AnthropicBatches:
 
     limits = LIMITS
 
-    def __init__(self, door: BatchDoor, *, build: BuildBody, read: ReadMessage) -> None:
-        self._door = door
-        self._failures = door.failures
+    def __init__(self, client: BatchClient, *, build: BuildBody, read: ReadMessage) -> None:
+        self._client = client
+        self._failures = client.failures
         self._build = build
         self._read_message = read
 
@@ -53,18 +53,18 @@ class AnthropicBatches:
     async def submit(self, name: str, entries: Sequence[bytes]) -> BatchState:
         """See `BatchApi.submit`. The name is in the custom ids."""
         content = b'{"requests": [' + b", ".join(entries) + b"]}"
-        return self._state(await self._door.post(_PATH, content, timeout_s=UPLOAD_TIMEOUT_S))
+        return self._state(await self._client.post(_PATH, content, timeout_s=UPLOAD_TIMEOUT_S))
 
     async def look(self, server_id: str) -> BatchState:
         """See `BatchApi.look`."""
-        return self._state(await self._door.get(f"{_PATH}/{quote(server_id, safe='')}"))
+        return self._state(await self._client.get(f"{_PATH}/{quote(server_id, safe='')}"))
 
     async def find(self, name: str, *, since: float) -> list[BatchState]:
         """See `BatchApi.find`: all batches that were created since then, without a name."""
         found: list[BatchState] = []
         params: dict[str, str | int] = {"limit": PAGE_LENGTH}
         for _ in range(PAGES_MAX):
-            page = _MessagePage.parse(await self._door.get(_PATH, params), self._failures)
+            page = _MessagePage.parse(await self._client.get(_PATH, params), self._failures)
             for listed in page.data:
                 created = _seconds(listed)
                 if created is not None and created < since - SKEW_S:
@@ -81,7 +81,7 @@ class AnthropicBatches:
 
     async def first_id(self, state: BatchState) -> str | None:
         """See `BatchApi.first_id`."""
-        return await find_first_id(self._door, map(self._results_path, state.results))
+        return await find_first_id(self._client, map(self._results_path, state.results))
 
     async def read(
         self, state: BatchState, requests: Mapping[str, Request], take: TakeEntry
@@ -89,11 +89,11 @@ class AnthropicBatches:
         """See `BatchApi.read`."""
         lines = ResultLines(requests, take, self._read_entry, self._failures)
         for server_id in state.results:
-            await self._door.read_lines(self._results_path(server_id), lines.take)
+            await self._client.read_lines(self._results_path(server_id), lines.take)
 
     async def cancel(self, server_id: str) -> None:
         """See `BatchApi.cancel`."""
-        await self._door.post(f"{_PATH}/{quote(server_id, safe='')}/cancel", b"{}")
+        await self._client.post(f"{_PATH}/{quote(server_id, safe='')}/cancel", b"{}")
 
     def _read_entry(self, found: dict[str, Any], request: Request) -> Reply:
         result = _MessageEntry.parse(found, self._failures).result

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
+from orc.providers.batches.batch_http import BatchClient
 from orc.providers.batches.contract import BatchLimits, BatchState, Ending, TakeEntry
-from orc.providers.batches.door import BatchDoor
 from orc.providers.batches.results import ResultLines, check_entry, find_first_id
 from orc.providers.contract import Reply, Request
 from orc.providers.errors import ProviderError, TransientError
@@ -50,9 +50,9 @@ class OpenAIBatches:
 
     limits = LIMITS
 
-    def __init__(self, door: BatchDoor, path: str, *, build: BuildBody, read: ReadBody) -> None:
-        self._door = door
-        self._failures: Failures = door.failures
+    def __init__(self, client: BatchClient, path: str, *, build: BuildBody, read: ReadBody) -> None:
+        self._client = client
+        self._failures: Failures = client.failures
         self._path = path
         self._build = build
         self._read_body = read
@@ -67,7 +67,7 @@ class OpenAIBatches:
         """See `BatchApi.submit`."""
         content = b"\n".join(entries) + b"\n"
         try:
-            uploaded = await self._door.upload(
+            uploaded = await self._client.upload(
                 "/files", f"{name}.jsonl", content, {"purpose": "batch"}
             )
             file = _UploadedFile.parse(uploaded, self._failures)
@@ -81,17 +81,17 @@ class OpenAIBatches:
             "completion_window": "24h",
             "metadata": {NAME_KEY: name},
         }
-        return self._state(await self._door.post("/batches", encode_body(wanted)))
+        return self._state(await self._client.post("/batches", encode_body(wanted)))
 
     async def look(self, server_id: str) -> BatchState:
         """See `BatchApi.look`."""
-        return self._state(await self._door.get(f"/batches/{quote(server_id, safe='')}"))
+        return self._state(await self._client.get(f"/batches/{quote(server_id, safe='')}"))
 
     async def find(self, name: str, *, since: float) -> list[BatchState]:
         """See `BatchApi.find`: by the metadata, the newest batches first."""
         params: dict[str, str | int] = {"limit": PAGE_LENGTH}
         for _ in range(PAGES_MAX):
-            page = _FilePage.parse(await self._door.get("/batches", params), self._failures)
+            page = _FilePage.parse(await self._client.get("/batches", params), self._failures)
             for listed in page.listed:
                 metadata = listed.get("metadata")
                 if isinstance(metadata, dict) and metadata.get(NAME_KEY) == name:
@@ -107,7 +107,7 @@ class OpenAIBatches:
 
     async def first_id(self, state: BatchState) -> str | None:
         """See `BatchApi.first_id`."""
-        return await find_first_id(self._door, map(self._file_path, state.results))
+        return await find_first_id(self._client, map(self._file_path, state.results))
 
     async def read(
         self, state: BatchState, requests: Mapping[str, Request], take: TakeEntry
@@ -115,11 +115,11 @@ class OpenAIBatches:
         """See `BatchApi.read`: replies and errors are in two files."""
         lines = ResultLines(requests, take, self._read_entry, self._failures)
         for file_id in state.results:
-            await self._door.read_lines(self._file_path(file_id), lines.take)
+            await self._client.read_lines(self._file_path(file_id), lines.take)
 
     async def cancel(self, server_id: str) -> None:
         """See `BatchApi.cancel`."""
-        await self._door.post(f"/batches/{quote(server_id, safe='')}/cancel", b"{}")
+        await self._client.post(f"/batches/{quote(server_id, safe='')}/cancel", b"{}")
 
     def _read_entry(self, found: dict[str, Any], request: Request) -> Reply:
         entry = _FileEntry.parse(found, self._failures)

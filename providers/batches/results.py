@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from orc.providers.batches.batch_http import BatchClient
 from orc.providers.batches.contract import TakeEntry
-from orc.providers.batches.door import BatchDoor
 from orc.providers.contract import Reply, Request
 from orc.providers.errors import PermanentError, ProviderError
 from orc.providers.http import parse_document
@@ -67,7 +67,7 @@ def first_custom_id(line: bytes) -> str | None:
     return found if isinstance(found, str) else None
 
 
-async def find_first_id(door: BatchDoor, paths: Iterable[str]) -> str | None:
+async def find_first_id(client: BatchClient, paths: Iterable[str]) -> str | None:
     """The custom id in the first line of the files of results; None if they are empty."""
     found: list[str | None] = []
 
@@ -76,7 +76,7 @@ async def find_first_id(door: BatchDoor, paths: Iterable[str]) -> str | None:
         return False
 
     for path in paths:
-        await door.read_lines(path, take)
+        await client.read_lines(path, take)
         if found:
             return found[0]
     return None

@@ -84,7 +84,7 @@ class BatchRoom:
         if not is_batched(self._state, step_id):
             return None
         assert isinstance(provider, Batching), "the definition was checked"
-        return _Door(self, provider.open_batches(), server)
+        return _StepBatcher(self, provider.open_batches(), server)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Make batches and follow them, until this is cancelled.
@@ -329,7 +329,7 @@ class BatchRoom:
         return f"{self._job_id}-{hashlib.sha256(named).hexdigest()[:32]}"
 
 
-class _Door(Struct, frozen=True):
+class _StepBatcher(Struct, frozen=True):
     """The calls of one step; see `Batcher`."""
 
     room: BatchRoom

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct, field
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.sizes import parse_amount

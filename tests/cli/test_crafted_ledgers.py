@@ -84,7 +84,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(sample: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the sample, in a folder beside which nothing may appear."""
     monkeypatch.setattr("orc.cli.browse.server.serve", serve_nothing)
-    monkeypatch.setattr("orc.cli.jobs.asked_job.ANSWER_WAIT_S", 1.0)
+    monkeypatch.setattr("orc.cli.jobs.owner_request.ANSWER_WAIT_S", 1.0)
     shutil.copytree(sample, here / "outer" / "inner")
     os.chdir(here / "outer" / "inner")
     return here

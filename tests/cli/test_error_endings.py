@@ -37,7 +37,7 @@ ELSEWHERE = {
     "cli/jobs/caller/secrets.py": "the reason says what to set",
     "cli/jobs/fork.py": "the reason names the key",
     "cli/jobs/prepare.py": "the reason is the command that installs the package",
-    "cli/terminal/contents/step_seen.py": "removed bytes do not come back",
+    "cli/terminal/contents/step_texts.py": "removed bytes do not come back",
 }
 """Modules with a message whose end comes from elsewhere."""
 

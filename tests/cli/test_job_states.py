@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.jobs import asked_job
+from orc.cli.jobs import owner_request
 from orc.ledger import OwnerLock
 from tests.cli.command_line import orc, work_in, write
 from tests.docs.conftest import read_page
@@ -92,7 +92,7 @@ def test_a_command_exits_as_documented_for_each_state(
     lock = OwnerLock(here / "runs.db", job)
     if state == "running":
         # An owner that answers no signal; one that does is in test_approve.py and test_cancel.py.
-        monkeypatch.setattr(asked_job, "ANSWER_WAIT_S", 0.0)
+        monkeypatch.setattr(owner_request, "ANSWER_WAIT_S", 0.0)
         lock.acquire()
         if command in ("cancel", "approve", "reject"):
             code = 75

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from orc.ledger.files.ledger_origin import lineage_of
 from orc.ledger.files.project_places import place_of, recorded_place, recorded_target
-from orc.ledger.files.seat import lineage_of
 from tests.cli.command_line import Said, orc, work_in
 
 SPEC = """\

@@ -17,7 +17,7 @@ from orc.cli.jobs.caller.sites import find_site_file
 from orc.cli.parameters import bare_type
 from orc.ledger.errors import UnclearPath
 from orc.ledger.files.way import ledger_path
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.executors.site import parse_sites
 from tests.cli.command_line import Said, orc, work_in, write

@@ -10,7 +10,7 @@ from orc.scheduler.core.commands import MESSAGE_CHARS_MAX
 from orc.scheduler.core.language import value_bounds
 from orc.scheduler.core.resolve import item_lists
 from orc.scheduler.core.shell import insertion
-from orc.scheduler.core.spec import room
+from orc.scheduler.core.spec import resources
 from orc.scheduler.effects import contract, prompt, tools
 from orc.worker import capture_rules
 from orc.worker.function_worker import ANSWER_BYTES_MAX
@@ -31,10 +31,10 @@ BOUNDS = {
     "the value of a template in `run` or `env`": count_text(insertion.VALUE_BYTES_MAX, "byte"),
     "items of a `for_each`": number_text(item_lists.ITEMS_MAX),
     "stdout of a command": f"{size_text(contract.OUTPUT_BYTES_MAX)}; by [`limits`](#limits) "
-    f"{size_text(room.OUTPUT_LIMIT_MAX)}",
+    f"{size_text(resources.OUTPUT_LIMIT_MAX)}",
     "the return value of a function, as JSON": size_text(ANSWER_BYTES_MAX),
     "the log of an attempt": f"{size_text(DEFAULT_LIMITS.log_bytes)}; by [`limits`](#limits) "
-    f"{size_text(room.LOG_LIMIT_MAX)}",
+    f"{size_text(resources.LOG_LIMIT_MAX)}",
     "a captured file": f"{size_text(DEFAULT_LIMITS.file_bytes)}, or what [`limits`](#limits) says",
     "captured files, or artifacts, of one attempt": number_text(capture_rules.FILES_MAX),
     "tool calls of one reply that are made": number_text(prompt.TOOL_CALLS_MAX),

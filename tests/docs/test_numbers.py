@@ -7,7 +7,7 @@ import re
 import pytest
 
 from orc.cli import named_secrets
-from orc.cli.jobs import asked_job
+from orc.cli.jobs import owner_request
 from orc.cli.jobs.caller import spec_files
 from orc.cli.jobs.queue import worker
 from orc.ledger import bounds, connection, packing, step_names
@@ -60,7 +60,7 @@ NUMBERS = [
     ("docs/architecture.md", f"SIGKILL after {WORDS[int(GRACE_S)]} seconds"),
     ("docs/queue.md", f"SIGKILL after {WORDS[int(GRACE_S)]} seconds"),
     ("docs/queue.md", f"again after {worker.AGAIN_S / 60:.0f} minutes"),
-    ("docs/cli.md", f"wait for up to {asked_job.ANSWER_WAIT_S:.0f} seconds"),
+    ("docs/cli.md", f"wait for up to {owner_request.ANSWER_WAIT_S:.0f} seconds"),
     ("docs/cli.md", f"Waits below {waits.REPORTED_WAIT_S * 1000:.0f} ms are not shown"),
     ("docs/cli.md", f"longer than {size_text(job_diff.TEXT_BYTES_MAX)}"),
     ("docs/cli.md", f"more than {number_text(text_diff.COMPARED_LINES_MAX)} lines"),

@@ -23,7 +23,7 @@ from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.effects.targets import target_rules
-from orc.scheduler.forecast import Foreseen
+from orc.scheduler.forecast import StepForecast
 from tests.cli.command_line import control_characters
 from tests.fuzz.watched import watched
 
@@ -65,7 +65,7 @@ def _examine(path: Path) -> list[str] | None:
     mermaid_graph(nodes)
     dot_graph(nodes)
     draw_graph(nodes)
-    verdicts = dict.fromkeys(needs, Foreseen("runs"))
+    verdicts = dict.fromkeys(needs, StepForecast("runs"))
     plan_value(build_plan(definition, None, None, None, NO_PRICES, verdicts, target_rules({}), {}))
     canonical_json(dump_job(definition))
     return None

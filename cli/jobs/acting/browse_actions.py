@@ -33,7 +33,7 @@ from orc.ledger.command_lines import ledger_named
 from orc.ledger.errors import LedgerError, OwnedElsewhere
 from orc.ledger.events import JobSubmitted
 from orc.ledger.files.project_places import spec_folder
-from orc.ledger.files.written import current_folder
+from orc.ledger.files.written_paths import current_folder
 from orc.projections.history.definitions import read_spec
 from orc.projections.pages.actions import ForkRequest, InputField, SpecFile, SpecForm, StartRequest
 from orc.projections.pages.decisions import RequestRefused

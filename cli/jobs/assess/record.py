@@ -11,11 +11,11 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.asked_job import Request, ask
 from orc.cli.jobs.assess.tags import tags_of
 from orc.cli.jobs.caller.person import user_name
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.owned_job import Caller, OwnedJob
+from orc.cli.jobs.owner_request import OwnerRequest, ask_owner
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, failpoints
@@ -23,14 +23,14 @@ from orc.ledger.events import JobNoted, JobTagged, ScoreRecorded
 from orc.ledger.stored import FLOAT_MAX
 from orc.ledger.wording import count_text
 from orc.scheduler.clock import Clock
-from orc.scheduler.core.asked import (
+from orc.scheduler.core.assessment_requests import (
     AT_ONCE_MAX,
     NOTE_CHARS_MAX,
-    AskedFor,
+    AssessmentRequest,
     is_score_name,
-    note_asked,
-    scores_asked,
-    tags_asked,
+    parse_note,
+    parse_scores,
+    parse_tags,
 )
 from orc.scheduler.core.assessments import NoteJob, ScoreByPerson, TagJob
 from orc.scheduler.core.errors import nearest
@@ -39,7 +39,7 @@ from orc.scheduler.core.score_values import WHY_CHARS_MAX
 from orc.scheduler.core.typed_numbers import read_number
 
 Kind = Literal["score", "tag", "note"]
-_Read = Callable[..., AskedFor | None]
+_Read = Callable[..., AssessmentRequest | None]
 _SHOWN_CHARS = 80
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "pass": True, "fail": False}
 
@@ -143,9 +143,9 @@ async def _record(
         # The texts are stored, and they may contain a secret.
         mask = hide_secrets(ledger, state.definition, os.environ, steps=())
         readers: dict[Kind, _Read] = {
-            "score": partial(scores_asked, hide=mask.text),
-            "note": partial(note_asked, hide=mask.text),
-            "tag": tags_asked,
+            "score": partial(parse_scores, hide=mask.text),
+            "note": partial(parse_note, hide=mask.text),
+            "tag": parse_tags,
         }
         read = readers[kind]
         data = {**given, "by": user_name()}
@@ -175,8 +175,8 @@ async def _record(
                 return None
             return Assessment(job_id, has_owner, tuple(now.tags))
 
-        request = Request(ledger, job_id, Caller(places, os.environ), f"recorded the {kind}")
-        return await ask(request, record_here, answer)
+        request = OwnerRequest(ledger, job_id, Caller(places, os.environ), f"recorded the {kind}")
+        return await ask_owner(request, record_here, answer)
 
 
 def _is_recorded(ledger: Ledger, job_id: JobId, signal_id: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orc.cli.errors import UsageProblem
-from orc.scheduler.core.asked import AT_ONCE_MAX, is_tag
+from orc.scheduler.core.assessment_requests import AT_ONCE_MAX, is_tag
 
 _SHOWN_CHARS = 80
 

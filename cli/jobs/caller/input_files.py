@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from orc.cli.jobs.caller.spool import PIECE_BYTES
 from orc.ledger.errors import UnclearPath
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.ledger.wording import number_text, size_text
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.folders.globs import Globs

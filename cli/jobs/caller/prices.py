@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.spec_files import read_yaml_bytes
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.projections.money import published
 from orc.projections.money.prices import PriceTable, PublishedPrices
 from orc.providers.catalogue import facts_of

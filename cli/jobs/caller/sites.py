@@ -16,7 +16,7 @@ from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 from orc.ledger.files.exposure import examine_folder, is_own, others_may_write
 from orc.ledger.files.way import Entry
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.executors.site import FILE_NAME, LOCAL, Site, Sites, Tls, parse_sites
 

@@ -12,7 +12,7 @@ from orc.cli.errors import UsageProblem
 from orc.ledger.definition import ShippedDef
 from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.files.descriptors import is_stream, without_dash
-from orc.ledger.files.written import written_path
+from orc.ledger.files.written_paths import written_path
 from orc.ledger.wording import size_text
 from orc.scheduler.core.attached import TEXT, image_type_of, media_type_of
 from orc.scheduler.core.errors import Problem, SpecError

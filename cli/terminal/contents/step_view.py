@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orc.cli.terminal.contents.file_text import file_text, json_text, plain_text
-from orc.cli.terminal.contents.step_seen import StepSeen
+from orc.cli.terminal.contents.step_texts import StepContents
 from orc.cli.terminal.tables.columns import id_column, number_column, status_column, text_column
 from orc.cli.terminal.tables.table import table
 from orc.cli.terminal.text import safe
@@ -36,12 +36,12 @@ _FILES_MAX = 10
 _FILE_BYTES_MAX = 1_000_000
 
 
-def step_text(seen: StepSeen) -> str:
+def step_text(seen: StepContents) -> str:
     """Everything about the step, for a person. It is safe to print."""
     return "".join(_parts(seen))
 
 
-def _parts(seen: StepSeen) -> Iterator[str]:
+def _parts(seen: StepContents) -> Iterator[str]:
     view, step = seen.view, seen.step
     status = step_status(view, step, is_live=seen.is_live)
     yield f"{view.job.job_id}  {safe(view.job.name)}  {safe(step.name)}  {status}\n"
@@ -82,7 +82,7 @@ def value_text(value: Any) -> str:
     return json_text(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _items(seen: StepSeen) -> Iterator[str]:
+def _items(seen: StepContents) -> Iterator[str]:
     total = len(seen.view.children_of.get(seen.step.name, ()))
     if not total:
         return
@@ -187,7 +187,7 @@ def _turn(turn: Turn, role: str) -> Iterator[str]:
         yield f"\n-- calls the tool {safe(name)}\n{plain_text(arguments)}"
 
 
-def _scores(seen: StepSeen) -> Iterator[str]:
+def _scores(seen: StepContents) -> Iterator[str]:
     if not seen.scores:
         return
     yield "\n== Scores\n"
@@ -203,7 +203,7 @@ def _scores(seen: StepSeen) -> Iterator[str]:
         yield plain_text(f"{score.name}  {value}{by}{why}")
 
 
-def _files(seen: StepSeen) -> Iterator[str]:
+def _files(seen: StepContents) -> Iterator[str]:
     for file in seen.files[:_FILES_MAX]:
         yield f"\n== File {safe(file.path)}, {size_text(file.size_bytes)}\n"
         if file.size_bytes > _FILE_BYTES_MAX:

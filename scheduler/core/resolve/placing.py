@@ -11,7 +11,7 @@ from orc.scheduler.core.resolve.prompt import Report, Settings
 from orc.scheduler.core.source.paths import Path, dotted
 from orc.scheduler.core.spec.check_placing import no_workspace
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
-from orc.scheduler.core.spec.room import ResourcesSpec
+from orc.scheduler.core.spec.resources import ResourcesSpec
 
 
 def default_executor(job: JobSpec, around: str | None) -> str | None:

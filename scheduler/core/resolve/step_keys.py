@@ -8,7 +8,7 @@ from typing import Any
 from orc.ledger.definition import DEFAULT_LIMITS, LimitsDef, Required, StepDef
 from orc.ledger.kinds import Kind
 from orc.scheduler.core.spec.model import DefaultsSpec, StepSpec
-from orc.scheduler.core.spec.room import FileSpec
+from orc.scheduler.core.spec.resources import FileSpec
 
 _FIELDS = frozenset(StepDef.__struct_fields__)
 _SCALARS = (str, int, float, bool, type(None))

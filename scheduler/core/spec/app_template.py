@@ -12,7 +12,7 @@ from typing import Any
 
 from orc.scheduler.core.spec.model import StepSpec
 from orc.scheduler.core.spec.prompt import OutputSpec
-from orc.scheduler.core.spec.room import FileSpec
+from orc.scheduler.core.spec.resources import FileSpec
 
 _ARCHITECT = """\
 Design the following project.

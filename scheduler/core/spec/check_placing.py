@@ -12,7 +12,7 @@ from orc.scheduler.core.paths import written_problem
 from orc.scheduler.core.source.paths import Path, dotted
 from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.model import JobSpec, StepSpec, kind_of
-from orc.scheduler.core.spec.room import NAME_LENGTH_MAX, NAME_PATTERN
+from orc.scheduler.core.spec.resources import NAME_LENGTH_MAX, NAME_PATTERN
 
 _ELSEWHERE = {
     "prompt": "the calls of a prompt are sent by the process that runs the job, which has the "

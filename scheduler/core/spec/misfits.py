@@ -19,7 +19,7 @@ from orc.scheduler.core.spec.base import TEMPLATE_PATTERN, FileText, no_value
 from orc.scheduler.core.spec.flow import TAG_PATTERN
 from orc.scheduler.core.spec.model import PROJECT_PATTERN, STEP_ID_PATTERN, JobSpec
 from orc.scheduler.core.spec.prompt import MODEL_PATTERN, SERVER_PATTERN, VARIABLE_PATTERN
-from orc.scheduler.core.spec.room import NAME_PATTERN
+from orc.scheduler.core.spec.resources import NAME_PATTERN
 
 WANTED = {
     "dict_type": "a mapping",

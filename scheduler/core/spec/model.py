@@ -50,7 +50,7 @@ from orc.scheduler.core.spec.prompt import (
     Target,
     Tool,
 )
-from orc.scheduler.core.spec.room import (
+from orc.scheduler.core.spec.resources import (
     Concurrency,
     ConcurrencySpec,
     Executor,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.jobs import asked_job
+from orc.cli.jobs import owner_request
 from orc.ledger import OwnerLock
 from tests.cli.command_line import orc, write
 from tests.cli.conftest import Kept
@@ -37,7 +37,7 @@ def test_a_cancelled_job_is_published_when_it_is_cancelled_again(here: Path) -> 
 def test_an_owner_that_does_not_answer_is_named_after_a_bounded_wait(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asked_job, "ANSWER_WAIT_S", 0.01)
+    monkeypatch.setattr(owner_request, "ANSWER_WAIT_S", 0.01)
     orc("run", write("spec.yaml", "project: p\nsteps: {gate: {approval: Publish?}}\n"))
     [folder] = (here / "runs").iterdir()
     lock = OwnerLock(here / "runs.db", folder.name)

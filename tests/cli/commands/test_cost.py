@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orc.projections.datasette.reports import REPORTS
-from orc.projections.tables.moment import tables_at
+from orc.projections.tables.derived_tables import tables_at
 from tests.cli.command_line import orc, submit, write
 from tests.cli.commands.conftest import PRICES, USAGE, Spent
 from tests.model_server import Fails, ModelServer

@@ -17,7 +17,7 @@ from orc.ledger.removal import blobs_of_job, remove_blobs
 from orc.projections.pages.job import read_job
 from orc.projections.pages.links import Links
 from orc.projections.pages.security import POLICY
-from orc.projections.tables.moment import tables_at
+from orc.projections.tables.derived_tables import tables_at
 from orc.scheduler.core.commands import InterruptJob
 from tests.builders import JOB, step
 from tests.projections.served import Get, browse, hostile_story, poison_tables

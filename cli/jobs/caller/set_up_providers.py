@@ -33,24 +33,24 @@ if TYPE_CHECKING:
 CONNECT_MAX_S = 0.5
 
 
-class Present(Struct, frozen=True):
+class SetUpProvider(Struct, frozen=True):
     """A provider that is set up, and how that was seen."""
 
     provider: str
     because: str
 
 
-def present_providers(environment: Mapping[str, str]) -> Iterator[Present]:
+def set_up_providers(environment: Mapping[str, str]) -> Iterator[SetUpProvider]:
     """The providers that are set up on this machine, in the order in which a spec prefers them."""
     for entry in _vendors():
         because = _because(entry, environment)
         if because:
-            yield Present(entry.name, because)
+            yield SetUpProvider(entry.name, because)
     for preset in PRESETS.values():
         # A server that only its address or its place on this machine would show is not guessed.
         has_model = preset.default_model or environment.get(model_variable(preset.name))
         if preset.key and has_model and environment.get(preset.key, "").strip():
-            yield Present(preset.name, f"{preset.key} is set")
+            yield SetUpProvider(preset.name, f"{preset.key} is set")
 
 
 def names_no_provider(spec: Spec, given: str | None, environment: Mapping[str, str]) -> bool:
@@ -67,7 +67,7 @@ def choose_provider(environment: Mapping[str, str], spec: Path | None) -> tuple[
     `spec` is the spec's file. Raises EnvironmentProblem if no provider is set up, and no recorded
     replies are beside the spec.
     """
-    found = list(present_providers(environment))
+    found = list(set_up_providers(environment))
     if found:
         first, *others = found
         more = f" (also set up: {', '.join(other.provider for other in others)})" if others else ""
@@ -97,7 +97,7 @@ def other_providers(
     steps = [step for step in walk_steps(definition.steps) if step.facts.calls_model]
     used = {target.provider for step in steps for target in step.targets()}
     if all(step.provider == definition.provider for step in steps):
-        for other in present_providers(environment):
+        for other in set_up_providers(environment):
             if other.provider not in used:
                 yield other.provider, f"{other.provider} is set up here ({other.because})"
                 break

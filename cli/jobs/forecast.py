@@ -1,4 +1,4 @@
-"""What a run of a spec would do with each step, as far as the ledger and the rules tell."""
+"""What a run of a spec would do with each step, as far as it follows from the ledger and the rules."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.folders.workspace import Workspace
-from orc.scheduler.forecast import Forecast, Foreseen, ReaderWithBlobs, UnsentJournal
+from orc.scheduler.forecast import Forecast, ReaderWithBlobs, StepForecast, UnsentJournal
 from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rendering import Renderer
 
@@ -41,7 +41,7 @@ _JOB = JobId("job_000000000000")
 _NO_LIMIT = 1_000_000_000
 
 
-def foresee(
+def forecast_run(
     definition: JobDef,
     ledger: LedgerReader | None,
     *,
@@ -49,7 +49,7 @@ def foresee(
     spec_dir: Path,
     blobs: Mapping[Digest, bytes],
     read: Callable[[str], bytes | None],
-) -> dict[str, Foreseen]:
+) -> dict[str, StepForecast]:
     """What a new job with this definition would do, by the ids of the spec's steps.
 
     `blobs` are the files that the definition names, by digest; `read` gives the contents of inputs.
@@ -64,11 +64,11 @@ def foresee(
         if ledger is None:
             open_ledger(path, projector=ReadModel(), mask=mask).close()
             with LedgerReader.open(path) as empty:
-                return _foresee(definition, empty, path, environment, spec_dir, blobs, read, mask)
-        return _foresee(definition, ledger, path, environment, spec_dir, blobs, read, mask)
+                return _forecast(definition, empty, path, environment, spec_dir, blobs, read, mask)
+        return _forecast(definition, ledger, path, environment, spec_dir, blobs, read, mask)
 
 
-def _foresee(
+def _forecast(
     definition: JobDef,
     ledger: LedgerReader,
     path: Path,
@@ -77,7 +77,7 @@ def _foresee(
     blobs: Mapping[Digest, bytes],
     read: Callable[[str], bytes | None],
     mask: Mask,
-) -> dict[str, Foreseen]:
+) -> dict[str, StepForecast]:
     # The limits say when a step runs, and not whether.
     definition = replace(definition, concurrency={"total": _NO_LIMIT})
     state = initial_state(definition, build_graph(definition.steps))
@@ -86,7 +86,7 @@ def _foresee(
     workspace = Workspace(path.parent / "run", project=state.project, ledger=reader, mask=mask)
     groups = ProcessGroups()
 
-    async def follow() -> dict[str, Foreseen]:
+    async def follow() -> dict[str, StepForecast]:
         send, _ = trio.open_memory_channel[Any](0)
         providers = _providers_of(definition, environment)
         context = AttemptContext(
@@ -121,14 +121,14 @@ def _foresee(
             for provider in providers.values():
                 await provider.aclose()
         return {
-            step.id: Foreseen(forecast.verdict(step.id), forecast.items(step.id))
+            step.id: StepForecast(forecast.verdict(step.id), forecast.items(step.id))
             for step in definition.steps
         }
 
     return _in_trio(follow)
 
 
-def _in_trio(follow: Callable[[], Awaitable[dict[str, Foreseen]]]) -> dict[str, Foreseen]:
+def _in_trio(follow: Callable[[], Awaitable[dict[str, StepForecast]]]) -> dict[str, StepForecast]:
     """The result of a coroutine function, also for a caller inside a trio run."""
     if not trio.lowlevel.in_trio_run():
         return trio.run(follow)

@@ -63,7 +63,7 @@ def origin_of(connection: sqlite3.Connection, job_id: str) -> Ancestor | None:
 
 def is_settled(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the ledger was last written by this file, at this path."""
-    return _read(connection, "seat") == _seat(path)
+    return _read(connection, "seat") == _location(path)
 
 
 def settle(connection: sqlite3.Connection, path: Path) -> None:
@@ -78,7 +78,7 @@ def settle(connection: sqlite3.Connection, path: Path) -> None:
 
     from orc.ledger.files.identity import new_ledger_id, owned_job_of
 
-    now, before = _seat(path), _read(connection, "seat")
+    now, before = _location(path), _read(connection, "seat")
     how = _how(before, now)
     if how is not None and isinstance(before, dict):
         if owned_job_of(path) is not None:
@@ -111,7 +111,7 @@ def _how(before: object, now: dict[str, object]) -> How | None:
     return "restored" if is_same_path else "copied"
 
 
-def _seat(path: Path) -> dict[str, object]:
+def _location(path: Path) -> dict[str, object]:
     return {"path": os.fspath(path), "inode": os.stat(path).st_ino}
 
 

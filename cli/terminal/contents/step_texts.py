@@ -24,7 +24,7 @@ from orc.scheduler.core.errors import nearest
 ITEMS_MAX = 50
 
 
-class StepSeen(Struct, frozen=True):
+class StepContents(Struct, frozen=True):
     """A step with the texts that the ledger has of it."""
 
     reader: LedgerReader
@@ -38,9 +38,9 @@ class StepSeen(Struct, frozen=True):
     is_live: bool
 
 
-def read_seen(
+def read_contents(
     reader: LedgerReader, view: JobView, name: str, *, up_to: int | None, is_live: bool
-) -> StepSeen:
+) -> StepContents:
     """The step of that name; events after `up_to` are left out. Raises UsageProblem, LedgerError."""
     step = view.by_name.get(name)
     job_id = view.job.job_id
@@ -53,7 +53,7 @@ def read_seen(
     ]
     calls = read_calls(reader.connection, step.step_id)
     attempts = read_attempts(reader, view, step, events, calls, is_live=is_live, chars=None)
-    return StepSeen(
+    return StepContents(
         reader,
         view,
         step,
@@ -66,7 +66,7 @@ def read_seen(
     )
 
 
-def _prompt_of(seen: StepSeen) -> str:
+def _prompt_of(seen: StepContents) -> str:
     """The last text of a user in the first request of the last attempt. Raises UsageProblem."""
     for attempt in reversed(seen.attempts):
         for call in attempt.calls[:1]:
@@ -77,7 +77,7 @@ def _prompt_of(seen: StepSeen) -> str:
     raise UsageProblem(_without(seen, "prompt"))
 
 
-def _reply_of(seen: StepSeen) -> str:
+def _reply_of(seen: StepContents) -> str:
     """The text of the last reply. Raises UsageProblem."""
     for attempt in reversed(seen.attempts):
         for call in reversed(attempt.calls):
@@ -87,7 +87,7 @@ def _reply_of(seen: StepSeen) -> str:
     raise UsageProblem(_without(seen, "reply"))
 
 
-def _output_of(seen: StepSeen) -> Any:
+def _output_of(seen: StepContents) -> Any:
     """The result of the step. Raises UsageProblem."""
     if seen.output is None:
         raise UsageProblem(_without(seen, "result"))
@@ -97,7 +97,7 @@ def _output_of(seen: StepSeen) -> Any:
     return value
 
 
-ALONE: Mapping[str, Callable[[StepSeen], Any]] = {
+ALONE: Mapping[str, Callable[[StepContents], Any]] = {
     "prompt": _prompt_of,
     "reply": _reply_of,
     "output": _output_of,
@@ -110,7 +110,7 @@ def _refuse_lost(call: CallTurn) -> None:
         raise UsageProblem(f"{call.row.name} cannot be shown: {call.exchange.lost}")
 
 
-def _without(seen: StepSeen, what: str) -> str:
+def _without(seen: StepContents, what: str) -> str:
     why = quoted_command("why", seen.view.job.job_id, seen.step.name)
     return f"{seen.step.name} has no {what}; {why} says why"
 
@@ -127,7 +127,7 @@ def put_value(job_id: str, step: str, what: str, value: Any, *, as_json: bool) -
         put_piece(value)
 
 
-def step_texts(seen: StepSeen) -> dict[str, Any]:
+def step_texts(seen: StepContents) -> dict[str, Any]:
     """The texts of the step as a JSON value: attempts, output, files."""
     value, lost = seen.output or (None, None)
     return {

@@ -25,7 +25,7 @@ RESULTS_MAX_BYTES = 2 * 1024**3
 """The most bytes of results that are read."""
 
 
-class BatchDoor:
+class BatchClient:
     """Requests to the address of a provider, with its key."""
 
     def __init__(self, peer: Peer, headers: Mapping[str, str]) -> None:

@@ -30,7 +30,7 @@ _TAG = re.compile(TAG_PATTERN, re.ASCII)
 Hide = Callable[[str], str]
 
 
-class AskedFor(Struct, frozen=True):
+class AssessmentRequest(Struct, frozen=True):
     """A command, with the blobs that are stored with its events."""
 
     command: ScoreByPerson | TagJob | NoteJob
@@ -47,10 +47,10 @@ def is_tag(tag: str) -> bool:
     return _TAG.fullmatch(tag) is not None
 
 
-def scores_asked(
+def parse_scores(
     data: Mapping[str, Any], *, hide: Hide, signal_id: int | None = None
-) -> AskedFor | None:
-    """The scores in `values`, by name, of the step `step`; None if the data is none of ours."""
+) -> AssessmentRequest | None:
+    """The scores in `values`, by name, of the step `step`; None if the data has another form."""
     values, step = data.get("values"), data.get("step")
     if not isinstance(values, Mapping) or not isinstance(step, str) or len(values) > AT_ONCE_MAX:
         return None
@@ -65,29 +65,33 @@ def scores_asked(
         found = value if isinstance(value, bool) else float(value)
         scores.append(Score(name, step, found, why=why))
     command = ScoreByPerson(tuple(scores), _by(data), signal_id)
-    return AskedFor(command, () if blob is None else (blob,))
+    return AssessmentRequest(command, () if blob is None else (blob,))
 
 
-def tags_asked(data: Mapping[str, Any], *, signal_id: int | None = None) -> AskedFor | None:
-    """The tags to add and to remove; None if the data is none of ours."""
+def parse_tags(
+    data: Mapping[str, Any], *, signal_id: int | None = None
+) -> AssessmentRequest | None:
+    """The tags to add and to remove; None if the data has another form."""
     added, removed = data.get("added", []), data.get("removed", [])
     for tags in (added, removed):
         if not isinstance(tags, list) or len(tags) > AT_ONCE_MAX:
             return None
         if not all(isinstance(tag, str) and is_tag(tag) for tag in tags):
             return None
-    return AskedFor(TagJob(tuple(added), tuple(removed), _by(data), signal_id))
+    return AssessmentRequest(TagJob(tuple(added), tuple(removed), _by(data), signal_id))
 
 
-def note_asked(
+def parse_note(
     data: Mapping[str, Any], *, hide: Hide, signal_id: int | None = None
-) -> AskedFor | None:
-    """The note; None if the data is none of ours."""
+) -> AssessmentRequest | None:
+    """The note; None if the data has another form."""
     text = data.get("text")
     if not isinstance(text, str) or not 0 < len(text) <= NOTE_CHARS_MAX:
         return None
     payload, blob = pack(hide(clean_text(text)))
-    return AskedFor(NoteJob(payload, _by(data), signal_id), () if blob is None else (blob,))
+    return AssessmentRequest(
+        NoteJob(payload, _by(data), signal_id), () if blob is None else (blob,)
+    )
 
 
 def _is_value(value: Any) -> bool:

@@ -26,7 +26,7 @@ ANSWER_WAIT_S = 30.0
 _POLL_S = 0.1
 
 
-class Request(Struct, frozen=True):
+class OwnerRequest(Struct, frozen=True):
     """What is asked of a job's owner: `what` completes the sentence "its owner has not ..."."""
 
     ledger: Ledger
@@ -35,8 +35,8 @@ class Request(Struct, frozen=True):
     what: str
 
 
-async def ask(
-    request: Request,
+async def ask_owner(
+    request: OwnerRequest,
     act: Callable[[OwnedJob], Awaitable[None]],
     answer: Callable[[bool], Value | None],
 ) -> Value:
