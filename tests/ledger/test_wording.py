@@ -11,6 +11,7 @@ from orc.ledger.wording import (
     ago_text,
     cost_text,
     count_text,
+    decision_text,
     duration_text,
     limit_text,
     number_text,
@@ -182,3 +183,8 @@ def test_what_a_budget_counts_has_its_unit(limit: str, amount: int, text: str) -
 )
 def test_a_size_is_in_the_unit_that_fits_it(size_bytes: int | None, text: str) -> None:
     assert size_text(size_bytes) == text
+
+
+def test_a_decision_has_the_person_or_its_timeout() -> None:
+    assert decision_text("approve", "ada") == "approve, by ada"
+    assert decision_text("reject", None) == "reject, by its timeout"
