@@ -25,7 +25,6 @@ CELL_BYTES_MAX = BLOB_BYTES_MAX + 1024
 """The largest row that is read: a blob, its digest and its size."""
 
 _PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0")
-_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _STEPS_MAX = 20_000_000
 """After so many operations of one statement, the structure of the file is checked: about a second."""
 

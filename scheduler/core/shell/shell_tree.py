@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPE_IN_QUOTES = re.compile(r'\\([$`"\\\n])')
 _STARTS_CODE = re.compile(r"`|\$\(|\$\{|\$\[|<\(|>\(")
-_LITERAL = frozenset("word number variable_name file_descriptor test_operator".split())
 _OPAQUE = frozenset("raw_string comment ansi_c_string".split())
-_PATTERNS = frozenset("regex extglob_pattern".split())
-_GLOB = re.compile(r"(?<!\\)[*?\[{]")
 _STATEMENTS = frozenset("command redirected_statement declaration_command".split())
 _OPERATORS = frozenset("== =~".split())
 _WORDS = frozenset(
