@@ -23,7 +23,7 @@ from orc.ledger.names import find_job
 
 JOBS_MAX = 50
 ENTRIES_MAX = 2000
-"""At most so many files are looked at in search of specs."""
+"""The maximum number of files that are looked at in search of specs."""
 
 _WORDS_MAX = 500
 _HEAD_BYTES = 4096

@@ -26,7 +26,7 @@ CELL_BYTES_MAX = BLOB_BYTES_MAX + 1024
 
 _PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0")
 _STEPS_MAX = 20_000_000
-"""After so many operations of one statement, the structure of the file is checked: about a second."""
+"""After this many operations of one statement, the structure of the file is checked: about a second."""
 
 Schema = dict[tuple[str, str], tuple[str, str]]
 """Each table, index, trigger and view, by kind and name: the table that it is of, and its SQL."""

@@ -144,7 +144,7 @@ def usd_text(nano_usd: int) -> str:
 
 
 def _decimals(nano_usd: int, decimals: int) -> str:
-    """Nano-dollars in dollars with so many decimals; halves are rounded to the even digit."""
+    """Nano-dollars in dollars with this number of decimals; halves are rounded to the even digit."""
     whole, rest = divmod(round(nano_usd, decimals - 9), _NANO_PER_USD)
     # One more digit: a single nano-dollar is $0.0000000010.
     return f"{whole:,}.{f'{rest:09d}0'[:decimals]}"

@@ -34,7 +34,7 @@ from orc.scheduler.core.fold.batch_state import BatchOfJob
 from orc.scheduler.core.fold.evolve import JobState
 
 PROGRESS_S = 30.0
-"""After so many seconds, a line tells how far the job is."""
+"""After this many seconds, a line says how far the job is."""
 
 
 class Display(Protocol):

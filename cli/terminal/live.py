@@ -52,7 +52,7 @@ _TAIL_CHARS = 400
 _OTHER_ROWS = 7
 _BAR = 20
 _REST = 20
-"""After a drawing, the display rests for so many times as long as the drawing took."""
+"""After a drawing, the display rests for this many times as long as the drawing took."""
 
 _ASKS = "asks: "
 

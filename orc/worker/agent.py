@@ -42,7 +42,7 @@ from orc.worker.wire import (
 
 ASK_AGAIN_S = 5.0
 SILENCE_S = 60.0
-"""A copy asks for so long, and for two leases, without any word; then it frees its slot."""
+"""A copy asks for this long and two leases without an answer; then it frees its slot."""
 _IDLE_S = 5.0
 _SWEEP_S = 0.2
 

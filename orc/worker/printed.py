@@ -15,7 +15,7 @@ TAIL_BYTES = 1200
 PIECE_BYTES_MAX = 16 * 1000
 PIECES_A_SECOND = 10
 SHORT_LOG_BYTES = 16 * 1024
-"""A log of at most so many bytes is part of the outcome, so that nobody has to fetch it."""
+"""A log of at most this many bytes is part of the outcome, so that nobody has to fetch it."""
 
 
 class Log:

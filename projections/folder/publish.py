@@ -30,7 +30,7 @@ from orc.projections.money.prices import NO_PRICES, PriceTable
 TAKEN_MAX = 5000
 """How many events are kept at most while their job is being published; later ones replace them."""
 APPLIED_AT_ONCE = 200
-"""So many events are applied together: after a commit, the memory that a single one needs is cold."""
+"""How many events are applied together: after a commit, the memory that a single one needs is cold."""
 _CATCH_UPS_MAX = 3
 """Each takes less time than the one before, during which fewer events are committed."""
 

@@ -41,7 +41,7 @@ from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
 
 _END_BYTES = 16 * 1024
-"""So much of the end of a file is read for its last line, and more only if that is longer."""
+"""How much of the end of a file is read for its last line; more only if that is longer."""
 
 
 class KnownHead(Struct, frozen=True):
@@ -203,7 +203,7 @@ _ENDS = tuple(f"job.{status}" for status in JOB_ENDED)
 
 
 def removed_note(count: int) -> str:
-    """A note for people: so many files cannot be made again."""
+    """A note for people: this number of files cannot be made again."""
     files = count_text(count, "file")
     return f"{files} of the run folder cannot be made again: bytes were removed from the ledger"
 

@@ -23,7 +23,7 @@ SETTINGS: dict[str, Callable[[int], str]] = {
     "tools": lambda n: f"{count_text(n, 'error')} of tools went back to the model",
     "repair": lambda n: f"{count_text(n, 'unusable reply', 'unusable replies')} asked for again",
 }
-"""What happened so many times, by the key of the spec that tolerates it, in the order of telling."""
+"""The words for a number of failures, by the key of the spec that tolerates them, in order."""
 
 _OF_MANY_KINDS = ("continue_on_error", "fallback")
 
@@ -32,8 +32,8 @@ class Tolerance(NamedTuple):
     """A tolerated failure of a step; in a result of another job, `failures` of them.
 
     `kind` is the kind of the failure (docs/events.md), or `circuit` for a model that was not asked,
-    `tool` for an error of a tool, `until` for a condition that never held. `key` tells it from the
-    step's others; a request that is sent again has the same.
+    `tool` for an error of a tool, `until` for a condition that never held. `key` distinguishes it
+    from the step's others; a request that is sent again has the same.
     """
 
     step: str

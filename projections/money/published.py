@@ -151,7 +151,7 @@ def _starts(given: dict[str, object]) -> set[int]:
 
 
 def _rate(value: object, above: int) -> float | None:
-    """The rate for prompts of more than so many tokens."""
+    """The rate for prompts of more than this many tokens."""
     if value is None or isinstance(value, Decimal):
         return None if value is None else float(value)
     rate = value.base  # type: ignore[attr-defined]  # it is a TieredPrices

@@ -156,7 +156,7 @@ def step_status(view: JobView, step: StepRow, *, is_live: bool) -> str:
 
 
 def left_queue_text(crashes: object) -> str:
-    """Why a job was taken out of the queue, after so many workers died with it."""
+    """Why a job was taken out of the queue, after this many workers died with it."""
     return (
         f"{crashes} workers in a row died while they ran the job, without any progress: it left the "
         "queue"

@@ -14,7 +14,7 @@ _Value = TypeVar("_Value")
 
 
 async def aside(work: Callable[[], _Value], size_bytes: int) -> _Value:
-    """The value of a function that changes nothing and reads so many bytes.
+    """The value of a function that changes nothing and reads this many bytes.
 
     When the caller is cancelled, nobody waits for the function.
     """

@@ -223,7 +223,7 @@ class Stopwatch(Struct):
     started: float = field(default_factory=trio.current_time)
 
     def leave_out(self, seconds: float) -> None:
-        """Do not count so many of the seconds that have passed."""
+        """Leave out this many of the seconds that have passed."""
         self.started += seconds
 
     def elapsed(self) -> float:

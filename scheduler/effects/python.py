@@ -18,7 +18,7 @@ from orc.worker.guarding import signal_name
 STARTS_MAX = max(2, usable_cores())
 """How many processes start at once. A start keeps a core busy: more of them take longer."""
 START_S_MAX = 5.0
-"""If no process has started for so long, the others do not wait for those that try."""
+"""If no process has started for this long, the others do not wait for those that try."""
 
 
 class WorkerPool:
@@ -121,7 +121,7 @@ class WorkerPool:
         self._starting -= 1
         self._started_at = trio.current_time()
         for kind in self._kinds.values():
-            # One of each kind: who takes an idle process leaves the start to others.
+            # One of each kind: a call that takes an idle process leaves the start to others.
             kind.waiting.unpark()
 
     async def _end(self, process: FunctionProcess) -> None:

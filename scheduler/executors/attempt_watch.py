@@ -47,7 +47,7 @@ SUBMITS_MAX = 10
 _ROW_S = 600.0
 _PAUSE_MAX_S = 30.0
 _AGAIN_S = 300.0
-"""A copy that has not asked for so long is submitted once more: the engine may have dropped it."""
+"""A copy that has not asked for this long is submitted once more: the engine may have dropped it."""
 
 
 class AttemptWatch:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PAUSE_S = 1.0
 PAUSE_MAX_S = 30.0
 SHARE = 10
-"""A pause is so many times as long as the work before it: the thread takes a tenth of a processor."""
+"""A pause is this many times as long as the work before it: the thread takes a tenth of a processor."""
 FLUSH_S = 2.0
 POINTS_MAX = 10_000
 Observe = Callable[[Sequence[Recorded]], None]

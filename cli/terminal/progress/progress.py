@@ -20,7 +20,7 @@ from orc.projections.history.usual_durations import read_usual_durations
 from orc.scheduler.core.fold.evolve import JobState
 
 ITEMS_LEAST = 3
-"""So many items must have ended before they tell how long the others take."""
+"""The number of items that must have ended before the time of the others is estimated from them."""
 
 LEFT_LEAST_S = 1.0
 

@@ -17,7 +17,7 @@ from orc.cli.terminal.paragraphs import cells
 GAP = 2
 """The cells between two columns."""
 WIDTH_LEAST = 40
-"""A table is laid out for at least so many cells."""
+"""A table is laid out for at least this many cells."""
 _WORD_MAX = 30
 _ROOM_LEAST = 12
 
