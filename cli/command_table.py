@@ -16,6 +16,16 @@ ABOUT = (
     "that a job can be resumed after any crash."
 )
 """What orc is, as `orc --help` says it."""
+OPTIONS = (
+    ("-V, --version", "Print the version and exit."),
+    ("--install-completion", "Install completion for the current shell."),
+    (
+        "--show-completion",
+        "Show completion for the current shell, to copy it or customize the installation.",
+    ),
+    ("-h, --help", "Show this message and exit."),
+)
+"""The options of `orc` itself, with their help."""
 
 COMMANDS = {
     "run": "Submit a spec as a job and run it to its end.",

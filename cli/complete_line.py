@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_origin
 
-from orc.cli.command_table import COMMANDS, load_function
+from orc.cli.command_table import COMMANDS, OPTIONS, load_function
 from orc.cli.parameters import Declared, Option, Words, bare_type, read_parameters
 from orc.cli.plain_line import option_names
 from orc.cli.terminal.text import put, safe
@@ -19,13 +19,8 @@ VARIABLE = "_ORC_COMPLETE"
 """The variable with what the shell asks for: `complete_bash`."""
 
 _ASKS = "complete_"
-_ROOT_OPTIONS = (
-    ("--version", "Print the version and exit."),
-    ("-V", "Print the version and exit."),
-    ("--install-completion", "Install completion for the current shell."),
-    ("--show-completion", "Show completion for the current shell."),
-)
-_HELP = (("--help", "Show this message and exit."), ("-h", "Show this message and exit."))
+_ROOT_OPTIONS = tuple((name, about) for names, about in OPTIONS for name in names.split(", ")[::-1])
+_HELP = _ROOT_OPTIONS[-2:]
 
 Word = tuple[str, str]
 """A completion, and its help; the help is empty if there is none."""
@@ -101,7 +96,7 @@ def _zsh(text: str) -> str:
 
 def _completions(before: list[str], incomplete: str) -> Iterator[Word]:
     if not before:
-        words = (*_ROOT_OPTIONS, *_HELP) if incomplete.startswith("-") else COMMANDS.items()
+        words = _ROOT_OPTIONS if incomplete.startswith("-") else COMMANDS.items()
         yield from _starting(words, incomplete)
         return
     declared = read_parameters(load_function(before[0]))

@@ -6,17 +6,8 @@ import shutil
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
-from orc.cli.command_table import ABOUT, COMMANDS, GROUPS
+from orc.cli.command_table import ABOUT, COMMANDS, GROUPS, OPTIONS
 
-_OPTIONS = (
-    ("-V, --version", "Print the version and exit."),
-    ("--install-completion", "Install completion for the current shell."),
-    (
-        "--show-completion",
-        "Show completion for the current shell, to copy it or customize the installation.",
-    ),
-    ("-h, --help", "Show this message and exit."),
-)
 _WIDTH_MAX, _WIDTH_LEAST = 80, 50
 _GAP = 2
 
@@ -26,7 +17,7 @@ def root_help() -> str:
     width = max(min(shutil.get_terminal_size().columns, _WIDTH_MAX) - 2, _WIDTH_LEAST)
     lines = ["Usage: orc [OPTIONS] COMMAND [ARGS]...", ""]
     lines += wrap(ABOUT, width, initial_indent="  ", subsequent_indent="  ")
-    lines += ["", "Options:", *_rows(_OPTIONS, width), ""]
+    lines += ["", "Options:", *_rows(OPTIONS, width), ""]
     name_chars = max(map(len, COMMANDS))
     for purpose, group in GROUPS.items():
         rows = [(name, COMMANDS[name]) for name in group.first]
