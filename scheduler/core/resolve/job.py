@@ -27,7 +27,7 @@ from orc.ledger.definition import (
 from orc.ledger.digest import clean_json
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.kinds import Kind, facts_of
-from orc.scheduler.core.errors import SpecError, nearest
+from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.paths import folder_problem
 from orc.scheduler.core.resolve.alike_steps import AlikeSteps
 from orc.scheduler.core.resolve.early import EarlySettings, known_duration, step_def
@@ -142,9 +142,7 @@ class _Resolver:
         for name in sorted(set(job.rate) - set(providers)):
             hint = near_provider(name, providers)
             self._report(f"rate.{name}: there is no provider {name!r}{hint}", "rate", name)
-        known = {step.id for step in walk_steps(steps)}
-        for name in sorted(set(self.settings.executors) - {"", *known}):
-            self._report(f"--executor: there is no step {name!r}{nearest(name, known)}")
+        self.placing.check_given(steps)
         output_dir = self.settings.output_dir or self._expanded(job.output_dir)
         if output_dir is not None and not output_dir.startswith("/"):
             output_dir = f"{self.settings.submit_dir.rstrip('/')}/{output_dir}"

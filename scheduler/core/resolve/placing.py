@@ -9,7 +9,7 @@ from orc.ledger.definition import LOCAL, StepDef, walk_steps
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.resolve.prompt import Report, Settings
 from orc.scheduler.core.source.paths import Path, dotted
-from orc.scheduler.core.spec.check_placing import no_workspace
+from orc.scheduler.core.spec.check_placing import no_workspace, why_here
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.resources import ResourcesSpec
 
@@ -64,6 +64,22 @@ class Placing:
             "labels": tuple(dict.fromkeys(step.labels or ())),
             "queue_timeout_s": step.queue_timeout,
         }
+
+    def check_given(self, steps: Iterable[StepDef]) -> None:
+        """Report each step for which the caller names an executor and that can have none."""
+        known: dict[str, StepDef] = {}
+        for step in walk_steps(steps):
+            # Steps in two groups may have one id, and only one of them a command.
+            if step.id not in known or step.facts.runs_code:
+                known[step.id] = step
+        for name in sorted(set(self._settings.executors) - {""}):
+            if name not in known:
+                self._report(f"--executor: there is no step {name!r}{nearest(name, known)}")
+            elif not known[name].facts.runs_code:
+                self._report(
+                    f"--executor: step {name!r} has neither run nor python: "
+                    f"{why_here(known[name].facts)}"
+                )
 
     def _executor_of(self, step_id: str, step: StepSpec) -> str:
         given = self._settings.executors

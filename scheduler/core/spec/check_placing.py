@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from orc.ledger.definition import LOCAL
-from orc.ledger.kinds import facts_of
+from orc.ledger.kinds import Kind, facts_of
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.paths import written_problem
 from orc.scheduler.core.source.paths import Path, dotted
@@ -14,21 +14,27 @@ from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.model import JobSpec, StepSpec, kind_of
 from orc.scheduler.core.spec.resources import NAME_LENGTH_MAX, NAME_PATTERN
 
-_ELSEWHERE = {
-    "prompt": "the calls of a prompt are sent by the process that runs the job, which has the "
-    "budgets, rates and keys; to use a model on another machine, start a server there and set "
-    "`base_url`",
-    "value": "a value is computed by the process that runs the job",
-    "approval": "a person is asked by the process that runs the job",
-    "group": "set it at the steps inside, or for the whole job",
-}
-
 
 def executor_problem(step: StepSpec) -> str | None:
     """Why a step of this kind has no executor of its own; None if it may have one."""
-    if facts_of(kind_of(step)).runs_code:
+    facts = facts_of(kind_of(step))
+    if facts.runs_code:
         return None
-    return f"is allowed in a step with run or python only: {_ELSEWHERE[kind_of(step) or '']}"
+    return f"is allowed in a step with run or python only: {why_here(facts)}"
+
+
+def why_here(facts: Kind) -> str:
+    """Why a step that runs no code belongs to the process that runs the job."""
+    if facts.calls_model:
+        return (
+            "calls of a model are sent by the process that runs the job, which has the budgets, rates "
+            "and keys; to use a model on another machine, start a server there and set `base_url`"
+        )
+    if facts.asks_person:
+        return "a person is asked by the process that runs the job"
+    if facts.is_container:
+        return "set it at the steps inside, or for the whole job"
+    return "a value is computed by the process that runs the job"
 
 
 def check_placing(path: Path, step: StepSpec, document: Document) -> Iterator[Problem]:

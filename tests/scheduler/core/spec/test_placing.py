@@ -53,6 +53,14 @@ def test_the_caller_can_move_one_step_or_all() -> None:
     assert "no step 'x'" in refusals(text, executors={"x": "cluster"})
 
 
+def test_the_caller_cannot_move_a_step_that_has_no_executor() -> None:
+    text = "steps: {v: {value: 1}, p: {prompt: hi}, g: {steps: {a: {run: date}, v: {run: date}}}}"
+    found = refusals(text, executors={"v": "cluster", "p": "cluster", "g": "cluster"})
+    assert "--executor: step 'p' has neither run nor python: calls of a model are sent by" in found
+    assert "--executor: step 'g' has neither run nor python: set it at the steps inside" in found
+    assert "'v'" not in found  # A command inside the group has this id, too.
+
+
 def test_the_steps_of_a_workflow_run_where_those_around_it_do() -> None:
     inner = "project: q\nsteps: {b: {run: date}, c: {run: date, executor: local}}\n"
     text = "executor: cluster\nsteps: {a: {workflow: w.yaml}}"
@@ -67,6 +75,10 @@ def test_the_steps_of_a_workflow_run_where_those_around_it_do() -> None:
     ("step", "words"),
     [
         ("{prompt: hi, executor: cluster}", "start a server there and set `base_url`"),
+        (
+            "{embed: {texts: x}, provider: openai/e, files: [{path: x.npy}], executor: cluster}",
+            "start a server there and set `base_url`",
+        ),
         ("{value: 1, executor: cluster}", "a value is computed by the process that runs the job"),
         (
             "{approval: {message: ok}, executor: cluster}",
