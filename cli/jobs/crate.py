@@ -83,7 +83,9 @@ def write_crate_file(
             with content, archive.open(entry, "w") as packed:
                 shutil.copyfileobj(content, packed, CHUNK_BYTES)
         for relative in folders:
-            archive.writestr(zipfile.ZipInfo(f"{relative}/", _ZIP_TIME), b"")
+            empty = zipfile.ZipInfo(f"{relative}/", _ZIP_TIME)
+            empty.external_attr = (stat.S_IFDIR | 0o700) << 16
+            archive.writestr(empty, b"")
     return count, lost
 
 

@@ -146,7 +146,7 @@ def test_a_crate_in_a_zip_file_has_all(project: tuple[Path, str]) -> None:
     assert {name: modes[f"outputs/whole/{name}"] for name in RECORDED} == {
         name: int(mode or "600", 8) for name, mode in RECORDED.items()
     }
-    assert "outputs/whole/empty/in/" in modes
+    assert modes["outputs/whole/empty/in/"] == 0o700
 
 
 def test_verify_compares_modes_and_empty_folders_and_export_restores_them(
