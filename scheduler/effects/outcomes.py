@@ -60,7 +60,7 @@ def command_result(
     said = clean_text(outcome.stdout.decode("utf-8", "replace")).removesuffix("\n")
     text = mask.text(said)
     warning = outcome.warning
-    if "\ufffd" in text and warning is None:
+    if warning is None and "\ufffd" in said and not _is_utf8(outcome.stdout):
         warning = "the output was not valid UTF-8; the log has the original bytes"
     if wants_json:
         read = partial(json_result, duration_s=duration_s, what="the output", schema=output_schema)
@@ -83,6 +83,15 @@ def function_result(
         return Result(failed=_died(outcome))
     result = _read_answer(outcome.answer, limits, use, mask, outcome.duration_s)
     return result if outcome.warning is None else replace(result, warning=outcome.warning)
+
+
+def _is_utf8(output: bytes) -> bool:
+    """Whether U+FFFD in the decoded output was printed as such, and stands for no other bytes."""
+    try:
+        output.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _broken(broken: Broken, mask: Mask, duration_s: float) -> Failed:

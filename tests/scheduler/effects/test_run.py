@@ -207,6 +207,13 @@ async def test_bytes_that_are_not_utf8_stay_in_the_log_and_are_marked_in_the_out
     assert Path(request.log_path).read_bytes() == b"a\xffb"
 
 
+async def test_a_replacement_character_that_was_printed_is_no_broken_output(
+    command: Command, groups: ProcessGroups
+) -> None:
+    result = await perform(command("printf 'a\\357\\277\\275b'"), groups)
+    assert (result.value, result.warning) == ("a\ufffdb", None)
+
+
 async def test_json_output_becomes_a_value_and_other_output_a_failure(
     command: Command, groups: ProcessGroups
 ) -> None:
