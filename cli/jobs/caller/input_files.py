@@ -11,6 +11,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from msgspec import Struct
@@ -51,7 +52,7 @@ def find_files(patterns: list[tuple[str, Path]], *, allow_empty: bool) -> list[F
     """The files that match, sorted by path; each pattern comes with the folder of relative ones.
 
     Raises ValueError for a pattern without a file (unless `allow_empty`), a folder that cannot be
-    read, a name that cannot be recorded, and too many files.
+    read, a name that cannot be recorded, two files of one name, and too many files.
     """
     found: dict[Path, bool] = {}
     bases = []
@@ -76,7 +77,14 @@ def find_files(patterns: list[tuple[str, Path]], *, allow_empty: bool) -> list[F
     files = [
         FoundFile(place, _recorded(place, root), is_named) for place, is_named in found.items()
     ]
-    return sorted(files, key=lambda file: file.path)
+    files.sort(key=lambda file: file.path)
+    for file, other in pairwise(files):
+        if file.path == other.path:
+            raise ValueError(
+                f"the names of {os.fsencode(file.place)!r} and {os.fsencode(other.place)!r} are the "
+                "same text in two Unicode forms, and only one of them can be recorded; rename one"
+            )
+    return files
 
 
 def read_pieces(file: FoundFile, *, bytes_max: int) -> Iterator[bytes]:

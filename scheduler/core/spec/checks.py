@@ -27,6 +27,7 @@ from orc.scheduler.core.spec.check_secrets import (
     check_secrets,
     secrets_in,
 )
+from orc.scheduler.core.spec.data_inputs import is_data
 from orc.scheduler.core.spec.hooks import HookSpec
 from orc.scheduler.core.spec.model import (
     STEP_ID_LENGTH_MAX,
@@ -77,6 +78,9 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
                 f"inputs.{name}: a name may have letters, digits and underscores only",
                 *document.place(path, key=True),
             )
+        elif is_data(spec) and (reason := path_problem(name)):
+            # Its files lie in a folder of this name.
+            yield Problem(f"inputs.{name}: {reason}", *document.place(path, key=True))
         yield from check_input(name, spec, document)
     for key, env in (("env", job.env), ("defaults", job.defaults.env or {})):
         for name, value in env.items():

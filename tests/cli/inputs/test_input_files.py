@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ def test_a_pattern_without_a_file_is_allowed_only_if_the_input_says_so(folder: P
     with pytest.raises(NotThere, match="allow_empty: true"):
         find_files([("n/*.pdf", folder)], allow_empty=False)
     assert find_files([("n/*.pdf", folder)], allow_empty=True) == []
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems have one form of a name")
+def test_two_files_whose_names_are_one_text_are_refused(folder: Path) -> None:
+    (folder / "n" / "u\u0308.md").write_text("1")
+    assert [file.path for file in find_files([("n/*.md", folder)], allow_empty=False)][-1] == "ü.md"
+    (folder / "n" / "ü.md").write_text("2")
+    with pytest.raises(ValueError, match="two Unicode forms, and only one of them can be recorded"):
+        find_files([("n/*.md", folder)], allow_empty=False)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")

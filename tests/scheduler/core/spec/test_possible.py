@@ -51,6 +51,8 @@ NEVER = {
     INPUT % "default: 1": "inputs.n.default: must be of type string; got 1",
     INPUT % "type: boolean, default: 'true'": "must be of type boolean; got 'true'",
     INPUT % "default: null": "write `required: false` in its place",
+    "inputs: {con: {type: files}}\n" + STEP % "value: 1": "inputs.con: 'con': the file name is reserved",
+    f"inputs: {{{'n' * 201}: {{type: table}}}}\n" + STEP % "value: 1": "has more than 200 bytes",
     INPUT % "required: true, default: x": "is never used, since the input has `required: true`",
     STEP % "run: x, retry: {initial: 10s, max: 1s}": "steps.a.retry: the first wait, 10 s, is longer "
     "than `max`, 1.0 s",
@@ -130,6 +132,7 @@ MAY_BE = [
     INPUT % "type: number, enum: [1, 2.5]",
     INPUT % "required: false, enum: [a]",
     INPUT % "required: true",
+    f"inputs: {{con: {{default: x}}, {'n' * 201}: {{default: x}}}}\n" + STEP % "value: 1",
     STEP % "run: x, retry: {initial: 2m, max: 2m}",
     STEP % "run: x, retry: {initial: 2m}",
     STEP % "run: x, timeout: 1m, total_timeout: 1m",
