@@ -264,7 +264,7 @@ def check_text(
         if place == "before" and _is_list(path):
             no_list = list_problem(expression, scope.kind_of)
             found.append(f"${{{{ {expression.source} }}}}: {no_list}" if no_list else "")
-        for said in hopeless_comparisons(expression, scope.job, scope.steps):
+        for said in hopeless_comparisons(expression, scope.job, scope.steps, scope.kind_of):
             found.append(f"${{{{ {expression.source} }}}}: {said}")
         for message in filter(None, found):
             if in_file is not None:

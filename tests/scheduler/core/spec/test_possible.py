@@ -98,6 +98,12 @@ NEVER = {
     COMPARED % "not (steps.gate.output.decision == 'approve' and true)": "the decision of 'gate' is "
     "never 'approve'; known: hold, ship",
     COMPARED % "inputs.n == 'c'": "the input 'n' is never 'c'",
+    COMPARED % "inputs.free == true": "'inputs.free' is a text and never true; write `... == 'true'`",
+    COMPARED % "project != 3": "'project' is a text and never 3; put the number in quotes",
+    LISTED % "if: 'false == steps.r.output'": "'steps.r.output' is a text and never false",
+    LISTED % """if: 'inputs.n == "2"'""": "'inputs.n' is a number and never '2'",
+    "inputs: {f: {type: boolean, default: false}}\n" + STEP % """value: 1, if: "inputs.f == 'true'" """:
+    "the input 'f', a boolean, is never 'true'",
     STEP % "prompt: ' '": "steps.a.prompt: is empty",
     STEP % "prompt: {file: empty.md}": "prompt.file: empty.md is empty",
     STEP % "prompt: x, provider: ''": "steps.a.provider: is empty",
@@ -154,6 +160,10 @@ MAY_BE = [
     COMPARED % "steps.gate.output.decision == 'ship'",
     COMPARED % "steps.gate.output.comment == 'approve'",
     COMPARED % "inputs.n == 'a' and inputs.n != none and inputs.free == 'c'",
+    COMPARED % "inputs.free == none or inputs.free == 'true' or (inputs.free | bool) == true",
+    COMPARED % "(inputs.free | float) == 3 or (inputs.free | length) != 3 or steps.a.output == 3",
+    LISTED % "if: 'inputs.n == 2.0 or steps.j.output == true or inputs.l == 1'",
+    "inputs: {f: {type: boolean, default: false}}\n" + STEP % "value: 1, if: inputs.f == true",
     COMPARED % "steps.many.output.decision == 'x' or steps.a.output.status == 'x'",
     SCHEMA % "anyOf: [{type: string, enum: [1]}, {type: integer}]",
     SCHEMA % "type: [string, 'null'], enum: [a, null]",
