@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from io import StringIO
 from pathlib import Path
 
 from orc.cli.output_mask import widen_output_mask
@@ -38,11 +39,14 @@ def load_env_file(path: Path | None) -> Path | None:
     from dotenv import dotenv_values
 
     from orc.cli.errors import UsageProblem
+    from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 
     try:
-        if not path.is_file() or path.stat().st_size > FILE_BYTES_MAX:
+        content = read_yaml_bytes(path)
+        if len(content) > FILE_BYTES_MAX:
             raise UsageProblem(f"--env-file {path}: it must be a file of at most 1 MiB")
-        found = dotenv_values(path, interpolate=False, encoding="utf-8")
+        lines = StringIO(content.decode("utf-8-sig"), newline=None)
+        found = dotenv_values(stream=lines, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise UsageProblem(

@@ -108,6 +108,38 @@ def test_the_paths_in_a_spec_from_a_pipe_begin_in_the_current_folder(here: Path)
     assert orc("show", "latest", "a", "--prompt").out.strip().endswith("say it")
 
 
+@pytest.mark.parametrize("content", [b"GIVEN=Ada\n", b"\xef\xbb\xbfGIVEN=Ada\r\nOTHER=x\r\n"])
+def test_an_env_file_may_come_from_a_pipe(
+    content: bytes, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    write("spec.yaml", "project: p\nenv: {GIVEN: null}\nsteps: {a: {run: 'echo $GIVEN'}}\n")
+    with piped(content) as pipe:
+        said = orc("run", "spec.yaml", "--env-file", pipe)
+    assert said.code == 0, said.err
+    assert api.job("latest").outputs == {"a": "Ada"}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("absent", "No such file or directory"),
+        (".", "Is a directory"),
+        ("/dev/zero", "it is not a regular file"),
+        ("large", "it must be a file of at most 1 MiB"),
+    ],
+)
+def test_an_env_file_that_cannot_be_read_is_refused_with_the_reason(
+    name: str, reason: str, here: Path
+) -> None:
+    Path("large").write_bytes(b"#" * (1 << 20) + b"\n")
+    write("spec.yaml", SPEC)
+    said = orc("run", "spec.yaml", "--env-file", name)
+    assert said.code == 2
+    assert f"--env-file {name}: " in said.err
+    assert reason in said.err
+
+
 def test_the_lines_of_a_spec_from_a_pipe_are_shown_with_its_problems(here: Path) -> None:
     with piped(b"project: p\nsteps:\n  a: {valu: 1}\n") as pipe:
         said = orc("validate", pipe)
