@@ -32,17 +32,24 @@ def environment(
         if name in os.environ and name not in _NOT_INHERITED
     }
     found.setdefault("PATH", os.defpath)
-    cpu, gpu = work.resources.get("cpu"), work.resources.get("gpu")
-    if cpu is not None:
-        found["ORC_CPU"] = f"{cpu:g}"
-        found["OMP_NUM_THREADS"] = str(max(1, math.floor(cpu)))
-    if gpu is not None:
-        found["ORC_GPU"] = f"{gpu:g}"
+    found.update(room_variables(work.resources))
     if gpus:
         found["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     found.update(work.env)
     found.update({name: str(folders[place]) for name, place in work.places.items()})
     found.update({name: secrets[name] for name in work.secrets})
+    return found
+
+
+def room_variables(resources: Mapping[str, float]) -> dict[str, str]:
+    """What the work has asked for, for programs that adapt to it; the same on every executor."""
+    found = {}
+    cpu, gpu = resources.get("cpu"), resources.get("gpu")
+    if cpu is not None:
+        found["ORC_CPU"] = f"{cpu:g}"
+        found["OMP_NUM_THREADS"] = str(max(1, math.floor(cpu)))
+    if gpu is not None:
+        found["ORC_GPU"] = f"{gpu:g}"
     return found
 
 

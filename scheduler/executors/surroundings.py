@@ -21,6 +21,11 @@ def local_environment(
     """All variables of work that this machine performs. Only few of the caller's are in it."""
     env = {name: value for name, value in caller.items() if name in work.inherited or _is_own(name)}
     env.setdefault("PATH", os.defpath)
+    if work.resources:
+        # Imported here, since few steps ask for anything.
+        from orc.worker.surroundings import room_variables
+
+        env.update(room_variables(work.resources))
     env.update(work.env)
     env.update(secrets)
     for name, place in work.places.items():
