@@ -25,6 +25,7 @@ from orc.scheduler.capture import Capture
 from orc.scheduler.core.commands import Failed, FinishAttempt, Interrupted, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.values import to_text
+from orc.scheduler.core.resolve.step_tree import is_before, upstream_of
 from orc.scheduler.core.resolve.unseen_files import hint_for
 from orc.scheduler.core.rules.files import find_conflict
 from orc.scheduler.effects.aside import aside
@@ -316,7 +317,8 @@ def _with_times(finished: Finished, result: Result) -> Finished:
 
 def _with_hint(context: AttemptContext, step_id: str, result: Result, message: str) -> str:
     """The message of a failure, with the remedy if the step missed a file that is elsewhere."""
-    definition, renderer = context.state.graph.steps[step_id], context.renderer
+    steps, renderer = context.state.graph.steps, context.renderer
+    definition = steps[step_id]
     if not definition.facts.runs_code:
         return message
     seen = renderer.inputs(step_id).keys()
@@ -324,6 +326,7 @@ def _with_hint(context: AttemptContext, step_id: str, result: Result, message: s
         f"{message}\n{result.complaint}",
         step_id=step_id,
         writer_of=partial(renderer.writer_of, except_for=step_id),
+        is_later=lambda writer: writer in steps and is_before(step_id, upstream_of(writer, steps)),
         seen=seen,
     )
     if hint is None and isinstance(work := renderer.request(step_id), Work):

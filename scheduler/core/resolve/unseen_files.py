@@ -80,17 +80,27 @@ def find_unseen_files(definition: JobDef) -> list[UnseenFile]:
 
 
 def hint_for(
-    text: str, *, step_id: str, writer_of: Callable[[str], str | None], seen: Set[str]
+    text: str,
+    *,
+    step_id: str,
+    writer_of: Callable[[str], str | None],
+    is_later: Callable[[str], bool],
+    seen: Set[str],
 ) -> str | None:
     """The hint for a failure whose text names a file of a step that the step does not depend on.
 
-    `writer_of` says which other step writes a path; `seen` are the paths that the step got. The cost
-    is that of the text, whatever the number of files.
+    `writer_of` says which other step writes a path, `is_later` whether that step depends on this one;
+    `seen` are the paths that the step got. The cost is that of the text, whatever the number of files.
     """
     for path in _names_in(text):
         writer = None if path in seen else writer_of(path)
-        if writer is not None:
-            return f"{path} is a file of step {writer!r}; {remedy(step_id, writer)}"
+        if writer is None:
+            continue
+        if is_later(writer):
+            return f"{path} is a file of step {writer!r}, which runs after this one"
+        if f"{writer}#" in step_id:
+            return f"{path} is a file of step {writer!r}, and no earlier round has written it"
+        return f"{path} is a file of step {writer!r}; {remedy(step_id, writer)}"
     return None
 
 

@@ -66,8 +66,41 @@ def only_failure(job: orc.Job) -> orc.Failure:
             },
             "made.a.txt is a file of step 'item[0]'; items of one step do not see each other's files",
         ),
+        (
+            {
+                "draft": {
+                    "loop": {"max_iterations": 2},
+                    "run": "cat made.txt; touch made.txt",
+                    "files": ["made.txt"],
+                }
+            },
+            "made.txt is a file of step 'draft', and no earlier round has written it",
+        ),
+        (
+            {
+                "draft": {
+                    "loop": {"max_iterations": 2},
+                    "steps": {"read": {"run": "cat made.txt"}, "write": {**APART, "needs": "read"}},
+                }
+            },
+            "made.txt is a file of step 'draft#1/write', which runs after this one",
+        ),
+        (
+            {"read": {"run": "cat made.txt"}, "write": {**APART, "needs": "read"}},
+            "made.txt is a file of step 'write', which runs after this one",
+        ),
     ],
-    ids=["command", "function", "complaint", "from a group", "into a group", "items"],
+    ids=[
+        "command",
+        "function",
+        "complaint",
+        "from a group",
+        "into a group",
+        "items",
+        "own round",
+        "later in the round",
+        "later",
+    ],
 )
 def test_a_failure_that_names_a_file_of_another_step_says_how_to_get_it(
     run_spec: RunSpec, tmp_path: Path, steps: dict[str, Any], hint: str
