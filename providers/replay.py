@@ -228,20 +228,22 @@ class Replay:
 
 
 def parse_replies(document: Any) -> RecordedReplies:
-    """The recorded replies in a file's content: `{"replies": {step: [reply, ...]}}`.
+    """The recorded replies in a file: `{"replies": {step: [reply, ...]}}`, a `default`, or both.
 
     Raises RepliesError.
     """
-    if not isinstance(document, dict) or not isinstance(document.get("replies"), dict):
-        raise RepliesError("it must have a key `replies` that maps step ids to lists of replies")
+    given = document if isinstance(document, dict) else {}
+    replies = given.get("replies", {} if "default" in given else None)
+    if not isinstance(replies, dict):
+        raise RepliesError(
+            "it must have a key `replies` that maps step ids to lists of replies, or a `default`"
+        )
     unknown = sorted(map(str, set(document) - {"replies", "default", "version"}))
     if unknown:
         raise RepliesError(
             f"unknown key {unknown[0]!r}; the file has `version`, `replies` and `default`"
         )
-    by_step = {
-        str(name): _parse_list(name, entries) for name, entries in document["replies"].items()
-    }
+    by_step = {str(name): _parse_list(name, entries) for name, entries in replies.items()}
     if "default" not in document:
         return RecordedReplies(by_step)
     return RecordedReplies(by_step, _parse_shared(document["default"], where="default"))

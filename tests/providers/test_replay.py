@@ -278,10 +278,18 @@ def test_replies_for_many_steps_are_checked_with_their_place(document: Any, mess
         parse_replies(document)
 
 
+def test_a_default_needs_no_other_replies() -> None:
+    assert parse_replies({"version": 1, "default": ["hi"]}) == parse_replies(
+        {"replies": {}, "default": ["hi"]}
+    )
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
         ([], "must have a key `replies`"),
+        ({"version": 1}, "must have a key `replies`"),
+        ({"replies": None, "default": ["hi"]}, "must have a key `replies`"),
         ({"replies": []}, "must have a key `replies`"),
         ({"replies": {}, "reply": {}}, "unknown key 'reply'"),
         ({"replies": {"write": "one"}}, r"replies\.write must be a list"),
