@@ -68,6 +68,17 @@ def spec_blobs(connection: sqlite3.Connection, job_id: str) -> set[str]:
     }
 
 
+def table_blobs(connection: sqlite3.Connection, job_id: str) -> set[str]:
+    """The digests of the blobs from which tables are derived: the job's specs, and values of items."""
+    rows = connection.execute(
+        "SELECT data FROM events WHERE job_id = ? AND type = 'step.expanded' "
+        "AND instr(data, '\"sha256\"')",
+        (job_id,),
+    )
+    values = {digest for (data,) in rows for digest in blobs_of(data.encode())}
+    return spec_blobs(connection, job_id) | values
+
+
 def digests_in_specs(
     connection: sqlite3.Connection, job_id: str | None
 ) -> Iterator[tuple[str, set[str]]]:
@@ -112,7 +123,6 @@ def remove_blobs(
     cause: Literal["prune", "redact"],
     reason: str | None = None,
     at: str,
-    derive_tables: bool = False,
 ) -> int:
     """Remove the bytes of blobs; returns how many blobs still had bytes.
 
@@ -120,8 +130,7 @@ def remove_blobs(
     while it works, and raises OwnedElsewhere if one has an owner. The bytes of a blob are
     removed with the event of the last of its jobs, so that after a crash no stream lacks
     the event for bytes that are gone; the same call then continues with the jobs that have no
-    event yet. Set `derive_tables` if the read model was derived from such a blob; it is then
-    rebuilt.
+    event yet. The tables of jobs that were derived from such a blob are derived again with it.
     """
     ledger.connection.execute("PRAGMA secure_delete = ON")
     blobs = _without_recorded(ledger.connection, blobs)
@@ -130,6 +139,7 @@ def remove_blobs(
         for digest in digests:
             jobs_left[digest] += 1
     jobs = list(blobs)
+    derived = {job_id: blobs[job_id] & table_blobs(ledger.connection, job_id) for job_id in jobs}
     removed = 0
     for start in range(0, len(jobs), _JOBS_AT_ONCE):
         some = jobs[start : start + _JOBS_AT_ONCE]
@@ -149,12 +159,13 @@ def remove_blobs(
                         jobs_left[digest] -= 1
             heads, _ = ledger._insert_events(batch)
             ledger._projector.apply(ledger.connection, batch)
-            before = removed
-            for digest, place in places.items():
-                if not jobs_left[digest]:
-                    removed += _remove_one(ledger.connection, digest, *place)
-            if derive_tables and removed > before:
-                ledger._rebuild()
+            gone = {
+                digest
+                for digest, place in places.items()
+                if not jobs_left[digest] and _remove_one(ledger.connection, digest, *place)
+            }
+            removed += len(gone)
+            ledger._derive_again(job_id for job_id in jobs if not gone.isdisjoint(derived[job_id]))
         ledger._written.update(heads)
     remove_stored_files(ledger)
     return removed
@@ -221,7 +232,7 @@ def has_bytes(connection: sqlite3.Connection, digest: str) -> bool:
 
 def _without_recorded(
     connection: sqlite3.Connection, blobs: Mapping[str, Collection[str]]
-) -> dict[str, Collection[str]]:
+) -> dict[str, set[str]]:
     """The blobs without those whose removal an earlier, killed call recorded in that job."""
     pending = {
         job_id: set(digests) - removed_from_job(connection, job_id)
@@ -252,12 +263,13 @@ def _events_of(
         yield Recorded(job_id, version, at, mask_event(ledger.mask, event))
 
 
-def _remove_one(connection: sqlite3.Connection, digest: str, job_id: str, version: int) -> int:
-    return connection.execute(
+def _remove_one(connection: sqlite3.Connection, digest: str, job_id: str, version: int) -> bool:
+    removed = connection.execute(
         "UPDATE blobs SET content = (SELECT position FROM events WHERE job_id = ? AND version = ?) "
         "WHERE sha256 = ? AND typeof(content) <> 'integer'",
         (job_id, version, digest),
-    ).rowcount
+    )
+    return removed.rowcount > 0
 
 
 def _blobs_of_specs(

@@ -48,6 +48,8 @@ class Projector(Protocol):
 
     version: int
     """Increased when the tables change; opening an older ledger then rebuilds them."""
+    tables: tuple[str, ...]
+    """Their names, in an order in which rows can be deleted; each has a column `job_id`."""
 
     def create(self, connection: sqlite3.Connection) -> None:
         """Drop the read model's tables if they exist, and create them empty."""
@@ -172,7 +174,22 @@ class Ledger(LedgerReader):
 
     def _rebuild(self) -> int:
         self._projector.create(self.connection)
-        events = self.read_all()
+        count = self._apply_all(self.read_all())
+        self.connection.execute(
+            "INSERT INTO orc_meta VALUES ('read_model', ?) "
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (str(self._projector.version),),
+        )
+        return count
+
+    def _derive_again(self, job_ids: Iterable[str]) -> None:
+        """Derive the rows of these jobs from their events; the caller has begun a transaction."""
+        for job_id in job_ids:
+            for name in self._projector.tables:
+                self.connection.execute(f"DELETE FROM {name} WHERE job_id = ?", (job_id,))
+            self._apply_all(self.read_stream(job_id))
+
+    def _apply_all(self, events: Iterator[Recorded]) -> int:
         count = 0
         try:
             while batch := list(islice(events, _REBUILD_BATCH)):
@@ -184,11 +201,6 @@ class Ledger(LedgerReader):
                 f"{self.path}: its tables cannot be derived from its events ({cause}); "
                 f"run {quoted_command('verify')} to see what was changed"
             ) from error
-        self.connection.execute(
-            "INSERT INTO orc_meta VALUES ('read_model', ?) "
-            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            (str(self._projector.version),),
-        )
         return count
 
     def _prepare(self) -> None:

@@ -19,7 +19,7 @@ from orc.ledger.command_lines import quoted_command
 from orc.ledger.digest import clean_text
 from orc.ledger.errors import OwnedElsewhere
 from orc.ledger.files.runner_log import clear_runner_log
-from orc.ledger.removal import compact, is_worth_compacting, remove_blobs, spec_blobs
+from orc.ledger.removal import compact, is_worth_compacting, remove_blobs
 from orc.projections import Publisher
 from orc.projections.folder.removed_files import (
     delivered_files,
@@ -112,7 +112,6 @@ def apply_removal(
         if folder.is_dir():
             check_run_folder(folder)
     unfinished = find_unfinished(ledger, plan, files=files, prices=prices)
-    specs = {digest for job in plan.jobs for digest in spec_blobs(ledger.connection, job.job_id)}
     left: list[Path] = []
     changed = {job.job_id for job in plan.jobs} | {found.job_id for found in unfinished}
     covered = {
@@ -128,7 +127,6 @@ def apply_removal(
         cause=plan.cause,
         reason=None if reason is None else clean_text(reason),
         at=Clock().recorded_at(),
-        derive_tables=not plan.digests.isdisjoint(specs),
     )
     failpoints.hit("removal.before_index")
     remove_index(ledger.path)

@@ -88,7 +88,12 @@ class Scored(Struct, frozen=True, dict=True):
         return self.case_without((MODEL, REPETITION))
 
     def case_without(self, names: tuple[str, ...]) -> str:
-        """The JSON text of the dimensions apart from these; without any, the step as in the spec."""
+        """The JSON text of the dimensions apart from these; without any, the step as in the spec.
+
+        An item whose value was removed from the ledger has no dimensions: its id tells it apart.
+        """
+        if not self.dimensions and "[" in self.step:
+            return self.step
         known = self.cases.get(names)
         if known is None:
             left = {name: value for name, value in self.dimensions.items() if name not in names}

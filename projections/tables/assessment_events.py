@@ -114,10 +114,16 @@ def job_noted(writer: Writer, recorded: Recorded, event: JobNoted) -> None:
 
 
 def dimensions_of(writer: Writer, event: StepExpanded) -> list[str | None]:
-    """For each child, what sets it apart from its siblings: JSON, or None for rounds and members."""
+    """For each child, what sets it apart from its siblings: JSON, or None for rounds and members.
+
+    None also for items whose values were removed.
+    """
+    nothing: list[str | None] = [None] * len(event.children)
     if not event.children or not event.children[0].startswith(f"{event.step}["):
-        return [None] * len(event.children)
+        return nothing
     values = _values(writer, event.values)
+    if values is None:
+        return nothing
     variable = event.variable or "item"
     found: list[str | None] = []
     for place in range(len(event.children)):
@@ -138,8 +144,8 @@ def dimensions_of(writer: Writer, event: StepExpanded) -> list[str | None]:
     return found
 
 
-def _values(writer: Writer, payload: Payload | None) -> list[Any]:
-    """The values of the items; none if their bytes were removed."""
+def _values(writer: Writer, payload: Payload | None) -> list[Any] | None:
+    """The values of the items; None if their bytes were removed."""
     if payload is None:
         return []
     value = payload.value
@@ -149,7 +155,9 @@ def _values(writer: Writer, payload: Payload | None) -> list[Any]:
         ).fetchone()
         if row is None:
             raise CorruptLedger(f"the blob {payload.sha256} is missing")
-        value = None if isinstance(row[0], int) else parse_json(row[0])
+        if isinstance(row[0], int):
+            return None
+        value = parse_json(row[0])
     return value if isinstance(value, list) else []
 
 

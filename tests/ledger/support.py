@@ -19,6 +19,8 @@ OTHER = JobId("job_bbbbbbbbbbbb")
 class Tally:
     """A read model with the number of events of each job."""
 
+    tables: tuple[str, ...] = ("tally",)
+
     def __init__(self, version: int = 1) -> None:
         self.version = version
         self.refuses = False

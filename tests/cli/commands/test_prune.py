@@ -177,3 +177,13 @@ def test_a_resume_reports_removed_recorded_replies(here: Path) -> None:
 def test_an_age_may_be_any_number_of_days(here: Path, age: str) -> None:
     submit(SPEC)
     assert prune("--older-than", age)["jobs"] == []
+
+
+def test_the_scores_of_a_fan_out_whose_items_were_pruned_are_compared_by_id(here: Path) -> None:
+    values = f"['{'x' * 1100}', two]"
+    score = "score: {good: '${{ each.index == 0 }}'}"
+    spec = f"project: items\nsteps:\n  each: {{for_each: {values}, value: 1, {score}}}\n"
+    jobs = [submit(spec) for _ in range(2)]
+    assert prune("--older-than", "1ms", "--yes")["removed"] is True
+    assert orc("verify").code == 0
+    assert orc("scores", *jobs, "--json").json()["scores"][0]["equal"] == 2

@@ -111,3 +111,28 @@ def test_a_redaction_needs_the_name_of_a_job_that_has_not_ended(here: Path) -> N
     assert blobs() == 0
     assert orc("redact", digest, "--job", job, "--yes").code == 0
     assert blobs() == 1
+
+
+def test_a_redaction_of_the_items_of_a_fan_out_reaches_their_tables(here: Path) -> None:
+    rest = CANARY.removeprefix("canary-")
+    job = submit(
+        "project: items\nsteps:\n  made:\n"
+        f'    run: printf \'["canary-%s", "two", "%01100d"]\' {rest} 7\n'
+        "    output: {format: json}\n"
+        "  each: {for_each: '${{ steps.made.output }}', value: 1, score: {good: '${{ true }}'}}\n"
+    )
+    by_case = ("scores", job, "--by", "case")
+    assert CANARY in orc(*by_case).out
+    events = orc("show", job, "--events", "--json").out
+    named = set(re.findall('"sha256": "([0-9a-f]{64})"', events))
+
+    assert orc("redact", *named, "--yes").code == 0
+    assert files_with(here, CANARY) == []
+    assert orc("verify").code == 0
+    # Without its value, each item is a case of its own, known by its id.
+    shown = orc("scores", job, "--by", "case", "--format", "csv").out
+    assert [row.split(",")[0] for row in shown.splitlines()[1:]] == [
+        "each[0]",
+        "each[1]",
+        "each[2]",
+    ]

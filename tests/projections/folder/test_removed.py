@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from orc.ledger import Ledger, Payload
 from orc.ledger.digest import canonical_json, digest_bytes
 from orc.ledger.events import JobSubmitted
-from orc.ledger.removal import blobs_of_job, remove_blobs, spec_blobs
+from orc.ledger.removal import blobs_of_job, remove_blobs
 from orc.ledger.transport.bundle import import_job, write_bundle
 from orc.ledger.transport.untrusted import open_bundle
 from orc.projections import Publisher, ReadModel, Verifier
@@ -42,8 +42,7 @@ def _with_spec_in_a_blob(story: Story) -> None:
 def _remove(ledger: Ledger, picks: Iterable[int]) -> set[str]:
     named = sorted(blobs_of_job(ledger.connection, JOB))
     chosen = {named[pick % len(named)] for pick in picks} if named else set()
-    derive = not chosen.isdisjoint(spec_blobs(ledger.connection, JOB))
-    remove_blobs(ledger, {JOB: chosen}, cause="redact", at=AT, derive_tables=derive)
+    remove_blobs(ledger, {JOB: chosen}, cause="redact", at=AT)
     return chosen
 
 
