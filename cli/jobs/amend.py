@@ -112,9 +112,9 @@ class Amendment(Struct, frozen=True):
         announced = plan
         if is_edited:
             announced = with_counts(plan, ledger, state, edited.definition, edited.inputs)
-        self.announce(job_id, announced)
         is_moved = _place(edited.spec_dir, ledger) != _place(before, ledger)
         if edited.definition == state.definition and not (self.again or is_moved):
+            self.announce(job_id, announced)
             return PreparedAmendment(ledger, job_id, state, edited, plan, has_changes=False)
         hide_secrets(ledger, state.definition, self.environment, steps=())
         mask = hide_secrets(ledger, edited.definition, self.environment, steps=plan.runs)
@@ -123,6 +123,7 @@ class Amendment(Struct, frozen=True):
         if is_edited:
             edited = without_secrets(mask, edited)
         refuse_removed(ledger, job_id, state, kept=plan.kept)
+        self.announce(job_id, announced)
         return PreparedAmendment(ledger, job_id, state, edited, plan, fresh=self.again)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from orc.ledger import LedgerReader
 from orc.ledger.bounds import LazyList
+from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import JobDef
-from orc.ledger.errors import FileTooLarge
+from orc.ledger.errors import FileTooLarge, RemovedBlob
 from orc.ledger.inputs.read_inputs import FILE_FIELDS, InputFile, ReadInput, RowsPart
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.values import Payload
@@ -109,18 +110,23 @@ class InputReads:
 
     def _value(self, found: ReadInput) -> Any:
         if found.type == "table":
-            return TableRows(found.parts, self._rows)
+            return TableRows(found.parts, lambda part: self._rows(part, found.source))
         files = [FileValue(file, self._text) for file in found.files]
         return files[0] if found.type == "file" else files
 
-    def _rows(self, part: RowsPart) -> list[Any]:
+    def _rows(self, part: RowsPart, source: str) -> list[Any]:
         payload = Payload(sha256=part.sha256, size_bytes=part.size_bytes)
-        rows: list[Any] = self._mask.value(self._ledger.read_payload(payload))
+        try:
+            rows: list[Any] = self._mask.value(self._ledger.read_payload(payload))
+        except RemovedBlob as error:
+            raise _removed(f"the rows of {source}", error) from None
         return rows
 
     def _text(self, file: InputFile) -> str:
         try:
             return self._mask.text(text_of(self._ledger.read_blob(file.sha256)))
+        except RemovedBlob as error:
+            raise _removed(f"the file {file.path}", error) from None
         except FileTooLarge as error:
             raise TemplateError(f"the file {file.path}: {error}") from None
         except ValueError as error:
@@ -128,3 +134,10 @@ class InputReads:
                 f"the text of the file {file.path} ({file.media_type}) cannot be read: {error}; a "
                 "command or function can read the file itself, in $ORC_INPUTS"
             ) from None
+
+
+def _removed(what: str, error: RemovedBlob) -> RemovedBlob:
+    return RemovedBlob(
+        f"{what}: {error}; {quoted_command('fork')} with --spec reads the files of inputs again",
+        error.digest,
+    )

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from orc.cli.jobs.caller.read_inputs import InputReader
 from orc.ledger import LedgerReader
 from orc.ledger.definition import JobDef, StepDef
+from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import Payload
 from orc.ledger.inputs.read_inputs import ReadInput
 from orc.ledger.step_names import names_of_keys
@@ -32,7 +33,8 @@ def with_counts(
 ) -> Plan:
     """The plan that says how many items are new or have changed, of the steps whose items are known.
 
-    `reader` has read the inputs of the `definition`.
+    `reader` has read the inputs of the `definition`. Of values that were removed from the ledger,
+    nothing is said.
     """
 
     def rows_of(found: ReadInput) -> list[Any] | None:
@@ -47,12 +49,15 @@ def with_counts(
     for step in definition.steps:
         if step.id not in plan.kept_items or step.for_each is None:
             continue
-        read = {name: rows_of(found) for name, found in definition.read.items()}
+        try:
+            read = {name: rows_of(found) for name, found in definition.read.items()}
+            before = _before(step.id, state, ledger)
+        except RemovedBlob:
+            continue
         inputs = {name: rows for name, rows in read.items() if rows is not None}
         known = _known(step, {**scope, "inputs": {**scope["inputs"], **inputs}})
         if known is None:
             continue
-        before = _before(step.id, state, ledger)
         changed = sum(name not in before or before[name] != value for name, value in known.items())
         verb = "is new or has changed" if changed == 1 else "are new or have changed"
         runs[step.id] += f"; {number_text(changed)} of {count_text(len(known), 'item')} {verb}"

@@ -187,3 +187,25 @@ def test_the_scores_of_a_fan_out_whose_items_were_pruned_are_compared_by_id(here
     assert prune("--older-than", "1ms", "--yes")["removed"] is True
     assert orc("verify").code == 0
     assert orc("scores", *jobs, "--json").json()["scores"][0]["equal"] == 2
+
+
+def test_a_fork_of_a_job_whose_table_was_pruned_reads_it_again_with_the_spec(here: Path) -> None:
+    rows = "".join(f"{number},{'x' * 100}\n" for number in range(12))
+    (here / "rows.csv").write_text(f"id,text\n{rows}")
+    spec = (
+        "project: rows\ninputs: {rows: {type: table, default: rows.csv}}\nsteps:\n"
+        "  each: {for_each: '${{ inputs.rows }}', key: '${{ item.id }}', value: '${{ item.text }}'}\n"
+        "  all: {value: '${{ steps.each.output | first }}'}\n"
+    )
+    job = submit(spec)
+    assert prune("--older-than", "1ms", "--yes")["removed"] is True
+    changed = spec.replace("| first", "| last")
+    (here / "changed.yaml").write_text(changed)
+    refused = orc("resume", job, "--spec", "changed.yaml")
+    assert refused.code == 2
+    assert "amended" not in refused.err
+
+    failed = orc("fork", job)
+    assert "each: environment: the rows of rows.csv: " in failed.err
+    assert "`orc fork` with --spec reads the files of inputs again" in failed.err
+    assert orc("fork", job, "--spec", "changed.yaml").code == 0
