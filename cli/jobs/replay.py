@@ -17,10 +17,11 @@ from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.state import load_state, take_over
-from orc.ledger import JobId, Ledger, pack
+from orc.ledger import JobId, Ledger, Payload, pack
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
 from orc.ledger.digest import clean_text
+from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import ApprovalDecided
 from orc.ledger.files.project_places import recorded_place, recorded_target, spec_folder
 from orc.ledger.files.written_paths import current_folder
@@ -82,10 +83,20 @@ async def replay(
                 decisions = _recorded_decisions(ledger, original)
                 while _decide_as_before(owned, decisions):
                     ended = await owned.run(ResumeJob(owner_here()), executors)
+        # A value that the replay gave again is there again; any other one differs.
         differences = find_differences(
-            ledger.read_stream(original), ledger.read_stream(ended.job_id), ledger.read_payload
+            ledger.read_stream(original),
+            ledger.read_stream(ended.job_id),
+            lambda payload: _read_or_tell(ledger, payload),
         )
         return Replayed(original, ended, tuple(differences))
+
+
+def _read_or_tell(ledger: Ledger, payload: Payload | None) -> Any:
+    try:
+        return ledger.read_payload(payload)
+    except RemovedBlob as error:
+        return str(error)
 
 
 def _submit(

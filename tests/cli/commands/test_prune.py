@@ -209,3 +209,12 @@ def test_a_fork_of_a_job_whose_table_was_pruned_reads_it_again_with_the_spec(her
     assert "each: environment: the rows of rows.csv: " in failed.err
     assert "`orc fork` with --spec reads the files of inputs again" in failed.err
     assert orc("fork", job, "--spec", "changed.yaml").code == 0
+
+
+def test_the_replay_of_a_pruned_job_tells_an_output_that_it_did_not_give_again(here: Path) -> None:
+    job = submit("project: clock\nsteps:\n  now: {run: 'printf %01050d $(date +%N)'}\n")
+    assert prune("--older-than", "1ms", "--yes")["removed"] is True
+    said = orc("replay", job)
+    assert said.code == 5, said.err
+    assert "step now: output differs" in said.out
+    assert "were removed by orc prune" in said.out
