@@ -17,7 +17,7 @@ from orc.projections.history.changed_steps import changed_steps
 from orc.projections.history.job_diff import Change, JobComparer, StepDiff
 from orc.projections.pages.links import Links
 from orc.projections.pages.results import read_scores_once, read_steps_once, score_label, state_of
-from orc.projections.scores.comparison import ScoreComparison, compare_scores
+from orc.projections.scores.comparison import CaseChange, ScoreComparison, compare_scores
 from orc.projections.scores.groups import ScoreGroup, group_scores
 from orc.projections.scores.pivot import label_of
 from orc.projections.tables.job_view import JobView, read_rows
@@ -93,9 +93,7 @@ def read_comparison(
         "other": other.job,
         "score": chosen,
         "scores": other.scores,
-        "cases": [
-            (_case_label(case.case), case) for case in _part(cases, wanted.case_part, CASES_MAX)
-        ],
+        "cases": [(_case_label(case), case) for case in _part(cases, wanted.case_part, CASES_MAX)],
         "cases_total": len(cases),
         "case_part": wanted.case_part,
         "case_parts": _parts(len(cases), CASES_MAX),
@@ -209,15 +207,11 @@ def _value(change: Change, side: str) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _case_label(case: str) -> str:
+def _case_label(case: CaseChange) -> str:
     """The dimensions of a case in words; a case without any is known by its step."""
-    try:
-        value = json.loads(case)
-    except ValueError:
-        return case
-    if isinstance(value, dict) and len(value) == 1:
-        return label_of(next(iter(value.values())))
-    return label_of(value)
+    if len(case.dimensions) == 1:
+        return label_of(next(iter(case.dimensions.values())))
+    return label_of(case.dimensions or case.case)
 
 
 def _part(found: Sequence[Any], part: int, size: int) -> Sequence[Any]:

@@ -183,3 +183,28 @@ steps:
         assert cells(text, "compared")[-1][2] == "3 of 1 2 failed"
 
     browse(tmp_path / "runs.db", then=look)
+
+
+def test_a_case_is_named_as_in_its_table_and_its_steps_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("question,answer\nSix times seven?,42\n")
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("""
+project: p
+inputs: {rows: {type: table, default: rows.csv}}
+steps:
+  answer:
+    for_each: ${{ inputs.rows }}
+    as: case
+    repeat: 5
+    value: "42"
+    score: {exact: "${{ output == case.answer }}"}
+""")
+    first, second = (str(orc.run(spec, db=tmp_path / "runs.db").job_id) for _ in range(2))
+
+    async def look(get: Get) -> None:
+        (case,) = cells((await get(address(first, second))).text, "cases")[1:]
+        assert case[0] == "question: Six times seven?, answer: 42"
+        steps = "answer[0], answer[1], answer[2] and 2 more"
+        assert case[4] == f"before: {steps}; after: {steps}"
+
+    browse(tmp_path / "runs.db", then=look)
