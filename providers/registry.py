@@ -75,7 +75,8 @@ def build_server(name: str, server: ServerDef, environment: Environment) -> Prov
 
 def missing_variables(server: ServerDef, environment: Environment) -> list[str]:
     """The variables that the server needs and that are not set."""
-    return [name for name in server.variables() if not environment.get(name, "").strip()]
+    names = dict.fromkeys(server.variables())
+    return [name for name in names if not environment.get(name, "").strip()]
 
 
 def _is_secret(server: ServerDef, header: str) -> bool:

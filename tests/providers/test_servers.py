@@ -11,6 +11,7 @@ import trio
 from orc.ledger.servers.server_def import Api, HeaderDef, ReasoningField, ServerDef
 from orc.providers import Message, PermanentError, ProviderError, ToolCall, build_server
 from orc.providers.catalogue import REGISTRY
+from orc.providers.registry import missing_variables
 from orc.providers.servers.presets import PRESETS
 from tests.fault_server import Answer, FaultServer
 from tests.providers.acts import USER, WEATHER, ask, ignore
@@ -239,6 +240,12 @@ def test_a_missing_variable_is_named_with_its_server() -> None:
     made = ServerDef(api="openai", base_url="http://localhost:1", key="MINE_KEY")
     with pytest.raises(PermanentError, match="MINE_KEY is not set: the server 'mine' needs it"):
         build_server("mine", made, {})
+
+
+def test_a_missing_variable_of_a_key_and_a_header_is_named_once() -> None:
+    headers = {"api-key": HeaderDef(env="MINE_KEY"), "X-Team": HeaderDef(env="TEAM")}
+    made = ServerDef(api="openai", base_url="http://localhost:1", key="MINE_KEY", headers=headers)
+    assert missing_variables(made, {}) == ["MINE_KEY", "TEAM"]
 
 
 @pytest.mark.parametrize("name", PRESETS)
