@@ -296,6 +296,8 @@ class StepExplainer:
         self.status = "pending"
         text = f"attempt {event.attempt} was interrupted: {INTERRUPTED_BY[event.reason]}"
         self.add(recorded, "interrupted", text)
+        if event.reason in ("server", "worker", "batch"):  # The job goes on in the meantime.
+            self.ready = mark_of(recorded)
 
     def _skipped(self, recorded: Recorded, event: StepSkipped) -> None:
         self.status = "skipped"

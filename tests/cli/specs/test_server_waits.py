@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orc.ledger.stored import parse_time
 from tests.cli.command_line import orc, submit, write
 from tests.model_server import Asked, Fails, ModelServer, Says
 from tests.processes import end_process, run_orc, start_orc, wait_until
@@ -55,6 +56,21 @@ def test_a_server_that_loads_its_model_is_waited_for(api: str) -> None:
     assert "its server was not ready, and the step waited for it" in why
     shown = orc("show", job_id, "--json").json()
     assert [step["status"] for step in shown["steps"]] == ["succeeded", "succeeded"]
+
+
+def test_why_counts_each_wait_for_a_server_from_the_attempt_before() -> None:
+    calls = count()
+
+    def answer(asked: Asked) -> Says | Fails:
+        return Fails(503, LOADING) if next(calls) < 2 else Says("ready")
+
+    with ModelServer(answer) as server:
+        job_id = submit(spec_of(server.url))
+    statements = orc("why", job_id, "draft", "--json").json()["statements"]
+    waits = [said["facts"]["waited_s"] for said in statements if said["kind"] == "waited"]
+    starts = [parse_time(said["at"]) for said in statements if said["kind"] == "started"]
+    assert len(waits) == 2
+    assert sum(waits) <= (starts[-1] - starts[0]).total_seconds()
 
 
 def test_the_time_ends_the_wait_and_the_step_fails_with_what_the_server_said() -> None:
