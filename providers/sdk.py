@@ -30,7 +30,7 @@ from orc.providers.http import (
     verifier_of,
 )
 from orc.providers.sdk_errors import Api, BrokenOff, Failures
-from orc.providers.sdk_wire import BoundedBody, Text, Wire
+from orc.providers.sdk_wire import PLAIN, BoundedBody, Text, Wire
 
 AFTER_END_WAIT_S = 5.0
 ERROR_BODY_WAIT_S = 5.0
@@ -195,7 +195,9 @@ class Peer:
         if 300 <= status < 400:
             raise failures.build_redirect_error(status, headers.get("location", ""))
         if status >= 400:
-            raise failures.build_status_error(status, headers, await _read_error_body(response))
+            body = await _read_error_body(response)
+            is_batch = PLAIN in response.request.extensions
+            raise failures.build_status_error(status, headers, body, is_batch=is_batch)
         if is_encoded(headers):
             raise failures.build_protocol_error("is compressed, although the request forbids that")
         if "html" in headers.get("content-type", "").lower():

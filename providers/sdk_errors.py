@@ -104,15 +104,17 @@ class Failures(Struct, frozen=True):
         return self._build_error(status, message, report, retry_after_s=find_wait(body, status))
 
     def build_status_error(
-        self, status: int, headers: Mapping[str, str], body: str
+        self, status: int, headers: Mapping[str, str], body: str, *, is_batch: bool = False
     ) -> ProviderError:
-        """The error for a response without a success status."""
+        """The error for a response without a success status; `is_batch`: to a request for batches."""
         report = self._parse_report(body)
         words = f": {report.words}" if report.words else ""
         hint = ""
         meaning = find_meaning(code=report.code, kind=report.type, words=report.words)
         if status in (401, 403) and meaning is None:
             hint = f" (is {self.api.key_variable} right?)"
+        elif is_batch and status in (404, 405):
+            hint = f" (does the server take batches, and is {self.api.url_variable} right?)"
         elif status == 404:
             hint = f" (are the model's name and {self.api.url_variable} right?)"
         message = f"{self._who} answered {status}{words}{hint}"

@@ -302,6 +302,19 @@ def test_a_refused_batch_fails_its_steps_and_leaves_no_doubt(
     assert (ended["outcome"], "no such model" in ended["message"]) == ("refused", True)
 
 
+@both_apis
+def test_a_server_without_batches_is_asked_whether_it_takes_them(
+    monkeypatch: pytest.MonkeyPatch, api: str
+) -> None:
+    write_spec(fan_out(api))
+    with BatchServer(echo) as server:
+        lead_to(server, monkeypatch)
+        server.refusals.append((404, {"error": {"message": "Not Found"}}))
+        assert orc("run", "spec.yaml", "-q").code == 1
+    (ended,) = events("batch.ended")
+    assert "does the server take batches, and is " in ended["message"]
+
+
 def test_a_batch_for_a_server_that_does_not_run_here_fails_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
