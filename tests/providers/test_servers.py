@@ -243,7 +243,10 @@ def test_a_missing_variable_is_named_with_its_server() -> None:
 
 
 def test_a_missing_variable_of_a_key_and_a_header_is_named_once() -> None:
-    headers = {"api-key": HeaderDef(env="MINE_KEY"), "X-Team": HeaderDef(env="TEAM")}
+    headers: dict[str, str | HeaderDef] = {
+        "api-key": HeaderDef(env="MINE_KEY"),
+        "X-Team": HeaderDef(env="TEAM"),
+    }
     made = ServerDef(api="openai", base_url="http://localhost:1", key="MINE_KEY", headers=headers)
     assert missing_variables(made, {}) == ["MINE_KEY", "TEAM"]
 
