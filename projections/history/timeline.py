@@ -167,7 +167,7 @@ class _Builder:
         status = attempt.status
         if is_open and (is_decision or self._state(step) == "waiting"):
             status = "waiting"
-        elif is_open and not self._is_live and self._view.job.status == "running":
+        elif is_open and not self._is_running:
             status = INTERRUPTED
         span = Span(
             "decision" if is_decision else "attempt",

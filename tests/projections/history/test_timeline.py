@@ -133,6 +133,12 @@ def test_spans_of_a_job_that_no_process_runs_end_at_its_last_event() -> None:
     assert not span(found, "a", 1).is_open
 
 
+def test_what_was_open_when_the_job_was_cancelled_does_not_run() -> None:
+    group = step("group", kind="group", steps=(step("a"),))
+    story = begun(group).start("group").tell(CancelJob(reason="no", at_once=True))
+    assert spans(timeline(story), "group")[-1][3] == "interrupted"
+
+
 def test_a_reused_result_is_a_span_of_no_length() -> None:
     story = begun(step("a"))
     story.record(reused("a"))
