@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from orc.cli.assess.tables import case_text, value_text
+from orc.cli.assess.tables import case_text, score_title, value_text
 from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import safe
 from orc.ledger.wording import count_text, score_text
@@ -77,19 +77,23 @@ def without_judge(scores: JobScores, names: Iterable[str]) -> Failing:
 def regressions(comparisons: Sequence[ScoreComparison]) -> Failing:
     """The scores of which cases got worse, or were lost: what breaks does not pass."""
     worse = [
-        f"{safe(each.name)}: {count_text(len(each.regressions), 'case')} got worse, the most "
+        f"{_title(each)}: {count_text(len(each.regressions), 'case')} got worse, the most "
         f"{case_text(each.regressions[0])}: {score_text(each.regressions[0].before)} before, "
         f"{score_text(each.regressions[0].after)} now"
         for each in comparisons
         if each.regressions
     ]
     lost = [
-        f"{safe(each.name)}: {count_text(each.lost, 'case')} with a score in the first job failed in "
+        f"{_title(each)}: {count_text(each.lost, 'case')} with a score in the first job failed in "
         "the second, or could not be scored"
         for each in comparisons
         if each.lost
     ]
     return worse + lost
+
+
+def _title(scored: ScoreComparison | ScoreGroup) -> str:
+    return safe(score_title(scored.name, scored.who))
 
 
 def _no_value(which: str, limit: float) -> str:
@@ -98,7 +102,7 @@ def _no_value(which: str, limit: float) -> str:
 
 def _under(group: ScoreGroup, by: Sequence[str], limit: float) -> Failing:
     pairs = zip(by, group.key, strict=True)
-    which = safe(group.name) + "".join(f", {name} {value_text(value)}" for name, value in pairs)
+    which = _title(group) + "".join(f", {name} {value_text(value)}" for name, value in pairs)
     found = []
     if group.estimate is None:
         found.append(_no_value(which, limit))

@@ -56,7 +56,7 @@ def put_groups(groups: Sequence[ScoreGroup], by: Sequence[str]) -> None:
     heads += [number_column("TIME", drop=3)]
     rows = []
     for group in groups:
-        row = [_name(group.name, group.who), *(value_text(value) for value in group.key)]
+        row = [score_title(group.name, group.who), *(value_text(value) for value in group.key)]
         row += _estimate_cells(group.estimate)
         row += [rate_text(group.pass_rate)] * has_rate
         row += [number_text(group.errors) if group.errors else ""] * has_errors
@@ -92,7 +92,7 @@ def groups_markdown(groups: Sequence[ScoreGroup], by: Sequence[str]) -> str:
              "cost", "tokens", "time"]  # fmt: skip
     rows = [
         [
-            _name(group.name, group.who),
+            score_title(group.name, group.who),
             *(value_text(value) for value in group.key),
             *_estimate_cells(group.estimate),
             rate_text(group.pass_rate),
@@ -170,7 +170,7 @@ def comparison_markdown(comparisons: Sequence[ScoreComparison]) -> str:
 
 def _comparison_cells(each: ScoreComparison) -> list[str]:
     return [
-        _name(each.name, each.who),
+        score_title(each.name, each.who),
         _mean(each.before),
         _mean(each.after),
         _signed(each.difference.mean) if each.difference else "",
@@ -280,7 +280,8 @@ def _case_value(case: CaseChange) -> dict[str, Any]:
     return {**value, "difference": case.difference}
 
 
-def _name(name: str, who: str) -> str:
+def score_title(name: str, who: str) -> str:
+    """The name of a score, and who gave it if that was not an expression."""
     return name if who == "expression" else f"{name} ({who})"
 
 

@@ -242,14 +242,15 @@ def _compare(
 
 
 def _put_cases(comparisons: Sequence[ScoreComparison]) -> None:
-    from orc.cli.assess.tables import put_cases
+    from orc.cli.assess.tables import put_cases, score_title
 
     for each in comparisons:
-        for title, cases in (("worse", each.regressions), ("better", each.improvements)):
+        title = safe(score_title(each.name, each.who))
+        for change, cases in (("worse", each.regressions), ("better", each.improvements)):
             if not cases:
                 continue
             put()
-            put(f"{safe(each.name)}: {count_text(len(cases), 'case')} {title}")
+            put(f"{title}: {count_text(len(cases), 'case')} {change}")
             put_cases(cases[:_SHOWN_MAX])
             if len(cases) > _SHOWN_MAX:
                 left = number_text(len(cases) - _SHOWN_MAX)
@@ -260,6 +261,6 @@ def _put_cases(comparisons: Sequence[ScoreComparison]) -> None:
                 f" ({number_text(each.lost)} failed or broken in the second)" if each.lost else ""
             )
             put(
-                f"{safe(each.name)}: not compared: {count_text(each.only_before, 'case')} only in the "
+                f"{title}: not compared: {count_text(each.only_before, 'case')} only in the "
                 f"first job{lost}, {count_text(each.only_after, 'case')} only in the second"
             )

@@ -532,3 +532,23 @@ def _text_of(cell: str) -> str:
     (block,) = MarkdownIt("commonmark").enable("strikethrough").parseInline(cell.strip())
     assert {part.type for part in block.children or ()} <= {"text", "text_special"}, block.children
     return "".join(part.content for part in block.children or ())
+
+
+def test_scores_of_one_name_are_told_apart_by_who_gave_them() -> None:
+    write(
+        "spec.yaml",
+        """
+project: p
+steps:
+  a: {value: 2, score: {good: "${{ output }}"}}
+""",
+    )
+    first, second = run("spec.yaml"), run("spec.yaml")
+    assert orc("score", first, "a", "good=3").code == 0
+    said = orc("scores", first, second)
+    assert "\ngood (human): not compared: 1 case only in the first job" in said.out
+    assert orc("score", second, "a", "good=1").code == 0
+    said = orc("scores", first, second, "--fail-on-regression", "--fail-under", "good=2")
+    assert "\ngood (human): 1 case worse" in said.out
+    assert "\ngood (human): 1 case got worse" in said.err
+    assert "good (human): the mean 1 is under 2" in said.err
