@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orc.ledger.stored import parse_time
 from orc.ledger.wording import (
@@ -60,9 +61,7 @@ def build_charts(project: Project, link: Link) -> list[Chart]:
     return [
         _scores(project, link),
         _tradeoff(project, link),
-        _over_jobs(
-            project, link, "cost", "Cost", "US$", _cost_usd, lambda v: usd_text(round(v * 1e9))
-        ),
+        _costs(project, link),
         _over_jobs(
             project,
             link,
@@ -90,6 +89,31 @@ def build_charts(project: Project, link: Link) -> list[Chart]:
 
 CHARTS = ("scores", "tradeoff", "cost", "tokens", "duration", "failures", "latencies")
 """The names of the charts, in their order."""
+
+
+def _costs(project: Project, link: Link) -> Chart:
+    """The known costs. Those that are not the whole are named as such, and counted in a column."""
+    found = _over_jobs(
+        project,
+        link,
+        "cost",
+        "Cost",
+        "US$",
+        _cost_usd,
+        lambda v: usd_text(round(v * 1e9)),
+        text_of=lambda job: cost_text(job.cost_nano_usd, job.calls_unpriced, brief=True),
+    )
+    lacks = [job.calls_unpriced for job in project.jobs if _cost_usd(job) is not None]
+    if not any(lacks):
+        return found
+    return replace(
+        found,
+        head=(*found.head, "calls with unknown prices"),
+        rows=tuple((*row, lack) for row, lack in zip(found.rows, lacks, strict=True)),
+        words=tuple(
+            (*row, number_text(lack)) for row, lack in zip(found.words, lacks, strict=True)
+        ),
+    )
 
 
 def _cost_usd(job: JobRow) -> float | None:
@@ -186,17 +210,24 @@ def _over_jobs(
     unit: str,
     value_of: Callable[[JobRow], float | None],
     word: Callable[[float], str],
+    *,
+    text_of: Callable[[JobRow], str] | None = None,
 ) -> Chart:
+    """A chart of `value_of` the jobs; `text_of` words it where `word` would not say all."""
     head = ("job", "submitted", "status", unit)
     found = [(at, job, value_of(job)) for at, job in enumerate(project.jobs)]
     known = [(at, job, value) for at, job, value in found if value is not None]
     rows = tuple((job.job_id, job.submitted_at, job.status, value) for _, job, value in known)
-    words = tuple((job.job_id, _minute(job), job.status, word(value)) for _, job, value in known)
+    texts = [word(value) if text_of is None else text_of(job) for _, job, value in known]
+    words = tuple(
+        (job.job_id, _minute(job), job.status, text)
+        for (_, job, _), text in zip(known, texts, strict=True)
+    )
     if not known:
         return Chart(name, title, head, missing="It is not known for any job of the project.")
     points = (
-        Point(at, value, f"{word(value)}, {_job_words(job)}", link(job.job_id))
-        for at, job, value in known
+        Point(at, value, f"{text}, {_job_words(job)}", link(job.job_id))
+        for (at, job, value), text in zip(known, texts, strict=True)
     )
     low, high = min(v for *_, v in known), max(v for *_, v in known)
     said = f"{count_text(len(known), 'job')}, from {word(low)} to {word(high)}"

@@ -21,8 +21,8 @@ CALLS_MAX = 20_000
 class ModelScore(Struct, frozen=True):
     """The mean of one score of one model in one job, with what its results cost.
 
-    `cost_nano_usd` is that of the scored steps together; None if no price is known. `model` is the
-    dimension of that name, or else the model of the step.
+    `cost_nano_usd` is that of the scored steps together; None if it is not known of all of them.
+    `model` is the dimension of that name, or else the model of the step.
     """
 
     job_id: str
@@ -85,18 +85,22 @@ def _fork_by_model(connection: sqlite3.Connection, job_id: str) -> list[ModelSco
         mean = sum(score.value or 0 for score in scores) / len(scores)
         about = {score.about.step: score.about for score in scores}
         costs = [each.cost_nano_usd for each in about.values() if each.cost_nano_usd is not None]
-        cost = sum(costs) if costs else None
+        is_known = costs and not any(each.calls_unpriced for each in about.values())
+        cost = sum(costs) if is_known else None
         found.append(ModelScore(job_id, model, name, who, len(scores), mean, len(about), cost))
     return found
 
 
 def _own_by_model(connection: sqlite3.Connection, ids: Sequence[str]) -> list[ModelScore]:
+    # A step that several judges or persons have scored was paid for once.
     rows = connection.execute(
-        "SELECT scores.job_id, coalesce(json_extract(scores.dimensions, '$.model'), scores.model), "
-        "scores.name, who, count(value), avg(value), count(DISTINCT scores.step_id), "
-        "sum(steps.cost_nano_usd) FROM scores JOIN steps USING (step_id) "
+        "SELECT job_id, model, name, who, sum(n), sum(total) / sum(n), count(*), "
+        "iif(sum(calls_unpriced), NULL, sum(cost_nano_usd)) FROM (SELECT scores.job_id, "
+        "coalesce(json_extract(scores.dimensions, '$.model'), scores.model) AS model, scores.name, "
+        "who, count(value) AS n, total(value) AS total, min(scores.version) AS version, "
+        "steps.calls_unpriced, steps.cost_nano_usd FROM scores JOIN steps USING (step_id) "
         f"WHERE scores.job_id IN ({_marks(ids)}) AND value IS NOT NULL "
-        "GROUP BY 1, 2, 3, 4 ORDER BY min(scores.version)",
+        "GROUP BY 1, 2, 3, 4, scores.step_id) GROUP BY 1, 2, 3, 4 ORDER BY min(version)",
         tuple(ids),
     )
     return [

@@ -234,6 +234,40 @@ def test_every_view_of_a_fork_has_the_scores_that_it_took_over() -> None:
     assert means == {5}
 
 
+def test_a_result_costs_once_in_charts_and_nothing_if_a_part_is_unknown() -> None:
+    usage = "{input_tokens: 1000, output_tokens: 100}"
+    write(
+        "spec.yaml",
+        """
+project: priced
+provider: replay
+steps:
+  ask:
+    matrix: {model: [known, partly-known], number: [0, 1]}
+    model: ${{ matrix.model }}
+    prompt: hi
+    score: {own: "${{ 1 }}"}
+  judge:
+    for_each: ${{ steps.ask.items }}
+    repeat: 3
+    value: 1
+    score: {judged: {value: "${{ repetition }}", of: "${{ item.step }}"}}
+""",
+    )
+    replies = [f"  ask[{at}]: [{{text: a, model: {model}, usage: {usage}}}]"
+               for at, model in enumerate(["gpt-4o-mini"] * 3 + ["nobody-knows-it"])]  # fmt: skip
+    write("spec.replay.yaml", "\n".join(["version: 1", "replies:", *replies]))
+    assert orc("run", "spec.yaml").code == 0
+    with closing(sqlite3.connect("runs.db")) as connection:
+        found = read_project(connection, "priced").by_model
+    costs = {(one.name, one.model): (one.n, one.results, one.cost_nano_usd) for one in found}
+    cost = costs["own", "known"][2]
+    assert cost is not None
+    assert costs["own", "known"] == (2, 2, cost)
+    assert costs["judged", "known"] == (6, 2, cost)
+    assert costs["own", "partly-known"] == (2, 2, None)
+
+
 def test_a_false_score_fails_its_case_of_the_junit_report() -> None:
     job = repeated()
     assert orc("export", job, "--format", "junit", "--to", "report.xml").code == 0

@@ -194,6 +194,15 @@ def test_costs_are_exact_in_csv_and_worded_in_the_table() -> None:
     assert found.words[1] == ("job_1", "2026-01-02 10:00", "succeeded", "$1.50")
 
 
+def test_a_cost_that_is_not_the_whole_is_told_as_such() -> None:
+    jobs = (job(1, calls_unpriced=0), job(2, calls_unpriced=3))
+    found = chart("cost", replace(project(), jobs=jobs))
+    assert [row[3:] for row in found.words] == [("$1.50", "0"), ("at least $3.00", "3")]
+    assert found.csv().splitlines()[0] == "job,submitted,status,US$,calls with unknown prices"
+    assert found.plot is not None
+    assert found.plot.series[0].points[1].said.startswith("at least $3.00, ")
+
+
 def test_no_cell_of_csv_is_a_formula() -> None:
     found = replace(chart("scores"), rows=(("=1+1", "@x", -1.5),))
     assert found.csv().splitlines()[1] == "'=1+1,'@x,-1.5"
