@@ -1,4 +1,4 @@
-"""Answers lines that are no messages of JSON-RPC: the official package only drops them."""
+"""Answers lines that are not messages of JSON-RPC: the official package only drops them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _answer(problem: Exception) -> JSONRPCError | None:
     """The error for a line that could not be read; None for an empty one. Its id is not known."""
     first = problem.errors()[0] if isinstance(problem, ValidationError) else {"type": ""}
     if first["type"] != "json_invalid":
-        said = "this is no request of JSON-RPC 2.0: send one object a line, and no list of them"
+        said = "this is not a request of JSON-RPC 2.0: send one object a line, and no list of them"
         error = ErrorData(code=INVALID_REQUEST, message=said)
     elif not str(first["input"]).strip():
         return None

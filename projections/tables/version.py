@@ -6,7 +6,7 @@ import sqlite3
 
 from orc.ledger.schema import parse_version
 
-VERSION = 14
+VERSION = 15
 """Raise it with every change of the tables, or of the rows that are derived from the same events.
 
 A ledger with tables of another version gets new ones, derived from its events.
