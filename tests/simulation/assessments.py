@@ -224,6 +224,9 @@ class ScoreModel:
                     self._results |= {name: _Result() for name in event.children}
                 case "step.started":
                     self._results[event.step].attempts = event.attempt
+                    if event.attempt > 1:
+                        # The scores were those of another result.
+                        self._drop(key for key in self.recorded if key[0] == event.step)
                 case "step.succeeded":
                     self._ended(event)
                 case "step.failed" | "step.skipped":
@@ -314,8 +317,10 @@ class ScoreModel:
         for name, result in self._results.items():
             if own_top(name) in changed and result.status == "succeeded":
                 result.due = bool(self._scores_of(name))
-        gone = [key for key in self.recorded if own_top(key[2]) in changed]
-        for key in gone:
+        self._drop(key for key in self.recorded if own_top(key[2]) in changed)
+
+    def _drop(self, keys: Iterable[tuple[str, str, str]]) -> None:
+        for key in list(keys):
             del self.recorded[key]
 
     def check_end(self, reader: LedgerReader, job_id: str) -> None:

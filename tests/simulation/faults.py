@@ -100,7 +100,10 @@ def _life(chance: Random, *, publishes: bool) -> Life:
             case 6:
                 happenings.append(Happening(_moment(chance), "die"))
             case 7:
-                happenings.append(Happening(_moment(chance), "jump", chance.choice(_JUMPS_S)))
+                # Not at 0.0, when the runner may have read the clock or not: the life before may
+                # end with a jump.
+                at_s = max(_moment(chance), 1 / 64)
+                happenings.append(Happening(at_s, "jump", chance.choice(_JUMPS_S)))
             case 8:
                 happenings.append(Happening(_moment(chance), "stop"))
             case 9:

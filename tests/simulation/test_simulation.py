@@ -31,6 +31,7 @@ FOUND = {
     "a step in doubt asks a person while its job is cancelled": 1476,
     "a tag that is sent right before the job's end": 1367,
     "a server that has room again fails twice in other ways": 2672,
+    "a step that a judge has scored starts again": 5174,
 }
 """Seeds that once found a mistake, by what it was about."""
 
