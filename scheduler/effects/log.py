@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from orc.ledger.scarcity import raise_shortage
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import size_text
 
 # Do not follow a link, and do not block on a pipe without a reader.
@@ -54,6 +55,23 @@ class Log:
             self.warning = f"the log was cut at {size_text(self._limit)}"
         while kept:
             kept = kept[os.write(self._file, kept) :]
+
+
+class MaskedLog(Log):
+    """A log that masks what is appended: a secret may arrive in several pieces."""
+
+    def __init__(self, path: Path | str, mask: Mask, *, limit: int) -> None:
+        super().__init__(path, limit=limit)
+        self._masked = mask.byte_stream()
+
+    def write(self, content: bytes) -> None:
+        """See `Log.write`."""
+        super().write(self._masked.feed(content))
+
+    def close(self) -> None:
+        """Append what was held back, and close the file."""
+        super().write(self._masked.close())
+        super().close()
 
 
 def _open(path: Path | str, *, fresh: bool) -> int:

@@ -27,7 +27,7 @@ from orc.ledger.wording import count_text, duration_text, size_text
 from orc.providers import Tool
 from orc.scheduler.effects.contract import KnownResult, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
-from orc.scheduler.effects.log import Log
+from orc.scheduler.effects.log import MaskedLog
 from orc.scheduler.effects.mcp_messages import MessageReader, as_value
 from orc.scheduler.effects.pipes import Reading
 
@@ -158,10 +158,10 @@ class McpServer:
         stdin = trio.lowlevel.FdStream(write_end)
         output, errors = process.pipes()
         os.set_blocking(output, False)
-        log = _MaskedLog(launch.log_path, launch.log_bytes, self._mask)
+        log = MaskedLog(launch.log_path, self._mask, limit=launch.log_bytes)
         try:
             scope = trio.CancelScope()
-            with Reading((errors,), log.take, on_stop=scope.cancel), scope:
+            with Reading((errors,), log.write, on_stop=scope.cancel), scope:
                 await self._run_session(output, stdin, log, started)
         except Exception as error:
             self._break(f"could not be used: {_words(str(_first(error)))}")
@@ -177,7 +177,7 @@ class McpServer:
             process.close()
             log.close()
 
-    async def _run_session(self, output: int, stdin: Any, log: _MaskedLog, started: Any) -> None:
+    async def _run_session(self, output: int, stdin: Any, log: MaskedLog, started: Any) -> None:
         import anyio
         import mcp_types
         from mcp.client.session import ClientSession
@@ -186,7 +186,7 @@ class McpServer:
         _quieten()
         to_session, inbox = anyio.create_memory_object_stream[Any](0)
         outbox, from_session = anyio.create_memory_object_stream[Any](0)
-        reader = MessageReader(log.take, self._mask)
+        reader = MessageReader(log.write, self._mask)
 
         async def read() -> None:
             async with to_session:
@@ -270,21 +270,6 @@ class McpServer:
 
     def _problem(self, what: str) -> ToolProblem:
         return ToolProblem(f"the MCP server {self._launch.shown} {what}")
-
-
-class _MaskedLog:
-    """The step's log, for what a server writes to stderr."""
-
-    def __init__(self, path: Path, limit: int, mask: Mask) -> None:
-        self._log = Log(path, limit=limit)
-        self._masked = mask.byte_stream()
-
-    def take(self, chunk: bytes) -> None:
-        self._log.write(self._masked.feed(chunk))
-
-    def close(self) -> None:
-        self._log.write(self._masked.close())
-        self._log.close()
 
 
 async def _list_tools(session: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from orc.ledger.secrets.masking import Mask
 from orc.scheduler.effects.contract import FunctionRequest, Result, Stopwatch
 from orc.scheduler.effects.function_process import FunctionProcess, start_process
 from orc.scheduler.effects.groups import ProcessGroups
-from orc.scheduler.effects.log import Log
+from orc.scheduler.effects.log import MaskedLog
 from orc.scheduler.effects.outcomes import function_result
 from orc.scheduler.executors.contract import Broken, WorkOutcome
 from orc.worker.cores import usable_cores
@@ -62,9 +62,9 @@ class WorkerPool:
             message = f"the worker process could not be started: {describe_system_error(error)}"
             return WorkOutcome(broken=Broken("environment", message))
         answer: bytes | None = None
-        printed = _Printed(request, self._mask)
+        printed = MaskedLog(request.log_path, self._mask, limit=request.limits.log_bytes)
         try:
-            answer = await process.ask(request, printed.take)
+            answer = await process.ask(request, printed.write)
         finally:
             if answer is not None:
                 kind.idle.append(process)
@@ -136,22 +136,3 @@ class _Kind:
     def __init__(self) -> None:
         self.idle: list[FunctionProcess] = []
         self.waiting = trio.lowlevel.ParkingLot()
-
-
-class _Printed:
-    """Masks the output of a call and writes it to the log."""
-
-    def __init__(self, request: FunctionRequest, mask: Mask) -> None:
-        self._log = Log(request.log_path, limit=request.limits.log_bytes)
-        self._masked = mask.byte_stream()
-
-    @property
-    def warning(self) -> str | None:
-        return self._log.warning
-
-    def take(self, chunk: bytes) -> None:
-        self._log.write(self._masked.feed(chunk))
-
-    def close(self) -> None:
-        self._log.write(self._masked.close())
-        self._log.close()
