@@ -56,7 +56,7 @@ def find_private_leftovers() -> list[LeftoverFile]:
         for kind, (use, remover) in KINDS.items():
             for left in find_leftovers(place, [kind]):
                 if left.is_dead:
-                    what = f"a killed process left it, which {use}"
+                    what = f"a killed process that {use} left it"
                     remedy = f"{remover}, or {_removal(left.path)}"
                     found.append(LeftoverFile(left.path, what, remedy))
     return found
@@ -66,7 +66,7 @@ def _beside(folder: Path) -> Iterator[LeftoverFile]:
     for left in find_leftovers(folder):
         match = TEMPORARY_NAME.fullmatch(left.path.name)
         if left.is_dead and match is not None:
-            what = f"a killed command left it, which was to write {match['name']}"
+            what = f"a killed command that wrote {match['name']} left it"
             yield LeftoverFile(
                 left.path, what, f"give that command again, or {_removal(left.path)}"
             )
@@ -85,7 +85,7 @@ def _in_store(ledger: LedgerReader) -> Iterator[LeftoverFile]:
     """Files of the store that are no part of the ledger. A job that runs may just be storing one."""
     for left in ledger.files.leftovers():
         if left.is_dead:
-            what = "a killed process left it, which was to store a large file"
+            what = "a killed process that stored a large file left it"
             yield LeftoverFile(
                 left.path, what, f"the next large file removes it, or {_removal(left.path)}"
             )

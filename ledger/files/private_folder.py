@@ -24,7 +24,7 @@ HOOK = "orc-hook"
 PLAN = "orc-plan"
 """The empty ledger for the forecast of a job if there is no ledger yet."""
 KINDS = {
-    COPY: ("was to read a copy of a ledger", "the next command that reads such a copy removes it"),
+    COPY: ("read a copy of a ledger", "the next command that reads such a copy removes it"),
     BROWSER_PAGE: ("ran `orc browse`", "the next `orc browse` that opens a browser removes it"),
     TRIAL: ("ran `orc chaos`", "`orc chaos` removes it"),
     HOOK: ("ran a hook of a job", "the next hook removes it"),

@@ -145,7 +145,7 @@ class Follower:
                 found, is_unsure = await self._search(others)
             except ProviderError as error:
                 if _is_gone(error):
-                    await self._lose(f"cannot be looked for: {error.message}")
+                    await self._lose(f"cannot be searched for: {error.message}")
                     return None
                 await self._note(error)
             else:
@@ -198,7 +198,7 @@ class Follower:
                 status = await self._api.look(self._server_id)
             except ProviderError as error:
                 if _is_gone(error):
-                    await self._lose(f"cannot be looked at: {error.message}")
+                    await self._lose(f"cannot be checked: {error.message}")
                     return None
                 await self._note(error)
             else:

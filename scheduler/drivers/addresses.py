@@ -45,7 +45,8 @@ def address_of(site: Mapping[str, Any]) -> str:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise Refused(
-            "unreachable", "the scheduler file is not one; is the path in the site file right?"
+            "unreachable",
+            "the scheduler file has no address of a scheduler; is its path in the site file right?",
         ) from error
 
 

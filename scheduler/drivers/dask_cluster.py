@@ -39,7 +39,7 @@ _LOOK_S = 0.1
 _POSTED_S = 1.0
 """How long the end waits for requests that were posted."""
 _NOT_INSTALLED = ("ImportError(", "ModuleNotFoundError(")
-_NOT_OURS = "the worker answers as no version of orc does"
+_NOT_OURS = "the worker's answer is not that of any version of orc"
 _FACT_CHARS = 200
 _SLOW = "the worker has not answered in time"
 _T = TypeVar("_T")

@@ -59,7 +59,9 @@ steps:
     options = ("--provider", "replay", "--replies", "replies.yaml")
     said = orc("run", write("spec.yaml", spec), *options)
     assert said.code == 0
-    assert "`env` passes NOT_SET_HERE on, and it is not set here: commands run without" in said.err
+    assert (
+        "`env` passes NOT_SET_HERE on, and it is not set here: commands run without it" in said.err
+    )
     assert (
         "there are recorded replies of 'aks', which is not a step; did you mean 'ask'?" in said.err
     )

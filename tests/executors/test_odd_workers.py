@@ -45,7 +45,7 @@ def greeted(answer: Any) -> Any:
 def test_a_worker_that_answers_something_else_is_of_no_use(answer: Any) -> None:
     cluster = greeted(answer)
     assert cluster.workers == {}
-    assert cluster.faulty == {AT: "the worker answers as no version of orc does"}
+    assert cluster.faulty == {AT: "the worker's answer is not that of any version of orc"}
 
 
 def test_what_a_worker_says_of_itself_is_short_text() -> None:

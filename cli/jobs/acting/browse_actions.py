@@ -84,7 +84,7 @@ class BrowserActions:
             ended = run_sync(cancel, job_id, places=self._places, reason=reason)
             if ended.had_ended and ended.status != "cancelled" and not ended.is_withdrawn:
                 raise UsageProblem(
-                    f"{job_id} has already ended: {ended.status}; use Run steps again"
+                    f'{job_id} has already ended: {ended.status}; use "Run steps again"'
                 )
 
     def rerun(self, job_id: str, steps: tuple[str, ...]) -> None:

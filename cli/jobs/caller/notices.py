@@ -39,8 +39,8 @@ def notices_before_run(
         yield from empty_budgets(state.definition)
     unset = [name for name in _passed_on(state.definition) if name not in environment]
     if unset:
-        these = "it is" if len(unset) == 1 else "they are"
-        yield f"`env` passes {_listed(unset)} on, and {these} not set here: commands run without"
+        is_, it = ("it is", "it") if len(unset) == 1 else ("they are", "them")
+        yield f"`env` passes {_listed(unset)} on, and {is_} not set here: commands run without {it}"
     if state.replies is not None:
         yield from _replies_of_no_step(state.definition, ledger.read_payload(state.replies))
     if ledger.journal_mode != "wal":

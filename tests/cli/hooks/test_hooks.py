@@ -178,7 +178,7 @@ def test_the_folder_of_a_hook_whose_process_died_is_named_and_removed(tmp_path: 
     assert died.returncode == -signal.SIGKILL
     (left,) = place.iterdir()
     told = run_orc("doctor", cwd=here, TMPDIR=temporary).stdout
-    assert f"{left}: a killed process left it, which ran a hook of a job" in told
+    assert f"{left}: a killed process that ran a hook of a job left it" in told
     write("next.yaml", SPEC.format(hooks="succeeded: 'true'", step="{run: 'true'}"))
     assert run_orc("run", "next.yaml", cwd=here, TMPDIR=temporary).returncode == 0
     assert list(place.iterdir()) == []
