@@ -74,18 +74,18 @@ async def test_every_order_has_the_epoch_of_its_owner_and_a_later_one_stops_it(
         assert engine.called("cancel") == []
 
 
-async def test_nothing_is_fetched_of_a_copy_that_has_told_all(
+async def test_nothing_is_fetched_of_a_copy_whose_outcome_is_whole(
     engine: ScriptedEngine, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    told = WorkOutcome(exit_code=0, stdout=b"all", log_bytes=3, log=b"all")
-    assert told.is_whole
+    outcome = WorkOutcome(exit_code=0, stdout=b"all", log_bytes=3, log=b"all")
+    assert outcome.is_whole
     for files in ({"files": (FILE,)}, {"artifacts": (FILE,)}, {"folders": ("d",)}, {"log": None}):
-        assert not replace(told, **files).is_whole
+        assert not replace(outcome, **files).is_whole
     async with performing(tmp_path, engine) as one:
         one.ask()
         await one.settle()
-        engine.say(Ended(TICKET, one.run, "w1", told))
-        assert await ends(one) == told
+        engine.say(Ended(TICKET, one.run, "w1", outcome))
+        assert await ends(one) == outcome
         assert engine.called("fetch") == []
         assert one.logs == [b"all"]
 

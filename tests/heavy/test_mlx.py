@@ -85,7 +85,7 @@ async def test_every_parameter_and_option_is_taken(mlx: Provider, folder: Path) 
     assert (await mlx.send(request, on_delta=ignore)).usage.output_tokens == 20
 
 
-async def test_the_template_is_told_of_tools(mlx: Provider, folder: Path) -> None:
+async def test_the_template_gets_the_tools(mlx: Provider, folder: Path) -> None:
     plain = ask(model=str(folder), params=SAMPLED)
     offered = ask(model=str(folder), params=SAMPLED, tools=(WEATHER,))
     few = (await mlx.send(plain, on_delta=ignore)).usage.input_tokens
@@ -122,7 +122,7 @@ async def test_a_model_that_is_not_here_is_not_downloaded(mlx: Provider) -> None
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
-async def test_a_damaged_folder_is_told_by_its_name(
+async def test_the_message_about_a_damaged_folder_names_it(
     mlx: Provider, tmp_path: Path, file: str
 ) -> None:
     damaged = make_tiny_model(tmp_path / "model")

@@ -41,7 +41,7 @@ def test_a_limit_is_the_decimal_that_a_person_wrote_rounded_down(usd: float, nan
 
 
 @pytest.mark.parametrize("usd", [inf, -inf, nan])
-def test_no_amount_is_made_of_a_number_that_is_none(usd: float) -> None:
+def test_no_amount_is_made_of_an_invalid_number(usd: float) -> None:
     with pytest.raises(ValueError, match="Invalid literal for Fraction"):
         exact(usd)
 

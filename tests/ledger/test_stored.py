@@ -110,13 +110,13 @@ def test_a_value_from_a_model_may_be_large_and_a_count_may_not() -> None:
 
 
 @pytest.mark.parametrize("value", ["x", "", None, 5, "9999-99-99T99:99:99.999999Z", AT[:-1]])
-def test_a_time_that_is_none_is_damage(value: object) -> None:
+def test_an_invalid_time_is_damage(value: object) -> None:
     with pytest.raises(CorruptLedger, match="in place of a time"):
         parse_time(value)
 
 
 @pytest.mark.parametrize("value", ["{", "", None, 5, b"\xff", "[NaN]", '"\\ud800"', "[" * 100_000])
-def test_json_that_is_none_is_damage(value: object) -> None:
+def test_invalid_json_is_damage(value: object) -> None:
     with pytest.raises(CorruptLedger):
         parse_json(value)
 
@@ -129,19 +129,19 @@ def test_a_pair_of_surrogates_is_a_character_and_brackets_in_a_text_are_no_depth
 
 
 @pytest.mark.parametrize("value", ["[]", "3", "null"])
-def test_an_object_that_is_none_is_damage(value: str) -> None:
+def test_another_value_in_place_of_an_object_is_damage(value: str) -> None:
     with pytest.raises(CorruptLedger, match="in place of an object"):
         parse_object(value)
 
 
 @pytest.mark.parametrize("value", ["x", "", None, "-1", "9" * 5000, "\u0663"])
-def test_a_version_that_is_none_is_damage(value: object) -> None:
+def test_an_invalid_version_is_damage(value: object) -> None:
     with pytest.raises(CorruptLedger, match="orc rebuild"):
         parse_version(value)
 
 
 @pytest.mark.parametrize("value", ["../x", "/tmp/x", "", None, "job_" + "a" * 10_000])
-def test_an_id_that_is_none_is_damage(value: object) -> None:
+def test_an_invalid_id_is_damage(value: object) -> None:
     with pytest.raises(CorruptLedger, match="is not a job id") as raised:
         check_job_id(value, where="runs.db")
     assert len(str(raised.value)) < 300

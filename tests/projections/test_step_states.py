@@ -154,7 +154,7 @@ def test_each_failure_is_listed_once(name: str, failed: list[str], tolerated: li
         assert ("<failure" in report.read_text()) == bool(failed)
 
 
-def test_tolerated_failures_are_told_everywhere() -> None:
+def test_tolerated_failures_are_reported_everywhere() -> None:
     with opened("for_each with tolerated items") as (ledger, _):
         path: Path = ledger.path
         shown = orc("show", JOB, "--db", path)

@@ -111,7 +111,7 @@ def test_long_differences_are_cut_and_say_how_to_see_all(here: Path) -> None:
     assert "+b99" in whole
 
 
-def test_a_long_line_is_whole_in_a_pipe_and_told_to_be_cut_on_a_terminal(
+def test_a_long_line_is_whole_in_a_pipe_and_said_to_be_cut_on_a_terminal(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for word in ("one", "two"):

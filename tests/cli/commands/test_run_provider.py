@@ -190,7 +190,7 @@ def test_recorded_replies_are_a_remedy_only_where_they_are(here: Path) -> None:
 
 
 @pytest.mark.parametrize("variable", ["PROVIDER", "MODEL_BACKEND"])
-def test_a_wrong_provider_of_the_environment_is_told_with_its_variable(
+def test_a_wrong_provider_of_the_environment_is_reported_with_its_variable(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("provider: openai\n" + NAMELESS)

@@ -335,7 +335,7 @@ def test_a_blank_model_of_the_caller_is_refused(monkeypatch: pytest.MonkeyPatch)
     assert_refused(orc("validate", spec))
 
 
-def test_a_number_in_the_environment_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_number_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_RETRIES", "lots")
     said = orc("run", write("spec.yaml", "project: x\nsteps: {a: {prompt: hi}}\n"))
 

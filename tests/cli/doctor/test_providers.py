@@ -69,7 +69,7 @@ async def test_a_server_that_is_not_there_is_a_note_that_says_how_to_start_it() 
     assert "ollama serve" in found.message
 
 
-async def test_an_address_that_is_none_is_bad() -> None:
+async def test_an_invalid_address_has_the_level_bad() -> None:
     found = (await examine(OLLAMA_BASE_URL="ftp://canary-word@host"))["ollama"]
 
     assert found.level == "bad"

@@ -121,7 +121,7 @@ steps:
         (b"a,b\n1,\xe9\n", "line 2 is not UTF-8 text; save the file as UTF-8"),
     ],
 )
-def test_a_csv_that_is_none_is_refused_with_its_place(
+def test_an_invalid_csv_is_refused_with_its_place(
     folder: Path, content: str | bytes, said: str
 ) -> None:
     (folder / "questions.csv").write_bytes(

@@ -47,7 +47,7 @@ def test_one_wrong_server_leaves_the_other_servers_known(here: Path) -> None:
     ]
 
 
-def test_all_wrong_values_are_told_at_once(here: Path) -> None:
+def test_all_wrong_values_are_reported_at_once(here: Path) -> None:
     spec = write("spec.yaml", SPEC)
     assert lines_of(spec, "-i", "size=big", "-i", "mood=sad", "-i", "nam=y") == [
         "spec.yaml: inputs.nam: the spec has no such input; did you mean 'name'?",

@@ -160,7 +160,7 @@ def test_an_imported_job_is_in_the_given_place(job: str, here: Path) -> None:
     assert chosen == here / "given" / job
 
 
-def test_an_id_that_is_none_is_refused_in_the_name_of_the_ledger(job: str, here: Path) -> None:
+def test_an_invalid_id_is_refused_in_the_name_of_the_ledger(job: str, here: Path) -> None:
     with (
         closing(sqlite3.connect(here / "runs.db")) as connection,
         pytest.raises(CorruptLedger, match=r"^the ledger: "),

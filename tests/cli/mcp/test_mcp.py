@@ -249,7 +249,7 @@ def test_what_a_command_refuses_is_an_error_of_the_tool(here: Path, job_id: str)
         ("list_jobs", {"status": ["\x1b" * 99]}, r"status must be a text, and is \['"),
     ],
 )
-async def test_a_wrong_call_is_told_in_our_words(
+async def test_a_wrong_call_is_reported_in_our_words(
     here: Path, tool: str, arguments: dict[str, Any], said: str
 ) -> None:
     async with client_of() as client:
@@ -316,7 +316,9 @@ async def test_paths_of_inputs_belong_to_the_folder_of_the_spec(here: Path) -> N
     assert orc("show", ran["job_id"], "a", "--output").out.strip() == "inside"
 
 
-async def test_a_text_with_a_null_character_is_told_in_our_words(here: Path, job_id: str) -> None:
+async def test_a_text_with_a_null_character_is_reported_in_our_words(
+    here: Path, job_id: str
+) -> None:
     async with client_of() as client:
         for tool, given in (("show_job", {"job": "a\0b"}), ("search", {"text": "\ud800"})):
             assert "has a character that no text here can have" in await refusal(

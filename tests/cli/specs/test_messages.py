@@ -80,7 +80,7 @@ def test_a_wrong_value_inside_is_one_problem(found: dict[str, list[tuple[int, st
     ]
 
 
-def test_a_problem_of_the_provider_of_all_steps_is_told_once_and_where_it_is_named(
+def test_a_problem_of_the_provider_of_all_steps_is_reported_once_and_where_it_is_named(
     found: dict[str, list[tuple[int, str]]],
 ) -> None:
     [(line, message)] = found["provider_of_all"]

@@ -88,7 +88,7 @@ def test_a_column_without_values_is_not_shown() -> None:
     assert lines == ["STEP   STATUS", "names  succeeded"]
 
 
-def test_a_cell_that_is_none_is_empty() -> None:
+def test_a_cell_of_none_is_empty() -> None:
     rows = [("names", None, "run"), ("texts", "failed", None)]
     assert table(COLUMNS[:3], rows).splitlines() == [
         "STEP   STATUS  KIND",

@@ -17,7 +17,7 @@ def test_a_recorded_time_is_relative_or_exact() -> None:
     assert when(AT) == "2026-11-01 12:30:00 UTC"
 
 
-def test_a_time_that_is_none_is_unknown() -> None:
+def test_an_invalid_time_is_unknown() -> None:
     assert ago("yesterday") == "unknown"
 
 

@@ -120,7 +120,7 @@ def test_a_missing_file_and_a_missing_store_are_told_apart(store: FileStore) -> 
 
 
 @pytest.mark.parametrize("name", ["../../secret", "", "a" * 63, "A" * 64, "a" * 64 + "\n"])
-def test_a_digest_that_is_none_names_no_file(store: FileStore, name: str) -> None:
+def test_an_invalid_digest_names_no_file(store: FileStore, name: str) -> None:
     store.add([CONTENT])
     for call in (store.open, store.size, store.remove):
         with pytest.raises(CorruptLedger, match="is not a SHA-256"):

@@ -379,7 +379,7 @@ def test_a_journal_beside_a_bundle_is_not_read(bundle: Path, target: Path) -> No
 
 
 @pytest.mark.parametrize("at", ["x", "", "2026", "2026-02-31T00:00:00.000000Z"])
-def test_a_time_that_is_none_is_refused_though_the_chain_is_valid(
+def test_an_invalid_time_is_refused_though_the_chain_is_valid(
     bundle: Path, target: Path, at: str
 ) -> None:
     craft(bundle, events(lambda fields: fields.update(recorded_at=at)))

@@ -177,7 +177,7 @@ def test_points_of_the_front_are_joined_and_named_in_the_table() -> None:
     assert [len(series.points) for series in found.plot.series] == [2, 1]
 
 
-def test_latencies_are_told_by_their_quantiles() -> None:
+def test_latencies_are_described_by_their_quantiles() -> None:
     found = chart("latencies")
     assert found.words[0][1:] == ("1,000", "100 ms", "50 s", "1 m 35 s", "1 m 40 s")
     assert found.plot is not None

@@ -74,6 +74,6 @@ def test_a_conflict_of_two_files_says_which_is_what(
     assert find_conflict(after_round(before), writer, [path]) == said
 
 
-def test_an_empty_folder_where_an_earlier_round_wrote_a_file_is_told() -> None:
+def test_an_empty_folder_where_an_earlier_round_wrote_a_file_is_reported() -> None:
     said = find_conflict(after_round("p/a"), "l#2", [], ["p/a"])
     assert said == f"p/a is an empty folder, and was written as a file by step 'l#1'; {EACH_ROUND}"

@@ -161,7 +161,7 @@ def test_a_message_says_what_may_stand_there(
     assert f"{dotted(path)}: {message}" in said_at(path, value)
 
 
-def test_a_limit_is_told_to_editors_beside_each_form_that_has_it() -> None:
+def test_the_schema_for_editors_has_a_limit_beside_each_form_that_has_it() -> None:
     limits = {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
     beside = [path for path, shape in mappings(SCHEMA) if "anyOf" in shape and limits & {*shape}]
     assert beside == []

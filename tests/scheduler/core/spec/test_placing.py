@@ -159,7 +159,7 @@ def test_an_attempt_needs_the_amount_of_its_number_and_later_ones_the_last() -> 
         "{'a b': 1}",
     ],
 )
-def test_an_amount_that_is_none_is_refused(needs: str) -> None:
+def test_an_invalid_amount_is_refused(needs: str) -> None:
     assert "resources" in refusals(f"steps: {{a: {{run: date, resources: {needs}}}}}")
 
 

@@ -62,7 +62,7 @@ def test_a_mistake_has_its_line_and_a_remedy(
         ("a: 1\n---\nb: 1", "remove what begins here"),
     ],
 )
-def test_what_a_spec_must_not_have_is_told_with_a_remedy(text: str, piece: str) -> None:
+def test_what_a_spec_must_not_have_is_reported_with_a_remedy(text: str, piece: str) -> None:
     with pytest.raises(SpecError) as refused:
         parse_yaml(text, source_name="spec.yaml")
     assert piece in str(refused.value)
