@@ -101,7 +101,7 @@ def _print_about() -> int:
 
 
 def _run_command() -> object:
-    from orc.cli.terminal.reader_warnings import reader_warnings_said
+    from orc.cli.terminal.reader_warnings import reader_warnings_printed
     from orc.cli.terminal.text import hide_keys
 
     hide_keys(os.environ)
@@ -111,7 +111,7 @@ def _run_command() -> object:
         from orc.ledger.failpoints import arm_from_environment
 
         arm_from_environment()
-    with reader_warnings_said():
+    with reader_warnings_printed():
         return _call_read()
 
 

@@ -116,7 +116,7 @@ def machine_amounts(
 ) -> WorkerAmounts:
     """What a worker on this machine has: as given, else what this process may use.
 
-    Raises UsageProblem for a memory or a label that is none.
+    Raises UsageProblem for an invalid amount of memory or label.
     """
     if cpu is None:
         cpu = float(usable_cores())

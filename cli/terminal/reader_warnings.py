@@ -13,7 +13,7 @@ from orc.ledger.errors import UnseenLog
 
 
 @contextmanager
-def reader_warnings_said() -> Iterator[None]:
+def reader_warnings_printed() -> Iterator[None]:
     """In the block, say what a reader of a ledger warns of, once; a shell's completion says nothing."""
     said: set[str] = set()
     with warnings.catch_warnings():

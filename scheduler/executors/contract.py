@@ -116,7 +116,7 @@ class Ticket(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> Ticket | None:
-        """The ticket that is written so; None if it is none."""
+        """The ticket in a text; None if the text is not a ticket."""
         front, _, number = text.rpartition("/")
         job_id, _, step = front.partition("/")
         if not (job_id and step and number.isascii() and number.isdecimal()):

@@ -16,7 +16,11 @@ from typing import Any
 
 from orc.about import version
 from orc.cli.errors import EnvironmentProblem, UsageProblem
-from orc.cli.jobs.acting.changes import fork_apart, rerun_apart, resume_apart
+from orc.cli.jobs.acting.changes import (
+    fork_in_background,
+    rerun_in_background,
+    resume_in_background,
+)
 from orc.cli.jobs.acting.input_forms import fields_of, read_fields
 from orc.cli.jobs.acting.runner import StartRunner, start_runner
 from orc.cli.jobs.acting.spec_folder import SpecFolder
@@ -74,7 +78,7 @@ class BrowserActions:
     def resume(self, job_id: str) -> None:
         """Continue a job."""
         with self._refusing():
-            resume_apart(job_id, self._places, os.environ, start_runner=self._start_runner)
+            resume_in_background(job_id, self._places, os.environ, start_runner=self._start_runner)
 
     def cancel(self, job_id: str, reason: str | None) -> None:
         """Cancel a job, and wait until it has ended."""
@@ -90,7 +94,9 @@ class BrowserActions:
     def rerun(self, job_id: str, steps: tuple[str, ...]) -> None:
         """Run steps of a job again, with all their dependents."""
         with self._refusing():
-            rerun_apart(job_id, steps, self._places, os.environ, start_runner=self._start_runner)
+            rerun_in_background(
+                job_id, steps, self._places, os.environ, start_runner=self._start_runner
+            )
 
     def fork_fields(self, job_id: str) -> tuple[InputField, ...]:
         """The fields of a job's inputs, with the values of the job."""
@@ -103,7 +109,7 @@ class BrowserActions:
         with self._refusing(), self._once(wanted.once) as done:
             if done.result is None:
                 declared, given, folder = self._inputs_of(wanted.job_id)
-                done.result = fork_apart(
+                done.result = fork_in_background(
                     wanted.job_id,
                     self._places,
                     os.environ,

@@ -36,7 +36,7 @@ def _owned(name: str, places: Places, environment: Mapping[str, str]) -> Iterato
             yield owned
 
 
-def resume_apart(
+def resume_in_background(
     name: str,
     places: Places,
     environment: Mapping[str, str],
@@ -61,7 +61,7 @@ def resume_apart(
     return job_id
 
 
-def rerun_apart(
+def rerun_in_background(
     name: str,
     steps: tuple[str, ...],
     places: Places,
@@ -84,7 +84,7 @@ def rerun_apart(
     return job_id
 
 
-def fork_apart(
+def fork_in_background(
     name: str,
     places: Places,
     environment: Mapping[str, str],

@@ -62,7 +62,7 @@ def _plain_step(raw: Any) -> StepSpec | None:
 
 
 def _reader_of(model: type[Model], mappings: Iterable[Any]) -> Callable[[Any], Model]:
-    """A function that validates each of these mappings, and refuses what is none."""
+    """A function that validates each of these mappings, and refuses anything else."""
     # A process that reads many specs builds the whole model once, not a part for each of them.
     if not model.__pydantic_complete__:
         given = {key for mapping in mappings if isinstance(mapping, dict) for key in mapping}
