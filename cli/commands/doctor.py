@@ -20,7 +20,11 @@ _INDENT = " " * 6
 def command(
     spec: Annotated[
         Path | None,
-        Argument(help="A spec, whose named servers are checked.", metavar="SPEC"),
+        Argument(
+            help="A spec, whose named servers are checked.",
+            metavar="SPEC",
+            complete="complete_specs",
+        ),
     ] = None,
     database: Database = None,
     env_file: EnvFile = None,

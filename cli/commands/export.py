@@ -48,6 +48,7 @@ def command(
             help=f"{', '.join(_FIRST)} or {_LAST}; with --table: csv, jsonl or parquet. "
             "Default: folder, or csv.",
             metavar="FORMAT",
+            complete=lambda: _formats(),
         ),
     ] = None,
     table: Annotated[
@@ -272,3 +273,10 @@ def _say_lost(lost: Mapping[str, str]) -> None:
         say(f"  without {safe(path)}: {safe(why)}")
     if len(lost) > 20:
         say(f"  and without {len(lost) - 20} more; --json names them")
+
+
+def _formats() -> list[str]:
+    # Imported here, since only completion asks for those of tables.
+    from orc.projections.exports.table_rows import TABLE_FORMATS
+
+    return [*FORMATS, *TABLE_FORMATS]

@@ -50,6 +50,7 @@ def command(
             "--format",
             help="text, mermaid, dot or svg. Default: by the ending of FILE, else text.",
             metavar="FORMAT",
+            complete=lambda: list(_FORMATS),
         ),
     ] = None,
     mermaid: Annotated[bool, Option("--mermaid", help="The same as --format mermaid.")] = False,

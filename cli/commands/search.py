@@ -44,6 +44,7 @@ def command(
         Option(
             help="Only one kind of text: prompt, reply, tool, output, log, failure, decision or note.",
             metavar="KIND",
+            complete=lambda: _kinds(),
         ),
     ] = None,
     limit: Annotated[
@@ -162,3 +163,10 @@ def _as_json(hit: Hit) -> dict[str, object]:
         "pieces": [{"text": text, "hit": is_hit} for text, is_hit in hit.pieces],
         "lost": hit.lost,
     }
+
+
+def _kinds() -> list[str]:
+    # Imported here, since only completion asks for them.
+    from orc.projections.search.texts import KINDS
+
+    return list(KINDS)

@@ -224,6 +224,24 @@ def test_bash_gives_an_option_and_its_equals_sign_as_two_words(completed: Comple
     assert "openai" in completed("orc run --provider =")
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("orc export latest --format ro", ["ro-crate"]),
+        ("orc export --table jobs --format c", ["csv"]),
+        ("orc export latest --format j", ["junit", "jsonl"]),
+        ("orc graph latest --format ", ["text", "mermaid", "dot", "svg"]),
+        ("orc search x --what re", ["reply"]),
+        ("orc scores latest --format m", ["md"]),
+        ("orc doctor sp", ["spec.yaml"]),
+    ],
+)
+def test_words_of_a_fixed_list_are_offered(
+    completed: Completed, specs: Path, line: str, words: list[str]
+) -> None:
+    assert completed(line) == words
+
+
 def test_what_no_shell_asks_has_no_completions(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
