@@ -25,6 +25,7 @@ from orc.cli.command_table import ALIASES, COMMANDS, GROUPS, load_function, othe
 from orc.cli.errors import UsageProblem
 from orc.cli.parameters import MINUS, Declared, Option, bare_type, read_parameters
 from orc.ledger.files.written_paths import written_path
+from orc.ledger.wording import number_text
 
 _TAKES_MINUS = ("tag",)
 """The commands whose arguments may begin with a dash, as in `orc tag JOB -old`."""
@@ -170,7 +171,22 @@ class _LazyConverter:
         elif wanted == list[Path] and _are_texts(value):
             return [written_path(each) for each in value]
         param._runtime_param = None
-        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+        try:
+            return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+        except typer.BadParameter:
+            if wanted not in (int, float):
+                raise
+            said = f"{_number_wanted(wanted, param)}; got {value!r}"
+            raise typer.BadParameter(said, ctx=ctx, param=param) from None
+
+
+def _number_wanted(kind: type, param: Any) -> str:
+    """What a number must be, in the words of orc and not of pydantic."""
+    least, most = (None if at is None else number_text(at) for at in (param.min, param.max))
+    within = "" if least is None else f" of at least {least}"
+    if most is not None:
+        within = f" from {least} to {most}" if least is not None else f" of at most {most}"
+    return f"must be a {'whole number' if kind is int else 'number'}{within}"
 
 
 def _refuse_empty(value: Any, param: Any) -> None:

@@ -41,7 +41,23 @@ def test_a_number_that_no_table_can_hold_is_a_usage_error(command: str) -> None:
     said = orc(*command.split(), "9" * 30)
     assert said.code == 2
     assert "Invalid value" in said.err
+    assert "must be a whole number from " in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("list -n 0", "'--limit' / '-n': must be a whole number from 1 to 2,147,483,647; got '0'"),
+        ("work --jobs x", "'--jobs' / '-j': must be a whole number from 1 to 100; got 'x'"),
+        ("scores latest --tolerance x", "'--tolerance': must be a number of at least 0; got 'x'"),
+        ("cluster worker c --cpu inf", "'--cpu': must be a number from 0 to 100,000; got 'inf'"),
+    ],
+)
+def test_a_wrong_number_is_told_with_its_bounds(line: str, wanted: str) -> None:
+    said = orc(*line.split())
+    assert said.code == 2
+    assert f"Invalid value for {wanted}" in said.err
 
 
 @pytest.mark.parametrize(
