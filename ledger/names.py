@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from orc.ledger.command_lines import quoted_command
@@ -65,12 +66,21 @@ def find_job(connection: sqlite3.Connection, name: str, *, path: Path) -> str:
     if len(rows) == 1 and name:
         return check_job_id(rows[0][0], where=str(path))
     if not rows or not name:
-        raise NoSuchJob(
-            f"no job in {path} has {name!r} in its id; {quoted_command('list')} shows all jobs"
-        )
+        raise NoSuchJob(f"no job in {path} has {name!r} in its id; {_listing(connection, name)}")
     listed = ", ".join(check_job_id(row[0], where=str(path)) for row in rows[:5])
     more = ", ..." if len(rows) > 5 else ""
     raise NoSuchJob(f"{name!r} matches several jobs: {listed}{more}; give more of the id")
+
+
+def _listing(connection: sqlite3.Connection, name: str) -> str:
+    """Where the job is listed that was meant: `name` may be its project or the file of its spec."""
+    query = "SELECT name FROM jobs WHERE ? IN (name, spec_file) ORDER BY position DESC LIMIT 1"
+    # A ledger may have no tables of this version.
+    with suppress(sqlite3.Error):
+        row = connection.execute(query, (name,)).fetchone()
+        if row is not None and isinstance(row[0], str):
+            return f"{quoted_command('list', '--project', row[0])} shows those of this project"
+    return f"{quoted_command('list')} shows all jobs"
 
 
 def _latest(connection: sqlite3.Connection, back: int, *, path: Path) -> str:

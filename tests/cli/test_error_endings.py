@@ -78,6 +78,10 @@ def test_the_next_command_is_a_line_of_its_own(here: Path) -> None:
     said = orc("show", "job_nothere")
     assert said.code == 6
     assert said.err.splitlines()[-1] == "next: orc list"
+    for other in ("p", "spec.yaml"):
+        said = orc("show", other)
+        assert said.code == 6
+        assert said.err.splitlines()[-1] == "next: orc list --project p", other
     assert "next:" not in orc("run", "nothere.yaml").err
 
 
