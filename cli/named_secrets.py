@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from orc.cli.output_mask import widen_output_mask
+from orc.ledger.files.descriptors import streams_read
 from orc.ledger.secrets.masking import Mask
 
 FILE_BYTES_MAX = 1024 * 1024
@@ -37,19 +38,28 @@ def hide_named_secrets(arguments: Iterable[str], environment: Mapping[str, str])
 
 
 def _texts(arguments: Iterable[str]) -> Iterator[str]:
-    """The texts of the files, and of the YAML files that they name."""
+    """The texts of the files, of what was read from pipes, and of the YAML files that they name."""
     parts = (part for given in arguments for part in {given, given.partition("=")[2]} if part)
     left = [Path(os.path.expanduser(part)) for part in parts]
     seen: set[Path] = set()
+    for content in streams_read():
+        piped = content[:FILE_BYTES_MAX].decode("utf-8", "replace")
+        yield piped
+        left += _named_in(piped, Path())
     while left and len(seen) < FILES_MAX:
         path = left.pop(0)
         text = None if path in seen else _read(path)
         if text is not None:
             seen.add(path)
             yield text
-            words = dict.fromkeys(_BETWEEN.split(text))
-            named = (word for word in words if word.endswith((".yaml", ".yml")))
-            left += [path.parent / os.path.expanduser(word) for word in named]
+            left += _named_in(text, path.parent)
+
+
+def _named_in(text: str, folder: Path) -> list[Path]:
+    """The YAML files that a text in the folder names."""
+    words = dict.fromkeys(_BETWEEN.split(text))
+    named = (word for word in words if word.endswith((".yaml", ".yml")))
+    return [folder / os.path.expanduser(word) for word in named]
 
 
 def _read(path: Path) -> str | None:

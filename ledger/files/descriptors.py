@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 _NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -18,6 +19,8 @@ DASH = Path("-")
 """The standard input, where a file of the caller is read, and the standard output for one to write."""
 _STANDARD = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 _DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))
+_read_before: dict[tuple[str, int, int], bytes] = {}
+"""What was read from streams, by their names and the files behind them."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -51,6 +54,26 @@ def is_stream(path: Path) -> bool:
 def without_dash(path: Path, meant: str) -> Path:
     """The path; in place of `-` that of the stream that is `meant`, such as `/dev/stdin`."""
     return Path(meant) if path == DASH else path
+
+
+def read_stream(path: Path, *, size_max: int) -> bytes:
+    """The bytes of a stream, at most one more than `size_max`. Raises OSError.
+
+    A pipe gives its bytes once, and a spec is read for its inputs, for the job, and for the lines in
+    messages: later calls return the same bytes.
+    """
+    path = without_dash(path, "/dev/stdin")
+    found = os.stat(path)
+    key = (str(path), found.st_dev, found.st_ino)
+    if key not in _read_before:
+        with path.open("rb") as file:
+            _read_before[key] = file.read(size_max + 1)
+    return _read_before[key]
+
+
+def streams_read() -> Iterator[bytes]:
+    """What `read_stream` has read."""
+    yield from list(_read_before.values())
 
 
 def write_all(fd: int, content: bytes) -> None:

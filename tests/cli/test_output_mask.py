@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from orc.cli.terminal.tables.table import table
 from orc.cli.terminal.text import safe
 from orc.ledger.secrets.masking import Mask
 from tests.cli.command_line import orc, write
+from tests.processes import ORC, WAIT_S, orc_environment
 
 VALUE = "qzx-value-of-a-secret"
 
@@ -203,3 +205,21 @@ def test_the_excerpt_of_a_spec_shows_no_line_with_a_secret(
                 assert "spec.yaml:3:" in said.err
                 assert VALUE[:3] not in said.err.replace("spec.yaml", "")
                 assert VALUE[-7:-3] not in said.err
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "plan"])
+def test_the_excerpt_of_a_spec_from_a_pipe_shows_no_line_with_a_secret(
+    here: Path, command: str
+) -> None:
+    said = subprocess.run(
+        [ORC, command, "-"],
+        input=f"project: p\nsecrets: [TOKEN_OF_MINE]\nsteps: {{a: {{run: 'echo {VALUE}', b: 1}}}}\n",
+        env=orc_environment(TOKEN_OF_MINE=VALUE),
+        timeout=WAIT_S,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert said.returncode == 2
+    assert "-:3:" in said.stderr
+    assert VALUE not in said.stderr + said.stdout

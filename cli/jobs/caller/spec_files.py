@@ -11,7 +11,7 @@ from pathlib import Path
 from orc.cli.errors import UsageProblem
 from orc.ledger.definition import ShippedDef
 from orc.ledger.digest import Digest, digest_bytes
-from orc.ledger.files.descriptors import is_stream, without_dash
+from orc.ledger.files.descriptors import is_stream, read_stream
 from orc.ledger.files.written_paths import written_path
 from orc.ledger.wording import size_text
 from orc.scheduler.core.attached import TEXT, image_type_of, media_type_of
@@ -19,11 +19,6 @@ from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.source import SIZE_MAX
 
 FILE_BYTES_MAX = 20 * 1024 * 1024
-
-
-# What was read from descriptors, by their names and the files behind them: a pipe gives its bytes
-# once, and a spec is read for its inputs, for the job, and for the lines in messages.
-_read_before: dict[tuple[str, int, int], bytes] = {}
 
 
 class SpecFiles:
@@ -92,22 +87,12 @@ def read_yaml_bytes(path: Path) -> bytes:
     A pipe or a device, which might never end, is refused, except the standard input and `<(...)`.
     These are read once; later calls return the same bytes.
     """
-    content = _read_stream(path) if is_stream(path) else _read_regular(path)
+    content = read_stream(path, size_max=SIZE_MAX) if is_stream(path) else _read_regular(path)
     if content is None:
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     if len(content) > SIZE_MAX:
         raise SpecError(str(path), [Problem(f"the file is larger than {size_text(SIZE_MAX)}")])
     return content
-
-
-def _read_stream(path: Path) -> bytes:
-    path = without_dash(path, "/dev/stdin")
-    found = os.stat(path)
-    key = (str(path), found.st_dev, found.st_ino)
-    if key not in _read_before:
-        with path.open("rb") as file:
-            _read_before[key] = file.read(SIZE_MAX + 1)
-    return _read_before[key]
 
 
 def _read_regular(path: Path) -> bytes | None:
