@@ -55,7 +55,10 @@ class ListFilters:
     def selectattr(
         self, value: Any, attribute: Any, test: str | None = None, *arguments: Any
     ) -> list[Any]:
-        """The items whose attribute passes the test. A missing attribute is null."""
+        """The items whose attribute passes the test, or is not null, false, 0 or empty without one.
+
+        A missing attribute is null. Raises ValueError for a text that only says true or false.
+        """
         return [item for item in items_of(value) if self._has(item, attribute, test, arguments)]
 
     def rejectattr(
@@ -117,7 +120,14 @@ class ListFilters:
         if test in _PRESENCE:
             is_there = self.attribute(item, attribute, _PRESENCE) is not _PRESENCE
             return is_there is _PRESENCE[test]
-        return self._passes(self.attribute(item, attribute, None), test, arguments)
+        value = self.attribute(item, attribute, None)
+        if test is None and isinstance(value, str) and value.lower() in ("true", "false"):
+            # As a text that is not empty, "false" would pass: a column of a table, for example.
+            raise ValueError(
+                f"{attribute!r} is the text {value!r}, which is neither true nor false; name a test, "
+                f"as in ({attribute!r}, 'eq', 'true')"
+            )
+        return self._passes(value, test, arguments)
 
 
 def _iterated(value: Any) -> list[Any]:

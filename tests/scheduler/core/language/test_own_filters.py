@@ -78,6 +78,12 @@ def test_an_order_follows_from_the_seed_and_loses_nothing(items: list[int], seed
         ("none | map('upper')", "filter 'map': needs a list; got null; write"),
         ("{'a': 1} | map('upper')", "needs a list; got a mapping; write `... | items`"),
         ("'ab' | select", "needs a list; got a text"),
+        (
+            "[{'keep': 'False'}] | selectattr('keep')",
+            "'keep' is the text 'False', which is neither true nor false; name a test, as in "
+            "('keep', 'eq', 'true')",
+        ),
+        ("[{'a': {'b': 'true'}}] | rejectattr('a.b')", "'a.b' is the text 'true'"),
         ("[1] | map", "give either the name of a filter, or attribute="),
         ("[1] | map(name)", "there is no filter 'run'"),
         ("[{'a': 1}] | map(attribute='b')", "there is no key 'b'; the keys are: a"),
@@ -216,6 +222,10 @@ def test_presence_defaults_and_paths() -> None:
     rows = [{"a": {"b": 1}}, {"a": None}, {}]
     assert value_of("x | selectattr('a', 'defined') | count", x=rows) == 2
     assert value_of("x | selectattr('a', 'undefined')", x=rows) == [{}]
+    assert value_of("x | selectattr('a')", x=[{"a": "no"}, {"a": ""}, {"a": True}, {}]) == [
+        {"a": "no"},
+        {"a": True},
+    ]
     assert value_of("x | map(attribute='a.b', default=0)", x=rows) == [1, 0, 0]
     assert value_of("x | map(attribute='0')", x=[[5]]) == [5]
     assert value_of("x | map('default', 'no', true)", x=["", "a"]) == ["no", "a"]
