@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import PASSING, orc, submit
+from tests.cli.command_line import PASSING, orc, submit, write
 from tests.cli.conftest import Kept
 from tests.projections.exported import check_crate, check_junit, check_otlp
 
@@ -118,3 +118,14 @@ def test_an_unfinished_folder_is_completed_to_the_same_bytes(
     assert orc(*command).code == 0
     assert {path: path.read_bytes() for path in Path("new").rglob("*") if path.is_file()} == before
     assert orc(*command).code == 2
+
+
+def test_the_page_says_what_a_reply_from_the_cache_saved(here: Path) -> None:
+    steps = "{a: {prompt: hi}, b: {prompt: hi, needs: a}}"
+    write("spec.yaml", f"project: p\nprovider: replay\ncache: job\nsteps: {steps}\n")
+    usage = "{input_tokens: 5, output_tokens: 5}"
+    write("r.yaml", f"default: [{{text: x, model: gpt-4o-mini, usage: {usage}}}]\n")
+    assert orc("run", "spec.yaml", "--replies", "r.yaml").code == 0
+    said = orc("export", "latest", "--format", "html", "--to", "-")
+    assert said.code == 0, said.err
+    assert "saved $0.0000038" in said.out

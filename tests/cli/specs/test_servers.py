@@ -464,6 +464,8 @@ def test_a_cost_that_the_server_reports_stands_beside_that_of_orc(
         found[step] = (call["cost_usd"], call["reported_usd"])
     assert found == {"first": (0.01, 0.25), "second": (None, 0.25)}
     assert "$0.2500 by the server's own count" in orc("show", job_id, "first").out
+    page = orc("export", job_id, "--format", "html", "--to", "-").out
+    assert "$0.2500 by the server's own count" in page.replace("&#39;", "'")
     said = orc("cost")
     assert "reported by the servers themselves $0.5000 (2 calls)" in said.out
     totals = orc("cost", "--json").json()["total"]
