@@ -116,6 +116,32 @@ def examine_folder(folder: Path, *, is_end: bool = True) -> Examined:
         return _examined(way, list(_faults_on_the_way(way, is_end=is_end)))
 
 
+def examine_beside(path: Path, other: Path | None) -> Examined:
+    """A file that is used since it is beside another one, with its faults.
+
+    Nobody may write it but this user, root, and who can write the `other` file; None if the user named
+    no file. Raises OSError.
+    """
+    owners, is_shared = {os.geteuid(), 0}, False
+    if other is not None:
+        known = os.stat(other)
+        owners.add(known.st_uid)
+        is_shared = others_may_write(Entry(other, known))
+    faults = []
+    # A link, and the file behind it.
+    for status in (os.lstat(path), os.stat(path)):
+        if status.st_uid not in owners:
+            what = f"belongs to {_user(status.st_uid)}"
+        elif others_may_write(Entry(path, status)) and not is_shared:
+            what = "can be written by others"
+        else:
+            continue
+        faults.append(Fault(path, what, "use a folder of your own"))
+    trusted = _trusted_folders()
+    kept = tuple(fault for fault in dict.fromkeys(faults) if not _is_trusted(fault, trusted))
+    return Examined(path, (status.st_dev, status.st_ino), kept)
+
+
 def _examined(way: Way, faults: list[Fault]) -> Examined:
     trusted = _trusted_folders()
     identity = None if way.status is None else (way.status.st_dev, way.status.st_ino)

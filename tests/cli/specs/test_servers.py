@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from orc.cli.env_file import load_env_file
+from orc.ledger.files.exposure import VARIABLE
 from orc.providers.servers.presets import PRESETS
 from tests.cli.command_line import orc, submit, write
 from tests.model_server import Fails, ModelServer, Says
+from tests.other_users import ANOTHER, give, needs_root, shared_folder
 
 ONE, TWO, TOKEN = "one-key-0123456789", "two-key-0123456789", "team-token-0123456789"
 SPEC = """\
@@ -172,6 +174,49 @@ def test_the_spec_comes_before_the_project_and_the_project_before_the_user(
     )
     assert {asked.model for asked in pair[0].seen} == {"of-a", "of-c"}
     assert [asked.model for asked in pair[1].seen] == ["of-b"]
+
+
+@needs_root
+def test_a_file_of_servers_that_another_user_put_beside_the_spec_leads_no_key_away(
+    pair: tuple[ModelServer, ModelServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shared_folder(0o1777) as folder:
+        spec = folder / "spec.yaml"
+        spec.write_text("project: p\nsteps: {a: {provider: groq/model-a, prompt: hi}}\n")
+        planted = folder / "orc.yaml"
+        planted.write_text(f"groq: {{base_url: {pair[0].url}/v1, key: ONE_KEY}}\n")
+
+        def refused(what: str) -> None:
+            for command in ("run", "validate", "plan", "submit"):
+                said = orc(command, spec)
+                assert said.code == 2, command
+                assert f"orc.yaml {what}; use a folder of your own" in said.err
+            assert pair[0].seen == []
+
+        give(planted)
+        refused(f"belongs to user {ANOTHER}")
+        monkeypatch.chdir(folder)
+        assert f"orc.yaml belongs to user {ANOTHER}" in orc("doctor").out
+        planted.unlink()
+        planted.symlink_to("elsewhere.yaml")
+        (folder / "elsewhere.yaml").write_text(f"groq: {{base_url: {pair[0].url}/v1}}\n")
+        give(planted)
+        refused(f"belongs to user {ANOTHER}")
+        planted.unlink()
+        planted.write_text("groq: {base_url: http://localhost:1/v1, key: ONE_KEY}\n")
+        planted.chmod(0o666)
+        refused("can be written by others")
+        # Whoever can write the spec itself needs no such file.
+        spec.chmod(0o666)
+        assert orc("validate", spec).code == 0
+        spec.chmod(0o644)
+        planted.chmod(0o644)
+        assert orc("validate", spec).code == 0
+        give(spec, planted)
+        assert orc("validate", spec).code == 0
+        give(spec, uid=0)
+        monkeypatch.setenv(VARIABLE, str(folder))
+        assert orc("validate", spec).code == 0
 
 
 def test_a_resume_does_not_read_the_users_file_again(
