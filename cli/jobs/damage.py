@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -17,11 +18,17 @@ from typing import Any, ParamSpec, TypeVar, cast
 from orc.cli.jobs.state import load_state
 from orc.ledger import LedgerError, LedgerReader
 from orc.ledger.command_lines import quoted_command
+from orc.ledger.connection import storage_errors
 from orc.ledger.errors import CorruptLedger, RemovedBlob
 from orc.ledger.files.way import ledger_path
 from orc.ledger.files.written_paths import written_path
 from orc.ledger.integrity import list_jobs
 from orc.projections.damage import SUSPICIOUS, find_damage
+
+_NO_BUGS = (
+    "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_NOMEM"
+)  # fmt: skip
+"""The names of errors of SQLite that no code and no content of a ledger causes."""
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
@@ -38,7 +45,11 @@ def naming_damage(database: Path) -> Iterator[None]:
 
 
 def explain(error: Exception, database: Path) -> None:
-    """Raise CorruptLedger from an unexpected error, if the ledger is damaged; else return."""
+    """Raise CorruptLedger from an unexpected error, if the ledger is damaged.
+
+    If it is intact, raise StorageError or LedgerBusy for an error of the disk or of another program,
+    which nobody has translated; else return.
+    """
     first: BaseException = error
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
@@ -50,6 +61,13 @@ def explain(error: Exception, database: Path) -> None:
             f"{database}: {problem.removeprefix(f'{database}: ')} ({type(first).__name__}); "
             f"{quoted_command('verify')} lists what is wrong"
         ) from error
+    if isinstance(first, sqlite3.Error) and _name(first).startswith(_NO_BUGS):
+        with storage_errors(database):
+            raise first
+
+
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", None) or ""
 
 
 def names_damage(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import mask_of_jobs
-from orc.cli.jobs.folders import check_run_folder
+from orc.cli.jobs.folders import cannot_write, check_run_folder
 from orc.cli.jobs.own_folder import folder_of
 from orc.cli.jobs.places import Places, open_for_reading, open_for_writing
 from orc.ledger import Ledger, LedgerReader, OwnerLock, failpoints, has_owner, refuse_owner
@@ -104,7 +104,8 @@ def apply_removal(
     """Remove the blobs in the plan, publish the run folders again, and compact the ledger file.
 
     With `files`, files in run folders that hold the bytes are removed too. What a killed removal of
-    the same blobs left undone is completed. Raises LedgerError, EnvironmentProblem, OSError.
+    the same blobs left undone is completed. Raises LedgerError, EnvironmentProblem, OSError, and
+    StorageError for a run folder that cannot be written.
     """
     ledger.widen_mask(mask_of_jobs(ledger, sorted(plan.covered), os.environ))
     for job_id in plan.covered:
@@ -148,6 +149,8 @@ def apply_removal(
                 folders += kept
             except OwnedElsewhere:
                 owned.append(job_id)
+            except OSError as error:
+                raise cannot_write(folder, error, "give the same command again") from error
         left += files_with(folder, digests) if files else ()
     failpoints.hit("removal.before_compact")
     is_compact = True

@@ -30,6 +30,23 @@ def test_a_plan_is_shown_and_nothing_removed_without_yes(here: Path) -> None:
     assert prune("--older-than", "1ms")["removed"] is False
 
 
+def test_a_run_folder_that_cannot_be_written_is_named_and_the_same_command_completes_it(
+    here: Path,
+) -> None:
+    job = submit(SPEC)
+    told = here / "runs" / job / "events.jsonl"
+    told.unlink()
+    (told / "in the way").mkdir(parents=True)
+    said = orc("prune", "--job", job, "--yes")
+    assert said.code == 74
+    assert f"cannot write all files of the run folder {told.parent}: events.jsonl: " in said.err
+    assert "then give the same command again" in said.err
+    shutil.rmtree(told)
+    again = orc("prune", "--job", job, "--yes")
+    assert again.code == 0, again.err
+    assert orc("verify").code == 0
+
+
 def test_after_a_prune_every_command_reports_what_was_removed(here: Path) -> None:
     job = submit(SPEC)
     shutil.rmtree("out")
