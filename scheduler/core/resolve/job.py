@@ -243,9 +243,10 @@ class _Resolver:
             common["folder"] = self.folder
         # Secrets of the specs around a workflow count too; the key would not contain their values.
         cache = "off" if common.get("secrets") else step.cache or "off"
+        if step.output is not None:
+            common["output_schema"] = step.output.json_schema
         if facts.calls_model:
             if step.output is not None:
-                common["output_schema"] = step.output.json_schema
                 common["repair"] = step.output.repair
             common["attempt_timeout_s"] = step.attempt_timeout or defaults.attempt_timeout
             common["wait_for_server_s"] = step.wait_for_server or defaults.wait_for_server

@@ -298,3 +298,18 @@ steps:
         assert "PASSED_ON=value of PASSED_ON" in events[step]
     assert "OWN=mine" in events["words"]
     assert "OWN" not in events["shell"]
+
+
+@pytest.mark.parametrize(
+    "output", ["schema: {type: object, required: [b]}", 'schema: "${{ inputs.shape }}"']
+)
+def test_the_output_of_a_command_is_checked_against_its_schema(output: str) -> None:
+    spec = (
+        "project: p\ninputs: {shape: {type: object, default: {required: [b]}}}\n"
+        f"steps: {{a: {{run: 'echo \"{{}}\"', output: {{format: json, {output}}}}}}}\n"
+    )
+    said = orc("run", write("spec.yaml", spec), "-q")
+    assert said.code == 1
+    assert (
+        "a: schema: the output does not fit the schema: $: 'b' is a required property" in said.err
+    )
