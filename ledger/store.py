@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -48,14 +48,17 @@ class Projector(Protocol):
 
     version: int
     """Increased when the tables change; opening an older ledger then rebuilds them."""
-    tables: tuple[str, ...]
-    """Their names, in an order in which rows can be deleted; each has a column `job_id`."""
 
     def create(self, connection: sqlite3.Connection) -> None:
         """Drop the read model's tables if they exist, and create them empty."""
 
     def apply(self, connection: sqlite3.Connection, batch: Sequence[Recorded]) -> None:
         """Update the tables with a batch of events."""
+
+    def derived_again(
+        self, connection: sqlite3.Connection, job_id: str
+    ) -> AbstractContextManager[None]:
+        """Delete the rows of a job, which the block derives from its events; the costs stay."""
 
 
 class CommitFollower(Protocol):
@@ -185,9 +188,8 @@ class Ledger(LedgerReader):
     def _derive_again(self, job_ids: Iterable[str]) -> None:
         """Derive the rows of these jobs from their events; the caller has begun a transaction."""
         for job_id in job_ids:
-            for name in self._projector.tables:
-                self.connection.execute(f"DELETE FROM {name} WHERE job_id = ?", (job_id,))
-            self._apply_all(self.read_stream(job_id))
+            with self._projector.derived_again(self.connection, job_id):
+                self._apply_all(self.read_stream(job_id))
 
     def _apply_all(self, events: Iterator[Recorded]) -> int:
         count = 0

@@ -100,7 +100,7 @@ from orc.projections.tables.flow import (
     whole_attempts,
 )
 from orc.projections.tables.reuse import file_written, job_amended, step_reused, step_rows
-from orc.projections.tables.schema import TABLES, create_tables
+from orc.projections.tables.schema import create_tables, derived_again
 from orc.projections.tables.version import VERSION
 from orc.projections.tables.writer import Writer, preview
 
@@ -109,7 +109,7 @@ class ReadModel:
     """The `ledger.Projector` of the read model; costs are computed with `prices`."""
 
     version = VERSION
-    tables = TABLES
+    derived_again = staticmethod(derived_again)
 
     def __init__(self, prices: PriceTable = NO_PRICES) -> None:
         self._prices = prices

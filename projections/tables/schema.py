@@ -1,4 +1,4 @@
-"""Creates the tables of the read model: the statements in `schema.sql`.
+"""Creates the tables of the read model: the statements in `schema.sql`. Empties them for one job.
 
 sqlite-utils makes the statements from the rows that `rows.py` declares; `python docs/generate.py`
 writes them. A new ledger is created without it: it imports pandas wherever that is installed, for
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 from orc.ledger.tables import Table
@@ -29,6 +29,29 @@ def create_tables(connection: sqlite3.Connection) -> None:
         connection.execute(f"DROP {_kind_of(connection, name)} IF EXISTS {name}")
     for statement in own_statements():
         connection.execute(statement)
+
+
+@contextmanager
+def derived_again(connection: sqlite3.Connection, job_id: str) -> Iterator[None]:
+    """Delete the rows of a job, which the block derives from its events; the costs stay as they are.
+
+    They were computed with the prices at the time of the calls, and others may be in effect.
+    """
+    kept = []
+    for table in map(table_of, ROWS):
+        priced = [column.name for column in table.columns if column.is_by_prices]
+        if priced:
+            rows = connection.execute(
+                f"SELECT {', '.join((*priced, table.key))} FROM {table.name} WHERE job_id = ?",
+                (job_id,),
+            ).fetchall()
+            changes = ", ".join(f"{name} = ?" for name in priced)
+            kept.append((f"UPDATE {table.name} SET {changes} WHERE {table.key} = ?", rows))
+    for name in TABLES:
+        connection.execute(f"DELETE FROM {name} WHERE job_id = ?", (job_id,))
+    yield
+    for statement, rows in kept:
+        connection.executemany(statement, rows)
 
 
 def render_statements() -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,6 @@ OTHER = JobId("job_bbbbbbbbbbbb")
 
 class Tally:
     """A read model with the number of events of each job."""
-
-    tables: tuple[str, ...] = ("tally",)
 
     def __init__(self, version: int = 1) -> None:
         self.version = version
@@ -36,6 +35,11 @@ class Tally:
         )
         if self.refuses:
             raise RuntimeError("the projector refuses")
+
+    @contextmanager
+    def derived_again(self, connection: sqlite3.Connection, job_id: str) -> Iterator[None]:
+        connection.execute("DELETE FROM tally WHERE job_id = ?", (job_id,))
+        yield
 
 
 def open_at(path: Path, *, projector: Tally | None = None, create: bool = True) -> Ledger:

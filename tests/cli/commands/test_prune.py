@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import OwnerLock
-from tests.cli.command_line import TINY_SPEC, orc, submit
+from tests.cli.command_line import TINY_SPEC, orc, submit, write
 from tests.cli.removed_jobs import FILE_DIGEST, LONG, SPEC, UNENDED, blobs
 
 
@@ -229,9 +229,30 @@ def test_a_fork_of_a_job_whose_table_was_pruned_reads_it_again_with_the_spec(her
 
 
 def test_the_replay_of_a_pruned_job_tells_an_output_that_it_did_not_give_again(here: Path) -> None:
-    job = submit("project: clock\nsteps:\n  now: {run: 'printf %01050d $(date +%N)'}\n")
+    job = submit("project: clock\nsteps:\n  now: {run: 'date +%s%N; printf %01050d 7'}\n")
     assert prune("--older-than", "1ms", "--yes")["removed"] is True
     said = orc("replay", job)
     assert said.code == 5, said.err
     assert "step now: output differs" in said.out
     assert "were removed by orc prune" in said.out
+
+
+def test_a_prune_keeps_the_costs_of_the_prices_at_the_time_of_the_calls(here: Path) -> None:
+    write(
+        "spec.replay.yaml",
+        "{version: 1, replies: {'ask[*]': [{text: a, provider: openai, model: known, usage: "
+        "{input_tokens: 100, output_tokens: 9}}]}}",
+    )
+    write("prices.yaml", "models: {openai: {known: {input: 7, output: 8}}}")
+    write(
+        "spec.yaml",
+        f"project: p\nprovider: replay/known\nsteps:\n"
+        f"  ask: {{for_each: ['{'x' * 1100}', two], prompt: hi}}\n",
+    )
+    assert orc("run", "spec.yaml").code == 0
+    before = [orc(*words.split(), "--json").out for words in ("list", "cost latest")]
+    assert '"cost_usd": 0.001' in before[0]
+    write("prices.yaml", "models: {openai: {known: {input: 1, output: 1}}}")
+    assert prune("--older-than", "1ms", "--yes")["removed"] is True
+    assert [orc(*words.split(), "--json").out for words in ("list", "cost latest")] == before
+    assert orc("verify").code == 0
