@@ -40,18 +40,20 @@ def submit(
     environment: Mapping[str, str],
     version: str,
     force: bool = False,
+    runs_here: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
 ) -> JobId:
     """Submit a spec to the queue without running it: a worker or `resume` runs it.
 
     Secrets and keys of providers are read from the environment of the process that runs the job;
-    `on_notice` gets what is missing in this one, and a strict submission is refused. Raises
+    `on_notice` gets what is missing in this one, and a strict submission is refused. So is each one
+    with `runs_here`, for a process with this environment that runs the job at once. Raises
     SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
-    prepared = prepare_run(submission, environment, database=places.database, is_run=False)
+    prepared = prepare_run(submission, environment, database=places.database, is_run=runs_here)
     if prepared.chosen:
         on_notice(prepared.chosen)
-    for missing in _missing_here(prepared, environment):
+    for missing in () if runs_here else _missing_here(prepared, environment):
         if submission.strict:
             raise missing
         on_notice(f"{missing}. The worker that runs the job needs it")

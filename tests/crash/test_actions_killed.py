@@ -130,11 +130,17 @@ def test_a_running_job_is_cancelled_from_the_page(folder: Path, runners: Callabl
     assert ended["data"]["reason"] == "enough <b>"
 
 
-def test_the_page_shows_why_the_runner_did_not_run(folder: Path) -> None:
+def test_the_page_shows_why_the_runner_did_not_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = "project: needs\nsteps: {a: {run: 'echo $MISSING_TOKEN', secrets: [MISSING_TOKEN]}}\n"
     write("spec.yaml", spec)
-    job = actions_in(folder).start(StartRequest("spec.yaml", {}, None, ""))
+    monkeypatch.setenv("MISSING_TOKEN", "not-missing-yet")
+    assert orc("run", "spec.yaml", "--quiet").code == 0
+    monkeypatch.delenv("MISSING_TOKEN")
     database = folder / "runs.db"
+    (first,) = {event["job_id"] for event in read_events(database)}
+    job = actions_in(folder).fork(ForkRequest(first, "a", (), {}, ""))
 
     def is_over() -> bool:
         seen = read_runner(database, job)

@@ -171,6 +171,7 @@ class BrowserActions:
                 places=self._places,
                 environment=os.environ,
                 version=version(),
+                runs_here=True,
             )
             done.keep(job_id)
             failpoints.hit("acting.recorded")

@@ -234,6 +234,26 @@ def test_a_provider_that_was_typed_is_not_called_a_problem_of_the_spec(desk: Des
     assert said.splitlines()[0] == "The spec is invalid."
 
 
+@pytest.mark.parametrize(
+    ("keys", "missing"),
+    [
+        ("steps: {a: {prompt: x}}", "the spec names no provider, and none is set up here"),
+        ("provider: anthropic\nsteps: {a: {prompt: x}}", "ANTHROPIC_API_KEY is not set"),
+        ("secrets: [NO_SUCH_TOKEN]\nsteps: {a: {run: ls}}", "needs the secret NO_SUCH_TOKEN"),
+    ],
+)
+def test_what_a_run_would_lack_here_is_refused_before_there_is_a_job(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, keys: str, missing: str
+) -> None:
+    monkeypatch.setattr(
+        "orc.cli.jobs.caller.present.present_providers", lambda environment: iter(())
+    )
+    write("lacks.yaml", f"project: lacks\n{keys}\n")
+    assert missing in desk.refused("start", StartRequest("lacks.yaml", {}, None, ""))
+    assert not desk.database.exists() or event_types(desk.database) == []
+    assert desk.started == []
+
+
 def test_a_secret_in_the_spec_is_not_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "very-secret-value")
     write(
