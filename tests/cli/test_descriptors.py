@@ -82,6 +82,7 @@ def test_a_dash_is_the_standard_input(name: str, here: Path) -> None:
     submit(SPEC)
     write("asking.yaml", ASKING)
     write("inputs.json", '{"name": "Ada"}')
+    write("orc.yaml", "mine: {base_url: 'http://localhost:1/v1'}\n")
     content, command = READERS[name]
     said = subprocess.run(
         [ORC, *command.replace("PIPE", "-").split()],

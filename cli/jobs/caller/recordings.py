@@ -11,6 +11,7 @@ from orc.cli.errors import UsageProblem
 from orc.ledger import LedgerReader
 from orc.ledger.command_lines import quoted_command
 from orc.ledger.errors import StorageError
+from orc.ledger.files.descriptors import DASH
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.temporary import sweep
 from orc.projections.history.recording import build_recording
@@ -18,6 +19,8 @@ from orc.projections.history.recording import build_recording
 
 def check_target(path: Path, *, force: bool) -> None:
     """Raise UsageProblem if the file cannot be written, before anything is spent."""
+    if path == DASH:
+        raise UsageProblem("--record -: stdout has what the run prints; name a file")
     if not path.parent.is_dir():
         raise UsageProblem(f"--record {path}: the folder {path.parent} does not exist; create it")
     if not os.access(path.parent, os.W_OK | os.X_OK):

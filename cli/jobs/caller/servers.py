@@ -13,7 +13,7 @@ from pathlib import Path
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.spec_files import read_spec_file
 from orc.ledger.errors import ExposedFiles
-from orc.ledger.files.descriptors import is_descriptor
+from orc.ledger.files.descriptors import is_stream
 from orc.ledger.files.exposure import examine_beside
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.resolve.servers import KnownServer, resolve_servers
@@ -70,7 +70,7 @@ def _refuse_planted(project: Path, spec: Path | None) -> None:
 
     The file decides where requests and keys go, and the spec does not name it.
     """
-    named = None if spec is None or is_descriptor(spec) else spec
+    named = None if spec is None or is_stream(spec) else spec
     try:
         examine_beside(project, named).refuse(
             f"the file {project} is not used, since it says where requests and keys go"

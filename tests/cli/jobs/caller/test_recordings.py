@@ -90,6 +90,13 @@ def test_a_folder_in_which_no_file_can_be_made_is_refused_before_anything_is_pai
         assert f"you cannot create files in {folder}" in err
 
 
+def test_a_recording_does_not_go_to_stdout(here: Path) -> None:
+    said = orc("run", write("spec.yaml", "project: x\nsteps: {a: {value: 1}}\n"), "--record", "-")
+    assert (said.code, said.out) == (2, "")
+    assert "--record -: stdout has what the run prints; name a file" in said.err
+    assert not (here / "-").exists()
+
+
 def test_a_recording_that_cannot_be_written_names_its_file_and_where_the_replies_are(
     here: Path,
 ) -> None:
