@@ -5,7 +5,8 @@ such a value. Machine outputs (`--json`, the manifest, the tables' columns) hold
 
 - A duration: `0 ms`, `< 1 ms`, `850 ms`, `1.2 s`, `42 s`, `2 m 05 s`, `3 h 12 m`, `4 d 2 h`.
   It is rounded to the last unit that is shown before the unit is chosen, so that 59.96 s is
-  `1 m 00 s`. A negative duration (a clock was set back) is `0 ms`.
+  `1 m 00 s`. A whole number of seconds, such as a limit of a spec, has no decimal: `5 s`. A negative
+  duration (a clock was set back) is `0 ms`.
 - A time of the past, in lists for people: `just now`, `14 s ago`, `3 m ago`, `5 h ago`, `2 d ago`.
   The exact time is in `--json`, and where one thing is shown in detail.
 - An amount of money: `$0.0042`, `$1.23`, `$1,204.50`. Four decimals below one dollar, two from
@@ -54,7 +55,7 @@ def duration_text(seconds: float | None) -> str:
     if milliseconds < 1000:
         return f"{milliseconds} ms"
     tenths = floor(seconds * 10 + 0.5)
-    if tenths < 100:
+    if tenths < 100 and seconds != floor(seconds):
         return f"{tenths // 10}.{tenths % 10} s"
     whole = floor(seconds + 0.5)
     if whole < 60:

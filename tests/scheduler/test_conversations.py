@@ -233,7 +233,7 @@ class TestTools:
             assert stand.run().status == "failed"
             (failed,) = events(stand, StepFailed)
             assert failed.kind == "timeout"
-            assert failed.message == "the tool search took longer than the timeout of 3.0 s"
+            assert failed.message == "the tool search took longer than the timeout of 3 s"
             assert len(events(stand, ToolReturned)) == 0
 
     def test_waiting_for_the_rate_uses_up_none_of_the_attempts_time(self) -> None:

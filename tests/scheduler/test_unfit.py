@@ -39,8 +39,8 @@ def test_a_wait_that_was_in_vain_names_what_no_worker_has(
         events = [recorded.event for recorded in stand.stream()]
     (message,) = [event.message for event in events if isinstance(event, StepFailed)]
     before = {
-        "queue_timeout_s": "no worker took it within 5.0 s, its queue_timeout on 'cluster'",
-        "total_timeout_s": "the step's total_timeout of 5.0 s is over",
-        "timeout_s": "the job's timeout of 5.0 s is over",
+        "queue_timeout_s": "no worker took it within 5 s, its queue_timeout on 'cluster'",
+        "total_timeout_s": "the step's total_timeout of 5 s is over",
+        "timeout_s": "the job's timeout of 5 s is over",
     }
     assert message == before[limit] + missing

@@ -117,7 +117,7 @@
     if (milliseconds < 1 && seconds > 0) return "< 1 ms";
     if (milliseconds < 1000) return `${milliseconds} ms`;
     const tenths = Math.floor(seconds * 10 + 0.5);
-    if (tenths < 100) return `${Math.floor(tenths / 10)}.${tenths % 10} s`;
+    if (tenths < 100 && !Number.isInteger(seconds)) return `${Math.floor(tenths / 10)}.${tenths % 10} s`;
     const two = (number) => String(number).padStart(2, "0");
     const whole = Math.floor(seconds + 0.5);
     if (whole < 60) return `${whole} s`;

@@ -51,7 +51,7 @@ def test_an_executor_says_what_it_has(small_cluster: LoopbackCluster) -> None:
     assert "tcp://" not in said.out
 
     shown = orc("executors", "cluster", "--clean")
-    assert "ok    cluster: dask, no TLS; 1 worker, cpu 2, a100 1, 2 slots; lease 5.0 s" in shown.out
+    assert "ok    cluster: dask, no TLS; 1 worker, cpu 2, a100 1, 2 slots; lease 5 s" in shown.out
     assert "removed: 0 folders" in shown.out
     # The scheduler of this test has the engine's own setting.
     assert "worker-ttl 60s" in shown.out

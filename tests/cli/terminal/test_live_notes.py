@@ -25,7 +25,7 @@ def said(story: Story, name: str, *, after_s: float = 0.0, last: str = "") -> tu
 def test_a_retry_shows_its_time_and_its_failure() -> None:
     story = begun(step("a", kind="run", retry=RetryDef(max_attempts=2, jitter=0)))
     story.start("a").fail("a")
-    assert said(story, "a", last="timeout: slow") == ("waiting", "retry in 1.0 s; timeout: slow")
+    assert said(story, "a", last="timeout: slow") == ("waiting", "retry in 1 s; timeout: slow")
     assert said(story, "a", after_s=1) == ("waiting", "retry now")
 
 

@@ -56,14 +56,14 @@ def test_without_history_and_with_few_items_there_is_no_estimate(here: Path) -> 
     progress, state, _ = replayed("each[1]", {})
     assert progress.counts(state) == (2, 7)
     assert progress.left_s(state) is None
-    assert progress.text(state) == "2.0 s"
+    assert progress.text(state) == "2 s"
 
 
 def test_finished_items_tell_how_long_the_others_take(here: Path) -> None:
     progress, state, _ = replayed("each[2]", {"last": 10.0})
     # Three of five items in three seconds; then the last step as long as in earlier jobs.
     assert progress.left_s(state) == pytest.approx(2.0 + 10.0)
-    assert progress.line(state) == "3 of 7 steps ended, 3.0 s, about 12 s left"
+    assert progress.line(state) == "3 of 7 steps ended, 3 s, about 12 s left"
 
 
 def test_a_step_that_never_ran_before_makes_the_estimate_unknown(here: Path) -> None:

@@ -57,10 +57,10 @@ def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
     [
         (0, "0 ms, 1 ms"),
         (0.0012, "0 ms, 1 ms, 2 ms"),
-        (15, "0 ms, 5.0 s, 10 s, 15 s"),
+        (15, "0 ms, 5 s, 10 s, 15 s"),
         (130, "0 ms, 30 s, 1 m 00 s, 1 m 30 s, 2 m 00 s, 2 m 30 s"),
         (9000, "0 ms, 30 m 00 s, 1 h 00 m, 1 h 30 m, 2 h 00 m, 2 h 30 m"),
-        (math.inf, "0 ms, 200 ms, 400 ms, 600 ms, 800 ms, 1.0 s"),
+        (math.inf, "0 ms, 200 ms, 400 ms, 600 ms, 800 ms, 1 s"),
     ],
 )
 def test_ticks_of_times_are_round_as_they_are_worded(high: float, labels: str) -> None:

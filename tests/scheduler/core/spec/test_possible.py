@@ -55,7 +55,7 @@ NEVER = {
     f"inputs: {{{'n' * 201}: {{type: table}}}}\n" + STEP % "value: 1": "has more than 200 bytes",
     INPUT % "required: true, default: x": "is never used, since the input has `required: true`",
     STEP % "run: x, retry: {initial: 10s, max: 1s}": "steps.a.retry: the first wait, 10 s, is longer "
-    "than `max`, 1.0 s",
+    "than `max`, 1 s",
     "defaults: {retry: {initial: 2m, max: 1m}}\n" + STEP % "run: x": "defaults.retry: the first wait",
     STEP % "run: x, timeout: 2m, total_timeout: 1m": "steps.a.timeout: 2 m 00 s is never reached, since "
     "`total_timeout` is 1 m 00 s",
