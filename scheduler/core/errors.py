@@ -56,7 +56,12 @@ def nearest(name: str, allowed: Iterable[str], *, or_known: Iterable[str] | None
     `or_known` are the names to list, if those are fewer.
     """
     names = sorted(allowed)
+    lowered = {each.lower(): each for each in names}
     close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if not close:
+        close = [
+            lowered[each] for each in get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+        ]
     if close:
         return f"; did you mean {close[0]!r}?"
     names = names if or_known is None else sorted(or_known)

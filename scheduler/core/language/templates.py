@@ -30,6 +30,17 @@ _PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z|[A-Za-z_]\w*\Z", re.A
 
 
 _SHOWN_CHARS = 80
+_INSIDE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+# The operators of other languages, the longer ones first, by those that mean the same here.
+_FOREIGN = {
+    "&&": "and",
+    "||": "or",
+    "!==": "!=",
+    "===": "==",
+    "<>": "!=",
+    "?": "... if ... else ...",
+}
 
 
 _KEYWORDS = {"and", "or", "not", "in", "is", "if", "else", "true", "false", "none"} | {
@@ -84,8 +95,13 @@ def parse_condition(text: str) -> Expression:
     source = text.strip()
     if source.startswith("${{") and source.endswith("}}") and source.count("${{") == 1:
         source = source[3:-2].strip()
-    if not source or "${{" in source:
+    if not source:
         raise TemplateError("must be one expression, such as steps.x.output.ok")
+    if "${{" in source:
+        raise TemplateError(
+            "must be one expression: leave the braces out, or put ${{ }} around the whole, such as "
+            "${{ steps.x.output == 3 }}"
+        )
     parts = _parse_parts(f"${{{{ {source} }}}}", is_condition=True)
     if len(parts) != 1 or not isinstance(parts[0], Expression):
         raise TemplateError("must be one expression, such as steps.x.output.ok")
@@ -164,6 +180,17 @@ def _parse_parts(text: str, *, is_condition: bool = False) -> list[str | Express
         raise TemplateError(f"not a valid expression: {error}") from None
 
 
+def _foreign_operator(text: str, message: str) -> str:
+    """A hint at the operator that was meant, for an expression that was refused with the message."""
+    source = _QUOTED.sub("", " ".join(_INSIDE.findall(text)))
+    for foreign, own in _FOREIGN.items():
+        if foreign in source:
+            return f"; in place of `{foreign}`, write `{own}`"
+    if "'!'" in message:
+        return "; in place of `!`, write `not`"
+    return "; to compare, write `==`" if "'='" in message else ""
+
+
 def _parse(text: str, *, is_condition: bool) -> list[str | Expression]:
     from jinja2 import TemplateSyntaxError, nodes
     from jinja2.parser import Parser
@@ -178,6 +205,7 @@ def _parse(text: str, *, is_condition: bool) -> list[str | Expression]:
             message = message.replace("unexpected '}}'", "the expression ends too early")
         raise TemplateError(
             f"not a valid expression: {message} (line {error.lineno} of the text)"
+            f"{_foreign_operator(text, message)}"
         ) from None
     parts: list[str | Expression] = []
     sources = _sources(text)

@@ -143,6 +143,8 @@ def _wrong_type(got: Any, place: Sequence[str | int], written: str | None) -> st
         said += f"; for a list of one, write [{written}]"
     elif wanted == ["a mapping"] and (key := _only_key(place)):
         said += f"; write {{{key}: ...}}"
+    elif wanted == ["a mapping"] and isinstance(got, str) and (key := _key_with(got, place)):
+        said += f"; write {{{key}: {got}}}"
     elif isinstance(got, str) and _NUMBER_OR_BOOLEAN.fullmatch(got):
         said += "; write it without quotes"
     return said
@@ -208,6 +210,15 @@ def _only_key(place: Sequence[str | int]) -> str:
     """The key of a mapping that needs exactly one key; else empty."""
     found = [_resolved(shape).get("required", ()) for shape in _shapes_at(place)]
     return str(found[0][0]) if len(found) == 1 and len(found[0]) == 1 else ""
+
+
+def _key_with(word: str, place: Sequence[str | int]) -> str:
+    """The key of a mapping whose value may be this word, one of a few; else empty."""
+    for shape in _shapes_at(place):
+        for key, inner in _resolved(shape).get("properties", {}).items():
+            if any(word in form.get("enum", ()) for form in map(_resolved, _forms(inner))):
+                return str(key)
+    return ""
 
 
 def _forms(shape: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from orc.ledger.kinds import KIND_OF_KEY, facts_of
 from orc.scheduler.core.errors import Problem, TemplateError, nearest
+from orc.scheduler.core.language.evaluation import STATUS_CALLS
 from orc.scheduler.core.language.expressions import Expression, Reference
 from orc.scheduler.core.language.kinds_of_values import condition_problems, list_problem
 from orc.scheduler.core.language.names import (
@@ -38,6 +39,15 @@ _KIND_OF_TYPE = {
     "integer": "number",
     "list": "list",
     "object": "mapping",
+}
+# Names of other languages and tools, by those of orc.
+_WORDS_ELSEWHERE = {
+    "null": "none",
+    "nil": "none",
+    "needs": "steps",
+    "params": "inputs",
+    "vars": "inputs",
+    "variables": "inputs",
 }
 _BEFORE = ("for_each", "matrix", "max_parallel")
 _INSIDE = keys_with_templates(StepSpec)
@@ -285,8 +295,10 @@ def _reference_problem(
     shown = f"${{{{ {expression.source} }}}}"
     job = scope.job
     if root not in ROOTS and root not in scope.variables:
-        known = (*ROOTS, *scope.variables)
-        return f"{shown}: there is no {root!r}{nearest(root, known)}"
+        is_call = place == "condition" and f"{root}()" in STATUS_CALLS
+        meant = f"{root}()" if is_call else _WORDS_ELSEWHERE.get(root)
+        hint = f"; write `{meant}`" if meant else nearest(root, (*ROOTS, *scope.variables))
+        return f"{shown}: there is no {root!r}{hint}"
     first = keys[0] if keys else None
     if root == "steps":
         return _step_reference_problem(keys, shown, scope, path, place)

@@ -445,6 +445,40 @@ def test_a_template_in_the_path_of_a_text_is_refused_as_one(key: str) -> None:
     assert "home folder" not in said.err + said.out
 
 
+@pytest.mark.parametrize(
+    ("condition", "hint"),
+    [
+        ("inputs.n = 3", "; to compare, write `==`"),
+        ("inputs.n == 3 && true", "; in place of `&&`, write `and`"),
+        ("inputs.n || true", "; in place of `||`, write `or`"),
+        ("!inputs.n", "; in place of `!`, write `not`"),
+        ("inputs.n === 3", "; in place of `===`, write `==`"),
+        ("inputs.n !== 3", "; in place of `!==`, write `!=`"),
+        ("inputs.n <> 3", "; in place of `<>`, write `!=`"),
+        ("inputs.n ? 1 : 2", "; in place of `?`, write `... if ... else ...`"),
+        ("inputs.n == '&&' '", "(line 1 of the text)"),
+        ("${{ inputs.n }} == 3", "leave the braces out, or put ${{ }} around the whole"),
+        ("inputs.n == null", "there is no 'null'; write `none`"),
+        ("success", "there is no 'success'; write `success()`"),
+        ("params.n == 3", "there is no 'params'; write `inputs`"),
+    ],
+)
+def test_an_expression_of_another_language_is_told_with_that_of_orc(
+    condition: str, hint: str
+) -> None:
+    steps = {"a": {"if": condition, "value": 1}}
+    inputs = {"n": {"type": "integer", "default": 1}}
+    spec = write("spec.yaml", json.dumps({"project": "p", "inputs": inputs, "steps": steps}))
+    [problem] = orc("validate", spec, "--json").json()["problems"]
+    assert hint in problem["message"]
+    assert hint.startswith(";") or "in place of" not in problem["message"]
+
+
+def test_a_name_in_other_letters_is_told_with_the_one_that_there_is() -> None:
+    spec = write("spec.yaml", "project: p\nprovider: OpenAI\nsteps: {a: {prompt: hi}}\n")
+    assert "did you mean 'openai'?" in orc("validate", spec).err
+
+
 def test_the_examples_are_valid_specs() -> None:
     specs = [path for path in EXAMPLES.glob("*.yaml") if ".replay." not in path.name]
 

@@ -252,3 +252,17 @@ def test_the_words_of_other_tools_lead_to_keys_and_are_none() -> None:
         assert not keys.keys() & set(words)
         assert len(words) == len(set(words))
         assert {meant.partition(":")[0] for meant in words_of} <= keys.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("steps", "a", "output"), "json", "must be a mapping; got 'json'; write {format: json}"),
+        (("inputs", "x"), "string", "must be a mapping; got 'string'; write {type: string}"),
+        (("inputs", "x"), "many", "must be a mapping; got 'many'"),
+    ],
+)
+def test_a_word_in_place_of_a_mapping_is_told_with_its_key(
+    path: tuple[str | int, ...], value: str, said: str
+) -> None:
+    assert f"{dotted(path)}: {said}" in said_at(path, value)
