@@ -126,10 +126,19 @@ _FILES: dict[str, Launcher] = {
     "sort": _launcher("compress-program", "k t o S T", strict=True),
     "install": _launcher("strip-program"),
     "rg": _launcher("pre hostname-bin", "e g t A B C m f", strict=True),
+    **_all("ag ack", _launcher("pager", "A B C G m ignore ignore-dir", strict=True)),
     **_all("fd fdfind", _launcher("", "e t d E S", strict=True)),
     "man": _launcher("P H pager html", "S M L", strict=True),
     **_all("sox play rec soxi", _launcher(starts="|")),
     "exiftool": _launcher("if config printFormat", strict=True),
+    **_all(
+        "chromium chromium-browser chrome google-chrome google-chrome-stable microsoft-edge brave",
+        _launcher(
+            "renderer-cmd-prefix utility-cmd-prefix gpu-launcher ppapi-plugin-launcher "
+            "browser-subprocess-path",
+            strict=True,
+        ),
+    ),
     "pandoc": _launcher("F filter L lua-filter", "o f t"),
     "mutt": _launcher("e"),
     "dialog": _launcher("prgbox programbox"),
@@ -148,6 +157,9 @@ _BUILDING: dict[str, Launcher] = {
         ),
     ),
     **_all("just task", _launcher("c command set shell", "f d", strict=True, all_words=True)),
+    "latexmk": _launcher(
+        "e latex pdflatex xelatex lualatex usepretex pretex r", "jobname outdir auxdir", strict=True
+    ),
     "rake": _launcher("e execute p execute-print E execute-continue", strict=True),
     "cmake": _launcher(
         "toolchain P",

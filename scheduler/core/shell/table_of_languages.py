@@ -188,6 +188,7 @@ _LANGUAGES: dict[str, Reader] = {
         _language("e c eval expr"),
     ),
     **_all("sbcl ecl clisp", _language("eval x")),
+    **_all("swipl gprolog yap", _language("g t goal query-goal", taking="f l s")),
     **_all(
         "gnuplot octave octave-cli maxima gp matlab scilab wolframscript",
         _language("e eval r p batch batch-string code c run"),
