@@ -9,7 +9,14 @@ from __future__ import annotations
 from orc.ledger.wording import count_text
 from orc.worker.capture_rules import PART_BYTES_MAX, PATH_BYTES_MAX, path_problem, variable_in
 
-__all__ = ["PART_BYTES_MAX", "PATH_BYTES_MAX", "folder_problem", "path_problem", "written_problem"]
+__all__ = [
+    "PART_BYTES_MAX",
+    "PATH_BYTES_MAX",
+    "folder_problem",
+    "path_problem",
+    "program_problem",
+    "written_problem",
+]
 
 _NAME_BYTES_MAX = 255
 _FOLDER_BYTES_MAX = 4096 - PATH_BYTES_MAX
@@ -31,6 +38,18 @@ def written_problem(path: str, *, glob: bool = False, folder: str = "the output 
     if not template:
         return path_problem(path, glob=glob, folder=folder)
     return path_problem(path, folder=folder) if known.startswith(("/", "~")) else ""
+
+
+def program_problem(name: str) -> str:
+    """Why no program can have this name, which no shell reads; empty if one can."""
+    known = name.partition("${{")[0]
+    found = variable_in(known) or ("~" if known.startswith("~") and "/" in known else None)
+    if found is None:
+        return ""
+    return (
+        f"{name[:80]!r}: {found} is not replaced in a list of words, which no shell reads; write the "
+        "command as a text, or the whole path"
+    )
 
 
 def folder_problem(path: str) -> str:

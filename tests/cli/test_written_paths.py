@@ -67,6 +67,24 @@ def test_the_files_of_a_step_are_not_in_the_home_folder(here: Path, key: str, sa
 
 
 @pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("steps: {a: {run: ['~/tool', x]}}", "steps.a.run: '~/tool': ~ is not replaced in a list"),
+        ("steps: {a: {run: [$HOME/tool]}}", "steps.a.run: '$HOME/tool': $HOME is not replaced"),
+        ("steps: {a: {run: ['$X/${{ project }}']}}", "$X is not replaced in a list of words"),
+        ("hooks: {failed: ['$ORC_SPEC_DIR/f']}\nsteps: {a: {value: 1}}", "$ORC_SPEC_DIR is not"),
+        ("steps: {a: {prompt: x, tools: [{mcp: ['~/m']}]}}", "mcp: '~/m': ~ is not replaced in a"),
+        (
+            "steps: {a: {prompt: x, tools: [{mcp: $HOME/m.py}]}}",
+            "is no path of a file beside the spec",
+        ),
+    ],
+)
+def test_a_program_is_not_named_by_what_only_a_shell_reads(here: Path, key: str, said: str) -> None:
+    assert said in orc("validate", write("spec.yaml", f"project: p\nprovider: ollama\n{key}\n")).err
+
+
+@pytest.mark.parametrize(
     ("folder", "said"),
     [("x" * 256, "has more than 255 bytes"), ("/a" + "/b" * 2000, "has more than 3,072 bytes")],
 )

@@ -1,9 +1,13 @@
-"""Finds texts that were meant as templates and are none: `{{ name }}` and `{% if %}` are plain text."""
+"""Finds texts that were meant as templates or variables and are none, but plain text.
+
+These are `{{ name }}` and `{% if %}`, and `$ORC_SPEC_DIR` and its like where no shell reads them.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from orc.ledger.definition import JobDef, StepDef
@@ -14,6 +18,7 @@ from orc.scheduler.core.resolve.step_tree import walk
 _TEMPLATE = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
 # A name comes first: `{{.Names}}` and `{{ .ID }}` are templates of other programs.
 _MISREAD = re.compile(r"\{\{-?\s*([A-Za-z_][^{}]*?)\s*-?\}\}|\{%-?\s*[a-z]+[^%]*%\}")
+_VARIABLE = re.compile(r"\$(?:ORC_[A-Z_]+|\{ORC_[A-Z_]+\})")
 _SHOWN_CHARS = 60
 
 
@@ -24,6 +29,8 @@ def find_misread_texts(definition: JobDef) -> Iterator[str]:
             found = next(filter(None, map(_misread, every_text(value))), None)
             if found:
                 yield f"step {name!r}: {key}: {found}"
+        if isinstance(step.run, tuple):
+            yield from (f"step {name!r}: run: {found}" for found in _unread_variables(step.run))
 
 
 def _rendered_keys(step: StepDef) -> Iterator[tuple[str, Any]]:
@@ -64,6 +71,18 @@ def _rendered_keys(step: StepDef) -> Iterator[tuple[str, Any]]:
         yield "key", step.for_each.key
     if step.score:
         yield "score", [[score.why, score.of] for score in step.score.values()]
+
+
+def _unread_variables(words: tuple[str, ...]) -> Iterator[str]:
+    """The first word that begins with a variable of orc, and is no option's argument, such as `-c`."""
+    for before, word in pairwise(words):
+        found = None if before.startswith("-") else _VARIABLE.match(word)
+        if found is not None:
+            yield (
+                f"{found[0]} is not replaced in a list of words, which no shell reads; write the "
+                "command as a text, or start it where the file is with `cwd`"
+            )
+            return
 
 
 def _misread(text: str) -> str | None:

@@ -15,6 +15,7 @@ from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.expressions import Expression
 from orc.scheduler.core.language.kinds_of_values import gives_number
 from orc.scheduler.core.language.templates import has_template, parse_template
+from orc.scheduler.core.paths import program_problem
 from orc.scheduler.core.shell.shell_words import Hole, Input, Word
 
 VALUE_BYTES_MAX = 100_000
@@ -71,7 +72,13 @@ def parse_shell(text: str) -> ShellText:
 
 @lru_cache(maxsize=4096)
 def check_words(words: tuple[str, ...]) -> None:
-    """Raise TemplateError if a command without a shell could run a template's value as code."""
+    """Raise TemplateError if a command without a shell could run a template's value as code.
+
+    Also if the name of its program is one that only a shell could read.
+    """
+    reason = program_problem(words[0]) if words else ""
+    if reason:
+        raise TemplateError(reason)
     if not any(has_template(word) for word in words):
         return
     from orc.scheduler.core.shell.program_rules import Surroundings

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from orc.ledger.wording import key_path
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import texts_in
-from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.paths import program_problem, written_problem
 from orc.scheduler.core.source.paths import Path, dotted
 from orc.scheduler.core.source.yaml_source import Document
 from orc.scheduler.core.spec.model import StepSpec
@@ -174,11 +174,13 @@ def _tool_problems(tool: ToolSpec) -> Iterator[str]:
         yield "`allow` is allowed with `builtin: run_command` or `mcp` only"
     if isinstance(tool.mcp, str) and "://" in tool.mcp:
         yield "mcp: a server at an address is not supported, only one with stdin and stdout"
-    elif isinstance(tool.mcp, str) and path_problem(tool.mcp.removeprefix("./")):
+    elif isinstance(tool.mcp, str) and written_problem(tool.mcp.removeprefix("./")):
         yield (
             f"mcp: {tool.mcp!r} is not the path of a file beside the spec or below; a command is "
             "written as a list of arguments"
         )
+    elif tool.mcp and not isinstance(tool.mcp, str) and (reason := program_problem(tool.mcp[0])):
+        yield f"mcp: {reason}"
     if (
         tool.python is not None
         and isinstance(tool.parameters, dict)

@@ -436,6 +436,21 @@ steps:
     assert "{{ m }} is plain text here; a template is written ${{ m }}" in warnings[0]
 
 
+def test_validate_warns_of_a_variable_that_no_shell_reads(here: Path) -> None:
+    text = """\
+project: words
+steps:
+  a: {run: [cat, "${ORC_SPEC_DIR}/a", "$ORC_WORK_DIR/b"]}
+  b: {run: [sh, -c, '$ORC_SPEC_DIR/a.sh']}
+  c: {run: 'cat "$ORC_SPEC_DIR/a"'}
+  d: {run: [echo, "costs $ORC_X"]}
+"""
+    assert orc("validate", write("spec.yaml", text), "--json").json()["warnings"] == [
+        "step 'a': run: ${ORC_SPEC_DIR} is not replaced in a list of words, which no shell reads; "
+        "write the command as a text, or start it where the file is with `cwd`"
+    ]
+
+
 @pytest.mark.parametrize("key", ["prompt", "system"])
 def test_a_template_in_the_path_of_a_text_is_refused_as_one(key: str) -> None:
     keys = {"prompt": "hi", key: {"file": "${{ project }}.md"}}
