@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.spec_files import read_yaml_bytes
+from orc.cli.jobs.caller.spec_files import read_yaml_bytes, refuse_planted
 from orc.ledger import LedgerReader
 from orc.ledger.definition import REPLAY, JobDef, walk_steps
 from orc.ledger.errors import RemovedBlob
@@ -27,11 +27,13 @@ def read_replies_for_run(definition: JobDef, *, given: Path | None, spec: Path |
     """
     if not any(step.provider == REPLAY for step in walk_steps(definition.steps)):
         return None
-    if given is None and spec is None:
+    if given is not None:
+        return _load_replies(given)
+    if spec is None:
         raise UsageProblem(
             "the provider replay needs a file of recorded replies; name it with --replies FILE"
         )
-    return _load_replies(given or replies_path(spec or Path()))
+    return _load_beside(spec)
 
 
 def read_replies_for_resume(
@@ -56,8 +58,13 @@ def read_replies_for_resume(
         return None
     assert state.submitted is not None
     spec = Path(state.submitted.source_name)
-    beside = replies_path(spec_folder(state.submitted, ledger.path) / spec.name)
-    return _load_replies(beside)
+    return _load_beside(spec_folder(state.submitted, ledger.path) / spec.name)
+
+
+def _load_beside(spec: Path) -> Any:
+    document = _load_replies(replies_path(spec))
+    refuse_planted(replies_path(spec), spec, "which tools are called")
+    return document
 
 
 def _load_replies(path: Path) -> Any:

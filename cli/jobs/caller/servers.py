@@ -10,11 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.spec_files import read_spec_file
-from orc.ledger.errors import ExposedFiles
-from orc.ledger.files.descriptors import is_stream
-from orc.ledger.files.exposure import examine_beside
+from orc.cli.jobs.caller.spec_files import read_spec_file, refuse_planted
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.resolve.servers import KnownServer, resolve_servers
 from orc.scheduler.core.source.paths import dotted
@@ -43,7 +39,7 @@ def known_servers(
         found |= _resolved(*parse_servers(text, source_name=name), name, presets)
     if os.path.lexists(project) and not _is_same(project, spec):
         text, name = read_spec_file(project)
-        _refuse_planted(project, spec)
+        refuse_planted(project, spec, "where requests and keys go")
         if _has_servers(text, name):
             found |= _resolved(*parse_servers(text, source_name=name), name, presets)
     return {**presets, **found}
@@ -63,20 +59,6 @@ def _is_same(path: Path, spec: Path | None) -> bool:
         return spec is not None and path.samefile(spec)
     except OSError:
         return False
-
-
-def _refuse_planted(project: Path, spec: Path | None) -> None:
-    """Raise UsageProblem if the file may be of somebody who has nothing to do with the spec.
-
-    The file decides where requests and keys go, and the spec does not name it.
-    """
-    named = None if spec is None or is_stream(spec) else spec
-    try:
-        examine_beside(project, named).refuse(
-            f"the file {project} is not used, since it says where requests and keys go"
-        )
-    except (OSError, ExposedFiles) as error:
-        raise UsageProblem(str(error)) from error
 
 
 def _has_servers(text: str, name: str) -> bool:

@@ -11,7 +11,9 @@ from pathlib import Path
 from orc.cli.errors import UsageProblem
 from orc.ledger.definition import ShippedDef
 from orc.ledger.digest import Digest, digest_bytes
+from orc.ledger.errors import ExposedFiles
 from orc.ledger.files.descriptors import is_stream, read_stream
+from orc.ledger.files.exposure import examine_beside
 from orc.ledger.files.written_paths import written_path
 from orc.ledger.wording import size_text
 from orc.scheduler.core.attached import TEXT, image_type_of, media_type_of
@@ -124,3 +126,15 @@ def read_spec_file(path: Path) -> tuple[str, str]:
             "not UTF-8 text; save the file as UTF-8", len(before), len(before[-1]) + 1
         )
         raise SpecError(str(path), [problem]) from error
+
+
+def refuse_planted(path: Path, spec: Path | None, says: str) -> None:
+    """Raise UsageProblem if a file beside a spec may be of somebody who has nothing to do with the spec.
+
+    The spec does not name the file, and `says` is what the file decides.
+    """
+    named = None if spec is None or is_stream(spec) or not spec.exists() else spec
+    try:
+        examine_beside(path, named).refuse(f"the file {path} is not used, since it says {says}")
+    except (OSError, ExposedFiles) as error:
+        raise UsageProblem(str(error)) from error

@@ -13,7 +13,7 @@ import yaml
 from tests.cli.command_line import orc, write
 from tests.cli.recordings import SPEC, answer
 from tests.model_server import Asked, Fails, ModelServer, Says
-from tests.other_users import as_user, needs_root, shared_folder
+from tests.other_users import ANOTHER, as_user, give, needs_root, shared_folder
 
 
 @pytest.fixture
@@ -111,6 +111,32 @@ def test_a_recording_that_cannot_be_written_names_its_file_and_where_the_replies
     assert said.code == 74
     assert "orc: --record r.yaml: " in said.err
     assert "; the replies are in the ledger, and `orc replay job_" in said.err
+
+
+@needs_root
+def test_recorded_replies_that_another_user_put_beside_the_spec_call_no_tool(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shared_folder(0o1777) as folder:
+        spec = folder / "spec.yaml"
+        spec.write_text(
+            "project: p\nsteps:\n  ask: {prompt: hi, tools: [run_command]}\n"
+            "  gate: {approval: {message: Go?}}\n"
+        )
+        planted = folder / "spec.replay.yaml"
+        call = "{id: c, name: run_command, arguments: {argv: [touch, called]}}"
+        planted.write_text(f"replies: {{ask: [{{tool_calls: [{call}]}}, {{text: done}}]}}\n")
+        give(planted)
+        for command in (("run", spec), ("run", spec, "-p", "replay"), ("submit", spec)):
+            said = orc(*command)
+            assert said.code == 2, command
+            assert f"belongs to user {ANOTHER}" in said.err
+            assert "it says which tools are called" in said.err
+        assert not list(here.rglob("called"))
+        # Named by the user, or as the spec's author has it.
+        assert orc("run", spec, "-p", "replay", "--replies", planted).code == 3
+        give(spec)
+        assert orc("run", spec, "-p", "replay").code == 3
 
 
 def test_a_file_that_is_there_is_not_replaced_without_force(recorded: Path) -> None:
