@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from contextlib import closing
 from pathlib import Path
 
@@ -11,10 +13,11 @@ from msgspec import Struct
 from orc.ledger.blob_rows import STANDS_FOR_FILE, has_parts_table
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.errors import CorruptLedger, FileIsThere
-from orc.ledger.files.file_store import FileStore
+from orc.ledger.files.exposure import is_own, others_may_write
+from orc.ledger.files.file_store import SUFFIX, FileStore
 from orc.ledger.files.new_file import refuse_existing, write_new_file
 from orc.ledger.files.snapshot import refuse_old_log
-from orc.ledger.files.way import real_path
+from orc.ledger.files.way import Entry, real_path
 from orc.ledger.integrity import check_structure
 from orc.ledger.wording import count_text, number_text
 
@@ -40,6 +43,7 @@ def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup
         what = f"backup of {database}"
         refuse_existing(target, force=force, what=what)
         refuse_old_log(target)
+        _refuse_foreign_folder(Path(f"{target}{SUFFIX}"))
         found: list[Backup] = []
 
         def make(temporary: Path) -> None:
@@ -53,6 +57,19 @@ def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup
 
         write_new_file(target, make, force=force, what=what)
     return found[0]
+
+
+def _refuse_foreign_folder(folder: Path) -> None:
+    """Raise FileIsThere if large files would go where another user can change them."""
+    if not os.path.lexists(folder):
+        return
+    found = Entry(folder, os.lstat(folder))
+    is_folder = stat.S_ISDIR(found.status.st_mode)
+    if not is_folder or not is_own(found.status) or others_may_write(found):
+        raise FileIsThere(
+            f"{folder} is not a folder that only you can change, and large files are copied there; "
+            "name another file"
+        )
 
 
 def _check(path: Path, events_min: int, database: Path, target: Path) -> Backup:

@@ -15,6 +15,7 @@ from orc.ledger.errors import CorruptLedger, FileIsThere, LedgerError, NoFolder,
 from orc.ledger.files.new_file import write_new_file
 from orc.ledger.transport.backup import write_backup
 from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
+from tests.other_users import give, needs_root
 
 
 def test_a_backup_has_every_commit_and_is_private(tmp_path: Path) -> None:
@@ -62,6 +63,33 @@ def test_what_sqlite_would_play_into_the_copy_is_refused(
     assert not (tmp_path / "copy.db").exists()
     left.write_bytes(b"")
     write_backup(tmp_path / "runs.db", tmp_path / "copy.db", force=force)
+
+
+def test_a_folder_for_large_files_that_others_can_change_is_refused(tmp_path: Path) -> None:
+    with open_at(tmp_path / "runs.db") as ledger:
+        ledger.append([submitted()])
+    folder = tmp_path / "copy.db.files"
+    folder.symlink_to(tmp_path)
+    with pytest.raises(FileIsThere, match="not a folder that only you can change"):
+        write_backup(tmp_path / "runs.db", tmp_path / "copy.db")
+    folder.unlink()
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(FileIsThere, match="not a folder that only you can change"):
+        write_backup(tmp_path / "runs.db", tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
+    folder.chmod(0o700)
+    write_backup(tmp_path / "runs.db", tmp_path / "copy.db")
+
+
+@needs_root
+def test_a_folder_for_large_files_of_another_user_is_refused(tmp_path: Path) -> None:
+    with open_at(tmp_path / "runs.db") as ledger:
+        ledger.append([submitted()])
+    (tmp_path / "copy.db.files").mkdir()
+    give(tmp_path / "copy.db.files")
+    with pytest.raises(FileIsThere, match="not a folder that only you can change"):
+        write_backup(tmp_path / "runs.db", tmp_path / "copy.db")
 
 
 @pytest.mark.parametrize("force", [True, False])
