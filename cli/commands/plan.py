@@ -21,7 +21,7 @@ from orc.cli.options import (
 from orc.cli.parameters import Option
 from orc.cli.terminal.tables.columns import id_column, number_column, text_column
 from orc.cli.terminal.tables.table import put_table
-from orc.cli.terminal.text import put, put_json, safe
+from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.wording import cost_text, count_text, duration_text
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def command(
         until=until,
         prices=places.prices,
     )
-    found = plan_run(submission, os.environ, places)
+    found = plan_run(
+        submission, os.environ, places, on_notice=lambda text: say(f"orc: {safe(text)}")
+    )
     code = 1 if exit_code and found.runs_anything_new else 0
     if as_json:
         put_json(plan_value(found))

@@ -6,7 +6,7 @@ What the run would do with each step is found by the rules of the run (`forecast
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from msgspec import Struct
@@ -149,17 +149,26 @@ class Plan(Struct, frozen=True):
         return optional_usd(self.worst_cost_nano_usd)
 
 
-def plan_run(submission: Submission, environment: Mapping[str, str], places: Places) -> Plan:
+def plan_run(
+    submission: Submission,
+    environment: Mapping[str, str],
+    places: Places,
+    *,
+    on_notice: Callable[[str], None] = lambda text: None,
+) -> Plan:
     """The plan of a run of the spec in this ledger, which need not exist.
 
-    Raises SpecError, UsageProblem, LedgerError.
+    `on_notice` gets which provider was chosen, if the spec names none. Raises SpecError, UsageProblem,
+    LedgerError.
     """
     files = SpecFiles(spec_dir_of(submission))
     inputs = InputReader(files.folder)
     known = known_executors(submission, places.database, environment)
-    submission, _, definition, _ = prepare_here(
+    submission, _, definition, chosen = prepare_here(
         submission, environment, files=files, inputs=inputs, executor_names=known
     )
+    if chosen:
+        on_notice(chosen)
     definition = inputs.hide(read_mask(definition, environment, steps=()), definition)
     rules = target_rules(environment, definition.servers)
     check_step_names("--until", submission.until, {step.id for step in definition.steps})

@@ -85,9 +85,9 @@ def prepare_here(
 ) -> tuple[Submission, Spec, JobDef, str]:
     """Prepare a spec to run on this machine: one that names no provider gets one that is set up.
 
-    `options` are those of `prepare`. The last value says which provider was chosen; empty if the
-    spec or the caller names one. Raises SpecError, UsageProblem, and EnvironmentProblem if the job
-    `runs` here and no provider is set up.
+    `options` are those of `prepare`. The last value says which provider was chosen, or that none is
+    set up; empty if the spec or the caller names one. Raises SpecError, UsageProblem, and
+    EnvironmentProblem if the job `runs` here and no provider is set up.
     """
     spec, definition = prepare(submission, environment, **options)
     if not names_no_provider(spec, submission.provider, environment):
@@ -97,7 +97,9 @@ def prepare_here(
     except EnvironmentProblem:
         if runs:
             raise
-        return submission, spec, definition, ""
+        default = submission.default_provider
+        said = f"the spec names no provider, and none is set up here; the default is {default}"
+        return submission, spec, definition, said
     if chosen != submission.default_provider:
         # Recorded replies replace every provider, also those of single steps.
         submission = replace(

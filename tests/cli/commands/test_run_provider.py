@@ -56,8 +56,22 @@ def test_without_any_provider_the_job_does_not_begin_and_three_ways_on_are_named
 
 def test_one_that_is_not_set_up_here_is_left_to_the_worker_of_a_submitted_job() -> None:
     write(NAMELESS)
-    assert orc("submit", "spec.yaml").code == 0
+    none = "orc: the spec names no provider, and none is set up here; the default is ollama\n"
+    for command in ("submit", "plan", "run --dry-run"):
+        said = orc(*command.split(), "spec.yaml")
+        assert said.code == 0
+        assert said.err.startswith(none), command
     assert planned_provider() == "ollama"
+
+
+@pytest.mark.parametrize("command", ["submit", "plan", "run --dry-run"])
+def test_each_command_says_which_provider_was_chosen(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(NAMELESS)
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    line = "orc: the spec names no provider; using openai, since OPENAI_API_KEY is set"
+    assert orc(*command.split(), "spec.yaml").err.startswith(line)
 
 
 def test_recorded_replies_beside_the_spec_are_used_if_nothing_else_is_there() -> None:
