@@ -53,8 +53,8 @@ def test_two_jobs_are_compared(jobs: tuple[Path, list[str]]) -> None:
         text = (await get(address(first, second))).text
         side_by_side = {row[0]: row[1:] for row in cells(text, "compared")}
         assert side_by_side["size"] == [
-            "5 2.5 to 7.5 of 6 2 failed",
-            "6 3.5 to 8.5 of 6 2 failed",
+            "5 2.5 to 7.5; 6 values; 2 failed",
+            "6 3.5 to 8.5; 6 values; 2 failed",
         ]
         differences = cells(text, "differences")[1:]
         assert differences[0][0] == "exact"
@@ -180,7 +180,7 @@ steps:
             ["1", "2 2 lost"],
             ["0", "3 3 lost"],
         ]
-        assert cells(text, "compared")[-1][2] == "3 of 1 2 failed"
+        assert cells(text, "compared")[-1][2] == "3; 1 value; 2 failed"
 
     browse(tmp_path / "runs.db", then=look)
 
