@@ -18,6 +18,8 @@ from orc.projections.folder.run_folder import expected_files
 from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
 
+_INPUTS = "inputs"
+
 
 def remove_files(
     ledger: LedgerReader, job_id: str, digests: Collection[str], path: Path, prices: PriceTable
@@ -32,13 +34,19 @@ def remove_files(
 def find_files(
     ledger: LedgerReader, job_id: str, digests: Collection[str], path: Path, prices: PriceTable
 ) -> Iterator[Path]:
-    """The files of the run folder that were made of the blobs."""
+    """The files of the run folder that were made of the blobs.
+
+    Those of inputs are found by their bytes: the spec that names them may have been removed, too.
+    """
     if not digests:
         return
     folder = Folder(path)
     expected = expected_files(ledger, job_id, prices=prices)
     for relative, lost in expected.lost.items():
         if not lost.blobs.isdisjoint(digests) and folder.stat(relative) is not None:
+            yield path / relative
+    for relative in folder.files(_INPUTS):
+        if relative not in expected.lost and folder.digest(relative) in digests:
             yield path / relative
     for former in find_superseded(folder, expected.superseded):
         if not former.digests.isdisjoint(digests):

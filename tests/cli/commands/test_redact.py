@@ -136,3 +136,23 @@ def test_a_redaction_of_the_items_of_a_fan_out_reaches_their_tables(here: Path) 
         "each[1]",
         "each[2]",
     ]
+
+
+def test_files_of_inputs_are_removed_also_if_the_spec_is_redacted_with_them(here: Path) -> None:
+    (here / "note.md").write_text(f"{CANARY} in a file")
+    spec = f"""\
+project: inputs
+task_description: '{LONG}'
+inputs: {{note: {{type: file, default: note.md}}}}
+steps:
+  a: {{value: "${{{{ inputs.note.name }}}}"}}
+"""
+    job = submit(spec)
+    note = here / "runs" / job / "inputs/note/note.md"
+    named = re.findall('"sha256": "([0-9a-f]{64})"', orc("show", job, "--events", "--json").out)
+    digests = {*named, digest_bytes(note.read_bytes())}
+    said = orc("redact", *digests, "--yes")
+    assert said.code == 0, said.err
+    assert f"also removed: the file {note}" in said.err
+    assert files_with(here, CANARY) == []
+    assert orc("verify").code == 0
