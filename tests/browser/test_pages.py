@@ -14,6 +14,7 @@ from orc.ledger import JobId, OwnerLock
 from orc.scheduler.core.commands import Settle
 from tests.browser.looks import flaws_of
 from tests.builders import JOB, step
+from tests.processes import run_orc
 from tests.projections.support import Story, begun, open_in, write
 
 Serve = Callable[[Path], str]
@@ -243,3 +244,18 @@ def _addresses(page: Page, base: str) -> list[str]:
     file = page.locator("#files a").first.evaluate("one => one.href")
     assert re.search(r"/file/[\w~.+-]+$", file)
     return [base, job, f"{base}/{WIDE}", f"{job}/step/a", f"{job}/step/b", file, f"{job}/step/x"]
+
+
+def test_a_long_key_of_an_item_leaves_room_for_the_other_columns(
+    context: BrowserContext, serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "spec.yaml").write_text(
+        f"project: p\nsteps:\n  a: {{for_each: ['{'long' * 100}'], key: '${{{{ item }}}}', value: 1}}\n"
+    )
+    assert run_orc("run", "spec.yaml", cwd=tmp_path).returncode == 0
+    page = context.new_page()
+    page.goto(f"{serve(tmp_path / 'runs.db')}/-/orc/runs")
+    page.locator("table.jobs th a").first.click()
+    box = page.locator("table.steps td.cell", has_text="longlong").bounding_box()
+    assert box is not None
+    assert box["width"] < 500
