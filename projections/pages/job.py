@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from msgspec import Struct
 from orc.ledger.command_lines import is_in_decision
 from orc.ledger.files.locks import has_owner
 from orc.ledger.files.runner_log import read_runner
-from orc.ledger.kinds import JOB_ENDED, NOT_LIVE, SHOWN_RESUMABLE
+from orc.ledger.kinds import JOB_ENDED, NOT_LIVE, NOTABLE, SHOWN_RESUMABLE
 from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import imported, resume_command
 from orc.projections.folder.jsonl import event_object
@@ -39,6 +40,7 @@ from orc.projections.tables.step_notes import failures_of, step_note
 from orc.projections.tables.tags import read_tags
 
 INSIDE_MAX = 20
+INNER_MAX = 200
 FAILURES_MAX = 20
 _DEPTH_MAX = 4
 _EVENT_CHARS = 300
@@ -182,6 +184,16 @@ class InnerTable(Struct, frozen=True):
     container: StepRow
     lines: tuple[StepLine, ...]
     counts: Mapping[str, int]
+
+    @property
+    def shown(self) -> Sequence[StepLine]:
+        """At most `INNER_MAX` lines in their order, first of all those of steps that ask for a look."""
+        if len(self.lines) <= INNER_MAX:
+            return self.lines
+        chosen = [line for line in self.lines if line.step.status in NOTABLE][:INNER_MAX]
+        others = (line for line in self.lines if line.step.status not in NOTABLE)
+        names = {line.step.name for line in (*chosen, *islice(others, INNER_MAX - len(chosen)))}
+        return [line for line in self.lines if line.step.name in names]
 
 
 def _step_tables(view: JobView, *, is_live: bool) -> tuple[list[StepLine], list[InnerTable]]:

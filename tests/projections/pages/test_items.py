@@ -156,3 +156,23 @@ def test_the_steps_of_a_job_have_their_keys_if_their_ids_do_not(tmp_path: Path) 
         assert '<th scope="col">Key</th>' not in (await get("/-/orc/runs/latest")).text
 
     browse(tmp_path / "runs.db", then=look)
+
+
+def test_the_page_of_a_job_has_some_of_many_items_and_leads_to_all(tmp_path: Path) -> None:
+    spec = tmp_path / "s.yaml"
+    spec.write_text(
+        "project: many\nconcurrency: 100\nsteps:\n  each:\n    for_each: ${{ 0 | range(250) }}\n"
+        "    continue_on_error: true\n    value: ${{ 1 // (item - 240) }}\n"
+    )
+    orc.run(spec, db=tmp_path / "runs.db")
+
+    async def look(get: Get) -> None:
+        text = (await get("/-/orc/runs/latest")).text
+        table = text.partition('id="inside-1"')[2].partition("</details>")[0]
+        shown = re.findall(r'<tr[^>]* data-step="each\[(\d+)\]"', table)
+        # The failed one is among them, and all are in their order.
+        assert list(map(int, shown)) == [*range(199), 240]
+        assert "200 of 250 steps" in table
+        assert '/step/each">All of them</a>' in table
+
+    browse(tmp_path / "runs.db", then=look)
