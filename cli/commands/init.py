@@ -105,6 +105,7 @@ def command(
         say(f"wrote {', '.join(map(safe, examples))}: examples of what it reads")
     for found in kept:
         say(f"kept your {safe(found)}, which it reads")
+    say("with -p replay no model is called: the cost is what the recorded tokens would cost")
     say(f"next: {command_line('run', path, '-p', 'replay')}    then: {command_line('run', path)}")
     return 0
 

@@ -20,6 +20,7 @@ def test_every_template_runs_offline_as_it_is_written(here: Path, name: str) -> 
     subprocess.run([*GIT, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
     said = orc("init", name)
     assert said.code == 0, said.err
+    assert "with -p replay no model is called" in said.err
     assert f"next: orc run {name}.yaml -p replay" in said.err
     assert orc("validate", f"{name}.yaml").code == 0
     options = OPTIONS.get(name, ())
