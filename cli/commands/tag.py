@@ -32,10 +32,12 @@ def command(
     # Imported here: completion, help and an error of the line need only the options.
     from orc.cli.jobs.assess.record import Assessment
     from orc.cli.jobs.assess.record import tag as tag_job
+    from orc.cli.jobs.assess.tags import tags_of
 
     changes = [change.replace(MINUS, "-", 1) for change in changes]
     wrong = [change for change in changes if change[:1] not in ("+", "-")]
     if wrong:
+        tags_of(wrong)
         raise UsageProblem(
             f"{wrong[0]}: write +{wrong[0]} to add the tag, -{wrong[0]} to remove it"
         )

@@ -66,6 +66,7 @@ def test_a_fork_gets_the_tags_of_the_spec_and_its_own() -> None:
     ("arguments", "reason"),
     [
         (["good"], "good: write +good to add the tag, -good to remove it"),
+        ([" "], "' ' is not a valid tag: use at most 64 letters"),
         (["+a b"], "'a b' is not a valid tag"),
         (["+"], "'' is not a valid tag"),
         (["+a", "-a"], "a: is added and removed"),
