@@ -13,7 +13,6 @@ from typing import Any
 
 from orc.ledger import LedgerReader
 from orc.ledger.bounds import LazyList
-from orc.ledger.command_lines import quoted_command
 from orc.ledger.definition import JobDef
 from orc.ledger.errors import FileTooLarge, RemovedBlob
 from orc.ledger.inputs.read_inputs import FILE_FIELDS, InputFile, ReadInput, RowsPart
@@ -138,6 +137,6 @@ class InputReads:
 
 def _removed(what: str, error: RemovedBlob) -> RemovedBlob:
     return RemovedBlob(
-        f"{what}: {error}; {quoted_command('fork')} with --spec reads the files of inputs again",
+        f"{what}: {error}; `orc fork` with --spec reads the files of inputs again",
         error.digest,
     )

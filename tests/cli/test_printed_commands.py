@@ -475,6 +475,7 @@ BUILT = {
     "cli/jobs/acting/changes.py": "refusals on pages: tests/cli/jobs/acting/test_actions.py",
     "cli/jobs/owner_request.py": "`show` of a job whose owner is silent for 30 seconds",
     "cli/jobs/caller/executors.py": "`executors NAME` needs an engine: tests/executors",
+    "cli/jobs/caller/recordings.py": "`replay`: tests/cli/jobs/caller/test_recordings.py",
     "cli/jobs/caller/trust.py": "imported",
     "cli/jobs/caller/left_running.py": "`cancel --force` needs an engine: tests/executors",
     "cli/jobs/cancel.py": "`cancel --force` needs a server of batches: tests/batches",
@@ -577,6 +578,7 @@ NAMED = {
     # Recorded in events, which are read under other names of the ledger.
     "scheduler/guard.py",
     "scheduler/folders/spec_folder.py",
+    "scheduler/inputs/values.py",
 }
 
 

@@ -92,7 +92,7 @@ def test_a_job_outlives_its_server_and_its_runner(folder: Path, runners: Callabl
     server.kill()
 
     server = PageServer(folder)
-    assert "A process in the background runs the job" in server.see(f"/{job}")
+    assert "A process in the background has been running the job" in server.see(f"/{job}")
     status, page = server.send(f"/act/{job}", action="rerun", step="before")
     assert (status, f"process {running} on" in page) == (409, True)
     os.kill(running, signal.SIGKILL)

@@ -246,7 +246,7 @@ def test_what_a_run_would_lack_here_is_refused_before_there_is_a_job(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, keys: str, missing: str
 ) -> None:
     monkeypatch.setattr(
-        "orc.cli.jobs.caller.present.present_providers", lambda environment: iter(())
+        "orc.cli.jobs.caller.set_up_providers.set_up_providers", lambda environment: iter(())
     )
     write("lacks.yaml", f"project: lacks\n{keys}\n")
     assert missing in desk.refused("start", StartRequest("lacks.yaml", {}, None, ""))
