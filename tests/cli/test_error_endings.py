@@ -74,14 +74,15 @@ def test_an_error_of_the_ledger_says_what_to_do_also_if_its_message_does_not() -
 
 
 def test_the_next_command_is_a_line_of_its_own(here: Path) -> None:
-    orc("run", write("spec.yaml", "project: p\nsteps: {a: {value: 1}}\n"), "--quiet")
+    # No id of a job has a dash in it.
+    orc("run", write("spec.yaml", "project: my-own\nsteps: {a: {value: 1}}\n"), "--quiet")
     said = orc("show", "job_nothere")
     assert said.code == 6
     assert said.err.splitlines()[-1] == "next: orc list"
-    for other in ("p", "spec.yaml"):
+    for other in ("my-own", "spec.yaml"):
         said = orc("show", other)
         assert said.code == 6
-        assert said.err.splitlines()[-1] == "next: orc list --project p", other
+        assert said.err.splitlines()[-1] == "next: orc list --project my-own", other
     assert "next:" not in orc("run", "nothere.yaml").err
 
 

@@ -76,7 +76,7 @@ def test_the_files_of_a_step_are_not_in_the_home_folder(here: Path, key: str, sa
         ("steps: {a: {prompt: x, tools: [{mcp: ['~/m']}]}}", "mcp: '~/m': ~ is not replaced in a"),
         (
             "steps: {a: {prompt: x, tools: [{mcp: $HOME/m.py}]}}",
-            "is no path of a file beside the spec",
+            "is not the path of a file beside the spec",
         ),
     ],
 )
