@@ -10,8 +10,6 @@ from orc.scheduler.core.shell.shell_words import Hole, Word
 
 NOTHING = Word(())
 """The argument of an option that has none."""
-_FOLDERS = ("ORC_ARTIFACTS", "ORC_INPUTS", "ORC_SPEC_DIR", "ORC_WORK_DIR")
-"""Variables that orc sets, to absolute paths: what begins with one of them is no option."""
 
 
 class Part(Struct, frozen=True):
@@ -45,8 +43,6 @@ def first_parts(
     """
     word, *rest = words
     prefix = word.prefix
-    if _is_in_folder(word):
-        return [Part("", word)], 1
     if (not prefix and word.value) or word.splits:
         return [Part("?", word)], 1
     if rest and rest[0].splits:
@@ -74,10 +70,3 @@ def first_parts(
             return [*found, Part(letter, left)], 1
         found.append(Part(letter, NOTHING))
     return ([*found, Part("?", word)] if word.value else found), 1
-
-
-def _is_in_folder(word: Word) -> bool:
-    match word.parts:
-        case (Hole(is_value=False) as folder, str(rest), *_) if rest.startswith("/"):
-            return folder.shown.strip("${}") in _FOLDERS and not word.splits
-    return False
