@@ -133,13 +133,17 @@ def remove_blobs(
     event yet. The tables of jobs that were derived from such a blob are derived again with it.
     """
     ledger.connection.execute("PRAGMA secure_delete = ON")
+    # Before the jobs that have their event are left out: their tables have the values, too.
+    derived = {
+        job_id: table_blobs(ledger.connection, job_id).intersection(digests)
+        for job_id, digests in blobs.items()
+    }
     blobs = _without_recorded(ledger.connection, blobs)
     jobs_left: dict[str, int] = defaultdict(int)
     for digests in blobs.values():
         for digest in digests:
             jobs_left[digest] += 1
     jobs = list(blobs)
-    derived = {job_id: blobs[job_id] & table_blobs(ledger.connection, job_id) for job_id in jobs}
     removed = 0
     for start in range(0, len(jobs), _JOBS_AT_ONCE):
         some = jobs[start : start + _JOBS_AT_ONCE]
@@ -165,7 +169,9 @@ def remove_blobs(
                 if not jobs_left[digest] and _remove_one(ledger.connection, digest, *place)
             }
             removed += len(gone)
-            ledger._derive_again(job_id for job_id in jobs if not gone.isdisjoint(derived[job_id]))
+            ledger._derive_again(
+                job_id for job_id, own in derived.items() if not gone.isdisjoint(own)
+            )
         ledger._written.update(heads)
     remove_stored_files(ledger)
     return removed

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from orc.ledger import removal
 from orc.ledger.digest import digest_bytes
+from orc.ledger.errors import StorageError
 from tests.cli.command_line import orc, submit
 from tests.cli.removed_jobs import CANARY, FILE_DIGEST, LONG, SPEC, UNENDED, blobs
 
@@ -155,4 +163,44 @@ steps:
     assert said.code == 0, said.err
     assert f"also removed: the file {note}" in said.err
     assert files_with(here, CANARY) == []
+    assert orc("verify").code == 0
+
+
+def test_a_redaction_that_stopped_between_two_jobs_reaches_the_tables_of_both(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = (
+        "project: items\nsteps:\n  made:\n"
+        f"    run: printf '[\"%s\", \"%01100d\"]' {CANARY[:6]}'{CANARY[6:]}' 7\n"
+        "    output: {format: json}\n"
+        "  each: {for_each: '${{ steps.made.output }}', value: 1, score: {good: '${{ true }}'}}\n"
+    )
+    first, _ = submit(spec), submit(spec)
+    events = orc("show", first, "--events", "--json").out
+    named = set(re.findall('"sha256": "([0-9a-f]{64})"', events))
+
+    def number_of(query: str) -> int:
+        with closing(sqlite3.connect(here / "runs.db")) as connection:
+            return int(connection.execute(query).fetchone()[0])
+
+    def tables_with_values() -> int:
+        return number_of("SELECT count(dimensions) FROM steps")
+
+    def removed_events() -> int:
+        return number_of("SELECT count(*) FROM events WHERE type = 'blob.removed'")
+
+    monkeypatch.setattr(removal, "_JOBS_AT_ONCE", 1)
+    events_of, calls = removal._events_of, count()
+
+    def stops_at_the_second(*told: Any) -> Any:
+        if next(calls) == 1:
+            raise StorageError("the disk is gone")
+        return events_of(*told)
+
+    monkeypatch.setattr(removal, "_events_of", stops_at_the_second)
+    assert tables_with_values() > 0
+    assert orc("redact", *named, "--yes").code == 74
+    assert removed_events() == 1
+    assert orc("redact", *named, "--yes").code == 0
+    assert tables_with_values() == 0
     assert orc("verify").code == 0
