@@ -36,7 +36,7 @@ def load_env_file(path: Path | None) -> Path | None:
     if path is None:
         return None
     # Imported here, since few commands read such a file.
-    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
 
     from orc.cli.errors import UsageProblem
     from orc.cli.jobs.caller.spec_files import read_yaml_bytes
@@ -45,13 +45,18 @@ def load_env_file(path: Path | None) -> Path | None:
         content = read_yaml_bytes(path)
         if len(content) > FILE_BYTES_MAX:
             raise UsageProblem(f"--env-file {path}: it must be a file of at most 1 MiB")
-        lines = StringIO(content.decode("utf-8-sig"), newline=None)
-        found = dotenv_values(stream=lines, interpolate=False)
+        lines = list(parse_stream(StringIO(content.decode("utf-8-sig"), newline=None)))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise UsageProblem(
             f"--env-file {path}: cannot be read: {reason}; name another file"
         ) from error
+    for each in lines:
+        if each.error:
+            raise UsageProblem(
+                f"--env-file {path}: line {each.original.line}: each line must be NAME=VALUE"
+            )
+    found = {each.key: each.value for each in lines if each.key is not None}
     for name, value in found.items():
         if value is None or not re.fullmatch(_NAME, name) or "\0" in value:
             raise UsageProblem(f"--env-file {path}: each line must be NAME=VALUE")

@@ -7,6 +7,7 @@ that only read tables use it at their start.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from contextlib import suppress
@@ -77,7 +78,7 @@ def _listing(connection: sqlite3.Connection, name: str) -> str:
     query = "SELECT name FROM jobs WHERE ? IN (name, spec_file) ORDER BY position DESC LIMIT 1"
     # A ledger may have no tables of this version.
     with suppress(sqlite3.Error):
-        row = connection.execute(query, (name,)).fetchone()
+        row = connection.execute(query, (os.path.normpath(name),)).fetchone()
         if row is not None and isinstance(row[0], str):
             return f"{quoted_command('list', '--project', row[0])} shows those of this project"
     return f"{quoted_command('list')} shows all jobs"

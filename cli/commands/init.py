@@ -13,6 +13,7 @@ from orc.cli.terminal.tables.columns import id_column
 from orc.cli.terminal.tables.table import put_table
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.command_lines import command_line
+from orc.ledger.files.descriptors import DASH
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.new_file import obstacle_at
 from orc.ledger.files.temporary import sweep
@@ -58,6 +59,8 @@ def command(
         replies = read_template(template, suffix=".replay.yaml")
     except ValueError as error:
         raise UsageProblem(str(error)) from error
+    if to == DASH:
+        raise UsageProblem("--to -: several files are written; name one, or a folder")
     is_file = to.suffix in (".yaml", ".yml")
     path = to if is_file else to / f"{template}.yaml"
     beside = path.with_name(f"{path.stem}.replay.yaml")

@@ -10,13 +10,19 @@ from orc.cli.options import refuse_ignored
 from orc.cli.parameters import Option
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.digest import digest_bytes
+from orc.ledger.files.descriptors import DASH
 from orc.ledger.files.new_file import write_new_bytes
 
 
 def command(
     output: Annotated[
         Path | None,
-        Option("--output", "-o", help="Write the schema to this file, or folder.", metavar="PATH"),
+        Option(
+            "--output",
+            "-o",
+            help="Write the schema to this file, or folder; - is stdout.",
+            metavar="PATH",
+        ),
     ] = None,
     force: Annotated[
         bool, Option("--force", help="Overwrite a file that is not a schema of orc.")
@@ -33,6 +39,8 @@ def command(
     # Imported here: completion, help and an error of the line need only the options.
     from orc.scheduler.core.spec.json_schema import EDITOR_LINE, SCHEMA_FILE, is_schema, schema_text
 
+    if output == DASH:
+        output = None
     if output is None:
         refuse_ignored({"--force": force}, why="without --output, no file is written")
         put(schema_text().rstrip("\n"))

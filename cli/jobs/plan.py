@@ -1,6 +1,6 @@
 """`orc plan`: what a run of a spec would do and why, and its expected and greatest cost.
 
-What the run would do with each step is found by the rules of the run (`forecast_run.py`).
+What the run would do with each step is found by the rules of the run (`forecast.py`).
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Publisher:
     """Writes the run folder of one job and keeps it up to date.
 
     It follows a ledger of this process (`Ledger.followed_by`): events are applied when they are
-    committed. What it was not taken of, it reads: the events of other processes, and those that come
+    committed. What it is not given, it reads: the events of other processes, and those that come
     while it publishes for long. `applied` is the folder to which the caller has applied the first
     events of the job.
     """

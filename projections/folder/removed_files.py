@@ -46,7 +46,8 @@ def find_files(
         if not lost.blobs.isdisjoint(digests) and folder.stat(relative) is not None:
             yield path / relative
     for relative in folder.files(_INPUTS):
-        if relative not in expected.lost and folder.digest(relative) in digests:
+        is_known = relative in expected.lost or relative in expected.files
+        if not is_known and folder.digest(relative) in digests:
             yield path / relative
     for former in find_superseded(folder, expected.superseded):
         if not former.digests.isdisjoint(digests):

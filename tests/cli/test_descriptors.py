@@ -97,6 +97,24 @@ def test_a_dash_is_the_standard_input(name: str, here: Path) -> None:
         assert api.job("latest").outputs == {"hello": "hello Ada"}
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["run - --inputs -", "run - --replies=-", "validate - spec.yaml -", "plan - --inputs -"],
+)
+def test_the_standard_input_is_not_read_for_two_things(command: str, here: Path) -> None:
+    write("spec.yaml", SPEC)
+    said = orc(*command.split())
+    assert said.code == 2
+    assert "- is given twice, and stdin can be read only once; name a file" in said.err
+
+
+def test_a_spec_from_the_standard_input_has_no_replies_beside_it(here: Path) -> None:
+    with piped(b"project: p\nsteps: {a: {prompt: hi}}\n") as pipe:
+        said = orc("run", pipe, "-p", "replay")
+    assert said.code == 2
+    assert "needs a file of recorded replies; name it with --replies FILE" in said.err
+
+
 def test_the_paths_in_a_spec_from_a_pipe_begin_in_the_current_folder(here: Path) -> None:
     write("question.md", "say it")
     write("replies.yaml", "version: 1\nreplies: {a: [it]}\n")
@@ -128,12 +146,14 @@ def test_an_env_file_may_come_from_a_pipe(
         (".", "Is a directory"),
         ("/dev/zero", "it is not a regular file"),
         ("large", "it must be a file of at most 1 MiB"),
+        ("broken", "line 2: each line must be NAME=VALUE"),
     ],
 )
 def test_an_env_file_that_cannot_be_read_is_refused_with_the_reason(
     name: str, reason: str, here: Path
 ) -> None:
     Path("large").write_bytes(b"#" * (1 << 20) + b"\n")
+    Path("broken").write_text("GOOD=1\nno variable\n")
     write("spec.yaml", SPEC)
     said = orc("run", "spec.yaml", "--env-file", name)
     assert said.code == 2

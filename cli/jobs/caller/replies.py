@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,28 @@ from orc.cli.jobs.caller.spec_files import read_yaml_bytes, refuse_planted
 from orc.ledger import LedgerReader
 from orc.ledger.definition import REPLAY, JobDef, walk_steps
 from orc.ledger.errors import RemovedBlob
+from orc.ledger.files.descriptors import is_stream
 from orc.ledger.files.project_places import spec_folder
 from orc.providers import Provider
 from orc.scheduler.core.fold.evolve import JobState
+
+_SAYS = "which tools are called"
 
 
 def replies_path(spec: Path) -> Path:
     """The path of the recorded replies beside a spec: `x.replay.yaml` for `x.yaml`."""
     return spec.with_name(f"{spec.stem}.replay.yaml")
+
+
+def find_replies_beside(spec: Path | None) -> Path | None:
+    """The recorded replies beside a spec; None if there are none, as for a spec from a stream.
+
+    Raises UsageProblem if another user may have put them there.
+    """
+    if spec is None or is_stream(spec) or not (path := replies_path(spec)).is_file():
+        return None
+    refuse_planted(path, spec, _SAYS)
+    return path
 
 
 def read_replies_for_run(definition: JobDef, *, given: Path | None, spec: Path | None) -> Any:
@@ -29,7 +44,7 @@ def read_replies_for_run(definition: JobDef, *, given: Path | None, spec: Path |
         return None
     if given is not None:
         return _load_replies(given)
-    if spec is None:
+    if spec is None or is_stream(spec):
         raise UsageProblem(
             "the provider replay needs a file of recorded replies; name it with --replies FILE"
         )
@@ -62,9 +77,10 @@ def read_replies_for_resume(
 
 
 def _load_beside(spec: Path) -> Any:
-    document = _load_replies(replies_path(spec))
-    refuse_planted(replies_path(spec), spec, "which tools are called")
-    return document
+    path = replies_path(spec)
+    if os.path.lexists(path):
+        refuse_planted(path, spec, _SAYS)
+    return _load_replies(path)
 
 
 def _load_replies(path: Path) -> Any:

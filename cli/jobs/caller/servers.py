@@ -38,8 +38,8 @@ def known_servers(
         text, name = read_spec_file(user)
         found |= _resolved(*parse_servers(text, source_name=name), name, presets)
     if os.path.lexists(project) and not _is_same(project, spec):
-        text, name = read_spec_file(project)
         refuse_planted(project, spec, "where requests and keys go")
+        text, name = read_spec_file(project)
         if _has_servers(text, name):
             found |= _resolved(*parse_servers(text, source_name=name), name, presets)
     return {**presets, **found}

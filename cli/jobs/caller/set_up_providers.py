@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from orc.cli.errors import EnvironmentProblem
-from orc.cli.jobs.caller.replies import replies_path
+from orc.cli.errors import EnvironmentProblem, UsageProblem
+from orc.cli.jobs.caller.replies import find_replies_beside
 from orc.ledger.definition import REPLAY, JobDef, walk_steps
 from orc.ledger.kinds import facts_of
 from orc.ledger.servers.addresses import is_loopback
@@ -65,7 +65,7 @@ def choose_provider(environment: Mapping[str, str], spec: Path | None) -> tuple[
     """The provider of a run that names none, and the line that says so.
 
     `spec` is the spec's file. Raises EnvironmentProblem if no provider is set up, and no recorded
-    replies are beside the spec.
+    replies are beside the spec, and UsageProblem if those are of another user.
     """
     found = list(set_up_providers(environment))
     if found:
@@ -74,7 +74,7 @@ def choose_provider(environment: Mapping[str, str], spec: Path | None) -> tuple[
         return first.provider, (
             f"the spec names no provider; using {first.provider}, since {first.because}{more}"
         )
-    if spec is not None and (beside := replies_path(spec)).is_file():
+    if (beside := find_replies_beside(spec)) is not None:
         return REPLAY, (
             "the spec names no provider, and none is set up here; using the recorded replies in "
             f"{beside.name}"
@@ -101,8 +101,10 @@ def other_providers(
             if other.provider not in used:
                 yield other.provider, f"{other.provider} is set up here ({other.because})"
                 break
-    if spec is not None and REPLAY not in used and (beside := replies_path(spec)).is_file():
-        yield REPLAY, f"recorded replies are in {beside.name}"
+    # Replies of another user are refused, and so are not offered.
+    with suppress(UsageProblem):
+        if REPLAY not in used and (beside := find_replies_beside(spec)) is not None:
+            yield REPLAY, f"recorded replies are in {beside.name}"
 
 
 def _vendors() -> Iterator[ProviderEntry]:

@@ -174,3 +174,11 @@ def test_a_starter_spec_names_the_schema_that_lies_beside_it(here: Path, name: s
     schema = Draft202012Validator(json.loads((here / "orc.schema.json").read_text()))
     assert schema.is_valid(parse_yaml(rest, source_name="spec.yaml").value)
     assert orc("validate", f"{name}.yaml").code == 0
+
+
+def test_a_dash_is_stdout_for_the_schema_and_nothing_for_starter_specs(here: Path) -> None:
+    assert orc("schema", "-o", "-").out == orc("schema").out
+    said = orc("init", "eval", "--to", "-")
+    assert said.code == 2
+    assert "--to -: several files are written; name one, or a folder" in said.err
+    assert not list(here.glob("*"))

@@ -127,11 +127,16 @@ def test_recorded_replies_that_another_user_put_beside_the_spec_call_no_tool(
         call = "{id: c, name: run_command, arguments: {argv: [touch, called]}}"
         planted.write_text(f"replies: {{ask: [{{tool_calls: [{call}]}}, {{text: done}}]}}\n")
         give(planted)
-        for command in (("run", spec), ("run", spec, "-p", "replay"), ("submit", spec)):
+        for command in (
+            ("run", spec), ("run", spec, "-p", "replay"), ("submit", spec), ("plan", spec),
+        ):  # fmt: skip
             said = orc(*command)
             assert said.code == 2, command
             assert f"belongs to user {ANOTHER}" in said.err
             assert "it says which tools are called" in said.err
+        said = orc("run", spec, "-p", "openai")
+        assert said.code == 7
+        assert "recorded replies" not in said.err
         assert not list(here.rglob("called"))
         # Named by the user, or as the spec's author has it.
         assert orc("run", spec, "-p", "replay", "--replies", planted).code == 3
