@@ -116,6 +116,12 @@ def examine_folder(folder: Path, *, is_end: bool = True) -> Examined:
         return _examined(way, list(_faults_on_the_way(way, is_end=is_end)))
 
 
+def is_own_folder(path: Path) -> bool:
+    """Whether it is a folder, no link, in which only this user can change files. Raises OSError."""
+    entry = Entry(path, os.lstat(path))
+    return not any(_faults_inside(entry, levels=0, with_files=False))
+
+
 def examine_beside(path: Path, other: Path | None) -> Examined:
     """A file that is used since it is beside another one, with its faults.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
 from contextlib import closing
 from pathlib import Path
 
@@ -13,11 +12,11 @@ from msgspec import Struct
 from orc.ledger.blob_rows import STANDS_FOR_FILE, has_parts_table
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.errors import CorruptLedger, FileIsThere
-from orc.ledger.files.exposure import is_own, others_may_write
+from orc.ledger.files.exposure import is_own_folder
 from orc.ledger.files.file_store import SUFFIX, FileStore
 from orc.ledger.files.new_file import refuse_existing, write_new_file
 from orc.ledger.files.snapshot import refuse_old_log
-from orc.ledger.files.way import Entry, real_path
+from orc.ledger.files.way import real_path
 from orc.ledger.integrity import check_structure
 from orc.ledger.wording import count_text, number_text
 
@@ -61,11 +60,7 @@ def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup
 
 def _refuse_foreign_folder(folder: Path) -> None:
     """Raise FileIsThere if large files would go where another user can change them."""
-    if not os.path.lexists(folder):
-        return
-    found = Entry(folder, os.lstat(folder))
-    is_folder = stat.S_ISDIR(found.status.st_mode)
-    if not is_folder or not is_own(found.status) or others_may_write(found):
+    if os.path.lexists(folder) and not is_own_folder(folder):
         raise FileIsThere(
             f"{folder} is not a folder that only you can change, and large files are copied there; "
             "name another file"
